@@ -1,0 +1,92 @@
+# Everything is one command away: `make help` lists the targets.
+# Each target that needs an environment creates it first; PYTHON chooses its interpreter (3.11 or newer).
+
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+WORKERS ?= 2
+# The torch that `make constraints` locks.
+TORCH   ?= 2.13.0
+
+VENV     := .venv
+ZOO_VENV := .venv-zoo
+LOCK_VENV := .venv-lock
+BIN      := $(VENV)/bin
+READY    := $(VENV)/.installed
+ZOO_READY := $(ZOO_VENV)/.installed
+PIP      := python -m pip --disable-pip-version-check -qq
+PYTEST   := $(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 300
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(READY)  ## create .venv with the locked versions and the development tools
+
+.PHONY: test
+test: $(READY)  ## run the fast tests
+	$(PYTEST) -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(READY)  ## run the long tests
+	$(PYTEST) -m slow --timeout 1800
+
+.PHONY: lint
+lint: $(READY)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(READY)  ## check the types, strictly
+	$(BIN)/mypy
+
+.PHONY: contracts
+contracts: $(READY)  ## check who may import whom
+	$(BIN)/lint-imports
+
+.PHONY: check
+check: lint types contracts test  ## run every check but the long tests
+
+.PHONY: train
+train: $(READY)  ## train for some minutes, then compare with baselines
+	$(BIN)/python -m train --preset quick --out runs/quick
+	$(BIN)/python -m evaluate --family multi-user --scenarios 50 --seed 1 \
+		--policies device-only,random,pso-ga+lmu,joint-efficiency,runs/quick --out results/quick
+
+.PHONY: zoo
+zoo: $(ZOO_READY)  ## trace the zoo's networks again, in an environment of its own
+	$(ZOO_VENV)/bin/python -m dnnmig_env zoo
+
+.PHONY: constraints
+constraints:  ## resolve the dependencies afresh and lock them in constraints.txt
+	$(PYTHON) -m venv --clear $(LOCK_VENV)
+	$(LOCK_VENV)/bin/$(PIP) install torch==$(TORCH) -e '.[dev]'
+	@echo '# Locked versions, written by `make constraints`; pip reads them with `-c constraints.txt`.' > constraints.tmp
+	@echo '# Left out: the GPU libraries, which differ between machines and follow from torch.' >> constraints.tmp
+	$(LOCK_VENV)/bin/$(PIP) freeze --exclude-editable > $(LOCK_VENV)/frozen.txt
+	sed -e 's/+.*//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' $(LOCK_VENV)/frozen.txt >> constraints.tmp
+	mv constraints.tmp constraints.txt
+	rm -rf $(LOCK_VENV)
+
+.PHONY: clean
+clean:  ## remove environments and caches; keeps runs/ and results/
+	rm -rf $(VENV) $(ZOO_VENV) $(LOCK_VENV) build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: $(VENV)
+$(VENV): $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): some minutes the first time, more where torch brings its GPU libraries."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(ZOO_READY): pyproject.toml
+	@echo "Installing into $(ZOO_VENV): some minutes the first time."
+	$(PYTHON) -m venv $(ZOO_VENV)
+	$(ZOO_VENV)/bin/$(PIP) install -e '.[zoo]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Who decides: planners, learned policies and the one interface they share."""

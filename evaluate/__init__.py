@@ -1,0 +1,1 @@
+"""Evaluation: policies and scenarios in, tables and figures out."""

@@ -1,0 +1,18 @@
+"""Settings of every test process: one thread each, no window for plots, the same examples on every CI run."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Numerical libraries read these when they are first imported, which is after this file. One thread each: the tests
+# already use all cores, and torch's results differ between thread counts.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+os.environ["MPLBACKEND"] = "Agg"
+
+# No deadline: an example that compiles a function takes seconds. A slow machine is no defect of the code.
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("local"), derandomize=True)
+settings.load_profile("repeatable" if "CI" in os.environ else "local")

@@ -1,0 +1,1 @@
+"""Training: a configuration in, a run folder with a trained agent out."""
