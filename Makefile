@@ -2,18 +2,23 @@
 # Each target that needs an environment creates it first; PYTHON chooses its interpreter (3.11 or newer).
 
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+# Processes that run the tests.
 WORKERS ?= 2
+# Name of the folders under runs/ and results/ that `make train` fills; choose a new one for each run.
+RUN     ?= quick
 # The torch that `make constraints` locks.
 TORCH   ?= 2.13.0
 
-VENV     := .venv
-ZOO_VENV := .venv-zoo
+VENV      := .venv
+ZOO_VENV  := .venv-zoo
 LOCK_VENV := .venv-lock
-BIN      := $(VENV)/bin
-READY    := $(VENV)/.installed
+BIN       := $(VENV)/bin
+READY     := $(VENV)/.installed
 ZOO_READY := $(ZOO_VENV)/.installed
-PIP      := python -m pip --disable-pip-version-check -qq
-PYTEST   := $(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 300
+PIP       := python -m pip --disable-pip-version-check -qq
+PYTEST    := $(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 300
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(\
+	"Python " + sys.version.split()[0] + " is too old; choose 3.11 or newer, e.g. make PYTHON=python3.12 install")'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -50,10 +55,10 @@ contracts: $(READY)  ## check who may import whom
 check: lint types contracts test  ## run every check but the long tests
 
 .PHONY: train
-train: $(READY)  ## train for some minutes, then compare with baselines
-	$(BIN)/python -m train --preset quick --out runs/quick
+train: $(READY)  ## train for some minutes, then compare with baselines; again with RUN=another-name
+	$(BIN)/python -m train --preset quick --out runs/$(RUN)
 	$(BIN)/python -m evaluate --family multi-user --scenarios 50 --seed 1 \
-		--policies device-only,random,pso-ga+lmu,joint-efficiency,runs/quick --out results/quick
+		--policies device-only,random,pso-ga+lmu,joint-efficiency,runs/$(RUN) --out results/$(RUN)
 
 .PHONY: zoo
 zoo: $(ZOO_READY)  ## trace the zoo's networks again, in an environment of its own
@@ -63,7 +68,7 @@ zoo: $(ZOO_READY)  ## trace the zoo's networks again, in an environment of its o
 constraints:  ## resolve the dependencies afresh and lock them in constraints.txt
 	$(PYTHON) -m venv --clear $(LOCK_VENV)
 	$(LOCK_VENV)/bin/$(PIP) install torch==$(TORCH) -e '.[dev]'
-	@echo '# Locked versions, written by `make constraints`; pip reads them with `-c constraints.txt`.' > constraints.tmp
+	@echo '# Locked versions for Python 3.11 or newer, made by `make constraints`; use with `pip install -c constraints.txt`.' > constraints.tmp
 	@echo '# Left out: the GPU libraries, which differ between machines and follow from torch.' >> constraints.tmp
 	$(LOCK_VENV)/bin/$(PIP) freeze --exclude-editable > $(LOCK_VENV)/frozen.txt
 	sed -e 's/+.*//' -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton==/d' $(LOCK_VENV)/frozen.txt >> constraints.tmp
@@ -81,12 +86,16 @@ $(VENV): $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): some minutes the first time, more where torch brings its GPU libraries."
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/$(PIP) install -c constraints.txt -e '.[dev]'
+	$(BIN)/$(PIP) install --log $(VENV)/install.log -c constraints.txt -e '.[dev]' \
+		|| { echo "The installation failed; $(VENV)/install.log says why." >&2; exit 1; }
 	@touch $@
 
 $(ZOO_READY): pyproject.toml
 	@echo "Installing into $(ZOO_VENV): some minutes the first time."
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(ZOO_VENV)
-	$(ZOO_VENV)/bin/$(PIP) install -e '.[zoo]'
+	$(ZOO_VENV)/bin/$(PIP) install --log $(ZOO_VENV)/install.log -e '.[zoo]' \
+		|| { echo "The installation failed; $(ZOO_VENV)/install.log says why." >&2; exit 1; }
 	@touch $@
