@@ -1,0 +1,331 @@
+"""The one place that computes a second of delay: queries, uploads and the passing of time, compiled.
+
+Every function works on one row `i` of a `State` under one scenario `b` of a `Problem`; callers loop over rows.
+The rules are those of the README's section "The model":
+
+- A query runs its layers in topological order under an assignment (layer -> node); a node takes one layer at a
+  time, tensors travel between nodes, sinks return to the device.
+- At every event (a partition completes, a slot begins) each present user picks the fastest of: the device only,
+  its present assignment, every layer whose weights have arrived. The owner of a completed partition picks first,
+  then the others in index order; at a slot's start all pick in index order. Then all delays are taken anew.
+- Weightless layers are never uploaded: they run on the server of their latest predecessor that runs on one.
+- Uploads share one channel; one that has begun goes on to its last byte, across slots.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnmig_env.compiled import compiled, inlined
+from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
+
+MAX_LOAD = 0.95
+"""Share of a server beyond which contention no longer grows: `slowdown = 1 / (1 - min(load, MAX_LOAD))`."""
+
+
+class State(NamedTuple):
+    """Where B episodes stand. The log keeps the first M events of each row; M = 0 keeps none."""
+
+    time_s: Floats  # (B,)
+    slot: Ints  # (B,)
+    node: Small  # (B, U, L): server each layer is or will be uploaded to, 0 = none
+    usable: Bools  # (B, U, L): the weights have arrived
+    assignment: Small  # (B, U, L): node on which queries run each layer at present
+    composed: Small  # (B, U, L): scratch, the assignment that uses every available layer
+    finish_s: Floats  # (B, L): scratch, finish times of the latest query
+    load: Floats  # (B, U, S): share of each server's time that a user's queries take
+    delay_s: Floats  # (B, U): delay of a query raised now
+    device_delay_s: Floats  # (B, U): delay on the device alone
+    memory_left_bytes: Floats  # (B, S)
+    cost_s: Floats  # (B,): integral so far of query rate x delay, over users
+    queries: Floats  # (B,): integral over the whole horizon of the query rates of all users
+    num_events: Ints  # (B,)
+    event_time_s: Floats  # (B, M)
+    event_delay_s: Floats  # (B, M, U)
+    event_assignment: Small  # (B, M, U, L)
+
+
+def new_state(problem: Problem, rows: int, events: int = 0) -> State:
+    """Return an unset state of `rows` rows with room for `events` logged events each; `begin` sets a row."""
+    _, u, n, nodes = problem.execution_s.shape
+    return State(
+        time_s=np.zeros(rows),
+        slot=np.zeros(rows, np.int64),
+        node=np.zeros((rows, u, n), np.int8),
+        usable=np.zeros((rows, u, n), np.bool_),
+        assignment=np.zeros((rows, u, n), np.int8),
+        composed=np.zeros((rows, u, n), np.int8),
+        finish_s=np.zeros((rows, n)),
+        load=np.zeros((rows, u, nodes - 1)),
+        delay_s=np.zeros((rows, u)),
+        device_delay_s=np.zeros((rows, u)),
+        memory_left_bytes=np.zeros((rows, nodes - 1)),
+        cost_s=np.zeros(rows),
+        queries=np.zeros(rows),
+        num_events=np.zeros(rows, np.int64),
+        event_time_s=np.zeros((rows, events)),
+        event_delay_s=np.zeros((rows, events, u)),
+        event_assignment=np.zeros((rows, events, u, n), np.int8),
+    )
+
+
+@inlined
+def transfer_s(p: Problem, b: int, u: int, slot: int, source: int, target: int, size_bytes: float) -> float:
+    """Return the seconds that `size_bytes` take from one node to another, latency included."""
+    if source == 0:
+        rate, latency = p.up_bytes_per_s[b, slot, u, target - 1], p.up_latency_s[b, slot, u, target - 1]
+    elif target == 0:
+        rate, latency = p.down_bytes_per_s[b, slot, u, source - 1], p.down_latency_s[b, slot, u, source - 1]
+    else:
+        rate, latency = p.between_bytes_per_s[b, source - 1, target - 1], p.between_latency_s[b, source - 1, target - 1]
+    return latency if size_bytes == 0.0 else latency + size_bytes / rate
+
+
+@compiled
+def query_delay_s(p: Problem, b: int, u: int, slot: int, assignment: Small, slowdown: Floats, finish_s: Floats) -> float:
+    """Return the delay of one query of user `u` under an assignment.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        u: The user.
+        slot: The time slot whose rates hold.
+        assignment: Node per layer, shape (L,).
+        slowdown: Factor on execution per node, shape (S + 1,).
+        finish_s: Receives each layer's finish time, shape (L,).
+    """
+    free_s = np.zeros(slowdown.shape[0])
+    delay_s = 0.0
+    for v in range(p.num_layers[b, u]):
+        node = assignment[v]
+        start_s = free_s[node]
+        for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
+            q = p.predecessors[b, u, e]
+            source, arrival_s = (0, 0.0) if q < 0 else (assignment[q], finish_s[q])
+            if source != node:
+                arrival_s += transfer_s(p, b, u, slot, source, node, p.tensor_bytes[b, u, q + 1])
+            start_s = max(start_s, arrival_s)
+        finish_s[v] = start_s + p.execution_s[b, u, v, node] * slowdown[node]
+        free_s[node] = finish_s[v]
+        if p.is_sink[b, u, v]:
+            end_s = finish_s[v]
+            if node != 0:
+                end_s += transfer_s(p, b, u, slot, node, 0, p.tensor_bytes[b, u, v + 1])
+            delay_s = max(delay_s, end_s)
+    return delay_s
+
+
+@inlined
+def compose(p: Problem, b: int, u: int, node: Small, usable: Bools, assignment: Small) -> None:
+    """Write the assignment that uses every available layer.
+
+    A layer with weights runs on its server once they have arrived. A weightless layer runs on the server of its
+    latest predecessor that runs on one, else on the device.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        u: The user.
+        node: Server per layer, shape (L,).
+        usable: Layers whose weights have arrived, shape (L,).
+        assignment: Receives the node per layer, shape (L,).
+    """
+    for v in range(p.num_layers[b, u]):
+        chosen = 0
+        if p.weight_bytes[b, u, v] > 0.0:
+            if usable[v]:
+                chosen = node[v]
+        else:
+            for e in range(p.predecessor_offsets[b, u, v + 1] - 1, p.predecessor_offsets[b, u, v] - 1, -1):
+                q = p.predecessors[b, u, e]
+                if q >= 0 and assignment[q] != 0:
+                    chosen = assignment[q]
+                    break
+        assignment[v] = chosen
+
+
+@inlined
+def load_of(p: Problem, b: int, u: int, slot: int, assignment: Small, load: Floats) -> None:
+    """Write the load one user puts on each server, shape (S,): query rate x execution seconds there."""
+    load[:] = 0.0
+    for v in range(p.num_layers[b, u]):
+        node = assignment[v]
+        if node != 0:
+            load[node - 1] += p.query_rate_hz[b, slot, u] * p.execution_s[b, u, v, node]
+
+
+@inlined
+def slowdown_for(p: Problem, b: int, u: int, load: Floats, slowdown: Floats) -> None:
+    """Write the factor by which the other users slow user `u` on each node, shape (S + 1,), from loads (U, S)."""
+    slowdown[:] = 1.0
+    for s in range(p.num_servers[b]):
+        others = 0.0
+        for w in range(p.num_users[b]):
+            if w != u:
+                others += load[w, s]
+        slowdown[s + 1] = 1.0 / (1.0 - min(others, MAX_LOAD))
+
+
+@inlined
+def _offloads(assignment: Small) -> bool:
+    for node in assignment:
+        if node != 0:
+            return True
+    return False
+
+
+@inlined
+def _differ(one: Small, other: Small) -> bool:
+    for v in range(one.shape[0]):
+        if one[v] != other[v]:
+            return True
+    return False
+
+
+@inlined
+def _pick(p: Problem, b: int, s: State, i: int, u: int, slowdown: Floats) -> bool:
+    """Let one user choose the fastest of its present assignment, device only, and every available layer.
+
+    Ties keep the present assignment. Returns whether the choice, and so perhaps the user's load, changed.
+    """
+    slot, device_s, changed = s.slot[i], s.device_delay_s[i, u], False
+    present, composed, finish_s = s.assignment[i, u], s.composed[i, u], s.finish_s[i]
+    slowdown_for(p, b, u, s.load[i], slowdown)
+    best_s = query_delay_s(p, b, u, slot, present, slowdown, finish_s) if _offloads(present) else device_s
+    compose(p, b, u, s.node[i, u], s.usable[i, u], composed)
+    if device_s < best_s:
+        best_s, changed = device_s, True
+        present[:] = 0
+    if _differ(composed, present):
+        composed_s = query_delay_s(p, b, u, slot, composed, slowdown, finish_s)
+        if composed_s < best_s:
+            best_s, changed = composed_s, True
+            present[:] = composed
+    s.delay_s[i, u] = best_s
+    if changed:
+        load_of(p, b, u, slot, present, s.load[i, u])
+    return changed
+
+
+@compiled
+def _react(p: Problem, b: int, s: State, i: int, first: int) -> None:
+    """Let every present user pick, `first` before the others, then take all delays anew and log the event."""
+    slot, num_users = s.slot[i], p.num_users[b]
+    slowdown = np.empty(p.execution_s.shape[3])
+    last_change = 0
+    for turn in range(num_users):
+        u = _user_at(turn, first)
+        if p.query_rate_hz[b, slot, u] == 0.0:
+            s.delay_s[i, u] = s.device_delay_s[i, u]
+        elif _pick(p, b, s, i, u, slowdown):
+            last_change = turn
+    for turn in range(last_change):  # those who picked before the last load settled
+        u = _user_at(turn, first)
+        if p.query_rate_hz[b, slot, u] > 0.0:
+            slowdown_for(p, b, u, s.load[i], slowdown)
+            s.delay_s[i, u] = query_delay_s(p, b, u, slot, s.assignment[i, u], slowdown, s.finish_s[i])
+    event = s.num_events[i]
+    if event < s.event_time_s.shape[1]:
+        s.event_time_s[i, event] = s.time_s[i]
+        s.event_delay_s[i, event] = s.delay_s[i]
+        s.event_assignment[i, event] = s.assignment[i]
+        s.num_events[i] = event + 1
+
+
+@compiled
+def _user_at(turn: int, first: int) -> int:
+    """Return whose turn it is: `first`, then the others in index order."""
+    if turn == 0:
+        return first
+    return turn - 1 if turn <= first else turn
+
+
+@compiled
+def begin(p: Problem, b: int, s: State, i: int) -> None:
+    """Set row `i` to the start of scenario `b`: time 0, nothing uploaded but what the scenario says."""
+    s.time_s[i], s.slot[i], s.cost_s[i], s.queries[i], s.num_events[i] = 0.0, 0, 0.0, 0.0, 0
+    s.node[i] = p.uploaded[b]
+    s.assignment[i] = 0
+    s.load[i] = 0.0
+    s.memory_left_bytes[i] = p.memory_bytes[b]
+    s.composed[i] = 0
+    nowhere = np.ones(p.execution_s.shape[3])
+    for u in range(p.num_users[b]):
+        s.device_delay_s[i, u] = query_delay_s(p, b, u, 0, s.assignment[i, u], nowhere, s.finish_s[i])
+        for v in range(p.num_layers[b, u]):
+            server = p.uploaded[b, u, v]
+            s.usable[i, u, v] = server != 0
+            if server != 0:
+                s.memory_left_bytes[i, server - 1] -= p.weight_bytes[b, u, v]
+        for slot in range(p.num_slots[b]):
+            slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
+            s.queries[i] += p.query_rate_hz[b, slot, u] * slot_s
+    _react(p, b, s, i, 0)
+
+
+@compiled
+def horizon_s(p: Problem, b: int) -> float:
+    """Return the scenario's horizon."""
+    return p.slot_edges_s[b, p.num_slots[b]]
+
+
+@compiled
+def advance(p: Problem, b: int, s: State, i: int, until_s: float) -> None:
+    """Let time pass until `until_s` (at most the horizon), charging delay and starting slots on the way."""
+    until_s = min(until_s, horizon_s(p, b))
+    while s.time_s[i] < until_s:
+        edge_s = p.slot_edges_s[b, s.slot[i] + 1]
+        stop_s = min(until_s, edge_s)
+        rate_of_cost = 0.0
+        for u in range(p.num_users[b]):
+            rate_of_cost += p.query_rate_hz[b, s.slot[i], u] * s.delay_s[i, u]
+        s.cost_s[i] += rate_of_cost * (stop_s - s.time_s[i])
+        s.time_s[i] = stop_s
+        if stop_s == edge_s and s.slot[i] + 1 < p.num_slots[b]:
+            s.slot[i] += 1
+            for u in range(p.num_users[b]):
+                load_of(p, b, u, s.slot[i], s.assignment[i, u], s.load[i, u])
+            _react(p, b, s, i, 0)
+
+
+@compiled
+def send(p: Problem, b: int, s: State, i: int, u: int, v: int, server: int) -> bool:
+    """Upload one layer's weights to `server` (1..S), time passing meanwhile; return whether the last byte got in.
+
+    The upload waits until its user is present. The layer does not become usable here: `complete` does that for its
+    whole partition.
+    """
+    while p.query_rate_hz[b, s.slot[i], u] == 0.0:
+        if s.slot[i] + 1 == p.num_slots[b]:
+            advance(p, b, s, i, horizon_s(p, b))
+            return False
+        advance(p, b, s, i, p.slot_edges_s[b, s.slot[i] + 1])
+    remaining_bytes = p.weight_bytes[b, u, v]
+    s.node[i, u, v] = server
+    s.memory_left_bytes[i, server - 1] -= remaining_bytes
+    while s.time_s[i] < horizon_s(p, b):
+        slot = s.slot[i]
+        rate, edge_s = p.up_bytes_per_s[b, slot, u, server - 1], p.slot_edges_s[b, slot + 1]
+        end_s = s.time_s[i] + remaining_bytes / rate
+        if end_s <= edge_s:
+            advance(p, b, s, i, end_s)
+            return True
+        remaining_bytes -= rate * (edge_s - s.time_s[i])
+        advance(p, b, s, i, edge_s)
+    return False
+
+
+@compiled
+def complete(p: Problem, b: int, s: State, i: int, u: int) -> None:
+    """Note that a partition of user `u` is in: everybody reacts, its owner first."""
+    _react(p, b, s, i, u)
+
+
+@compiled
+def upload(p: Problem, b: int, s: State, i: int, u: int, v: int, server: int) -> None:
+    """Upload one layer as a partition of its own."""
+    if send(p, b, s, i, u, v, server):
+        s.usable[i, u, v] = True
+        _react(p, b, s, i, u)
