@@ -1,0 +1,188 @@
+"""Bandwidth traces, recorded or synthetic: read from files and averaged over a scenario's time slots.
+
+Two formats, told apart by their first line; lines that start with `#` and empty lines are passed over:
+
+- CSV with a header of two columns, `time_s` and either `bytes_per_s` or `mbps` (10^6 bits/s). A rate holds until the
+  next row; the last one as long as the one before it. Times count from the first row.
+- Mahimahi: one whole number of milliseconds per line, each a chance to deliver one packet of 1500 bytes.
+
+Beyond its end a trace starts again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+PACKET_BYTES = 1500
+"""Bytes that one line of a Mahimahi trace delivers."""
+
+BYTES_PER_S = {"bytes_per_s": 1.0, "mbps": 125_000.0}
+"""Rate columns of a CSV trace, and the bytes/s that one unit of each stands for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A rate over time, constant between given times and periodic.
+
+    Attributes:
+        times_s: When each rate begins, shape (K,); the first is 0.
+        bytes_per_s: The rates, shape (K,).
+        period_s: When the trace starts again; by default the last rate holds as long as the one before it
+            (a single rate holds forever).
+
+    Raises:
+        ValueError: If the times do not increase from 0, or a number is negative, NaN or infinite.
+    """
+
+    times_s: ArrayLike
+    bytes_per_s: ArrayLike
+    period_s: float | None = None
+
+    def __post_init__(self) -> None:
+        times = np.array(self.times_s, dtype=np.float64)
+        rates = np.array(self.bytes_per_s, dtype=np.float64)
+        if times.ndim != 1 or times.shape != rates.shape or not len(times):
+            raise ValueError(f"times_s has shape {times.shape}, bytes_per_s {rates.shape}; give one rate per time.")
+        steps = np.diff(times, prepend=-1.0)
+        if not (times[0] == 0 and np.all(np.isfinite(times)) and np.all(steps > 0)):
+            bad = 0 if times[0] != 0 else int(np.argmin(np.isfinite(times) & (steps > 0)))
+            raise ValueError(f"times_s[{bad}] is {times[bad]}; times must be finite and increase from 0.")
+        if not (np.all(np.isfinite(rates)) and np.all(rates >= 0)):
+            bad = rates[~(np.isfinite(rates) & (rates >= 0))][0]
+            raise ValueError(f"bytes_per_s contains {bad}; every rate must be finite and not negative.")
+        period = self.period_s
+        if period is None:
+            period = float(times[-1] + (times[-1] - times[-2] if len(times) > 1 else 1.0))
+        if not (math.isfinite(period) and period > times[-1]):
+            raise ValueError(f"period_s is {period}; it must be finite and beyond the last time ({times[-1]} s).")
+        times.flags.writeable = rates.flags.writeable = False
+        object.__setattr__(self, "times_s", times)
+        object.__setattr__(self, "bytes_per_s", rates)
+        object.__setattr__(self, "period_s", period)
+
+    def mean_rates(self, slot_starts_s: ArrayLike, horizon_s: float, offset_s: ArrayLike = 0.0) -> Array:
+        """Return the exact time average of the rate in each slot, shape (T,), in bytes/s.
+
+        Args:
+            slot_starts_s: Start of each slot, increasing, shape (T,).
+            horizon_s: End of the last slot.
+            offset_s: Time of the trace at which the scenario begins; an array of any shape gives as many answers,
+                shape (*offset_s.shape, T).
+        """
+        edges = np.append(np.asarray(slot_starts_s, dtype=np.float64), horizon_s)
+        lengths = np.diff(edges)
+        if not np.all(lengths > 0):
+            raise ValueError(f"slots begin at {edges[:-1].tolist()} and end at {horizon_s} s; times must increase.")
+        changes_s, sent_bytes = self._sent_bytes
+        times_s: Array = np.asarray(offset_s, dtype=np.float64)[..., np.newaxis] + edges
+        rounds, phases_s = np.divmod(times_s, float(changes_s[-1]))
+        phase_bytes = np.asarray(np.interp(phases_s, changes_s, sent_bytes))
+        # In this order, a slot in which nothing is sent gets exactly 0, also where it spans the end of the trace.
+        slot_bytes = (np.diff(rounds) * sent_bytes[-1] - phase_bytes[..., :-1]) + phase_bytes[..., 1:]
+        means: Array = np.maximum(slot_bytes, 0.0) / lengths
+        return means
+
+    @cached_property
+    def _sent_bytes(self) -> tuple[Array, Array]:
+        """Times at which the rate changes, the period's end included, and the bytes sent until then, each (K + 1,)."""
+        changes_s = np.append(np.asarray(self.times_s, dtype=np.float64), float(self.period_s or 0.0))
+        return changes_s, np.append(0.0, np.cumsum(np.diff(changes_s) * np.asarray(self.bytes_per_s)))
+
+
+def load_trace(path: str | Path) -> Trace:
+    """Read a trace in CSV or Mahimahi format.
+
+    Raises:
+        ValueError: Naming the file, the line, the value and the remedy, if the file cannot be read or is no trace.
+    """
+    lines = _numbered_lines(Path(path))
+    if not lines:
+        raise ValueError(f"trace {path}: it is empty; give a CSV or Mahimahi trace.")
+    read = _read_mahimahi if _is_number(lines[0][1]) else _read_csv
+    try:
+        return read(lines)
+    except ValueError as error:
+        raise ValueError(f"trace {path}, {error}") from None
+
+
+def _numbered_lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"trace {path}: it is not UTF-8 text; give a CSV or Mahimahi trace.") from None
+    except OSError as error:
+        raise ValueError(f"trace {path}: {error.strerror}; give an existing CSV or Mahimahi trace.") from error
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+
+
+def _read_csv(lines: list[tuple[int, str]]) -> Trace:
+    (number, header), *rows = lines
+    columns = [column.strip() for column in header.split(",")]
+    rate_column = next((column for column in columns if column in BYTES_PER_S), "")
+    if sorted(columns) != sorted(["time_s", rate_column]):
+        raise ValueError(
+            f"line {number}: the columns are {header!r}; a CSV trace begins with 'time_s,bytes_per_s' or 'time_s,mbps'."
+        )
+    if not rows:
+        raise ValueError(f"line {number}: no row follows the header; give at least one time and rate.")
+    at = columns.index("time_s")
+    times: list[float] = []
+    rates: list[float] = []
+    for number, line in rows:
+        cells = line.split(",")
+        if len(cells) != 2:
+            raise ValueError(f"line {number}: {line!r} has {len(cells)} cells; give a time and a rate.")
+        time_s = _number(number, "time_s", cells[at])
+        if times and time_s <= times[-1]:
+            raise ValueError(
+                f"line {number}: time_s {cells[at].strip()} does not exceed {times[-1]}; sort the rows by time."
+            )
+        times.append(time_s)
+        rates.append(_number(number, rate_column, cells[1 - at]) * BYTES_PER_S[rate_column])
+    return Trace(np.array(times) - times[0], rates)
+
+
+def _read_mahimahi(lines: list[tuple[int, str]]) -> Trace:
+    stamps: list[int] = []
+    for number, line in lines:
+        if not (line.isascii() and line.isdigit() and len(line) <= 15):
+            raise ValueError(
+                f"line {number}: {line!r}; a Mahimahi trace holds one whole number of milliseconds per line."
+            )
+        stamp_ms = int(line)
+        if stamps and stamp_ms < stamps[-1]:
+            raise ValueError(f"line {number}: {line} ms is before {stamps[-1]} ms; sort the lines.")
+        stamps.append(stamp_ms)
+    period_ms = stamps[-1]
+    if period_ms == 0:
+        raise ValueError(f"line {lines[-1][0]}: the last time is 0 ms, which is the length of the trace; end it later.")
+    # What is delivered at a millisecond's end counts as sent during it; at 0 that is the last one of the round before.
+    arrived_ms, packets = np.unique(np.where(np.array(stamps) == 0, period_ms, stamps), return_counts=True)
+    edges_ms = np.unique(np.concatenate([[0], arrived_ms - 1, arrived_ms]))
+    rates = np.zeros(len(edges_ms) - 1)
+    rates[np.searchsorted(edges_ms, arrived_ms) - 1] = packets * PACKET_BYTES * 1000.0
+    return Trace(edges_ms[:-1] / 1000.0, rates, period_ms / 1000.0)
+
+
+def _number(line: int, column: str, cell: str) -> float:
+    value = float(cell) if _is_number(cell) else math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"line {line}: {column} is {cell.strip()!r}; it must be a finite number, not negative.")
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
