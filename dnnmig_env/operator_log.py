@@ -79,6 +79,10 @@ class OperatorLog:
         self._weight_bytes[value] = num_bytes
         self._constant_weights[value] = (value,)
 
+    def depends_on_input(self, value: Value) -> bool:
+        """Tell whether a value is the network's input or computed from it, so no weight and no constant."""
+        return value in self._producer
+
     def add_operator(self, name: str, flops: float, reads: Iterable[Read], writes: Mapping[Value, int]) -> None:
         """Record that an operator ran.
 

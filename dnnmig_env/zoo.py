@@ -85,6 +85,18 @@ def networks() -> tuple[str, ...]:
     return tuple(sorted(SOURCES))
 
 
+def check(name: str) -> None:
+    """Check that there is such a network.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name not in SOURCES:
+        close = difflib.get_close_matches(name, SOURCES, n=1)
+        hint = f"did you mean {close[0]!r}? The zoo has" if close else "the zoo has"
+        raise ValueError(f"unknown network {name!r}; {hint} {', '.join(networks())}.")
+
+
 @cache
 def load(name: str) -> LayerGraph:
     """Read a network as it was traced: one layer per operator.
@@ -95,10 +107,7 @@ def load(name: str) -> LayerGraph:
     Raises:
         ValueError: If there is no such network.
     """
-    if name not in SOURCES:
-        close = difflib.get_close_matches(name, SOURCES, n=1)
-        hint = f"did you mean {close[0]!r}? The zoo has" if close else "the zoo has"
-        raise ValueError(f"unknown network {name!r}; {hint} {', '.join(networks())}.")
+    check(name)
     return read_graph(FOLDER / f"{name}.json")
 
 

@@ -24,6 +24,31 @@ class InputSpec:
     shape: tuple[int, ...]
     dtype: str = "float32"
 
+    def __str__(self) -> str:
+        size = "x".join(map(str, self.shape))
+        return size if self.dtype == "float32" else f"{size}:{self.dtype}"
+
+
+def parse_inputs(words: Sequence[str]) -> tuple[InputSpec, ...]:
+    """Read input shapes as a command line has them.
+
+    Args:
+        words: The sizes of one float32 input (`1 3 224 224`), or one word per input (`1x128:int64 1x128`).
+
+    Raises:
+        ValueError: If a word is neither.
+    """
+    if words and all(word.isdecimal() for word in words):
+        words = ["x".join(words)]
+    specs = []
+    for word in words:
+        sizes, _, dtype = word.partition(":")
+        parts = sizes.split("x")
+        if not all(part.isdecimal() and int(part) > 0 for part in parts):
+            raise ValueError(f"input shape is {word!r}; give sizes such as 1 3 224 224, or 1x128:int64 for each input.")
+        specs.append(InputSpec(tuple(map(int, parts)), dtype or "float32"))
+    return tuple(specs)
+
 
 def trace(
     module: torch.nn.Module,

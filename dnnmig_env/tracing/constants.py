@@ -73,7 +73,7 @@ class Constants:
 
 def ignores_values(func: Any) -> bool:
     """Tell whether an operator reads only the shape of its argument, as `zeros_like` and `new_zeros` do."""
-    name = func._schema.name.partition("::")[2]
+    name: str = func._schema.name.partition("::")[2]
     return name.startswith("new_") or name.endswith("_like")
 
 

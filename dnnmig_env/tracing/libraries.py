@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -17,10 +19,10 @@ _TOKENS = InputSpec((1, 128), "int64")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A module on the meta device with the inputs that it is usually given.
+    """A module with the inputs that it is usually given.
 
     Attributes:
-        module: The network.
+        module: The network, on the meta device where it can be built there.
         inputs: Its inputs.
         version: Library and version.
     """
@@ -36,23 +38,23 @@ def from_torchvision(name: str) -> Recipe:
     Raises:
         ValueError: If there is no such model, or it is a detector whose head works on selected regions.
     """
-    import torchvision
-    from torchvision import models
-
+    models = _import("torchvision").models
     if name not in models.list_models():
-        _unknown("torchvision", name, models.list_models())
+        _refuse("torchvision", name, models.list_models())
+    detectors = models.list_models(models.detection)
     options: dict[str, Any] = {"weights": None}
-    if name in (*models.list_models(models.detection), *models.list_models(models.segmentation)):
+    if name in (*detectors, *models.list_models(models.segmentation)):
         options["weights_backbone"] = None
     if name in ("googlenet", "inception_v3"):
-        options["init_weights"] = False
-    module = _without_memory(lambda: models.get_model(name, **options))
-    if name in models.list_models(models.detection):
+        options["init_weights"] = False  # it takes a minute, for nothing
+    module = without_memory(lambda: models.get_model(name, **options))
+    if name in detectors:
         module = _DenseDetector(module, name)
     preset = models.get_model_weights(name).DEFAULT.transforms()
-    size = getattr(preset, "crop_size", None) or getattr(preset, "resize_size", None) or [_DETECTOR_SIZE.get(name, 640)]
-    shape = (1, 3, size[0], size[-1])
-    return Recipe(module, (InputSpec(shape),), f"torchvision {torchvision.__version__}")
+    sizes = (
+        getattr(preset, "crop_size", None) or getattr(preset, "resize_size", None) or [_DETECTOR_SIZES.get(name, 640)]
+    )
+    return Recipe(module, (InputSpec((1, 3, sizes[0], sizes[-1])),), _version("torchvision"))
 
 
 def from_timm(name: str) -> Recipe:
@@ -61,41 +63,47 @@ def from_timm(name: str) -> Recipe:
     Raises:
         ValueError: If there is no such model.
     """
-    import timm
-
+    timm = _import("timm")
     if not timm.is_model(name):
-        _unknown("timm", name, timm.list_models())
-    module = _without_memory(lambda: timm.create_model(name, pretrained=False))
-    return Recipe(module, (InputSpec((1, *module.default_cfg["input_size"])),), f"timm {timm.__version__}")
+        _refuse("timm", name, timm.list_models())
+    module: Any = without_memory(lambda: timm.create_model(name, pretrained=False))
+    return Recipe(module, (InputSpec((1, *module.default_cfg["input_size"])),), _version("timm"))
 
 
 def from_transformers(name: str) -> Recipe:
-    """Build a transformers model from its published configuration.
+    """Build a transformers model from its published configuration, written down here.
 
     Raises:
         ValueError: If there is no recipe for it.
     """
-    import transformers
-
     if name not in _TRANSFORMERS:
-        _unknown("transformers", name, _TRANSFORMERS)
+        _refuse("transformers", name, _TRANSFORMERS)
     build, inputs = _TRANSFORMERS[name]
-    module = _without_memory(lambda: build(transformers))
-    return Recipe(module, inputs, f"transformers {transformers.__version__}")
+    transformers = _import("transformers")
+    return Recipe(without_memory(lambda: build(transformers)), inputs, _version("transformers"))
 
 
-def _without_memory(build: Callable[[], nn.Module]) -> nn.Module:
+LIBRARIES: Mapping[str, Callable[[str], Recipe]] = {
+    "timm": from_timm,
+    "torchvision": from_torchvision,
+    "transformers": from_transformers,
+}
+"""What builds the models of each library."""
+
+
+def without_memory(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a module on the meta device, or for real if it looks at values to lay itself out."""
     try:
         with torch.device("meta"):
             return build()
-    except NotImplementedError:  # it computes its own layout with tensors, whose values it needs
+    except RuntimeError:
         return build()
 
 
 class _DenseDetector(nn.Module):
     """A one-stage detector up to its raw predictions: which boxes are kept depends on values."""
 
-    def __init__(self, detector: nn.Module, name: str) -> None:
+    def __init__(self, detector: Any, name: str) -> None:
         super().__init__()
         if not hasattr(detector, "head"):
             raise ValueError(f"torchvision:{name} selects regions before its head; give a one-stage detector.")
@@ -107,20 +115,20 @@ class _DenseDetector(nn.Module):
         return self.head([features] if isinstance(features, Tensor) else list(features.values()))
 
 
-_DETECTOR_SIZE = {"ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
+_DETECTOR_SIZES = {"ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
 
 
-def _albert_base(library: Any) -> nn.Module:
+def _albert_base(library: Any) -> Any:
     config = library.AlbertConfig(hidden_size=768, num_attention_heads=12, intermediate_size=3072)
     return library.AlbertModel(config)
 
 
-def _bert_mini(library: Any) -> nn.Module:
+def _bert_mini(library: Any) -> Any:
     config = library.BertConfig(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, intermediate_size=1024)
     return library.BertModel(config)
 
 
-def _detr_resnet50(library: Any) -> nn.Module:
+def _detr_resnet50(library: Any) -> Any:
     backbone = library.ResNetConfig(out_features=["stage4"])
     config = library.DetrConfig(
         use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone
@@ -128,19 +136,19 @@ def _detr_resnet50(library: Any) -> nn.Module:
     return library.DetrForObjectDetection(config)
 
 
-def _gpt2(library: Any) -> nn.Module:
+def _gpt2(library: Any) -> Any:
     return library.GPT2LMHeadModel(library.GPT2Config(use_cache=False))
 
 
-def _segformer_b0(library: Any) -> nn.Module:
+def _segformer_b0(library: Any) -> Any:
     return library.SegformerForSemanticSegmentation(library.SegformerConfig(num_labels=150))
 
 
-def _whisper_tiny_encoder(library: Any) -> nn.Module:
+def _whisper_tiny_encoder(library: Any) -> Any:
     return library.WhisperModel(library.WhisperConfig()).encoder
 
 
-def _yolos_tiny(library: Any) -> nn.Module:
+def _yolos_tiny(library: Any) -> Any:
     config = library.YolosConfig(
         hidden_size=192,
         num_attention_heads=3,
@@ -152,7 +160,7 @@ def _yolos_tiny(library: Any) -> nn.Module:
     return library.YolosForObjectDetection(config)
 
 
-_TRANSFORMERS: Mapping[str, tuple[Callable[[Any], nn.Module], tuple[InputSpec, ...]]] = {
+_TRANSFORMERS: Mapping[str, tuple[Callable[[Any], Any], tuple[InputSpec, ...]]] = {
     "albert_base": (_albert_base, (_TOKENS,)),
     "bert_base": (lambda library: library.BertModel(library.BertConfig()), (_TOKENS,)),
     "bert_mini": (_bert_mini, (_TOKENS,)),
@@ -169,7 +177,19 @@ _TRANSFORMERS: Mapping[str, tuple[Callable[[Any], nn.Module], tuple[InputSpec, .
 }
 
 
-def _unknown(library: str, name: str, known: Iterable[str]) -> NoReturn:
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3) or known[:10]
+def _import(library: str) -> Any:
+    try:
+        return importlib.import_module(library)
+    except (ImportError, RuntimeError) as error:  # RuntimeError: made for another torch
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"cannot import {library}: {reason}; `make zoo` makes an environment with it.") from error
+
+
+def _version(library: str) -> str:
+    return f"{library} {importlib.metadata.version(library)}"
+
+
+def _refuse(library: str, name: str, known: Iterable[str]) -> NoReturn:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3) or names[:10]
     raise ValueError(f"{library} has no model {name!r} that can be traced; try {', '.join(close)}.")

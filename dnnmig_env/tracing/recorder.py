@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -52,14 +52,20 @@ def record(module: nn.Module, inputs: Sequence[Any], name: str, origin: str | No
             "control flow depends on tensor values (e.g. non-maximum suppression) must be traced without that part."
         ) from error
     outputs = [recorder.look_at(tensor) for tensor in _tensors_in(result)]
-    return recorder.log.to_graph(name, outputs, origin or f"traced with torch {torch.__version__}")
+    graph = recorder.log.to_graph(name, outputs, origin or f"traced with torch {torch.__version__}")
+    unread = sum(parameter.nbytes for parameter in module.parameters()) - int(graph.weight_bytes.sum())
+    return (
+        replace(graph, origin=f"{graph.origin}; without {unread} bytes of weights that it never reads")
+        if unread
+        else graph
+    )
 
 
 class _Recorder(TorchDispatchMode):
     """Logs each operator; tensors are identified by the storage they look into, which makes views disappear."""
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.log = OperatorLog()
         self.parameters: dict[str, Tensor] = {}
         self._constants = Constants()

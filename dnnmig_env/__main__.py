@@ -1,0 +1,141 @@
+"""Command line of the zoo: trace a network, trace all of them again, or list them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from dnnmig_env.layer_graph import LayerGraph
+
+_MOST_ROWS = 24
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Trace a network into a layer graph, without weights or memory."""
+
+    source: tyro.conf.Positional[str]
+    """torchvision:NAME, timm:NAME, transformers:NAME, FILE.onnx, or package.module:callable (your own torch module)."""
+    input_shape: tuple[str, ...] = ()
+    """Shape of the input, e.g. 1 3 224 224; or each input in one word, e.g. 1x128:int64 1x128."""
+    max_layers: int | None = None
+    """Fuse cheap layers, then merge neighbours until at most this many remain. By default keep every operator."""
+    name: str | None = None
+    """Name of the network. By default it follows from the source."""
+    out: Path | None = None
+    """JSON file to write. By default only the table is printed."""
+
+    def run(self) -> None:
+        """Do it."""
+        from dnnmig_env.graph_file import write_graph
+        from dnnmig_env.preprocessing import prepare
+        from dnnmig_env.tracing import parse_inputs
+        from dnnmig_env.tracing.sources import trace_source
+
+        if self.max_layers is not None and self.max_layers < 1:
+            raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
+        graph = trace_source(self.source, parse_inputs(self.input_shape), self.name)
+        if self.max_layers is not None:
+            graph = prepare(graph, self.max_layers)
+        if self.out is not None:
+            write_graph(graph, self.out)
+        _print_graph(graph)
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Trace the networks of the zoo again and write their files."""
+
+    only: tuple[str, ...] = ()
+    """Networks to trace. By default all."""
+    out: Path | None = None
+    """Existing folder to write to. By default the zoo itself."""
+
+    def run(self) -> None:
+        """Trace all before writing any, so that a failure leaves the zoo as it was."""
+        from dnnmig_env import zoo
+        from dnnmig_env.graph_file import write_graph
+        from dnnmig_env.tracing.sources import trace_source
+
+        for name in self.only:
+            zoo.check(name)
+        graphs = []
+        for name in self.only or zoo.networks():
+            graphs.append(trace_source(zoo.SOURCES[name], name=name))
+            print(f"traced {name}: {len(graphs[-1])} layers", flush=True)
+        for graph in graphs:
+            write_graph(graph, (self.out or zoo.FOLDER) / f"{graph.name}.json")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """List the networks of the zoo."""
+
+    def run(self) -> None:
+        """Print one row per network."""
+        from dnnmig_env import zoo
+
+        rows: list[tuple[str, ...]] = [("network", "layers", "fused", "M params", "GMAC", "input kB", "split")]
+        for name in zoo.networks():
+            graph = zoo.load(name)
+            split = "test" if name in zoo.TEST_NETWORKS else "train"
+            fused = len(zoo.load_prepared(name))
+            rows.append((name, str(len(graph)), str(fused), *_totals(graph), f"{graph.input_bytes / 1e3:.0f}", split))
+        _print_table(rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; a user's mistake is one line on stderr and exit status 2."""
+    command = tyro.cli(
+        Annotated[Trace, tyro.conf.subcommand("trace")]
+        | Annotated[Zoo, tyro.conf.subcommand("zoo")]
+        | Annotated[Networks, tyro.conf.subcommand("networks")],
+        prog="python -m dnnmig_env",
+        description=__doc__,
+        args=arguments,
+    )
+    try:
+        command.run()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _print_graph(graph: LayerGraph) -> None:
+    params, gmac = _totals(graph)
+    print(f"{graph.name}: {len(graph)} layers, {params} M parameters (as float32), {gmac} GMAC,", end=" ")
+    print(f"{graph.bytes_moved.sum() / 1e6:.1f} MB memory traffic, {graph.input_bytes / 1e3:.1f} kB input")
+    if len(graph) > _MOST_ROWS:
+        print(f"(--max-layers {_MOST_ROWS} or less shows the layers)")
+        return
+    rows: list[tuple[str, ...]] = [("", "layer", "reads", "MFLOP", "weights kB", "output kB")]
+    for index, layer in enumerate(graph.layers):
+        reads = ",".join("input" if source < 0 else str(source) for source in layer.predecessors)
+        numbers = (layer.flops / 1e6, layer.weight_bytes / 1e3, layer.output_bytes / 1e3)
+        rows.append((str(index), layer.name, reads, *(f"{number:.1f}" for number in numbers)))
+    _print_table(rows)
+
+
+def _totals(graph: LayerGraph) -> tuple[str, str]:
+    return f"{graph.weight_bytes.sum() / 4e6:.1f}", f"{graph.flops.sum() / 2e9:.3f}"
+
+
+def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    """Print columns, text to the left and numbers to the right."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [column[-1].replace(".", "").isdigit() for column in columns]
+    for row in zip(*columns, strict=True):
+        cells = zip(row, widths, numeric, strict=True)
+        print("  ".join(f"{cell:>{width}}" if right else f"{cell:<{width}}" for cell, width, right in cells).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
