@@ -1,0 +1,206 @@
+"""The cold start: one query per user raised before anything is uploaded, which waits for its layers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnmig_env.compiled import compiled
+from dnnmig_env.kernel import compose
+from dnnmig_env.playback import PlanArrays
+from dnnmig_env.problem import Floats, Ints, Problem, Small
+
+
+class _Run(NamedTuple):
+    """What is known so far; infinite = not known yet, as it waits for weights that are not in."""
+
+    assignment: Small  # (U, L)
+    raised_s: Floats  # (U,): time each user's query is raised
+    uploaded_s: Floats  # (U, L): time the layer can run on its node, as far as weights go
+    finish_s: Floats  # (U, L)
+    arrival_s: Floats  # (U, L + 1, S + 1): time each tensor reaches each node it is sent to
+    num_sent: Ints  # (1,): tensors sent from devices so far
+    sent_start_s: Floats  # (N,): when their first byte may leave
+    sent_end_s: Floats  # (N,): when their last byte leaves
+    sent_user: Ints  # (N,)
+    sent_server: Ints  # (N,): 0..S-1
+
+
+@compiled
+def cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
+    """Work out the cold-start delay of each user under a plan.
+
+    Every user raises one query at time 0 (one that is absent then: as soon as it is present), which runs each
+    uploaded layer on the server it is uploaded to and waits for its weights:
+    `start = max(ready, free, uploaded)`. Uploads go on while layers execute; tensors from a device have priority
+    over weights and stop them while they move. Rates are those of each slot on the way, the last slot's for ever
+    after. The queries, being single, do not slow each other down, neither on servers nor on links.
+
+    One pass over the partitions suffices: a layer whose time is not known yet waits for this partition or a later
+    one, so every tensor that can stop a partition's bytes is known when its turn comes.
+
+    Source: MJOA-MU (Yang et al., Computer Networks 2023); its recursion `M_i = min{t: t - databusy(t) >=
+    weights up to i / rate}`, extended to several users, servers and slots.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        plans: The plans.
+        k: The plan.
+        delay_s: Receives each user's delay, shape (U,); infinite if a layer never arrives, NaN for a user that is
+            never present.
+    """
+    run = _new_run(p, b, plans, k)
+    for u in range(p.num_users[b]):
+        delay_s[u] = _run_layers(p, b, u, run)
+    channel_s = 0.0
+    first = 0
+    for j in range(plans.length[k]):
+        u, v, s = plans.user[k, j], plans.layer[k, j], plans.server[k, j] - 1
+        start_s = _present_from_s(p, b, u, max(channel_s, plans.not_before_s[k, j]))
+        channel_s = _weights_in_s(p, b, u, s, start_s, p.weight_bytes[b, u, v], run)
+        if plans.closes[k, j]:
+            for member in range(first, j + 1):
+                run.uploaded_s[u, plans.layer[k, member]] = channel_s
+            delay_s[u] = _run_layers(p, b, u, run)
+            first = j + 1
+
+
+@compiled
+def _new_run(p: Problem, b: int, plans: PlanArrays, k: int) -> _Run:
+    num_users, num_layers, num_nodes = p.execution_s.shape[1:]
+    node, usable = p.uploaded[b].copy(), np.ones(num_layers, np.bool_)
+    uploaded_s = np.zeros((num_users, num_layers))
+    for j in range(plans.length[k]):
+        u, v = plans.user[k, j], plans.layer[k, j]
+        node[u, v], uploaded_s[u, v] = plans.server[k, j], np.inf
+    assignment, raised_s = np.zeros((num_users, num_layers), np.int8), np.zeros(num_users)
+    for u in range(p.num_users[b]):
+        compose(p, b, u, node[u], usable, assignment[u])
+        raised_s[u] = _present_from_s(p, b, u, 0.0)
+    most_sent = num_users * (num_layers + 1) * (num_nodes - 1)
+    return _Run(
+        assignment,
+        raised_s,
+        uploaded_s,
+        np.full((num_users, num_layers), np.inf),
+        np.full((num_users, num_layers + 1, num_nodes), np.inf),
+        np.zeros(1, np.int64),
+        np.zeros(most_sent),
+        np.zeros(most_sent),
+        np.zeros(most_sent, np.int64),
+        np.zeros(most_sent, np.int64),
+    )
+
+
+@compiled
+def _run_layers(p: Problem, b: int, u: int, run: _Run) -> float:
+    """Time every layer of one user as far as it is known and return its query's delay."""
+    free_s = np.full(p.execution_s.shape[3], run.raised_s[u])
+    end_s = 0.0
+    for v in range(p.num_layers[b, u]):
+        node = run.assignment[u, v]
+        start_s = max(free_s[node], run.uploaded_s[u, v])
+        for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
+            start_s = max(start_s, _reach_s(p, b, u, p.predecessors[b, u, e], node, run))
+        run.finish_s[u, v] = start_s + p.execution_s[b, u, v, node]
+        free_s[node] = run.finish_s[u, v]
+        if p.is_sink[b, u, v]:
+            end_s = max(end_s, _reach_s(p, b, u, v, 0, run))
+    return end_s - run.raised_s[u]  # NaN for a query never raised
+
+
+@compiled
+def _reach_s(p: Problem, b: int, u: int, q: int, target: int, run: _Run) -> float:
+    """Return the time tensor `q` (-1 = the network's input) is at a node, sending it there when need be."""
+    source, ready_s = 0, run.raised_s[u]
+    if q >= 0:
+        source, ready_s = run.assignment[u, q], run.finish_s[u, q]
+    if source == target:
+        return ready_s
+    if run.arrival_s[u, q + 1, target] == np.inf and ready_s < np.inf:
+        run.arrival_s[u, q + 1, target] = _send_tensor(p, b, u, source, target, ready_s, p.tensor_bytes[b, u, q + 1], run)
+    return run.arrival_s[u, q + 1, target]
+
+
+@compiled
+def _send_tensor(
+    p: Problem, b: int, u: int, source: int, target: int, ready_s: float, size_bytes: float, run: _Run
+) -> float:
+    """Send a tensor that is ready and return when it arrives; note it down if it takes the uplink."""
+    if source != 0 and target != 0:
+        latency_s = p.between_latency_s[b, source - 1, target - 1]
+        if size_bytes == 0.0:
+            return ready_s + latency_s
+        return ready_s + size_bytes / p.between_bytes_per_s[b, source - 1, target - 1] + latency_s
+    rates, latencies_s = p.down_bytes_per_s[b], p.down_latency_s[b]
+    server = source - 1
+    if source == 0:
+        rates, latencies_s = p.up_bytes_per_s[b], p.up_latency_s[b]
+        server = target - 1
+    slot, end_s = _slot_at(p, b, ready_s), ready_s
+    while size_bytes > 0.0:
+        rate, edge_s = rates[slot, u, server], _slot_end_s(p, b, slot)
+        if rate > 0.0 and size_bytes <= rate * (edge_s - end_s):
+            end_s += size_bytes / rate
+            break
+        if edge_s == np.inf:
+            return np.inf
+        size_bytes -= rate * (edge_s - end_s)
+        end_s = edge_s
+        slot += 1
+    if source == 0 and end_s > ready_s:
+        n = run.num_sent[0]
+        run.sent_start_s[n], run.sent_end_s[n] = ready_s, end_s
+        run.sent_user[n], run.sent_server[n] = u, server
+        run.num_sent[0] = n + 1
+    return end_s + latencies_s[slot, u, server]
+
+
+@compiled
+def _weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_bytes: float, run: _Run) -> float:
+    """Return when the last byte of one layer's weights is in, tensors going first; infinite if never."""
+    now_s = start_s
+    while now_s < np.inf:
+        slot = _slot_at(p, b, now_s)
+        rate, free_until_s, busy_until_s = p.up_bytes_per_s[b, slot, u, server], _slot_end_s(p, b, slot), now_s
+        for n in range(run.num_sent[0]):
+            if p.up_bytes_per_s[b, slot, run.sent_user[n], run.sent_server[n]] > 0.0:  # else it waits, too
+                if run.sent_start_s[n] > now_s:
+                    free_until_s = min(free_until_s, run.sent_start_s[n])
+                else:
+                    busy_until_s = max(busy_until_s, min(run.sent_end_s[n], _slot_end_s(p, b, slot)))
+        if busy_until_s > now_s:
+            now_s = busy_until_s
+            continue
+        if rate > 0.0:
+            if size_bytes <= rate * (free_until_s - now_s):
+                return now_s + size_bytes / rate
+            size_bytes -= rate * (free_until_s - now_s)
+        now_s = free_until_s
+    return np.inf
+
+
+@compiled
+def _present_from_s(p: Problem, b: int, u: int, time_s: float) -> float:
+    """Return the first time from `time_s` on at which a user is present; infinite if never."""
+    for slot in range(_slot_at(p, b, time_s), p.num_slots[b]):
+        if p.query_rate_hz[b, slot, u] > 0.0:
+            return max(time_s, p.slot_edges_s[b, slot])
+    return np.inf
+
+
+@compiled
+def _slot_at(p: Problem, b: int, time_s: float) -> int:
+    """Return the slot that holds at a time; the last one for ever after."""
+    slot = 0
+    while slot + 1 < p.num_slots[b] and p.slot_edges_s[b, slot + 1] <= time_s:
+        slot += 1
+    return slot
+
+
+@compiled
+def _slot_end_s(p: Problem, b: int, slot: int) -> float:
+    """Return when a slot ends; never, for the last."""
+    return p.slot_edges_s[b, slot + 1] if slot + 1 < p.num_slots[b] else np.inf

@@ -1,0 +1,69 @@
+"""Carries a plan out in a scenario: what is given and what is decided go in, what happened comes out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dnnmig_env.kernel import new_state
+from dnnmig_env.plan import Plan, check_plan
+from dnnmig_env.playback import plan_arrays, play
+from dnnmig_env.problem import Floats, pack
+from dnnmig_env.scenario import Scenario
+from dnnmig_env.timeline import Timeline, UploadInterval
+
+
+def simulate(scenario: Scenario, plan: Plan) -> Timeline:
+    """Carry out a plan and return all that happened until the horizon.
+
+    Every second comes from the compiled kernel, so that `simulate(scenario, plan).mean_delay_s` is what planners
+    optimise (`playback.mean_delays_s`) and minus what the environments pay out, bit for bit.
+
+    Args:
+        scenario: What is given.
+        plan: What is decided; partitions that do not fit before the horizon are cut off there.
+
+    Returns:
+        The timeline, its arrays read-only.
+
+    Raises:
+        ValueError: If the plan cannot be carried out in the scenario (see `check_plan`).
+    """
+    check_plan(scenario, plan)
+    problem, plans = pack([scenario]), plan_arrays([plan])
+    state = new_state(problem, rows=1, events=scenario.num_slots + len(plan.uploads))
+    start_s, end_s = np.empty(plan.num_layers), np.empty(plan.num_layers)
+    mean_delay_s = play(problem, 0, state, 0, plans, 0, start_s, end_s)
+    events = int(state.num_events[0])
+    arrays = (
+        state.event_time_s[0, :events],
+        state.event_delay_s[0, :events],
+        state.event_assignment[0, :events],
+        state.device_delay_s[0],
+    )
+    for array in arrays:
+        array.flags.writeable = False
+    return Timeline(scenario, plan, _upload_intervals(scenario, plan, start_s, end_s), *arrays, float(mean_delay_s))
+
+
+def _upload_intervals(scenario: Scenario, plan: Plan, start_s: Floats, end_s: Floats) -> tuple[UploadInterval, ...]:
+    intervals, first = [], 0
+    for upload in plan.uploads:
+        last = first + len(upload.layers) - 1
+        sent_bytes = sum(
+            _sent_bytes(scenario, upload.user, upload.server, layer, start_s[k], end_s[k])
+            for k, layer in enumerate(upload.layers, start=first)
+        )
+        times = (float(start_s[first]), float(end_s[last]))
+        intervals.append(UploadInterval(upload.user, upload.server, upload.layers, sent_bytes, *times))
+        first = last + 1
+    return tuple(intervals)
+
+
+def _sent_bytes(scenario: Scenario, user: int, server: int, layer: int, start_s: float, end_s: float) -> float:
+    """Return the bytes of one layer's weights that got over the channel by the horizon."""
+    weight_bytes = float(scenario.users[user].graph.weight_bytes[layer])
+    if np.isfinite(end_s):
+        return weight_bytes
+    edges_s = np.append(np.asarray(scenario.slot_starts_s), scenario.horizon_s)
+    rates = np.asarray(scenario.links.up_bytes_per_s)[:, user, server - 1]
+    return float(rates @ np.diff(np.maximum(edges_s, min(start_s, scenario.horizon_s))))
