@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, inliner, shape_inference
+from google.protobuf.message import DecodeError
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, inliner
 
 from dnnmig_env.layer_graph import LayerGraph
-from dnnmig_env.onnx_operators import READS_SHAPE_ONLY, SETTINGS, SLICES, VIEWS, Shape, flops
+from dnnmig_env.onnx_operators import READS_SHAPE_ONLY, SETTINGS, SLICES, VIEWS, flops
+from dnnmig_env.onnx_shapes import Shape, infer_types
 from dnnmig_env.operator_log import OperatorLog, Read
 
 _NO_PARAMETER_TYPES = frozenset({TensorProto.INT64, TensorProto.BOOL, TensorProto.STRING})
@@ -37,11 +38,7 @@ def import_onnx(path: str | Path, *input_shapes: Sequence[int], name: str | None
     path = Path(path)
     model = _read(path)
     inputs = _fix_input_shapes(model, input_shapes)
-    try:
-        model = shape_inference.infer_shapes(model, data_prop=True)
-    except shape_inference.InferenceError as error:
-        raise ValueError(f"cannot infer the shapes in {path}: {_first_line(error)}; check the input shapes.") from error
-    reader = _Reader(model.graph)
+    reader = _Reader(model)
     for entry in inputs:
         reader.log.add_input(entry.name, reader.num_bytes(entry.name))
     for node in model.graph.node:
@@ -54,21 +51,20 @@ def import_onnx(path: str | Path, *input_shapes: Sequence[int], name: str | None
 class _Reader:
     """Logs the nodes of a graph, one after another."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, model: onnx.ModelProto) -> None:
+        graph = model.graph
         self.log = OperatorLog()
-        self._shapes: dict[str, Shape] = {}
-        self._types: dict[str, int] = {}
+        self._types = infer_types(model)
         self._views: dict[str, Read] = {}
         self._uses = Counter(value for node in graph.node for value in node.input)
         self._uses.update(output.name for output in graph.output)
-        self._settings = {
+        settings = Counter(
             node.input[place]
             for node in graph.node
             for place in SETTINGS.get(node.op_type, ())
             if place < len(node.input)
-        }
-        for entry in (*graph.input, *graph.value_info, *graph.output):
-            self._declare(entry)
+        )
+        self._settings = {value for value, count in settings.items() if count == self._uses[value]}
         for tensor in graph.initializer:
             self._add_stored(tensor.name, tensor)
 
@@ -90,8 +86,9 @@ class _Reader:
             self._views.update((value, Read(root, value, self.num_bytes(value))) for value in outputs)
         else:
             name = node.name.strip("/") or f"{node.op_type}_{node.output[0]}"
+            count = flops(node, self.shape_of)
             writes = {value: self.num_bytes(value) for value in outputs}
-            self.log.add_operator(name, flops(node, self.shape_of), map(self.look_at, operands), writes)
+            self.log.add_operator(name, count, map(self.look_at, operands), writes)
 
     def look_at(self, value: str) -> Read:
         """Return which memory a tensor shows."""
@@ -106,27 +103,19 @@ class _Reader:
         Raises:
             ValueError: If it is not known.
         """
-        if value not in self._shapes:
+        if value not in self._types:
             raise ValueError(
                 f"the shape of tensor {value!r} cannot be inferred; give the shape of every input, or store the "
                 "network with fixed shapes (e.g. with onnxsim)."
             )
-        return self._shapes[value]
+        return self._types[value].shape
 
     def num_bytes(self, value: str) -> int:
         """Return a tensor's bytes."""
-        return math.prod(self.shape_of(value)) * _item_bytes(self._types[value])
-
-    def _declare(self, entry: ValueInfoProto) -> None:
-        tensor_type = entry.type.tensor_type
-        dimensions = tensor_type.shape.dim
-        if tensor_type.HasField("shape") and all(dimension.HasField("dim_value") for dimension in dimensions):
-            self._shapes[entry.name] = tuple(dimension.dim_value for dimension in dimensions)
-            self._types[entry.name] = tensor_type.elem_type
+        return math.prod(self.shape_of(value)) * _item_bytes(self._types[value].element_type)
 
     def _add_stored(self, name: str, tensor: TensorProto) -> None:
-        """Declare a stored tensor's shape, and that it is a weight if it is one."""
-        self._shapes[name], self._types[name] = tuple(tensor.dims), tensor.data_type
+        """Declare a stored tensor if it is a weight."""
         if tensor.dims and name not in self._settings and tensor.data_type not in _NO_PARAMETER_TYPES:
             self.log.add_weight(name, self.num_bytes(name))
 
@@ -150,7 +139,6 @@ def _fix_input_shapes(model: onnx.ModelProto, input_shapes: Sequence[Sequence[in
     if input_shapes and len(input_shapes) != len(inputs):
         names = ", ".join(entry.name for entry in inputs)
         raise ValueError(f"{len(input_shapes)} input shapes for {len(inputs)} inputs ({names}); give one for each.")
-    was_dynamic = False
     for position, entry in enumerate(inputs):
         dimensions = entry.type.tensor_type.shape.dim
         fixed = [dimension.dim_value if dimension.dim_value > 0 else None for dimension in dimensions]
@@ -160,19 +148,10 @@ def _fix_input_shapes(model: onnx.ModelProto, input_shapes: Sequence[Sequence[in
             text = ", ".join(str(size or dimension.dim_param or "?") for size, dimension in sizes)
             given = f", not {shape}" if input_shapes else ""
             raise ValueError(f"input {entry.name!r} has the shape ({text}){given}; give input shapes that fix it.")
-        was_dynamic = was_dynamic or shape != fixed
         for dimension, size in zip(dimensions, shape, strict=True):
             dimension.dim_value = size
-    if was_dynamic:  # shapes that were stored for other inputs would contradict
-        del model.graph.value_info[:]
-        for output in model.graph.output:
-            output.type.tensor_type.ClearField("shape")
     return inputs
 
 
 def _item_bytes(element_type: int) -> int:
     return int(helper.tensor_dtype_to_np_dtype(element_type).itemsize)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from onnx import NodeProto, helper
 
-Shape = tuple[int, ...]
+from dnnmig_env.onnx_shapes import Shape
 
 VIEWS = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators that show the whole of their first input differently."""
