@@ -1,0 +1,1 @@
+"""The families of scenarios, one generator per file."""

@@ -1,0 +1,151 @@
+"""Few users, edges of limited memory, and a fast cloud behind a slow line: the setting of EosDNN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from dnnmig_env.access import draw_backbone, draw_homes, reach
+from dnnmig_env.casting import draw_cast, limit_memory, query_rates_hz
+from dnnmig_env.drawn_scenarios import Course, drawn_batch
+from dnnmig_env.machines import CLOUD, DEVICE, EDGE
+from dnnmig_env.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.problem import Limits
+from dnnmig_env.ranges import CountRange, Range, check_count, settle_ranges, uniform
+from dnnmig_env.recorded_access import settled_traces
+from dnnmig_env.scenario_batch import ScenarioBatch
+from dnnmig_env.static_access import draw_access, num_slots
+
+
+@dataclass(frozen=True)
+class EdgeCloud:
+    """Draws scenarios with edges and one cloud. The order in which a few users' layers go where decides.
+
+    | what | drawn | unit |
+    |---|---|---|
+    | users, edges (and one cloud) | uniform in `num_users`, `num_edges` | |
+    | network of each user | each of `networks` as likely | |
+    | device, edge, cloud speed | log-uniform in `..._flops_per_s` | FLOP/s |
+    | their memory rate, overhead | log-uniform as in `machines.py`, correlated with speed | bytes/s, s |
+    | access rate of each user | log-uniform in `access_mbps` | Mbit/s |
+    | access latency of each user | uniform in `access_latency_s` | s |
+    | home edge of each user | each edge as likely | |
+    | line of each edge, of the cloud | log-uniform in `backhaul_mbps`, `wan_mbps` | Mbit/s |
+    | latency of these lines | uniform in `backhaul_latency_s`, `wan_latency_s` | s |
+    | memory of each edge | uniform in `edge_memory_share`, the cloud's unlimited | all users' weights |
+    | queries | users' shares of the load random, their sum uniform in `load`, at most 30 Hz each | see below |
+    | horizon | log-uniform in `horizon_uploads` | see below |
+
+    A user reaches its home edge at its access rate. Every other server lies behind the home edge: between two servers
+    the rate is that of the slower of their lines, the latencies add up. Up- and downlink are alike.
+
+    `load` is the sum over users of query rate x seconds of the whole network on the edge that is fastest for it: above
+    1, no single edge can serve all users. `horizon_uploads` counts the time that uploading every network once at its
+    user's access rate takes: so uploads fill a good part of the horizon, whatever the networks.
+
+    Attributes:
+        num_users: Least and most users. Here and below one number stands for a range of that one value.
+        num_edges: Least and most edges.
+        max_layers: Networks are merged to at most so many layers.
+        networks: "train", "test", "all", or names of the zoo or files of traced networks.
+        device_flops_per_s: Effective speed of devices.
+        edge_flops_per_s: Effective speed of edges.
+        cloud_flops_per_s: Effective speed of the cloud.
+        access_mbps: Rate between a user and its home edge.
+        access_latency_s: Latency between a user and its home edge.
+        backhaul_mbps: Rate of edges' lines.
+        backhaul_latency_s: Latency of edges' lines.
+        wan_mbps: Rate of the cloud's line.
+        wan_latency_s: Latency of the cloud's line.
+        edge_memory_share: Share of all users' weights that an edge holds; at least their largest layer.
+        load: Load of the users together, as above.
+        horizon_uploads: Horizon, as above.
+        traces: Files of recorded rates, one drawn for each user and entered at a random time, instead of
+            `access_mbps`. The scenarios then have 16 equal time slots, otherwise one.
+        chunk: Scenarios that environments draw at a time.
+
+    Raises:
+        ValueError: If an option is not valid.
+    """
+
+    num_users: CountRange = (1, 3)
+    num_edges: CountRange = (1, 3)
+    max_layers: int = 16
+    networks: str | tuple[str, ...] = "train"
+    device_flops_per_s: Range = DEVICE.flops_per_s
+    edge_flops_per_s: Range = EDGE.flops_per_s
+    cloud_flops_per_s: Range = CLOUD.flops_per_s
+    access_mbps: Range = (10.0, 160.0)
+    access_latency_s: Range = (0.002, 0.01)
+    backhaul_mbps: Range = (20.0, 200.0)
+    backhaul_latency_s: Range = (0.0005, 0.0025)
+    wan_mbps: Range = (5.0, 50.0)
+    wan_latency_s: Range = (0.02, 0.06)
+    edge_memory_share: Range = (0.2, 0.8)
+    load: Range = (0.2, 1.2)
+    horizon_uploads: Range = (0.5, 2.0)
+    traces: tuple[str, ...] = ()
+    chunk: int = 16
+
+    family: ClassVar[str] = "edge-cloud"
+
+    def __post_init__(self) -> None:
+        settle_ranges(self, counts=("num_users", "num_edges"), positive=_POSITIVE)
+        check_count(self, "max_layers", "chunk")
+        object.__setattr__(self, "networks", settled_networks(self.networks))
+        object.__setattr__(self, "traces", settled_traces(self.traces))
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Sizes of the largest scenario it can draw."""
+        edges = self._table.predecessors.shape[1]
+        return Limits(self.num_users[1], self.max_layers, self.num_edges[1] + 1, num_slots(self.traces), edges)
+
+    def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
+        """Draw `count` scenarios."""
+        kinds = (
+            replace(DEVICE, flops_per_s=self.device_flops_per_s),
+            replace(EDGE, flops_per_s=self.edge_flops_per_s),
+            replace(CLOUD, flops_per_s=self.cloud_flops_per_s),
+        )
+        cast = draw_cast(rng, count, self._table, self.num_users, self.num_edges, kinds)
+        limit_memory(rng, cast, self.edge_memory_share)
+        execution_s = cast.execution_s()
+        slot_edges_s, access = draw_access(rng, cast, self.access_mbps, self.horizon_uploads, self.traces)
+        latencies_s = (self.backhaul_latency_s, self.wan_latency_s)
+        backbone = draw_backbone(rng, cast, (self.backhaul_mbps, self.wan_mbps), latencies_s)
+        access_latency_s = uniform(rng, self.access_latency_s, (count, 1, self.num_users[1]))
+        bytes_per_s, latency_s = reach(draw_homes(rng, cast), access, access_latency_s, backbone)
+        query_rate_hz = query_rates_hz(rng, cast, execution_s, self.load)
+        course = Course(
+            slot_edges_s=slot_edges_s,
+            query_rate_hz=np.repeat(query_rate_hz[:, None], num_slots(self.traces), axis=1),
+            bytes_per_s=bytes_per_s,
+            latency_s=latency_s,
+            between_bytes_per_s=backbone.without_loops(),
+            between_latency_s=backbone.latency_s,
+        )
+        return drawn_batch(self.family, cast, execution_s, course)
+
+    @cached_property
+    def _table(self) -> NetworkTable:
+        return network_table(self.networks, self.max_layers)
+
+
+_POSITIVE = (
+    "device_flops_per_s",
+    "edge_flops_per_s",
+    "cloud_flops_per_s",
+    "access_mbps",
+    "access_latency_s",
+    "backhaul_mbps",
+    "backhaul_latency_s",
+    "wan_mbps",
+    "wan_latency_s",
+    "edge_memory_share",
+    "load",
+    "horizon_uploads",
+)

@@ -1,0 +1,48 @@
+"""Access rates and horizon of users who do not move."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dnnmig_env.access import BYTES_PER_MBIT
+from dnnmig_env.drawn_scenarios import Cast
+from dnnmig_env.problem import Floats
+from dnnmig_env.ranges import Range, log_uniform
+from dnnmig_env.recorded_access import draw_traces, mean_rates, recorded_rates
+
+RECORDED_SLOTS = 16
+"""Number of equal time slots of a scenario whose rates are recorded; drawn ones do not change, one slot is enough."""
+
+
+def num_slots(traces: tuple[str, ...]) -> int:
+    """Return the number of time slots."""
+    return RECORDED_SLOTS if traces else 1
+
+
+def draw_access(
+    rng: np.random.Generator, cast: Cast, mbps: Range, horizon_uploads: Range, traces: tuple[str, ...]
+) -> tuple[Floats, Floats]:
+    """Draw how fast users send to the servers nearest to them, and how long a scenario lasts.
+
+    Args:
+        rng: Source of randomness.
+        cast: Who takes part.
+        mbps: Range of the access rate, log-uniform.
+        horizon_uploads: Range, log-uniform, of the horizon as a multiple of the time that uploading every network
+            once at the mean access rate takes.
+        traces: Recorded traces that take the place of drawn rates.
+
+    Returns:
+        The edges of the slots, shape (B, T + 1), and the rates in bytes/s, shape (B, T, U); 0 = no such user.
+    """
+    shape, users = cast.network.shape, cast.network >= 0
+    if traces:
+        recorded = draw_traces(rng, traces, shape)
+        mean = mean_rates(recorded)
+    else:
+        mean = log_uniform(rng, mbps, shape) * BYTES_PER_MBIT
+    upload_s = (cast.total_weight_bytes() / mean).sum(axis=1, keepdims=True)
+    horizon_s = log_uniform(rng, horizon_uploads, upload_s.shape) * upload_s
+    slot_edges_s = horizon_s * np.linspace(0.0, 1.0, num_slots(traces) + 1)
+    rates = recorded_rates(rng, recorded, slot_edges_s) if traces else mean[:, None]
+    return slot_edges_s, rates * users[:, None]
