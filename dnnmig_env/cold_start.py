@@ -54,10 +54,9 @@ def cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats)
     run = _new_run(p, b, plans, k)
     for u in range(p.num_users[b]):
         delay_s[u] = _run_layers(p, b, u, run)
-    channel_s = 0.0
-    first = 0
+    channel_s, first = 0.0, 0
     for j in range(plans.length[k]):
-        u, v, s = plans.user[k, j], plans.layer[k, j], plans.server[k, j] - 1
+        u, v, s = int(plans.user[k, j]), plans.layer[k, j], int(plans.server[k, j]) - 1
         start_s = _present_from_s(p, b, u, max(channel_s, plans.not_before_s[k, j]))
         channel_s = _weights_in_s(p, b, u, s, start_s, p.weight_bytes[b, u, v], run)
         if plans.closes[k, j]:
@@ -100,15 +99,15 @@ def _run_layers(p: Problem, b: int, u: int, run: _Run) -> float:
     free_s = np.full(p.execution_s.shape[3], run.raised_s[u])
     end_s = 0.0
     for v in range(p.num_layers[b, u]):
-        node = run.assignment[u, v]
+        node = int(run.assignment[u, v])
         start_s = max(free_s[node], run.uploaded_s[u, v])
         for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-            start_s = max(start_s, _reach_s(p, b, u, p.predecessors[b, u, e], node, run))
+            start_s = max(start_s, _reach_s(p, b, u, int(p.predecessors[b, u, e]), node, run))
         run.finish_s[u, v] = start_s + p.execution_s[b, u, v, node]
         free_s[node] = run.finish_s[u, v]
         if p.is_sink[b, u, v]:
             end_s = max(end_s, _reach_s(p, b, u, v, 0, run))
-    return end_s - run.raised_s[u]  # NaN for a query never raised
+    return float(end_s - run.raised_s[u])  # NaN for a query never raised
 
 
 @compiled
@@ -116,12 +115,14 @@ def _reach_s(p: Problem, b: int, u: int, q: int, target: int, run: _Run) -> floa
     """Return the time tensor `q` (-1 = the network's input) is at a node, sending it there when need be."""
     source, ready_s = 0, run.raised_s[u]
     if q >= 0:
-        source, ready_s = run.assignment[u, q], run.finish_s[u, q]
+        source, ready_s = int(run.assignment[u, q]), run.finish_s[u, q]
+    arrival_s: float = run.arrival_s[u, q + 1, target]
     if source == target:
-        return ready_s
-    if run.arrival_s[u, q + 1, target] == np.inf and ready_s < np.inf:
-        run.arrival_s[u, q + 1, target] = _send_tensor(p, b, u, source, target, ready_s, p.tensor_bytes[b, u, q + 1], run)
-    return run.arrival_s[u, q + 1, target]
+        arrival_s = ready_s
+    elif arrival_s == np.inf and ready_s < np.inf:
+        arrival_s = _send_tensor(p, b, u, source, target, ready_s, p.tensor_bytes[b, u, q + 1], run)
+        run.arrival_s[u, q + 1, target] = arrival_s
+    return arrival_s
 
 
 @compiled
@@ -130,32 +131,27 @@ def _send_tensor(
 ) -> float:
     """Send a tensor that is ready and return when it arrives; note it down if it takes the uplink."""
     if source != 0 and target != 0:
-        latency_s = p.between_latency_s[b, source - 1, target - 1]
-        if size_bytes == 0.0:
-            return ready_s + latency_s
-        return ready_s + size_bytes / p.between_bytes_per_s[b, source - 1, target - 1] + latency_s
-    rates, latencies_s = p.down_bytes_per_s[b], p.down_latency_s[b]
-    server = source - 1
-    if source == 0:
-        rates, latencies_s = p.up_bytes_per_s[b], p.up_latency_s[b]
-        server = target - 1
+        rate = p.between_bytes_per_s[b, source - 1, target - 1]
+        moving_s = 0.0 if size_bytes == 0.0 else size_bytes / rate
+        return float(ready_s + moving_s + p.between_latency_s[b, source - 1, target - 1])
+    uplink, server = source == 0, max(source, target) - 1
+    rates = p.up_bytes_per_s[b, :, u, server] if uplink else p.down_bytes_per_s[b, :, u, server]
+    latencies_s = p.up_latency_s[b, :, u, server] if uplink else p.down_latency_s[b, :, u, server]
     slot, end_s = _slot_at(p, b, ready_s), ready_s
-    while size_bytes > 0.0:
-        rate, edge_s = rates[slot, u, server], _slot_end_s(p, b, slot)
+    while size_bytes > 0.0 and end_s < np.inf:
+        rate, edge_s = rates[slot], _slot_end_s(p, b, slot)
         if rate > 0.0 and size_bytes <= rate * (edge_s - end_s):
             end_s += size_bytes / rate
             break
-        if edge_s == np.inf:
-            return np.inf
-        size_bytes -= rate * (edge_s - end_s)
+        size_bytes -= 0.0 if rate == 0.0 else rate * (edge_s - end_s)
         end_s = edge_s
-        slot += 1
-    if source == 0 and end_s > ready_s:
+        slot = min(slot + 1, p.num_slots[b] - 1)
+    if uplink:
         n = run.num_sent[0]
         run.sent_start_s[n], run.sent_end_s[n] = ready_s, end_s
         run.sent_user[n], run.sent_server[n] = u, server
         run.num_sent[0] = n + 1
-    return end_s + latencies_s[slot, u, server]
+    return float(end_s + latencies_s[slot])
 
 
 @compiled
@@ -176,7 +172,7 @@ def _weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_
             continue
         if rate > 0.0:
             if size_bytes <= rate * (free_until_s - now_s):
-                return now_s + size_bytes / rate
+                return float(now_s + size_bytes / rate)
             size_bytes -= rate * (free_until_s - now_s)
         now_s = free_until_s
     return np.inf
@@ -187,7 +183,7 @@ def _present_from_s(p: Problem, b: int, u: int, time_s: float) -> float:
     """Return the first time from `time_s` on at which a user is present; infinite if never."""
     for slot in range(_slot_at(p, b, time_s), p.num_slots[b]):
         if p.query_rate_hz[b, slot, u] > 0.0:
-            return max(time_s, p.slot_edges_s[b, slot])
+            return float(max(time_s, p.slot_edges_s[b, slot]))
     return np.inf
 
 
@@ -203,4 +199,4 @@ def _slot_at(p: Problem, b: int, time_s: float) -> int:
 @compiled
 def _slot_end_s(p: Problem, b: int, slot: int) -> float:
     """Return when a slot ends; never, for the last."""
-    return p.slot_edges_s[b, slot + 1] if slot + 1 < p.num_slots[b] else np.inf
+    return float(p.slot_edges_s[b, slot + 1]) if slot + 1 < p.num_slots[b] else np.inf

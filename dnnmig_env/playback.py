@@ -88,13 +88,13 @@ def play(p: Problem, b: int, s: State, i: int, plans: PlanArrays, k: int, start_
     begin(p, b, s, i)
     first = 0
     for j in range(plans.length[k]):
-        u, v = plans.user[k, j], plans.layer[k, j]
+        u, v, server = int(plans.user[k, j]), plans.layer[k, j], int(plans.server[k, j])
         advance(p, b, s, i, plans.not_before_s[k, j])
         start_s[j], end_s[j] = np.inf, np.inf
         if s.time_s[i] >= horizon_s(p, b):
             continue
         before_s = s.time_s[i]
-        arrived = send(p, b, s, i, u, v, plans.server[k, j])
+        arrived = send(p, b, s, i, u, v, server)
         start_s[j] = presence_s(p, b, u, before_s)
         if not arrived:
             continue
@@ -161,6 +161,8 @@ def migration_delay_s(p: Problem, b: int, slot: int, node: Small, delay_s: Float
     for u in range(num_users):
         slowdown_for(p, b, u, load, slowdown)
         delay_s[u] = query_delay_s(p, b, u, slot, assignment[u], slowdown, finish_s)
-        total += p.query_rate_hz[b, slot, u] * delay_s[u]
-        rates += p.query_rate_hz[b, slot, u]
+        rate = p.query_rate_hz[b, slot, u]
+        if rate > 0.0:  # the delay of an absent user may be infinite
+            total += rate * delay_s[u]
+            rates += rate
     return total / rates
