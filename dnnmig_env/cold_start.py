@@ -19,7 +19,7 @@ class _Run(NamedTuple):
     raised_s: Floats  # (U,): time each user's query is raised
     uploaded_s: Floats  # (U, L): time the layer can run on its node, as far as weights go
     finish_s: Floats  # (U, L)
-    arrival_s: Floats  # (U, L + 1, S + 1): time each tensor reaches each node it is sent to
+    arrival_s: Floats  # (U, L + 1, S + 1): time each tensor reaches each node; -1 = not sent yet
     num_sent: Ints  # (1,): tensors sent from devices so far
     sent_start_s: Floats  # (N,): when their first byte may leave
     sent_end_s: Floats  # (N,): when their last byte leaves
@@ -84,7 +84,7 @@ def _new_run(p: Problem, b: int, plans: PlanArrays, k: int) -> _Run:
         raised_s,
         uploaded_s,
         np.full((num_users, num_layers), np.inf),
-        np.full((num_users, num_layers + 1, num_nodes), np.inf),
+        np.full((num_users, num_layers + 1, num_nodes), -1.0),
         np.zeros(1, np.int64),
         np.zeros(most_sent),
         np.zeros(most_sent),
@@ -116,13 +116,12 @@ def _reach_s(p: Problem, b: int, u: int, q: int, target: int, run: _Run) -> floa
     source, ready_s = 0, run.raised_s[u]
     if q >= 0:
         source, ready_s = int(run.assignment[u, q]), run.finish_s[u, q]
-    arrival_s: float = run.arrival_s[u, q + 1, target]
-    if source == target:
-        arrival_s = ready_s
-    elif arrival_s == np.inf and ready_s < np.inf:
-        arrival_s = _send_tensor(p, b, u, source, target, ready_s, p.tensor_bytes[b, u, q + 1], run)
-        run.arrival_s[u, q + 1, target] = arrival_s
-    return arrival_s
+    if source == target or ready_s == np.inf:
+        return float(ready_s)
+    if run.arrival_s[u, q + 1, target] < 0.0:
+        size_bytes = p.tensor_bytes[b, u, q + 1]
+        run.arrival_s[u, q + 1, target] = _send_tensor(p, b, u, source, target, ready_s, size_bytes, run)
+    return float(run.arrival_s[u, q + 1, target])
 
 
 @compiled
