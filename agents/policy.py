@@ -1,0 +1,73 @@
+"""The one interface of everything that acts in the environment: SB3's `predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.plan_policy import PlanPolicy
+from agents.planners import planner
+from dnnmig_env.vector_env import MigrationVectorEnv, Observations
+
+REPLAN = "@replan"
+"""Suffix of a planner's name: plan anew at every decision from what is known then."""
+
+
+class Policy(Protocol):
+    """Chooses actions from observations; SB3's algorithms, planners and the random policy all do."""
+
+    def predict(
+        self,
+        observation: Observations,
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.int64], Any]:
+        """Return one action per row of a batch of observations (or for a single one), and the next state."""
+        ...
+
+
+class RandomPolicy:
+    """Chooses uniformly among the legal actions, "stop" included.
+
+    Args:
+        seed: Seed of the choices.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+
+    def predict(
+        self,
+        observation: Observations,
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.int64], Any]:
+        """Return random legal actions; nothing but the mask is looked at."""
+        mask = observation["action_mask"]
+        return np.argmax(self._random.random(mask.shape) * mask, axis=-1), state
+
+
+def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
+    """Return the policy of a name, ready to act in `env`.
+
+    Args:
+        name: "random", a planner's name, a planner's name with "@replan", or the path of a trained model.
+        env: The environment in which it will act.
+        seed: Seed of whatever is random in it.
+
+    Raises:
+        ValueError: If no policy has that name, or the model cannot act in this environment.
+    """
+    if name == "random":
+        return RandomPolicy(seed)
+    if Path(name).exists() or name.endswith(".zip") or "/" in name:
+        from agents.trained import load
+
+        model: Policy = load(name, env)
+        return model
+    return PlanPolicy(planner(name.removesuffix(REPLAN)), env, seed, replan=name.endswith(REPLAN))

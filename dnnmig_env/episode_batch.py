@@ -1,0 +1,139 @@
+"""B episodes with their scenarios: draws what each row plays next and answers what a planner may ask about a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnmig_env.actions import ActionLayout, new_decisions, pending_layer
+from dnnmig_env.episodes import Rules, new_outputs, start_rows, step_rows, step_rows_in_parallel
+from dnnmig_env.kernel import new_state
+from dnnmig_env.knowledge import known_scenario
+from dnnmig_env.observation import ObservationLayout, offsets
+from dnnmig_env.plan import Plan, Upload
+from dnnmig_env.problem import empty_problem
+from dnnmig_env.reward import RewardKind, RewardScale, check_reward
+from dnnmig_env.scenario import Scenario
+from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
+
+if TYPE_CHECKING:
+    from dnnmig_env.generators import Generator
+
+DecisionMode = Literal["joint", "two-phase"]
+
+ROWS_PER_CORE = 16
+"""Below twice this many rows, one core is faster than starting several."""
+
+
+class EpisodeBatch:
+    """Rows of episodes, each with a random stream of scenarios of its own.
+
+    Args:
+        rows: Number of rows, B.
+        generator: Where scenarios come from.
+        decisions: "joint" (place and order at once) or "two-phase" (place all layers, then order the uploads).
+        reward: "delay" or "shaped".
+        scale: "seconds" or "device-only".
+
+    Raises:
+        ValueError: If an argument is not among those named.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        generator: Generator,
+        decisions: DecisionMode = "joint",
+        reward: RewardKind = "delay",
+        scale: RewardScale = "seconds",
+    ) -> None:
+        if rows < 1:
+            raise ValueError(f"num_envs is {rows}; it must be at least 1.")
+        if decisions not in get_args(DecisionMode):
+            raise ValueError(f"decisions is {decisions!r}; choose one of {', '.join(get_args(DecisionMode))}.")
+        check_reward(reward, scale)
+        limits = generator.limits
+        self.rows, self.generator, self.decision_mode = rows, generator, decisions
+        self.actions = ActionLayout(limits.users, limits.layers, limits.servers)
+        self.layout = ObservationLayout(limits.users, limits.layers, limits.servers)
+        self.problem = empty_problem(rows, limits)
+        self.state = new_state(self.problem, rows)
+        self.decided = new_decisions(rows, self.actions, two_phase=decisions == "two-phase")
+        self.outputs = new_outputs(rows, self.layout.size, self.actions.size)
+        self._offsets, self._rules = offsets(self.layout), Rules(reward == "shaped", scale == "device-only")
+        self._random = [np.random.default_rng() for _ in range(rows)]
+        self._stream: list[tuple[ScenarioBatch, int] | None] = [None] * rows
+        self.begun = np.zeros(rows, np.int64)
+        self._playing: list[tuple[ScenarioBatch, int] | None] = [None] * rows
+
+    def seed(self, row: int, seed: int | None) -> None:
+        """Give a row a new random stream of scenarios."""
+        self._random[row] = np.random.default_rng(seed)
+        self._stream[row] = None
+
+    def start(self, rows: Sequence[int] | NDArray[np.int64], scenarios: Sequence[Scenario] | None = None) -> None:
+        """Begin new episodes in some rows, of the given scenarios (one per row) or else of drawn ones.
+
+        Raises:
+            ValueError: If a scenario does not fit the generator's limits.
+        """
+        given = None if scenarios is None else as_batch(scenarios, self.generator.limits)
+        for place, row in enumerate(rows):
+            batch, index = self._next_drawn(row) if given is None else (given, place)
+            self._playing[row] = (batch, index)
+            self.begun[row] += 1
+            for target, source in zip(self.problem, batch.problem, strict=True):
+                target[row] = source[index]
+        start_rows(self.problem, self.state, self.decided, self.outputs, self._offsets, np.asarray(rows, np.int64))
+
+    def step(self, actions: NDArray[np.int64], active: NDArray[np.bool_]) -> None:
+        """Take one decision in every active row; the results are in `outputs`, `decided` and `state`."""
+        step = step_rows_in_parallel if self.rows >= 2 * ROWS_PER_CORE else step_rows
+        step(self.problem, self.state, self.decided, self.outputs, self._offsets, self._rules, actions, active)
+
+    def mean_delay_s(self, row: int) -> float:
+        """Return J so far: at an episode's end the mean query delay of its plan."""
+        return float(self.state.cost_s[row] / self.state.queries[row])
+
+    def scenario(self, row: int) -> Scenario:
+        """Return the scenario a row plays, its future included."""
+        playing = self._playing[row]
+        if playing is None:
+            raise RuntimeError("reset() has not been called; call it before asking for the scenario.")
+        batch, index = playing
+        return batch.scenario(index)
+
+    def known_scenario(self, row: int) -> Scenario | None:
+        """Return what a planner may know of a row now, or None if no user is present; see `known_scenario`."""
+        return known_scenario(self.scenario(row), self.state, row)
+
+    def plan(self, row: int) -> Plan:
+        """Return the uploads decided so far, each layer a partition of its own."""
+        d = self.decided
+        return Plan(
+            tuple(
+                Upload(
+                    int(d.upload_user[row, k]),
+                    int(d.upload_server[row, k]),
+                    (int(d.upload_layer[row, k]),),
+                    float(d.upload_from_s[row, k]),
+                )
+                for k in range(d.num_uploads[row])
+            )
+        )
+
+    def pending_layer(self, row: int) -> tuple[int, int] | None:
+        """Return the (user, layer) whose node is to be decided next; None when the next decision is an upload."""
+        pending = int(pending_layer(self.problem, row, self.state, self.decided, row))
+        return None if pending < 0 else divmod(pending, self.actions.layers)
+
+    def _next_drawn(self, row: int) -> tuple[ScenarioBatch, int]:
+        stream = self._stream[row]
+        if stream is None or stream[1] == len(stream[0]):
+            stream = (self.generator.draw(self._random[row], self.generator.chunk), 0)
+        batch, index = stream
+        self._stream[row] = (batch, index + 1)
+        return batch, index

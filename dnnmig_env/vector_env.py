@@ -1,0 +1,200 @@
+"""Many episodes at once as a native Gymnasium vector environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch
+from dnnmig_env.plan import Plan
+from dnnmig_env.reward import RewardKind, RewardScale
+from dnnmig_env.scenario import Scenario
+
+if TYPE_CHECKING:
+    from dnnmig_env.generators import Generator
+
+Observations = dict[str, NDArray[Any]]
+
+
+def spaces_of(episodes: EpisodeBatch) -> tuple[Dict, Discrete]:
+    """Return the observation and action space of one row."""
+    observation = Box(-1.0, 1.0, (episodes.layout.size,), np.float32)
+    return Dict({"observation": observation, "action_mask": MultiBinary(episodes.actions.size)}), Discrete(
+        episodes.actions.size
+    )
+
+
+def check_options(options: dict[str, Any], known: str) -> None:
+    """Raise a ValueError if reset options have another key than the known one."""
+    for key in options:
+        if key != known:
+            raise ValueError(f"options has the unknown key {key!r}; the only one known is {known!r}.")
+
+
+class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
+    """A batch of `MigrationEnv`s stepped by one compiled kernel; see that class for the specification.
+
+    Row i behaves bit for bit as a `MigrationEnv` seeded with `seed + i`, autoresets included.
+
+    Args:
+        num_envs: Number of rows.
+        generator: Where scenarios come from.
+        decisions: "joint" or "two-phase".
+        reward: "delay" or "shaped".
+        scale: "seconds" or "device-only".
+        autoreset_mode: NEXT_STEP (Gymnasium's default) or SAME_STEP (with `final_obs` and `final_info`).
+
+    Raises:
+        ValueError: If an argument is not valid.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self,
+        num_envs: int,
+        generator: Generator,
+        decisions: DecisionMode = "joint",
+        reward: RewardKind = "delay",
+        scale: RewardScale = "seconds",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    ) -> None:
+        self.episodes = EpisodeBatch(num_envs, generator, decisions, reward, scale)
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        if self.autoreset_mode is AutoresetMode.DISABLED:
+            raise ValueError("autoreset_mode is Disabled; choose NextStep or SameStep.")
+        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.num_envs = num_envs
+        self.single_observation_space, self.single_action_space = spaces_of(self.episodes)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._finished = np.zeros(num_envs, np.bool_)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin an episode in every row.
+
+        Args:
+            seed: Seed of row 0 (row i takes seed + i), or one seed per row; None goes on with the present streams.
+            options: `{"scenarios": [Scenario, ...]}` plays given scenarios first, one per row.
+
+        Raises:
+            ValueError: If the number of seeds or scenarios is not the number of rows, or an option is unknown.
+        """
+        options = options or {}
+        unknown = sorted(set(options) - {"scenarios", "reset_mask"})
+        if unknown:
+            raise ValueError(f"options has the unknown key {unknown[0]!r}; known are 'scenarios' and 'reset_mask'.")
+        chosen = np.flatnonzero(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        scenarios = options.get("scenarios")
+        if scenarios is not None and len(scenarios) != len(chosen):
+            raise ValueError(
+                f"options['scenarios'] has {len(scenarios)} scenarios for {len(chosen)} rows; give one each."
+            )
+        for row, row_seed in enumerate(self._row_seeds(seed)):
+            if row_seed is not None and row in chosen:
+                self.episodes.seed(row, row_seed)
+        self.episodes.start(chosen, scenarios)
+        self._finished[chosen] = False
+        observations = self._observations()
+        return observations, {"action_mask": observations["action_mask"]}
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """Take one decision per row; rows that have ended begin anew according to the autoreset mode."""
+        episodes, resetting = self.episodes, np.flatnonzero(self._finished)
+        episodes.step(np.asarray(actions, np.int64), ~self._finished)
+        rewards, terminated = episodes.outputs.reward.copy(), episodes.decided.done.copy()
+        if len(resetting):
+            episodes.start(resetting)
+            rewards[resetting], terminated[resetting] = 0.0, False
+        ended = np.flatnonzero(terminated)
+        infos: dict[str, Any] = {}
+        if len(ended):
+            infos = self._end_infos(ended, terminated)
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            self._finished = terminated
+        elif len(ended):
+            final = self._observations()
+            infos = {"final_obs": final, "_final_obs": terminated, "final_info": infos, "_final_info": terminated}
+            episodes.start(ended)
+        observations = self._observations()
+        infos["action_mask"] = observations["action_mask"]
+        return observations, rewards, terminated.copy(), np.zeros(self.num_envs, np.bool_), infos
+
+    @property
+    def num_rows(self) -> int:
+        """Number of episodes side by side."""
+        return self.episodes.rows
+
+    @property
+    def decision_mode(self) -> DecisionMode:
+        """How decisions are split, "joint" or "two-phase"."""
+        return self.episodes.decision_mode
+
+    def episode(self, row: int) -> int:
+        """Return how many episodes a row has begun."""
+        return int(self.episodes.begun[row])
+
+    def scenario(self, row: int) -> Scenario:
+        """Return the scenario that a row plays, its future included."""
+        return self.episodes.scenario(row)
+
+    def known_scenario(self, row: int) -> Scenario | None:
+        """Return what a planner may know of a row now; None if nobody is present."""
+        return self.episodes.known_scenario(row)
+
+    def plan(self, row: int) -> Plan:
+        """Return the uploads a row has decided so far."""
+        return self.episodes.plan(row)
+
+    def pending_layer(self, row: int) -> tuple[int, int] | None:
+        """Return the (user, layer) to be placed next; None when the next decision is an upload."""
+        return self.episodes.pending_layer(row)
+
+    def time_s(self, row: int) -> float:
+        """Return the time at which a row's next decision is taken."""
+        return float(self.episodes.state.time_s[row])
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return the legal actions of every row, shape (B, A)."""
+        return self.episodes.outputs.mask.astype(np.bool_)
+
+    def encode(self, user: int, layer: int, server: int) -> int:
+        """Return the action that chooses `server` (1..S) for a layer."""
+        return self.episodes.actions.encode(user, layer, server)
+
+    @property
+    def stop_action(self) -> int:
+        """The action "stop"."""
+        return self.episodes.actions.stop
+
+    def _observations(self) -> Observations:
+        outputs = self.episodes.outputs
+        return {"observation": outputs.observation.copy(), "action_mask": outputs.mask.copy()}
+
+    def _end_infos(self, ended: NDArray[np.int64], terminated: NDArray[np.bool_]) -> dict[str, Any]:
+        episodes = self.episodes
+        delays, device = np.zeros(self.num_envs), np.zeros(self.num_envs)
+        delays[ended] = episodes.state.cost_s[ended] / episodes.state.queries[ended]
+        device[ended] = episodes.outputs.device_only_s[ended]
+        illegal = episodes.decided.illegal & terminated
+        values = {"mean_delay_s": delays, "device_only_delay_s": device, "illegal_action": illegal}
+        return {**values, **{f"_{name}": terminated.copy() for name in values}}
+
+    def _row_seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + row for row in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed has {len(seed)} values for {self.num_envs} rows; give one number or one per row.")
+        return seed
