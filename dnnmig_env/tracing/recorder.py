@@ -106,7 +106,10 @@ class _Recorder(TorchDispatchMode):
                 writes[address] = max(size, writes.get(address, 0))
         if writes:
             name = self._layer_name(operator, read_addresses)
-            self.log.add_operator(name, flops, [self.look_at(tensor) for tensor in reads], writes)
+            looks = [self.look_at(tensor) for tensor in reads]
+            # What is updated in part lives on as a whole.
+            looks = [Read(look.value, None, writes[look.value]) if look.value in writes else look for look in looks]
+            self.log.add_operator(name, flops, looks, writes)
 
     def look_at(self, tensor: Tensor) -> Read:
         """Return which memory a tensor shows."""

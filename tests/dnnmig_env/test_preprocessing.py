@@ -85,7 +85,9 @@ def test_any_allowed_joins_keep_order_and_let_readers_read_all_they_pay_for(grap
         for position, layer in enumerate(joined.layers):
             members = grouping.members[order[position]]
             for source in set(layer.predecessors) - {NETWORK_INPUT}:
-                read = {p for member in members for p in graph.layers[member].predecessors if home.get(p) == order[source]}
+                read = {
+                    p for member in members for p in graph.layers[member].predecessors if home.get(p) == order[source]
+                }
                 assert joined.tensor_bytes(source) == sum(graph.tensor_bytes(tensor) for tensor in read)
 
 
