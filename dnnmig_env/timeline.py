@@ -86,9 +86,20 @@ class Timeline:
             raise ValueError(f"user is {user}; known users are 0 to {len(self.scenario.users) - 1}.")
         event = self._event_at(at_s)
         # An absent user keeps its assignment for when it returns, but does not use it.
-        assignments = np.where(self._present[event][:, None], self.event_assignment[event], 0).astype(np.int8)
+        assignments = np.where(self.present[event][:, None], self.event_assignment[event], 0).astype(np.int8)
         slot, graph = int(self._event_slot[event]), self.scenario.users[user].graph
         return trace_query(self._problem, graph, user, slot, assignments, at_s)
+
+    @property
+    def present(self) -> Bools:
+        """Which users are present from each event on, shape (E, U)."""
+        return self._rate_hz > 0
+
+    @property
+    def mean_device_delay_s(self) -> float:
+        """Mean query delay J had nothing been uploaded."""
+        queries = self._queries.sum(axis=0)
+        return float(queries @ self.device_delay_s / queries.sum())
 
     @cached_property
     def user_mean_delay_s(self) -> Floats:
@@ -155,7 +166,7 @@ class Timeline:
         end_s = min(self.upload_s, self.scenario.horizon_s)
         edges_s = np.minimum(np.append(self.event_time_s, self.scenario.horizon_s), end_s)
         counts = [
-            _back_to_back(edges_s, self.event_delay_s[:, user], self._present[:, user])
+            _back_to_back(edges_s, self.event_delay_s[:, user], self.present[:, user])
             for user in range(len(self.scenario.users))
         ]
         return _read_only(np.array(counts))
@@ -226,11 +237,6 @@ class Timeline:
     def _rate_hz(self) -> Floats:
         """Query rates from each event on, shape (E, U)."""
         return np.array([np.asarray(user.query_rate_hz)[self._event_slot] for user in self.scenario.users]).T
-
-    @property
-    def _present(self) -> Bools:
-        """Which users are present from each event on, shape (E, U)."""
-        return self._rate_hz > 0
 
     @cached_property
     def _queries(self) -> Floats:
