@@ -105,7 +105,8 @@ class _Inference:
             )
         except Exception:  # an operator that ONNX itself does not implement: its type will do
             return None
-        return [np.asarray(array) for array in run] if all(isinstance(a, np.ndarray | np.generic) for a in run) else None
+        arrays = [np.asarray(array) for array in run if isinstance(array, np.ndarray | np.generic)]
+        return arrays if len(arrays) == len(run) else None
 
 
 def _tensor_type(entry: TypeProto) -> TensorType | None:
