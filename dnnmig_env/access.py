@@ -21,8 +21,7 @@ class Backbone(NamedTuple):
 
     def without_loops(self) -> Floats:
         """Return the rates between different servers, zero from a server to itself."""
-        loops = np.eye(self.bytes_per_s.shape[1], dtype=np.bool_)
-        return np.where(loops, 0.0, self.bytes_per_s)
+        return np.where(np.isinf(self.bytes_per_s), 0.0, self.bytes_per_s)
 
 
 def draw_backbone(
@@ -36,22 +35,22 @@ def draw_backbone(
         mbps: Range of the rates of edges' lines and of clouds', drawn log-uniformly.
         latency_s: Range of the latencies of edges' lines and of clouds', drawn uniformly.
     """
-    cloud, exists = cast.is_cloud, cast.servers.memory_bytes > 0
+    cloud, exists = cast.is_cloud, cast.is_edge | cast.is_cloud
     shape = cloud.shape
     rate = np.where(cloud, log_uniform(rng, mbps[1], shape), log_uniform(rng, mbps[0], shape)) * BYTES_PER_MBIT * exists
     delay = np.where(cloud, uniform(rng, latency_s[1], shape), uniform(rng, latency_s[0], shape))
     pairs = exists[:, :, None] & exists[:, None]
-    pairs &= ~np.eye(shape[1], dtype=np.bool_)
     bytes_per_s = np.minimum(rate[:, :, None], rate[:, None])
-    diagonal = np.arange(shape[1])
-    bytes_per_s[:, diagonal, diagonal] = np.where(exists, np.inf, 0.0)
-    return Backbone(bytes_per_s, (delay[:, :, None] + delay[:, None]) * pairs)
+    between_s = (delay[:, :, None] + delay[:, None]) * pairs
+    own = np.arange(shape[1])
+    bytes_per_s[:, own, own], between_s[:, own, own] = np.where(exists, np.inf, 0.0), 0.0
+    return Backbone(bytes_per_s, between_s)
 
 
 def draw_homes(rng: np.random.Generator, cast: Cast) -> Ints:
     """Draw every user's home edge, each as likely, shape (B, 1, U)."""
-    num_edges = cast.num_servers - cast.is_cloud.sum(axis=1)
-    return np.asarray(rng.random((len(num_edges), 1, cast.network.shape[1])) * num_edges[:, None, None], np.int64)
+    batch, num_users = cast.network.shape
+    return (rng.random((batch, 1, num_users)) * cast.num_edges[:, None, None]).astype(np.int64)
 
 
 def reach(

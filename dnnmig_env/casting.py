@@ -37,13 +37,13 @@ def draw_cast(
     """
     users = np.arange(num_users[1]) < counts(rng, num_users, (count, 1))
     edges = counts(rng, num_edges, (count, 1))
-    network = np.where(users, rng.integers(len(networks.graphs), size=users.shape), -1)
+    network = np.where(users, counts(rng, (0, len(networks.graphs) - 1), users.shape), -1)
     devices = draw_machines(rng, kinds[:1], np.zeros(users.shape, np.intp))
     has_cloud = len(kinds) == 3
     server = np.arange(num_edges[1] + has_cloud)
-    is_cloud, is_absent = (server == edges) & has_cloud, server >= edges + has_cloud
-    servers = draw_machines(rng, kinds[1:], is_cloud.astype(np.intp))
-    return Cast(networks, network, edges[:, 0] + has_cloud, devices, without(servers, is_absent), is_cloud)
+    is_edge, is_cloud = server < edges, (server == edges) & has_cloud
+    servers = without(draw_machines(rng, kinds[1:], is_cloud.astype(np.intp)), server >= edges + has_cloud)
+    return Cast(networks, network, devices, servers, is_edge, is_cloud, edges[:, 0], edges[:, 0] + has_cloud)
 
 
 def limit_memory(rng: np.random.Generator, cast: Cast, share: Range) -> None:
@@ -52,10 +52,9 @@ def limit_memory(rng: np.random.Generator, cast: Cast, share: Range) -> None:
     It still holds the largest layer of any network, so that no edge is useless.
     """
     weights = cast.total_weight_bytes().sum(axis=1, keepdims=True)
-    edges = ~cast.is_cloud & (cast.servers.memory_bytes > 0)
-    largest = cast.networks.weight_bytes.max(axis=1)[cast.network].max(axis=1, keepdims=True)
-    limits = np.maximum(uniform(rng, share, edges.shape) * weights, largest)
-    np.copyto(cast.servers.memory_bytes, limits, where=edges)
+    largest = cast.networks.largest_weight_bytes[cast.network].max(axis=1, keepdims=True)
+    limits = np.maximum(uniform(rng, share, cast.is_edge.shape) * weights, largest)
+    np.copyto(cast.servers.memory_bytes, limits, where=cast.is_edge)
 
 
 def query_rates_hz(rng: np.random.Generator, cast: Cast, execution_s: Floats, load: Range) -> Floats:
@@ -67,9 +66,8 @@ def query_rates_hz(rng: np.random.Generator, cast: Cast, execution_s: Floats, lo
         execution_s: Its execution times, shape (B, U, L, S + 1).
         load: Range of the sum over users of query rate x seconds of the whole network on the edge fastest for it.
     """
-    is_edge = ~cast.is_cloud & (cast.servers.memory_bytes > 0)
     whole_s = execution_s.sum(axis=2)[..., 1:]
-    fastest_s = np.where(is_edge[:, None], whole_s, np.inf).min(axis=2)
+    fastest_s = np.where(cast.is_edge[:, None], whole_s, np.inf).min(axis=2)
     shares = uniform(rng, UNEVENNESS, fastest_s.shape) * (cast.network >= 0)
     shares *= uniform(rng, load, (len(shares), 1)) / shares.sum(axis=1, keepdims=True)
     rates: Floats = np.minimum(shares / np.maximum(fastest_s, np.finfo(float).tiny), MAX_QUERY_RATE_HZ)

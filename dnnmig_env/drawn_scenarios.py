@@ -24,18 +24,22 @@ class Cast:
     Attributes:
         networks: The networks that `network` indexes.
         network: Network of each user, shape (B, U).
-        num_servers: Shape (B,).
         devices: Shape (B, U).
         servers: Shape (B, S).
-        is_cloud: Which servers are clouds, shape (B, S); the others are edges.
+        is_edge: Which servers are edges, shape (B, S).
+        is_cloud: Which servers are clouds, shape (B, S).
+        num_edges: Shape (B,).
+        num_servers: Shape (B,).
     """
 
     networks: NetworkTable
     network: Ints
-    num_servers: Ints
     devices: Machines
     servers: Machines
+    is_edge: Bools
     is_cloud: Bools
+    num_edges: Ints
+    num_servers: Ints
 
     def execution_s(self) -> Floats:
         """Return the seconds of every layer on every node, shape (B, U, L, S + 1): the roofline of `execution_s`."""
@@ -44,7 +48,7 @@ class Cast:
         seconds = table.flops[index][:, :, None] / nodes[0]
         np.maximum(seconds, table.bytes_moved[index][:, :, None] / nodes[1], out=seconds)
         seconds += table.operators[index][:, :, None] * nodes[2]
-        return np.ascontiguousarray(seconds.swapaxes(2, 3))
+        return seconds.swapaxes(2, 3)
 
     def total_weight_bytes(self) -> Floats:
         """Return the bytes of each user's whole network, shape (B, U)."""
@@ -155,7 +159,7 @@ def _problem(cast: Cast, execution_s: Floats, course: Course) -> Problem:
         num_servers=cast.num_servers,
         num_slots=np.full(batch, num_slots),
         num_layers=table.num_layers[network],
-        execution_s=execution_s,
+        execution_s=np.ascontiguousarray(execution_s),
         weight_bytes=table.weight_bytes[network],
         tensor_bytes=table.tensor_bytes[network],
         predecessor_offsets=table.predecessor_offsets[network],

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from dnnmig_env.families.edge_cloud import EdgeCloud
+from dnnmig_env.families.mobile import Mobile
 from dnnmig_env.families.multi_user import MultiUser
+from dnnmig_env.families.single import Single
 from dnnmig_env.families.toy import Toy
 from dnnmig_env.problem import Limits
 from dnnmig_env.scenario import Scenario
@@ -42,8 +44,10 @@ class Generator(Protocol):
 
 
 FAMILIES: dict[str, Callable[..., Generator]] = {
+    "single": Single,
     "edge-cloud": EdgeCloud,
     "multi-user": MultiUser,
+    "mobile": Mobile,
     "toy": Toy,
 }
 """The generator of each family; its keyword arguments are the family's options."""

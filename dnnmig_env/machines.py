@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +45,12 @@ CLOUD = MachineRanges((5e12, 15e12), (1e12, 3e12), (5e-6, 5e-6))
 
 CORRELATION = 0.7
 """Weight of a machine's place among its like in the places of its memory and its overhead."""
+
+
+def machine_ranges(device: Range, edge: Range, cloud: Range | None = None) -> tuple[MachineRanges, ...]:
+    """Return what devices, edges and the cloud, if there is one, are like, given their speeds in FLOP/s."""
+    kinds = (replace(DEVICE, flops_per_s=device), replace(EDGE, flops_per_s=edge))
+    return kinds if cloud is None else (*kinds, replace(CLOUD, flops_per_s=cloud))
 
 
 def draw_machines(

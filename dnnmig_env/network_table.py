@@ -30,6 +30,7 @@ class NetworkTable(NamedTuple):
     bytes_moved: Floats  # (N + 1, L)
     operators: Floats  # (N + 1, L)
     total_weight_bytes: Floats  # (N + 1,)
+    largest_weight_bytes: Floats  # (N + 1,)
 
 
 def settled_networks(names: object) -> str | tuple[str, ...]:
@@ -78,6 +79,7 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
         bytes_moved=_with_padding([_padded(graph.bytes_moved, max_layers) for graph in graphs]),
         operators=_with_padding([_padded(graph.operators, max_layers) for graph in graphs]),
         total_weight_bytes=stacked["weight_bytes"].sum(axis=1),
+        largest_weight_bytes=stacked["weight_bytes"].max(axis=1),
     )
 
 

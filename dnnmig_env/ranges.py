@@ -48,6 +48,19 @@ def check_count(options: Any, *names: str) -> None:
             raise ValueError(f"{name} is {value!r}; give a whole number from 1 on.")
 
 
+def check_number(options: Any, *names: str, low: float = 0.0, high: float = math.inf) -> None:
+    """Check that attributes are finite numbers from `low` to `high`.
+
+    Raises:
+        ValueError: Naming the attribute, its value and the remedy.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if not (isinstance(value, int | float) and low <= value <= high and math.isfinite(value)):
+            limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+            raise ValueError(f"{name} is {value!r}; give a finite number {limits}.")
+
+
 def uniform(rng: np.random.Generator, bounds: Range, shape: tuple[int, ...]) -> Floats:
     """Return numbers drawn uniformly from a range."""
     low, high = bounds
@@ -62,7 +75,9 @@ def log_uniform(rng: np.random.Generator, bounds: Range, shape: tuple[int, ...])
 
 def counts(rng: np.random.Generator, bounds: CountRange, shape: tuple[int, ...]) -> Ints:
     """Return whole numbers drawn uniformly from a range, both ends included."""
-    return rng.integers(bounds[0], bounds[1] + 1, shape)
+    spread = bounds[1] - bounds[0] + 1
+    drawn: Ints = bounds[0] + (spread * rng.random(shape)).astype(np.int64)  # several times faster than rng.integers
+    return drawn
 
 
 def _count_range(name: str, value: Any) -> CountRange:

@@ -20,7 +20,12 @@ def num_slots(traces: tuple[str, ...]) -> int:
 
 
 def draw_access(
-    rng: np.random.Generator, cast: Cast, mbps: Range, horizon_uploads: Range, traces: tuple[str, ...]
+    rng: np.random.Generator,
+    cast: Cast,
+    mbps: Range,
+    horizon_uploads: Range,
+    horizon_s: Range | None,
+    traces: tuple[str, ...],
 ) -> tuple[Floats, Floats]:
     """Draw how fast users send to the servers nearest to them, and how long a scenario lasts.
 
@@ -30,6 +35,7 @@ def draw_access(
         mbps: Range of the access rate, log-uniform.
         horizon_uploads: Range, log-uniform, of the horizon as a multiple of the time that uploading every network
             once at the mean access rate takes.
+        horizon_s: Range of the horizon in seconds, log-uniform, instead.
         traces: Recorded traces that take the place of drawn rates.
 
     Returns:
@@ -41,8 +47,11 @@ def draw_access(
         mean = mean_rates(recorded)
     else:
         mean = log_uniform(rng, mbps, shape) * BYTES_PER_MBIT
-    upload_s = (cast.total_weight_bytes() / mean).sum(axis=1, keepdims=True)
-    horizon_s = log_uniform(rng, horizon_uploads, upload_s.shape) * upload_s
-    slot_edges_s = horizon_s * np.linspace(0.0, 1.0, num_slots(traces) + 1)
+    if horizon_s is None:
+        length_s = log_uniform(rng, horizon_uploads, (shape[0], 1))
+        length_s *= (cast.total_weight_bytes() / mean).sum(axis=1, keepdims=True)
+    else:
+        length_s = log_uniform(rng, horizon_s, (shape[0], 1))
+    slot_edges_s = length_s * (np.arange(num_slots(traces) + 1) / num_slots(traces))
     rates = recorded_rates(rng, recorded, slot_edges_s) if traces else mean[:, None]
     return slot_edges_s, rates * users[:, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from dnnmig_env.access import draw_backbone, draw_homes, reach
 from dnnmig_env.casting import draw_cast, limit_memory, query_rates_hz
 from dnnmig_env.drawn_scenarios import Course, drawn_batch
-from dnnmig_env.machines import CLOUD, DEVICE, EDGE
+from dnnmig_env.machines import CLOUD, DEVICE, EDGE, machine_ranges
 from dnnmig_env.network_table import NetworkTable, network_table, settled_networks
 from dnnmig_env.problem import Limits
 from dnnmig_env.ranges import CountRange, Range, check_count, settle_ranges, uniform
@@ -37,7 +37,7 @@ class EdgeCloud:
     | latency of these lines | uniform in `backhaul_latency_s`, `wan_latency_s` | s |
     | memory of each edge | uniform in `edge_memory_share`, the cloud's unlimited | all users' weights |
     | queries | users' shares of the load random, their sum uniform in `load`, at most 30 Hz each | see below |
-    | horizon | log-uniform in `horizon_uploads` | see below |
+    | horizon | log-uniform in `horizon_uploads`, or in `horizon_s` if that is given | see below, or s |
 
     A user reaches its home edge at its access rate. Every other server lies behind the home edge: between two servers
     the rate is that of the slower of their lines, the latencies add up. Up- and downlink are alike.
@@ -63,6 +63,7 @@ class EdgeCloud:
         edge_memory_share: Share of all users' weights that an edge holds; at least their largest layer.
         load: Load of the users together, as above.
         horizon_uploads: Horizon, as above.
+        horizon_s: Horizon in seconds, instead.
         traces: Files of recorded rates, one drawn for each user and entered at a random time, instead of
             `access_mbps`. The scenarios then have 16 equal time slots, otherwise one.
         chunk: Scenarios that environments draw at a time.
@@ -87,13 +88,16 @@ class EdgeCloud:
     edge_memory_share: Range = (0.2, 0.8)
     load: Range = (0.2, 1.2)
     horizon_uploads: Range = (0.5, 2.0)
+    horizon_s: Range | None = None
     traces: tuple[str, ...] = ()
     chunk: int = 16
 
     family: ClassVar[str] = "edge-cloud"
 
     def __post_init__(self) -> None:
-        settle_ranges(self, counts=("num_users", "num_edges"), positive=_POSITIVE)
+        settle_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
+        if self.horizon_s is not None:
+            settle_ranges(self, positive=["horizon_s"])
         check_count(self, "max_layers", "chunk")
         object.__setattr__(self, "networks", settled_networks(self.networks))
         object.__setattr__(self, "traces", settled_traces(self.traces))
@@ -106,15 +110,13 @@ class EdgeCloud:
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios."""
-        kinds = (
-            replace(DEVICE, flops_per_s=self.device_flops_per_s),
-            replace(EDGE, flops_per_s=self.edge_flops_per_s),
-            replace(CLOUD, flops_per_s=self.cloud_flops_per_s),
-        )
+        kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
         cast = draw_cast(rng, count, self._table, self.num_users, self.num_edges, kinds)
         limit_memory(rng, cast, self.edge_memory_share)
         execution_s = cast.execution_s()
-        slot_edges_s, access = draw_access(rng, cast, self.access_mbps, self.horizon_uploads, self.traces)
+        slot_edges_s, access = draw_access(
+            rng, cast, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces
+        )
         latencies_s = (self.backhaul_latency_s, self.wan_latency_s)
         backbone = draw_backbone(rng, cast, (self.backhaul_mbps, self.wan_mbps), latencies_s)
         access_latency_s = uniform(rng, self.access_latency_s, (count, 1, self.num_users[1]))
@@ -135,7 +137,7 @@ class EdgeCloud:
         return network_table(self.networks, self.max_layers)
 
 
-_POSITIVE = (
+_RANGES = (
     "device_flops_per_s",
     "edge_flops_per_s",
     "cloud_flops_per_s",

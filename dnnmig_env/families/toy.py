@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -34,6 +34,7 @@ OPTIMAL_DELAY_S = 1.946
 """Its mean query delay J."""
 
 
+@cache
 def toy_scenario() -> Scenario:
     """Return the scenario: two users, an edge that holds 4 MB, and a cloud; 10 s."""
     vision = LayerGraph(

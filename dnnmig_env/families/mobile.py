@@ -1,0 +1,208 @@
+"""Users who move between edges, come and go: only decisions made on the way, with foresight, are good."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from dnnmig_env.access import draw_backbone, reach
+from dnnmig_env.casting import draw_cast, limit_memory, query_rates_hz
+from dnnmig_env.drawn_scenarios import Cast, Course, drawn_batch
+from dnnmig_env.machines import CLOUD, DEVICE, EDGE, machine_ranges
+from dnnmig_env.mobility import autoregressive, gauss_markov
+from dnnmig_env.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.problem import Bools, Floats, Ints, Limits
+from dnnmig_env.radio import radio_bytes_per_s
+from dnnmig_env.ranges import CountRange, Range, check_count, check_number, counts, log_uniform, settle_ranges, uniform
+from dnnmig_env.recorded_access import draw_traces, recorded_rates, settled_traces
+from dnnmig_env.scenario_batch import ScenarioBatch
+
+
+@dataclass(frozen=True)
+class Mobile:
+    """Draws scenarios in which what is best now is not what is best soon.
+
+    Networks, machines, memory limits and lines between servers are drawn as in `EdgeCloud`, except for slower lines
+    between edges: an edge left behind is worth less than the one at hand. Besides:
+
+    | what | drawn | unit |
+    |---|---|---|
+    | horizon, slots | `horizon_s`, slots of `slot_s` | s |
+    | edges | evenly around the centre of the square, 0.2 to 0.4 sides from it, turned and jittered at random | m |
+    | users | start anywhere; Gauss-Markov velocities, mean speed log-uniform in `speed_m_per_s` | m, m/s |
+    | home edge in each slot | the nearest | |
+    | access rate in each slot | Shannon's at the distance to the home edge, with shadowing | bytes/s |
+    | shadowing | normal, `shadowing_db`, correlated from slot to slot by `shadowing_correlation` | dB |
+    | arrival | at once with probability 1/2, else uniform in the first half; the first arrival is time 0 | slots |
+    | stay | uniform between a third of the horizon and all of it | slots |
+
+    The horizon is a minute: the users' networks take about as long to upload, and users cross a good part of the
+    square. Positions and velocities may be observed (`Scenario.mobility`), what is to come may not. Between time 0
+    and the horizon somebody may be missing, even everybody.
+
+    Attributes:
+        num_users: Least and most users. Here and below one number stands for a range of that one value.
+        num_edges: Least and most edges.
+        max_layers: Networks are merged to at most so many layers.
+        networks: "train", "test", "all", or names of the zoo or files of traced networks.
+        device_flops_per_s: Effective speed of devices.
+        edge_flops_per_s: Effective speed of edges.
+        cloud_flops_per_s: Effective speed of the cloud.
+        access_latency_s: Latency between a user and its home edge.
+        backhaul_mbps: Rate of edges' lines.
+        backhaul_latency_s: Latency of edges' lines.
+        wan_mbps: Rate of the cloud's line.
+        wan_latency_s: Latency of the cloud's line.
+        edge_memory_share: Share of all users' weights that an edge holds; at least their largest layer.
+        load: Load of the users together while all are present, as in `EdgeCloud`.
+        horizon_s: Length of a scenario.
+        slot_s: Length of a time slot.
+        area_m: Side of the square.
+        speed_m_per_s: Mean speeds, from walking to driving.
+        velocity_memory: Correlation of the velocity between two slots.
+        velocity_deviation: Standard deviation of the velocity's components, as a share of the mean speed.
+        shadowing_db: Standard deviation of the shadowing.
+        shadowing_correlation: Its correlation between two slots.
+        traces: Files of recorded rates, one drawn for each user and entered at a random time, instead of the radio's.
+        chunk: Scenarios that environments draw at a time.
+
+    Raises:
+        ValueError: If an option is not valid.
+    """
+
+    num_users: CountRange = (2, 6)
+    num_edges: CountRange = (3, 4)
+    max_layers: int = 16
+    networks: str | tuple[str, ...] = "train"
+    device_flops_per_s: Range = DEVICE.flops_per_s
+    edge_flops_per_s: Range = EDGE.flops_per_s
+    cloud_flops_per_s: Range = CLOUD.flops_per_s
+    access_latency_s: Range = (0.002, 0.01)
+    backhaul_mbps: Range = (5.0, 50.0)
+    backhaul_latency_s: Range = (0.001, 0.005)
+    wan_mbps: Range = (5.0, 50.0)
+    wan_latency_s: Range = (0.02, 0.06)
+    edge_memory_share: Range = (0.2, 0.8)
+    load: Range = (0.2, 1.2)
+    horizon_s: float = 60.0
+    slot_s: float = 2.0
+    area_m: float = 600.0
+    speed_m_per_s: Range = (1.0, 15.0)
+    velocity_memory: float = 0.9
+    velocity_deviation: float = 0.3
+    shadowing_db: float = 4.0
+    shadowing_correlation: float = 0.7
+    traces: tuple[str, ...] = ()
+    chunk: int = 8
+
+    family: ClassVar[str] = "mobile"
+
+    def __post_init__(self) -> None:
+        settle_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
+        check_count(self, "max_layers", "chunk")
+        check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
+        check_number(self, "velocity_memory", "shadowing_correlation", high=1.0)
+        check_number(self, "velocity_deviation", "shadowing_db")
+        object.__setattr__(self, "networks", settled_networks(self.networks))
+        object.__setattr__(self, "traces", settled_traces(self.traces))
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Sizes of the largest scenario it can draw."""
+        edges = self._table.predecessors.shape[1]
+        return Limits(self.num_users[1], self.max_layers, self.num_edges[1] + 1, len(self._slot_edges_s) - 1, edges)
+
+    def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
+        """Draw `count` scenarios."""
+        kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
+        cast = draw_cast(rng, count, self._table, self.num_users, self.num_edges, kinds)
+        limit_memory(rng, cast, self.edge_memory_share)
+        execution_s = cast.execution_s()
+        latencies_s = (self.backhaul_latency_s, self.wan_latency_s)
+        backbone = draw_backbone(rng, cast, (self.backhaul_mbps, self.wan_mbps), latencies_s)
+        users = (cast.network >= 0)[:, None]
+        slot_s = np.diff(self._slot_edges_s)
+
+        edges_m = _edge_positions_m(rng, cast, self.area_m)
+        speed = log_uniform(rng, self.speed_m_per_s, cast.network.shape)
+        positions_m, velocities = gauss_markov(
+            rng, speed, slot_s, self.area_m, self.velocity_memory, self.velocity_deviation
+        )
+        home, access = self._access(rng, cast, positions_m, edges_m)
+        access_latency_s = uniform(rng, self.access_latency_s, (count, 1, self.num_users[1]))
+        bytes_per_s, latency_s = reach(home, access * users, access_latency_s, backbone)
+        query_rate_hz = query_rates_hz(rng, cast, execution_s, self.load)
+        course = Course(
+            slot_edges_s=np.tile(self._slot_edges_s, (count, 1)),
+            query_rate_hz=query_rate_hz[:, None] * _presence(rng, users, len(slot_s)),
+            bytes_per_s=bytes_per_s,
+            latency_s=latency_s,
+            between_bytes_per_s=backbone.without_loops(),
+            between_latency_s=backbone.latency_s,
+            user_positions=(positions_m / self.area_m - 0.5) * users[..., None],
+            user_velocities=velocities * (slot_s[:, None, None] / self.area_m) * users[..., None],
+            server_positions=(edges_m / self.area_m - 0.5) * cast.is_edge[..., None],
+            area_m=self.area_m,
+        )
+        return drawn_batch(self.family, cast, execution_s, course)
+
+    def _access(self, rng: np.random.Generator, cast: Cast, users_m: Floats, edges_m: Floats) -> tuple[Ints, Floats]:
+        """Return the nearest edge and the rate to it in bytes/s, each of shape (B, T, U)."""
+        apart = [users_m[..., axis, None] - edges_m[:, None, None, : self.num_edges[1], axis] for axis in (0, 1)]
+        square = apart[0] ** 2 + apart[1] ** 2
+        square += np.where(cast.is_edge, 0.0, np.inf)[:, None, None, : self.num_edges[1]]
+        home = square.argmin(axis=-1)
+        if self.traces:
+            recorded = draw_traces(rng, self.traces, cast.network.shape)
+            return home, recorded_rates(rng, recorded, np.tile(self._slot_edges_s, (len(home), 1)))
+        noise = autoregressive(rng.standard_normal(square.shape), self.shadowing_correlation)
+        at_home = [np.take_along_axis(values, home[..., None], axis=-1)[..., 0] for values in (square, noise)]
+        return home, radio_bytes_per_s(np.sqrt(at_home[0]), self.shadowing_db * at_home[1])
+
+    @cached_property
+    def _table(self) -> NetworkTable:
+        return network_table(self.networks, self.max_layers)
+
+    @cached_property
+    def _slot_edges_s(self) -> Floats:
+        num_slots = math.ceil(self.horizon_s / self.slot_s - 1e-9)
+        edges_s: Floats = np.append(np.arange(num_slots) * self.slot_s, self.horizon_s)
+        return edges_s
+
+
+def _edge_positions_m(rng: np.random.Generator, cast: Cast, area_m: float) -> Floats:
+    """Return where the edges stand, shape (B, S, 2)."""
+    shape = cast.is_edge.shape
+    turn, jitter = rng.random((shape[0], 1)), uniform(rng, (-0.25, 0.25), shape)
+    angle = 2 * np.pi * (turn + (np.arange(shape[1]) + jitter) / cast.num_edges[:, None])
+    from_centre = uniform(rng, (0.2, 0.4), shape)
+    return area_m * (0.5 + from_centre[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
+
+
+def _presence(rng: np.random.Generator, users: Bools, num_slots: int) -> Bools:
+    """Return who is present when, shape (B, T, U), given which users there are, shape (B, 1, U)."""
+    late = rng.random(users.shape) < 0.5
+    arrival = np.where(late, counts(rng, (0, num_slots // 2), users.shape), 0)
+    arrival -= np.where(users, arrival, num_slots).min(axis=2, keepdims=True)
+    stay = counts(rng, (math.ceil(num_slots / 3), num_slots), users.shape)
+    slot = np.arange(num_slots)[:, None]
+    return (arrival <= slot) & (slot < arrival + stay)
+
+
+_RANGES = (
+    "device_flops_per_s",
+    "edge_flops_per_s",
+    "cloud_flops_per_s",
+    "access_latency_s",
+    "backhaul_mbps",
+    "backhaul_latency_s",
+    "wan_mbps",
+    "wan_latency_s",
+    "edge_memory_share",
+    "load",
+    "speed_m_per_s",
+)

@@ -1,0 +1,106 @@
+"""One user and one edge: the setting of IONN and of efficiency-based partitioning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from dnnmig_env.casting import draw_cast
+from dnnmig_env.drawn_scenarios import Course, drawn_batch
+from dnnmig_env.machines import DEVICE, EDGE, machine_ranges
+from dnnmig_env.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.problem import Limits
+from dnnmig_env.ranges import Range, check_count, settle_ranges, uniform
+from dnnmig_env.recorded_access import settled_traces
+from dnnmig_env.scenario_batch import ScenarioBatch
+from dnnmig_env.static_access import draw_access, num_slots
+
+
+@dataclass(frozen=True)
+class Single:
+    """Draws scenarios in which only the upload order counts.
+
+    | what | drawn | unit |
+    |---|---|---|
+    | network | each of `networks` as likely | |
+    | device, edge speed | log-uniform in `..._flops_per_s` | FLOP/s |
+    | their memory rate, overhead | log-uniform as in `machines.py`, correlated with speed | bytes/s, s |
+    | access rate, either way | log-uniform in `access_mbps` | Mbit/s |
+    | access latency | uniform in `access_latency_s` | s |
+    | queries | 1 Hz; with one user the rate does not change the mean delay | Hz |
+    | horizon | log-uniform in `horizon_uploads`, or in `horizon_s` if that is given | uploads, or s |
+
+    The edge holds everything. Many convolutional networks are uploaded almost best from front to back: their early
+    layers have many FLOPs and few bytes. Transformers, detectors and tiny networks are not, nor is any network on a
+    line so slow that its feature maps are worth less than its layers. Hence all kinds of networks and slow lines too.
+
+    Attributes:
+        max_layers: Networks are merged to at most so many layers.
+        networks: "train", "test", "all", or names of the zoo or files of traced networks.
+        device_flops_per_s: Effective speed of the device. Here and below one number stands for a range of that value.
+        edge_flops_per_s: Effective speed of the edge.
+        access_mbps: Rate between user and edge.
+        access_latency_s: Latency between user and edge.
+        horizon_uploads: Horizon as a multiple of the time that uploading the whole network takes.
+        horizon_s: Horizon in seconds, instead.
+        traces: Files of recorded rates, one drawn for each scenario and entered at a random time, instead of
+            `access_mbps`. The scenarios then have 16 equal time slots, otherwise one.
+        chunk: Scenarios that environments draw at a time.
+
+    Raises:
+        ValueError: If an option is not valid.
+    """
+
+    max_layers: int = 16
+    networks: str | tuple[str, ...] = "train"
+    device_flops_per_s: Range = DEVICE.flops_per_s
+    edge_flops_per_s: Range = EDGE.flops_per_s
+    access_mbps: Range = (2.0, 160.0)
+    access_latency_s: Range = (0.002, 0.01)
+    horizon_uploads: Range = (0.5, 2.0)
+    horizon_s: Range | None = None
+    traces: tuple[str, ...] = ()
+    chunk: int = 16
+
+    family: ClassVar[str] = "single"
+
+    def __post_init__(self) -> None:
+        settle_ranges(self, positive=_RANGES)
+        if self.horizon_s is not None:
+            settle_ranges(self, positive=["horizon_s"])
+        check_count(self, "max_layers", "chunk")
+        object.__setattr__(self, "networks", settled_networks(self.networks))
+        object.__setattr__(self, "traces", settled_traces(self.traces))
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Sizes of the largest scenario it can draw."""
+        return Limits(1, self.max_layers, 1, num_slots(self.traces), edges=self._table.predecessors.shape[1])
+
+    def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
+        """Draw `count` scenarios."""
+        kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s)
+        cast = draw_cast(rng, count, self._table, (1, 1), (1, 1), kinds)
+        slot_edges_s, access = draw_access(
+            rng, cast, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces
+        )
+        latency_s = np.repeat(uniform(rng, self.access_latency_s, (count, 1, 1, 1)), access.shape[1], axis=1)
+        course = Course(
+            slot_edges_s=slot_edges_s,
+            query_rate_hz=np.ones(access.shape),
+            bytes_per_s=access[..., None],
+            latency_s=latency_s,
+            between_bytes_per_s=np.zeros((count, 1, 1)),
+            between_latency_s=np.zeros((count, 1, 1)),
+        )
+        return drawn_batch(self.family, cast, cast.execution_s(), course)
+
+    @cached_property
+    def _table(self) -> NetworkTable:
+        return network_table(self.networks, self.max_layers)
+
+
+_RANGES = ("device_flops_per_s", "edge_flops_per_s", "access_mbps", "access_latency_s", "horizon_uploads")
