@@ -54,11 +54,9 @@ def record(module: nn.Module, inputs: Sequence[Any], name: str, origin: str | No
     outputs = [recorder.look_at(tensor) for tensor in _tensors_in(result)]
     graph = recorder.log.to_graph(name, outputs, origin or f"traced with torch {torch.__version__}")
     unread = sum(parameter.nbytes for parameter in module.parameters()) - int(graph.weight_bytes.sum())
-    return (
-        replace(graph, origin=f"{graph.origin}; without {unread} bytes of weights that it never reads")
-        if unread
-        else graph
-    )
+    if unread:
+        graph = replace(graph, origin=f"{graph.origin}; without {unread} bytes of weights that it never reads")
+    return graph
 
 
 class _Recorder(TorchDispatchMode):
@@ -149,7 +147,10 @@ class _Recorder(TorchDispatchMode):
 
 @contextmanager
 def _attention_as_one_operator(recorder: _Recorder) -> Iterator[None]:
-    """Log attention as the one kernel it is where it matters; the meta device would take it to pieces."""
+    """Log attention as the one kernel it is where it matters; the meta device would take it to pieces.
+
+    A module that imported the function by name keeps the pieces: the same FLOPs in more operators.
+    """
     fused = functional.scaled_dot_product_attention
 
     def attend(
