@@ -1,0 +1,27 @@
+"""Writes a text file in one go: a reader sees the old file or the new one, never a part."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text to a file, which may exist, by way of a temporary file beside it.
+
+    Raises:
+        ValueError: If the file cannot be written; the old one, if any, is then as it was.
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as file:
+            temporary = Path(file.name)
+            file.write(text)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror}; give a file in an existing folder.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

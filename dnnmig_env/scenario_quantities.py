@@ -1,0 +1,88 @@
+"""The numbers that a scenario file may hold: types whose errors say in plain words what a number must be."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Annotated, Any
+
+from pydantic import Discriminator, PlainValidator, Tag
+
+ONE, MANY = "<one>", "<many>"
+"""Tags of one value and of a list of them; pydantic puts them into the path of an error."""
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError("must be finite")
+    return float(value)
+
+
+def _not_negative(value: Any) -> float:
+    if _finite(value) < 0:
+        raise ValueError("must not be negative")
+    return float(value)
+
+
+def _positive(value: Any) -> float:
+    if _finite(value) <= 0:
+        raise ValueError("must be positive")
+    return float(value)
+
+
+def _capacity(value: Any) -> float:
+    return math.inf if value == math.inf else _positive(value)
+
+
+def _quantity(value: Any) -> float:
+    """Return whole numbers, also those written like 1e6, as integers: they can be too large for an exact float."""
+    number = _not_negative(value)
+    if not number.is_integer():
+        return number
+    return value if isinstance(value, int) else int(value)
+
+
+def _index(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _count(value: Any) -> int:
+    if _index(value) < 1:
+        raise ValueError("must be at least 1")
+    return int(value)
+
+
+def _one_or_many(value: object) -> str:
+    return MANY if isinstance(value, list) else ONE
+
+
+def _point_or_points(value: object) -> str:
+    return MANY if isinstance(value, list) and any(isinstance(item, list) for item in value) else ONE
+
+
+Number = Annotated[float, PlainValidator(_finite)]
+Amount = Annotated[float, PlainValidator(_not_negative)]
+Positive = Annotated[float, PlainValidator(_positive)]
+Capacity = Annotated[float, PlainValidator(_capacity)]
+Quantity = Annotated[int, PlainValidator(_quantity)]
+Index = Annotated[int, PlainValidator(_index)]
+Count = Annotated[int, PlainValidator(_count)]
+PerSlot = Annotated[
+    Annotated[Amount, Tag(ONE)] | Annotated[list[Amount], Tag(MANY)],
+    Discriminator(_one_or_many),
+]
+"""One number, or one per time slot."""
+BetweenServers = Annotated[
+    Annotated[Amount, Tag(ONE)] | Annotated[list[list[Amount]], Tag(MANY)],
+    Discriminator(_one_or_many),
+]
+"""One number, or a table with a row per sending and a column per receiving server."""
+Track = Annotated[
+    Annotated[list[Number], Tag(ONE)] | Annotated[list[list[Number]], Tag(MANY)],
+    Discriminator(_point_or_points),
+]
+"""One place (x, y), or one per slot."""
