@@ -67,13 +67,13 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
 
     Raises:
         ValueError: Naming the upload at fault: an unknown user, server or layer, a weightless layer, a layer uploaded
-            twice, or more bytes on a server than its memory holds.
+            twice, a start before time 0, or more bytes on a server than its memory holds.
     """
     memory_left = [server.memory_bytes for server in scenario.servers]
     sent = [set(np.flatnonzero(np.asarray(user.uploaded))) for user in scenario.users]
     for user in scenario.users:
-        for layer in np.flatnonzero(np.asarray(user.uploaded)):
-            memory_left[np.asarray(user.uploaded)[layer] - 1] -= user.graph.weight_bytes[layer]
+        for server in range(1, len(memory_left) + 1):
+            memory_left[server - 1] -= user.graph.weight_bytes[np.asarray(user.uploaded) == server].sum()
     for index, upload in enumerate(plan.uploads):
         where = f"upload {index} ({upload})"
         _check_indices(where, upload, scenario)
@@ -99,6 +99,8 @@ def _check_indices(where: str, upload: Upload, scenario: Scenario) -> None:
         raise ValueError(f"{where}: server is {upload.server}; known servers are 1 to {len(scenario.servers)}.")
     if not upload.layers:
         raise ValueError(f"{where}: layers is empty; every partition needs at least one layer.")
+    if not upload.not_before_s >= 0:
+        raise ValueError(f"{where}: not_before_s is {upload.not_before_s}; it must be a time from 0 on.")
     count = len(scenario.users[upload.user].graph)
     for layer in upload.layers:
         if not 0 <= layer < count:

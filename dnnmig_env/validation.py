@@ -48,7 +48,8 @@ def _slot_starts(starts: Sequence[float] | Array, horizon_s: float) -> Array:
     array = _full("slot_starts_s", starts, (len(starts),))
     if len(array) == 0 or array[0] != 0 or np.any(np.diff(array) <= 0) or array[-1] >= horizon_s:
         raise ValueError(
-            f"slot_starts_s is {array.tolist()}; slots start at 0, increase, and begin before the horizon ({horizon_s} s)."
+            f"slot_starts_s is {array.tolist()}; slots start at 0, increase, and begin before the horizon "
+            f"({horizon_s} s)."
         )
     return array
 
@@ -64,10 +65,11 @@ def _checked_user(user: User, shape: tuple[int, int, int]) -> User:
     profile = user.profile_s
     if profile is not None:
         profile = _full(f"{where}profile_s", profile, (num_layers, num_servers + 1))
-    uploaded = np.broadcast_to(np.asarray(0 if user.uploaded is None else user.uploaded), (num_layers,)).astype(np.int8)
-    if np.any(uploaded < 0) or np.any(uploaded > num_servers):
+    given = _full(f"{where}uploaded", 0 if user.uploaded is None else user.uploaded, (num_layers,))
+    uploaded = given.astype(np.int8)
+    if np.any(given > num_servers) or np.any(uploaded != given):
         raise ValueError(
-            f"{where}uploaded is {uploaded.tolist()}; give a server 1 to {num_servers} per layer, or 0 for none."
+            f"{where}uploaded is {given.tolist()}; give a server 1 to {num_servers} per layer, or 0 for none."
         )
     uploaded[user.graph.weight_bytes == 0] = 0
     uploaded.flags.writeable = False
@@ -146,9 +148,9 @@ def _full(argument: str, value: ArrayLike, shape: tuple[int, ...], *, signed: bo
         array = np.broadcast_to(array, shape).copy()
     except ValueError:
         raise ValueError(f"{argument} has shape {array.shape}; it must fit {shape}.") from None
-    if not np.all(np.isfinite(array)) or (not signed and np.any(array < 0)):
-        bad = array[~np.isfinite(array) | (array < 0)][0]
+    wrong = ~np.isfinite(array) if signed else ~np.isfinite(array) | (array < 0)
+    if np.any(wrong):
         rule = "finite" if signed else "finite and not negative"
-        raise ValueError(f"{argument} contains {bad}; every value must be {rule}.")
+        raise ValueError(f"{argument} contains {array[wrong][0]}; every value must be {rule}.")
     array.flags.writeable = False
     return array

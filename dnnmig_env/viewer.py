@@ -51,7 +51,8 @@ def to_rgb(figure: Figure) -> NDArray[np.uint8]:
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    return np.asarray(pixels)[..., :3].copy()
 
 
 def describe(timeline: Timeline) -> str:

@@ -1,0 +1,186 @@
+"""Random scenarios and plans with everything in them that the model knows, from a generator or from Hypothesis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from hypothesis import strategies as st
+
+from dnnmig_env.cluster import Node, Tier
+from dnnmig_env.layer_graph import Layer, LayerGraph
+from dnnmig_env.plan import Plan, Upload
+from dnnmig_env.scenario import Links, Scenario, User
+
+
+class Choices(Protocol):
+    """Where the choices of a random object come from."""
+
+    def integer(self, low: int, high: int) -> int: ...
+
+    def number(self, low: float, high: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class RandomChoices:
+    """Choices of a random generator: fast, and never two equal numbers."""
+
+    rng: np.random.Generator
+
+    def integer(self, low: int, high: int) -> int:
+        return int(self.rng.integers(low, high + 1))
+
+    def number(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+
+@dataclass(frozen=True)
+class DrawnChoices:
+    """Choices of Hypothesis: round numbers, ties and extremes; a failing example shrinks."""
+
+    draw: Callable[[st.SearchStrategy[Any]], Any]
+
+    def integer(self, low: int, high: int) -> int:
+        return int(self.draw(st.integers(low, high)))
+
+    def number(self, low: float, high: float) -> float:
+        # Quarters of a per cent: no subnormal numbers, which break laws by rounding alone.
+        return low + (high - low) * self.draw(st.integers(0, 400)) / 400
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a random scenario may hold at most; the least is one of each."""
+
+    users: int = 3
+    layers: int = 7
+    servers: int = 3
+    slots: int = 4
+    chain: bool = False
+    outages: bool = True
+    absences: bool = True
+    uploaded: bool = True
+    profiles: bool = True
+
+
+def make_graph(choices: Choices, sizes: Sizes = Sizes(), name: str = "net") -> LayerGraph:
+    """Make a network with branches, weightless layers, several readers of the input and several outputs."""
+    layers = []
+    for v in range(choices.integer(1, sizes.layers)):
+        predecessors = {v - 1}
+        if not sizes.chain:
+            predecessors = {choices.integer(-1, v - 1) for _ in range(choices.integer(1, 3))}
+        layers.append(
+            Layer(
+                f"layer{v}",
+                flops=choices.number(0, 1e9),
+                weight_bytes=0 if _happens(choices, 0.3) else int(choices.number(1e4, 4e6)),
+                output_bytes=0 if _happens(choices, 0.05) else int(choices.number(1e3, 3e5)),
+                predecessors=tuple(sorted(predecessors)),
+                internal_bytes=int(choices.number(0, 1e6)),
+                operators=choices.integer(0, 3),
+            )
+        )
+    return LayerGraph(name, int(choices.number(1e3, 1e6)), tuple(layers))
+
+
+def make_scenario(choices: Choices, sizes: Sizes = Sizes()) -> Scenario:
+    """Make a scenario with outages of links, users that come and go, layers uploaded before, measured profiles."""
+    num_users, num_servers = choices.integer(1, sizes.users), choices.integer(1, sizes.servers)
+    num_slots = choices.integer(1, sizes.slots)
+    lengths_s = [choices.number(0.1, 5.0) for _ in range(num_slots)]
+    shape = (num_slots, num_users, num_servers)
+    up, down = _rates(choices, shape, sizes.outages), _rates(choices, shape, sizes.outages)
+    up[choices.integer(0, num_slots - 1)] = np.maximum(up.max(axis=0), 1e5)  # every server is reached at some time
+    users = tuple(_make_user(choices, sizes, u, num_slots, num_servers) for u in range(num_users))
+    return Scenario(
+        users,
+        tuple(_make_node(choices, f"server{s}", Tier.EDGE, 1e9, 2e10) for s in range(num_servers)),
+        Links(
+            up,
+            down,
+            _numbers(choices, shape, 0.0, 0.05),
+            _numbers(choices, shape, 0.0, 0.05),
+            _rates(choices, shape[2:] * 2, sizes.outages),
+            _numbers(choices, shape[2:] * 2, 0.0, 0.02),
+        ),
+        horizon_s=sum(lengths_s),
+        slot_starts_s=np.cumsum([0.0, *lengths_s[:-1]]),
+    )
+
+
+def make_plan(choices: Choices, scenario: Scenario) -> Plan:
+    """Make a plan of partitions of any size in any order, some with idle time before; some layers stay out."""
+    left = [
+        [int(v) for v in np.flatnonzero((user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0))]
+        for user in scenario.users
+    ]
+    uploads = []
+    while any(left) and not _happens(choices, 0.1):
+        users = [user for user, layers in enumerate(left) if layers]
+        user = users[choices.integer(0, len(users) - 1)]
+        layers = [
+            left[user].pop(choices.integer(0, len(left[user]) - 1))
+            for _ in range(choices.integer(1, min(3, len(left[user]))))
+        ]
+        server = choices.integer(1, len(scenario.servers))
+        idle_until_s = choices.number(0, 1.2 * scenario.horizon_s) if _happens(choices, 0.1) else 0.0
+        uploads.append(Upload(user, server, tuple(layers), idle_until_s))
+    return Plan(tuple(uploads))
+
+
+def random_case(seed: int, sizes: Sizes = Sizes()) -> tuple[Scenario, Plan]:
+    """Return the scenario and the plan that a seed stands for."""
+    choices = RandomChoices(np.random.default_rng(seed))
+    scenario = make_scenario(choices, sizes)
+    return scenario, make_plan(choices, scenario)
+
+
+@st.composite
+def cases(draw: st.DrawFn, sizes: Sizes = Sizes()) -> tuple[Scenario, Plan]:
+    """Draw a scenario and a plan for it."""
+    choices = DrawnChoices(draw)
+    scenario = make_scenario(choices, sizes)
+    return scenario, make_plan(choices, scenario)
+
+
+def _make_user(choices: Choices, sizes: Sizes, index: int, num_slots: int, num_servers: int) -> User:
+    graph = make_graph(choices, sizes, f"net{index}")
+    rates = _numbers(choices, (num_slots,), 0.1, 3.0)
+    if sizes.absences:
+        rates[[_happens(choices, 0.25) for _ in range(num_slots)]] = 0.0
+    if index == 0 and not rates.any():
+        rates[-1] = 1.0  # somebody raises queries
+    uploaded = [
+        choices.integer(1, num_servers) if sizes.uploaded and _happens(choices, 0.2) else 0 for _ in graph.layers
+    ]
+    profile_s = None
+    if sizes.profiles and _happens(choices, 0.3):
+        profile_s = _numbers(choices, (len(graph), num_servers + 1), 0.0, 0.2)
+        profile_s[:, 0] *= 3.0
+    device = _make_node(choices, "device", Tier.DEVICE, 5e8, 5e9)
+    return User(f"user{index}", graph, device, rates, profile_s, np.array(uploaded))
+
+
+def _make_node(choices: Choices, name: str, tier: Tier, slowest: float, fastest: float) -> Node:
+    flops_per_s = choices.number(slowest, fastest)
+    return Node(name, tier, flops_per_s, choices.number(0.1, 2.0) * flops_per_s, choices.number(0.0, 0.01), math.inf)
+
+
+def _rates(choices: Choices, shape: tuple[int, ...], outages: bool) -> Any:
+    rates = _numbers(choices, shape, 1e5, 5e6)
+    if outages:
+        rates[np.reshape([_happens(choices, 0.15) for _ in range(rates.size)], shape)] = 0.0
+    return rates
+
+
+def _numbers(choices: Choices, shape: tuple[int, ...], low: float, high: float) -> Any:
+    return np.reshape([choices.number(low, high) for _ in range(math.prod(shape))], shape)
+
+
+def _happens(choices: Choices, probability: float) -> bool:
+    # Simplest when it does not happen, so that examples shrink to plain scenarios.
+    return choices.integer(0, 99) >= 100 - round(100 * probability)
