@@ -1,0 +1,118 @@
+"""DQN that explores, bootstraps and acts among legal actions only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3 import DQN
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
+from torch import Tensor, nn
+
+from agents.masked_policy import Sizes, Unchanged
+from agents.networks import ILLEGAL, MigrationNetwork
+from dnnmig_env.observation import ObservationLayout
+
+
+class MaskedQNetwork(QNetwork):
+    """Values of actions, `ILLEGAL` for illegal ones: so both the greedy action and the bootstrap are legal.
+
+    Args:
+        sizes: Most users, layers and servers, (U, L, S).
+        width: See `MigrationNetwork`.
+        context: See `MigrationNetwork`.
+        **kwargs: As of SB3's `QNetwork`.
+    """
+
+    def __init__(self, sizes: Sizes, width: int, context: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.q_net = nn.Identity()  # type: ignore[assignment]
+        self.network = MigrationNetwork(ObservationLayout(*sizes), width, context)
+
+    def forward(self, obs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]
+        """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling)."""
+        parts: Any = self.extract_features(obs, self.features_extractor)
+        legal = parts["action_mask"] > 0
+        scores, value = self.network(parts["observation"], legal)
+        count = legal.sum(-1, keepdim=True)
+        mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / count
+        return torch.where(legal, value + (scores - mean), ILLEGAL)
+
+
+class MaskedDQNPolicy(DQNPolicy):
+    """Policy for `MaskedDQN`.
+
+    Args:
+        observation_space: The environment's.
+        action_space: The environment's.
+        lr_schedule: Learning rate as a function of the remaining share of training.
+        sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
+        width: See `MigrationNetwork`.
+        context: See `MigrationNetwork`.
+        **kwargs: As of SB3's `DQNPolicy`.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Discrete,
+        lr_schedule: Schedule,
+        sizes: Sizes,
+        width: int = 16,
+        context: int = 32,
+        **kwargs: Any,
+    ) -> None:
+        self.sizes, self.width, self.context = tuple(sizes), width, context
+        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
+
+    def make_q_net(self) -> MaskedQNetwork:
+        """Return a new network."""
+        own: BaseFeaturesExtractor | None = None
+        arguments = self._update_features_extractor(self.net_args, features_extractor=own)
+        return MaskedQNetwork(self.sizes, self.width, self.context, **arguments).to(self.device)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        parameters = super()._get_constructor_parameters()
+        parameters.pop("features_extractor_class")
+        return {**parameters, "sizes": self.sizes, "width": self.width, "context": self.context}
+
+
+class MaskedDQN(DQN):
+    """SB3's DQN, exploring uniformly among legal actions, each environment for itself."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        """Return the greedy action or, not deterministic, with the exploration rate's probability a random legal one."""
+        actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
+        if deterministic:
+            return actions, state
+        random = self._random_legal(observation["action_mask"])
+        explores = np.random.random(actions.shape) < self.exploration_rate
+        return np.where(explores, random, actions), state
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the actions to take and to store: random legal ones before learning starts."""
+        observation: Any = self._last_obs
+        if self.num_timesteps < learning_starts:
+            actions = self._random_legal(observation["action_mask"])
+        else:
+            actions, _ = self.predict(observation, deterministic=False)
+        return actions, actions
+
+    @staticmethod
+    def _random_legal(mask: NDArray[Any]) -> NDArray[np.int64]:
+        # SB3 seeds numpy's global generator, from which its own DQN explores too.
+        return np.asarray(np.argmax(np.random.random(mask.shape) * mask, axis=-1), np.int64)

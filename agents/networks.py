@@ -1,0 +1,180 @@
+"""The torch module under every learned policy: from an observation to a score per action and a value.
+
+The weights know nothing of the numbers of users, layers and servers: parts of one kind share them, and the scores move
+with the users and servers when these change places. So a trained network also acts in environments of other sizes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dnnmig_env.observation import (
+    LAYER_FEATURES,
+    LINK_FEATURES,
+    SERVER_FEATURES,
+    TIME_FEATURES,
+    USER_FEATURES,
+    ObservationLayout,
+)
+
+ILLEGAL = -1e8
+"""Score of an illegal action: finite, so that entropies stay free of NaN, yet its probability is exactly 0."""
+
+LOG_SCALES = {
+    "log_device_delay": (-0.5, 2.0),
+    "log_up_rate": (6.5, 2.0),
+    "log_speedup": (1.0, 2.0),
+    "log_weight": (6.0, 3.0),
+}
+"""(middle, width) with which observations scale decimal logarithms: log10(x) = middle + width * feature."""
+
+_LEAST_SHARE = 1e-4
+_LN_10 = 2.302585
+
+
+class Parts(NamedTuple):
+    """A batch of observations, taken apart; the last dimension holds the features named in `observation.py`."""
+
+    time: Tensor  # (B, 4)
+    servers: Tensor  # (B, S, 6)
+    users: Tensor  # (B, U, 9)
+    links: Tensor  # (B, U, S, 5)
+    layers: Tensor  # (B, U, L, 7)
+
+
+class MigrationNetwork(nn.Module):
+    """Scores "upload layer l of user u to server s" as an inner product of what is known of (u, l) and of (u, s).
+
+    Each layer is embedded together with its two neighbours, each (user, server) pair together with a summary of the
+    user's layers and of all pairs. To the embeddings of a layer are added where its two neighbours are, and the
+    logarithm of the execution seconds saved per second of upload: the classical greedy order (IONN's efficiency), from
+    which training starts.
+
+    Args:
+        layout: Sizes of the observations.
+        width: Numbers in the embedding of a layer.
+        context: Numbers in the embedding of a (user, server) pair and in the summary of everything.
+    """
+
+    def __init__(self, layout: ObservationLayout, width: int = 16, context: int = 32) -> None:
+        super().__init__()
+        self.layout, self.width = layout, width
+        self.layer_in = nn.Linear(3 * (len(LAYER_FEATURES) + 1), width)
+        self.layer_out = nn.Linear(width, width)
+        self.user = nn.Linear(len(USER_FEATURES) + 2 * width, context)
+        self.server = nn.Linear(len(SERVER_FEATURES), context, bias=False)
+        self.link = nn.Linear(len(LINK_FEATURES), context, bias=False)
+        self.summary = nn.Linear(len(TIME_FEATURES) + context, context)
+        self.pair = nn.Linear(context, context)
+        self.pair_context = nn.Linear(context, context, bias=False)
+        self.query = nn.Linear(context, width + 4)  # layer's embedding, efficiency, before, after, pair alone
+        self.efficiency = nn.Parameter(torch.ones(()))
+        self.stop = nn.Linear(context, 1)
+        self.value = nn.Sequential(nn.Linear(context, context), nn.ReLU(), nn.Linear(context, 1))
+        for last in (self.query, self.stop):
+            nn.init.uniform_(last.weight, -0.01, 0.01)
+            nn.init.zeros_(last.bias)
+        nn.init.constant_(self.stop.bias, -4.0)
+
+    def forward(self, observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores and values.
+
+        Args:
+            observation: Flat observations, shape (B, D).
+            mask: Legal actions are not 0, shape (B, A).
+
+        Returns:
+            Scores of the actions, shape (B, A), `ILLEGAL` for illegal ones, and values, shape (B, 1).
+        """
+        parts = split(observation, self.layout)
+        of_layer, of_link = log_efficiency(parts)
+        layers = self._embed_layers(parts.layers, of_layer)
+        pairs, summary = self._embed_pairs(parts, layers)
+        query = self.query(pairs)
+        by_layer, efficiency, before, after, alone = query.split([self.width, 1, 1, 1, 1], dim=-1)
+        factor = self.efficiency + efficiency
+        keys = torch.cat([layers, of_layer, torch.ones_like(of_layer), *neighbours(parts)], dim=-1)
+        queries = torch.cat(
+            [
+                by_layer,
+                factor,
+                factor * of_link + alone,
+                torch.diag_embed(before.squeeze(-1)),
+                torch.diag_embed(after.squeeze(-1)),
+            ],
+            dim=-1,
+        )
+        scores = torch.matmul(keys, queries.transpose(-1, -2)).flatten(1)
+        uploads = torch.where(mask[:, :-1] > 0, scores, ILLEGAL)
+        # Measured against the best upload, as there is no zero for efficiencies; at first hardly ever chosen.
+        stop = uploads.amax(-1, keepdim=True).clamp(min=0.1 * ILLEGAL) + self.stop(summary)
+        return torch.cat([uploads, stop], dim=1), self.value(summary)
+
+    def _embed_layers(self, layers: Tensor, of_layer: Tensor) -> Tensor:
+        """Return an embedding of each layer from its own and its neighbours' features, (B, U, L, width)."""
+        placed = (layers[..., 1:2] > 0).to(layers.dtype)  # where says `neighbours`: here the number would mislead
+        own = torch.cat([layers[..., :1], placed, layers[..., 2:], of_layer / 5.0], dim=-1)
+        around = functional.pad(own, (0, 0, 1, 1))
+        triples = torch.cat([around[..., :-2, :], own, around[..., 2:, :]], dim=-1)
+        return torch.relu(self.layer_out(torch.relu(self.layer_in(triples))))
+
+    def _embed_pairs(self, parts: Parts, layers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return embeddings of the (user, server) pairs, (B, U, S, context), and of everything, (B, context)."""
+        exists = (parts.layers[..., 3] > 0).to(layers.dtype)  # padding executes nothing
+        pooled = _means(torch.stack([exists, parts.layers[..., 0]], dim=-2), layers)
+        users = torch.cat([parts.users, pooled.flatten(-2)], dim=-1)
+        pairs = self.link(parts.links) + (self.server(parts.servers).unsqueeze(1) + self.user(users).unsqueeze(2))
+        pairs = torch.relu(pairs)
+        reachable = (parts.users[:, :, None, 0] * parts.servers[:, None, :, 0]).flatten(1)
+        average = _means(reachable.unsqueeze(1), pairs.flatten(1, 2)).squeeze(1)
+        summary = torch.relu(self.summary(torch.cat([parts.time, average], dim=-1)))
+        return torch.relu(self.pair(pairs) + self.pair_context(summary)[:, None, None]), summary
+
+
+def split(observation: Tensor, layout: ObservationLayout) -> Parts:
+    """Take a batch of flat observations apart."""
+    slices = layout.slices
+    return Parts(**{name: observation[:, slices[name]].unflatten(1, shape) for name, shape in layout.shapes.items()})
+
+
+def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
+    """Return ln of the execution seconds saved per second of upload as a layer's term plus a link's term.
+
+    Saved per query, weighted by the user's share of all queries: for layer l on server s, `share_l * device delay *
+    (1 - 1 / speedup_s) * query share / (weight bytes / uplink rate)`.
+
+    Returns:
+        Terms of shape (B, U, L, 1) and (B, U, S, 1).
+    """
+    slowness = torch.exp(-_LN_10 * _log10(parts.links[..., 3:4], "log_speedup"))
+    saving = torch.log((1.0 - slowness).clamp(min=_LEAST_SHARE))
+    queries = torch.log(parts.users[..., 1:2].clamp(min=_LEAST_SHARE))
+    delay = _LN_10 * _log10(parts.users[..., 3:4], "log_device_delay")
+    rate = _LN_10 * _log10(parts.links[..., 0:1], "log_up_rate")
+    share = torch.log(parts.layers[..., 3:4].clamp(min=_LEAST_SHARE))
+    megabytes = _LN_10 * (_log10(parts.layers[..., 4:5], "log_weight") - 6.0)
+    return share - megabytes, saving + rate - _LN_10 * 6.0 + (queries + delay).unsqueeze(2)
+
+
+def neighbours(parts: Parts) -> tuple[Tensor, Tensor]:
+    """Return whether the layer before, and the one after, is or will be on each server, each (B, U, L, S)."""
+    servers = parts.links.shape[2]
+    node = torch.round(parts.layers[..., 1:2] * servers).long().clamp(0, servers)
+    shape = (*node.shape[:-1], servers + 1)
+    there = torch.zeros(shape, dtype=parts.layers.dtype, device=node.device).scatter_(-1, node, 1.0)[..., 1:]
+    return functional.pad(there[:, :, :-1], (0, 0, 1, 0)), functional.pad(there[:, :, 1:], (0, 0, 0, 1))
+
+
+def _log10(feature: Tensor, name: str) -> Tensor:
+    """Return the decimal logarithm behind a scaled feature."""
+    middle, width = LOG_SCALES[name]
+    return middle + width * feature
+
+
+def _means(weights: Tensor, values: Tensor) -> Tensor:
+    """Return weighted means over the last but one dimension: weights (..., K, N), values (..., N, C) -> (..., K, C)."""
+    return torch.matmul(weights / weights.sum(-1, keepdim=True).clamp(min=1.0), values)
