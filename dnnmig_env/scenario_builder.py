@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,11 +58,8 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
 
 def uniform_starts(slot_s: float, horizon_s: float) -> Array:
     """Return the starts of slots of one length, shape (T,); the horizon may cut the last one short."""
-    slots = horizon_s / slot_s
-    if slots > MAX_SLOTS:
-        raise ValueError(f"slot_s: {slot_s}; {horizon_s} s would have more than {MAX_SLOTS} slots, give a longer one.")
     # The margin keeps 2.1 s / 0.7 s from having a fourth slot of 4e-16 s.
-    return np.arange(max(1, int(np.ceil(slots - 1e-9))), dtype=np.float64) * slot_s
+    return np.arange(max(1, int(np.ceil(horizon_s / slot_s - 1e-9))), dtype=np.float64) * slot_s
 
 
 class _Frame(NamedTuple):
@@ -102,8 +100,15 @@ def _place_of(message: str, form: ScenarioForm) -> str:
 
 def _slot_starts(form: ScenarioForm) -> Array:
     if form.slot_s is not None:
+        if form.horizon_s / MAX_SLOTS > form.slot_s:
+            raise ValueError(
+                f"slot_s: {form.slot_s}; the horizon has more than {MAX_SLOTS} of them, give a longer one."
+            )
         return uniform_starts(form.slot_s, form.horizon_s)
-    return np.array([0.0] if form.slot_starts_s is None else form.slot_starts_s, dtype=np.float64)
+    starts = [0.0] if form.slot_starts_s is None else form.slot_starts_s
+    if not starts or starts[0] != 0 or any(later <= start for start, later in pairwise([*starts, form.horizon_s])):
+        raise ValueError(f"slot_starts_s: {starts}; slots start at 0, increase, and begin before the horizon.")
+    return np.array(starts, dtype=np.float64)
 
 
 def _node(form: DeviceForm) -> Node:
@@ -185,8 +190,7 @@ def _link(place: str, form: LinkForm, frame: _Frame) -> _Link:
     else:
         with _at(f"{place}.trace"):
             trace = load_trace(frame.folder / form.trace)
-        with _at("slot_starts_s"):
-            up = trace.mean_rates(frame.starts_s, frame.horizon_s, form.trace_offset_s)
+        up = trace.mean_rates(frame.starts_s, frame.horizon_s, form.trace_offset_s)
     has_down = form.down_mbps is not None or form.down_bytes_per_s is not None
     down = _rates(place, "down_", form, frame) if has_down else up
     latency = _per_slot(f"{place}.latency_s", form.latency_s, frame)
@@ -278,5 +282,5 @@ def _table(place: str, rows: Sequence[ArrayLike], shape: tuple[int, int], meanin
 
 def _index(place: str, kind: str, name: str, names: Sequence[str]) -> int:
     if name not in names:
-        raise ValueError(f"{place}: there is no {kind} {name!r}; {suggestion(name, names)}.")
+        raise ValueError(f"{place}: there is no {kind} {name!r}; {suggestion(name, names)}")
     return names.index(name)

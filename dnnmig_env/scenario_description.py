@@ -45,8 +45,10 @@ def _slots(scenario: Scenario) -> Plain:
     starts = np.asarray(scenario.slot_starts_s)
     if len(starts) == 1:
         return {}
-    if np.array_equal(starts, uniform_starts(float(starts[1]), scenario.horizon_s)):
-        return {"slot_s": float(starts[1])}
+    slot_s = float(starts[1])
+    reaches_horizon = starts[-1] + 2 * slot_s > scenario.horizon_s  # and there are not many more uniform ones
+    if reaches_horizon and np.array_equal(starts, uniform_starts(slot_s, scenario.horizon_s)):
+        return {"slot_s": slot_s}
     return {"slot_starts_s": starts.tolist()}
 
 

@@ -72,6 +72,10 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        # Only in double quotes does PyYAML escape the line breaks of Unicode, which a reader would fold.
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"')
+
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
         node = super().represent_mapping(tag, mapping, flow_style)
         node.flow_style = all(_is_flat(value) for _, value in node.value)
@@ -89,6 +93,7 @@ def _is_flat(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode)
 
 
+_Dumper.add_representer(str, _Dumper.represent_str)
 for _class in (_Loader, _Dumper):
     # PyYAML follows YAML 1.1, where an exponent has a sign. The dumper must quote a text that looks like a number now.
     _class.add_implicit_resolver(
@@ -101,7 +106,10 @@ def _document(loader: _Loader) -> object:
     if node is None:
         raise ValueError("it is empty; see examples/ for scenarios.")
     _check_keys(node)
-    return loader.construct_document(node)
+    try:
+        return loader.construct_document(node)
+    except ValueError as error:  # such as 2024-99-99, which looks like a date
+        raise ValueError(f"it has a value that cannot be read: {error}; put texts in quotes.") from None
 
 
 def _check_keys(root: yaml.Node) -> None:

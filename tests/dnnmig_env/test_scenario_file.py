@@ -87,7 +87,7 @@ def assert_same(one: object, other: object) -> None:
 amounts = st.one_of(st.floats(0, 1e15), st.integers(0, 10**6))
 positive = st.floats(1e-3, 1e15)
 names = st.text(min_size=1, max_size=6) | st.sampled_from(
-    ["1e5", "null", "no", "1:30", " x ", "#", "<one>", "0x1F", "~"]
+    ["1e5", "null", "no", "1:30", " x ", "#", "<one>", "0x1F", "~", "a\x85b", "\u2028", "\ufeff", "\n"]
 )
 
 
@@ -124,7 +124,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     )
     s = len(servers)
     starts = draw(
-        st.sampled_from([[0.0], [0.0, 0.1, 0.2], [0.0, 0.7, 1.4], [0.0, 2.5]])
+        st.sampled_from([[0.0], [0.0, 1e-9], [0.0, 0.1, 0.2], [0.0, 0.7, 1.4], [0.0, 2.5]])
         | st.lists(st.floats(0.01, 3), min_size=1, max_size=4, unique=True).map(lambda later: [0.0, *sorted(later)])
     )
     t = len(starts)
@@ -370,10 +370,10 @@ CYCLE = [
         ({"horizon_s": 0}, "horizon_s: 0; must be positive"),
         ({"horizon_s": None}, "horizon_s: missing; add it"),
         ({"horizon": 3}, "unknown key 'horizon'; did you mean 'horizon_s'?"),
-        ({"slot_s": 1e-9}, "slot_s: 1e-09; 10.0 s would have more than 100000 slots"),
+        ({"slot_s": 1e-9}, "slot_s: 1e-09; the horizon has more than 100000 of them"),
         ({"slot_s": 1, "slot_starts_s": [0, 1]}, "both slot_s and slot_starts_s are given; keep one"),
-        ({"slot_starts_s": [0, 5, 5]}, "slot_starts_s is [0.0, 5.0, 5.0]; slots start at 0, increase"),
-        ({"slot_starts_s": []}, "slot_starts_s is []"),
+        ({"slot_starts_s": [0, 5, 5]}, "slot_starts_s: [0.0, 5.0, 5.0]; slots start at 0, increase"),
+        ({"slot_starts_s": []}, "slot_starts_s: []; slots start"),
         ({"slot_starts_s": [0, -5]}, "slot_starts_s[1]: -5; must not be negative"),
         ({"slot_s": 5, "users__0__query_rate_hz": [1, -2]}, "users[0].query_rate_hz[1]: -2; must not be negative"),
         ({"users__0__query_rate_hz": [1, 2]}, "users[0].query_rate_hz: 2 values for 1 time slots; give one number or"),
@@ -461,7 +461,11 @@ def test_several_errors_are_counted(tmp_path: Path) -> None:
         ("a.yaml", b"horizon_s: 1\n---\nhorizon_s: 2\n", "expected a single document"),
         ("a.yaml", b"horizon_s: !!python/object:os.x 1\n", "could not determine a constructor"),
         ("a.yaml", b"horizon_s: \x00\n", "correct the YAML syntax"),
-        ("a.yaml", b"horizon_s: 2024-99-99\n", "a.yaml: "),
+        (
+            "a.yaml",
+            b"horizon_s: 2024-99-99\n",
+            "it has a value that cannot be read: month must be in 1..12; put texts in quotes",
+        ),
         ("a.yaml", b"horizon_s: 1\nservers: &s [*s]\nusers: []\n", "servers[0]: "),
         ("a.yaml", "family: \u00e9\n".encode("latin-1"), "it is not UTF-8 text (byte 8); save it as UTF-8"),
         ("a.json", b"", "line 1: Expecting value; correct the JSON syntax"),
@@ -489,9 +493,7 @@ def test_missing_files_and_folders_are_explained(tmp_path: Path) -> None:
     scenario = loaded(tmp_path, small())
     with pytest.raises(ValueError, match=r"cannot write .*folder\.yaml: Is a directory"):
         save_scenario(scenario, tmp_path / "folder.yaml")
-    with pytest.raises(
-        ValueError, match=r"cannot write .*No such file or directory; give a file in an existing folder"
-    ):
+    with pytest.raises(ValueError, match=r"cannot write .*No such file or directory; give a file in an"):
         save_scenario(scenario, tmp_path / "nowhere/x.yaml")
     with pytest.raises(ValueError, match="ends in"):
         save_scenario(scenario, tmp_path / "x.toml")
