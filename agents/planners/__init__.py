@@ -13,6 +13,7 @@ from agents.planners.best_server import best_server
 from agents.planners.device_only import device_only
 from agents.planners.everything_to import EverythingTo
 from agents.planners.front_to_back import front_to_back
+from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
 
 __all__ = [
@@ -42,6 +43,7 @@ PLANNERS: dict[str, Planner] = {
     "device-only": device_only,
     "all-to-1": TwoPhase(EverythingTo(1), front_to_back),
     "front-to-back": TwoPhase(best_server, front_to_back),
+    "joint-efficiency": joint_efficiency,
 }
 """Whole planners."""
 

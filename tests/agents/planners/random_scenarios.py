@@ -52,6 +52,7 @@ def realistic(rng: np.random.Generator, users: int = 4, max_layers: int = 16, ed
 
 def tiny(rng: np.random.Generator, users: int = 1, layers: int = 3, servers: int = 2, memory: bool = False) -> Scenario:
     """A few layers with random links between them, two servers, every quantity of the same order as the others."""
+    device = node("device", Tier.DEVICE, 1e9)
     return Scenario(
         tuple(
             User(
