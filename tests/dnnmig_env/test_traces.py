@@ -77,7 +77,8 @@ def test_a_steady_mahimahi_trace_is_12_mbps(tmp_path: Path) -> None:
     np.testing.assert_allclose(trace.mean_rates([0, 0.05], 3.21), 12 * MBIT)
 
 
-steps = st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 1e9)), min_size=1, max_size=8)
+# Rates near the smallest float would be lost in sums, in any implementation.
+steps = st.lists(st.tuples(st.floats(0.01, 5), st.just(0.0) | st.floats(1e-6, 1e9)), min_size=1, max_size=8)
 
 
 @given(steps, st.floats(0.01, 5), st.floats(-20, 20), st.lists(st.floats(0.05, 3), min_size=1, max_size=6))
