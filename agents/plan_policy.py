@@ -20,8 +20,15 @@ Step = tuple[int, int, int]
 class Questions(Protocol):
     """What a planner asks of the environment it acts in; both environments of this project answer."""
 
-    num_rows: int
-    stop_action: int
+    @property
+    def num_rows(self) -> int:
+        """Number of episodes side by side."""
+        ...
+
+    @property
+    def stop_action(self) -> int:
+        """The action "stop"."""
+        ...
 
     def episode(self, row: int) -> int:
         """Return how many episodes the row has begun."""

@@ -90,7 +90,7 @@ def pending_layer(p: Problem, b: int, s: State, d: Decisions, i: int) -> int:
         if p.query_rate_hz[b, s.slot[i], u] > 0.0:
             for v in range(p.num_layers[b, u]):
                 if p.weight_bytes[b, u, v] > 0.0 and not d.decided[i, u, v]:
-                    return u * layers + v
+                    return int(u * layers + v)
     return -1
 
 

@@ -1,60 +1,100 @@
 """How this package compiles numeric functions, and where their machine code is kept between runs.
 
-Numba's cache notices a change of a function's own file only, not of the functions compiled into it. The cache folder is
-therefore named after a digest of every source file that compiles anything, so that no stale code is ever run.
-`NUMBA_CACHE_DIR` overrides the folder. The cache tells functions apart by name: never compile one function both ways.
+Numba's cache notices a change of a function's own file only, not of the functions compiled into it. A module's cache
+folder is therefore named after a digest of its source and of all it imports from this project, so that no stale code is
+ever run. `NUMBA_CACHE_DIR` overrides the place. The cache tells functions apart by name: never compile one both ways.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+ROOT = Path(__file__).resolve().parent.parent
+IMPORTED = re.compile(r"^from ((?:dnnmig_env|agents)[.\w]*) import", re.MULTILINE)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
     """Compile a function for one core; division by zero gives inf or nan, as in NumPy."""
-    result: Function = njit(cache=True, error_model="numpy")(function)
-    return result
+    return _compile(function)
 
 
 def compiled_parallel(function: Function) -> Function:
     """Compile a function whose `numba.prange` loops run on all cores."""
-    result: Function = njit(cache=True, error_model="numpy", parallel=True)(function)
-    return result
+    return _compile(function, parallel=True)
 
 
 def inlined(function: Function) -> Function:
     """Compile a small function into its callers, where handing it a whole problem would cost more than its work."""
-    result: Function = njit(cache=True, error_model="numpy", inline="always")(function)
-    return result
+    return _compile(function, inline="always")
 
 
-def _cache_folder() -> Path:
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256(numba.__version__.encode())
-    for package in ("dnnmig_env", "agents"):
-        for source in sorted((root / package).rglob("*.py")):
-            text = source.read_bytes()
-            if b"dnnmig_env.compiled" in text:
-                digest.update(text)
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+@intrinsic  # type: ignore[untyped-decorator]
+def borrowed(typing_context: Any, arrays: Any) -> Any:
+    """Return a named tuple of arrays without reference counts, for compiled code only.
+
+    Counting references of some twenty arrays at every call would take longer than the arithmetic, and two threads doing
+    so fight over the same memory. The caller of the compiled function keeps the arrays alive.
+    """
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        result = args[0]
+        for index, kind in enumerate(signature.args[0].types):
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, builder, builder.extract_value(result, index))
+                array.meminfo = cgutils.get_null_value(array.meminfo.type)
+                result = builder.insert_value(result, array._getvalue(), index)
+        return result
+
+    return arrays(arrays), lower
+
+
+def _compile(function: Function, **options: Any) -> Function:
+    settings: Any = numba.config  # read when the function is wrapped
+    given = settings.CACHE_DIR
+    settings.CACHE_DIR = given or str(_caches() / f"kernels-{_digest(Path(function.__code__.co_filename))}")
     try:
-        caches.mkdir(parents=True, exist_ok=True)
-        writable = os.access(caches, os.W_OK)
+        result: Any = njit(cache=True, error_model="numpy", **options)(function)
+    finally:
+        settings.CACHE_DIR = given
+    return cast(Function, result)
+
+
+@functools.cache
+def _caches() -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        writable = os.access(home, os.W_OK)
     except OSError:
         writable = False
-    parent = caches if writable else Path(tempfile.gettempdir())
-    return parent / "dnnmig" / f"kernels-{digest.hexdigest()[:16]}"
+    return (home if writable else Path(tempfile.gettempdir())) / "dnnmig"
 
 
-if not numba.config.CACHE_DIR:
-    numba.config.CACHE_DIR = str(_cache_folder())
+@functools.cache
+def _digest(source: Path) -> str:
+    """Return a digest of a module's source and of everything it imports from this project."""
+    found, queue = {Path(__file__)}, [source]
+    while queue:
+        path = queue.pop()
+        if path not in found and path.is_file():
+            found.add(path)
+            queue += [ROOT / f"{name.replace('.', '/')}.py" for name in IMPORTED.findall(path.read_text("utf-8"))]
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for path in sorted(found):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -76,7 +76,10 @@ class MigrationEnv(gymnasium.Env[Observations, np.int64]):
     - v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+    metadata: dict[str, Any] = {  # noqa: RUF012  declared so by Gymnasium
+        "render_modes": ["rgb_array", "ansi"],
+        "render_fps": 4,
+    }
 
     def __init__(
         self,
@@ -88,7 +91,9 @@ class MigrationEnv(gymnasium.Env[Observations, np.int64]):
         render_mode: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is {render_mode!r}; choose one of {', '.join(self.metadata['render_modes'])}.")
+            raise ValueError(
+                f"render_mode is {render_mode!r}; choose one of {', '.join(self.metadata['render_modes'])}."
+            )
         self.episodes = EpisodeBatch(1, generator, decisions, reward, scale)
         self.observation_space, self.action_space = spaces_of(self.episodes)
         self.render_mode = render_mode

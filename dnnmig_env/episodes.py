@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.actions import Decisions, pending_layer, write_mask
-from dnnmig_env.compiled import compiled, compiled_parallel
+from dnnmig_env.compiled import borrowed, compiled, compiled_parallel
 from dnnmig_env.kernel import State, advance, begin, horizon_s, upload
 from dnnmig_env.observation import Offsets, observe_changing, observe_fixed
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
@@ -47,6 +47,7 @@ def new_outputs(rows: int, observation_size: int, actions: int) -> Outputs:
 @compiled
 def start_rows(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rows: Ints) -> None:
     """Begin new episodes in the given rows; the scenario of row i is row i of the problem."""
+    p, s, d, out = borrowed(p), borrowed(s), borrowed(d), borrowed(out)
     for i in rows:
         begin(p, i, s, i)
         d.decided[i] = False
@@ -62,6 +63,7 @@ def start_rows(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, ro
 @compiled
 def step_row(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rules: Rules, action: int, i: int) -> None:
     """Take one decision in row `i` and let time pass until the next, leaving reward, mask and observation in `out`."""
+    p, s, d, out = borrowed(p), borrowed(s), borrowed(d), borrowed(out)
     slot, cost_before_s, potential_before_s = s.slot[i], s.cost_s[i], potential_s(p, i, s, i)
     if action < 0 or action >= out.mask.shape[1] or out.mask[i, action] == 0:
         _break_off(p, s, d, i)

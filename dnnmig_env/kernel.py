@@ -24,6 +24,8 @@ from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 MAX_LOAD = 0.95
 """Share of a server beyond which contention no longer grows: `slowdown = 1 / (1 - min(load, MAX_LOAD))`."""
 
+FIRST_USER = np.int64(0)  # a plain 0 would have its callees compiled once more, for the literal
+
 
 class State(NamedTuple):
     """Where B episodes stand. The log keeps the first M events of each row; M = 0 keeps none."""
@@ -80,11 +82,13 @@ def transfer_s(p: Problem, b: int, u: int, slot: int, source: int, target: int, 
         rate, latency = p.down_bytes_per_s[b, slot, u, source - 1], p.down_latency_s[b, slot, u, source - 1]
     else:
         rate, latency = p.between_bytes_per_s[b, source - 1, target - 1], p.between_latency_s[b, source - 1, target - 1]
-    return latency if size_bytes == 0.0 else latency + size_bytes / rate
+    return float(latency if size_bytes == 0.0 else latency + size_bytes / rate)
 
 
 @compiled
-def query_delay_s(p: Problem, b: int, u: int, slot: int, assignment: Small, slowdown: Floats, finish_s: Floats) -> float:
+def query_delay_s(
+    p: Problem, b: int, u: int, slot: int, assignment: Small, slowdown: Floats, finish_s: Floats
+) -> float:
     """Return the delay of one query of user `u` under an assignment.
 
     Args:
@@ -253,7 +257,7 @@ def begin(p: Problem, b: int, s: State, i: int) -> None:
     s.composed[i] = 0
     nowhere = np.ones(p.execution_s.shape[3])
     for u in range(p.num_users[b]):
-        s.device_delay_s[i, u] = query_delay_s(p, b, u, 0, s.assignment[i, u], nowhere, s.finish_s[i])
+        s.device_delay_s[i, u] = query_delay_s(p, b, u, s.slot[i], s.assignment[i, u], nowhere, s.finish_s[i])
         for v in range(p.num_layers[b, u]):
             server = p.uploaded[b, u, v]
             s.usable[i, u, v] = server != 0
@@ -262,13 +266,13 @@ def begin(p: Problem, b: int, s: State, i: int) -> None:
         for slot in range(p.num_slots[b]):
             slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
             s.queries[i] += p.query_rate_hz[b, slot, u] * slot_s
-    _react(p, b, s, i, 0)
+    _react(p, b, s, i, FIRST_USER)
 
 
 @compiled
 def horizon_s(p: Problem, b: int) -> float:
     """Return the scenario's horizon."""
-    return p.slot_edges_s[b, p.num_slots[b]]
+    return float(p.slot_edges_s[b, p.num_slots[b]])
 
 
 @compiled
@@ -287,7 +291,7 @@ def advance(p: Problem, b: int, s: State, i: int, until_s: float) -> None:
             s.slot[i] += 1
             for u in range(p.num_users[b]):
                 load_of(p, b, u, s.slot[i], s.assignment[i, u], s.load[i, u])
-            _react(p, b, s, i, 0)
+            _react(p, b, s, i, FIRST_USER)
 
 
 @compiled

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from dnnmig_env.compiled import compiled, compiled_parallel
+from dnnmig_env.compiled import borrowed, compiled, compiled_parallel
 from dnnmig_env.kernel import State, advance, begin, complete, compose, horizon_s, load_of, new_state
 from dnnmig_env.kernel import query_delay_s, send, slowdown_for
 from dnnmig_env.plan import Plan
@@ -85,6 +85,7 @@ def play(p: Problem, b: int, s: State, i: int, plans: PlanArrays, k: int, start_
         start_s: Receives the start of each layer's upload, shape (K,); infinite if it never starts.
         end_s: Receives its end, shape (K,); infinite if the last byte is not in at the horizon.
     """
+    p, s, plans = borrowed(p), borrowed(s), borrowed(plans)
     begin(p, b, s, i)
     first = 0
     for j in range(plans.length[k]):
@@ -105,7 +106,7 @@ def play(p: Problem, b: int, s: State, i: int, plans: PlanArrays, k: int, start_
             complete(p, b, s, i, u)
             first = j + 1
     advance(p, b, s, i, horizon_s(p, b))
-    return s.cost_s[i] / s.queries[i]
+    return float(s.cost_s[i] / s.queries[i])
 
 
 @compiled
@@ -113,12 +114,13 @@ def presence_s(p: Problem, b: int, u: int, time_s: float) -> float:
     """Return the first time from `time_s` on at which user `u` is present; infinite if never."""
     for slot in range(p.num_slots[b]):
         if p.slot_edges_s[b, slot + 1] > time_s and p.query_rate_hz[b, slot, u] > 0.0:
-            return max(time_s, p.slot_edges_s[b, slot])
+            return float(max(time_s, p.slot_edges_s[b, slot]))
     return np.inf
 
 
 @compiled
 def _play_row(p: Problem, rows: Ints, s: State, plans: PlanArrays, k: int, result: Floats) -> None:
+    p, s, plans = borrowed(p), borrowed(s), borrowed(plans)
     start_s, end_s = np.empty(plans.user.shape[1]), np.empty(plans.user.shape[1])
     result[k] = play(p, rows[k], s, k, plans, k, start_s, end_s)
 

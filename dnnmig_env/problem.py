@@ -179,7 +179,7 @@ def _pack_row(problem: Problem, row: int, scenario: Scenario, limits: Limits) ->
         for name in GraphArrays._fields:
             getattr(problem, name)[row, index] = getattr(arrays, name)
         problem.execution_s[row, index, : len(user.graph), : s + 1] = seconds
-        problem.uploaded[row, index, : len(user.graph)] = user.uploaded
+        problem.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
         problem.query_rate_hz[row, :t, index] = user.query_rate_hz
     problem.slot_edges_s[row, :t] = scenario.slot_starts_s
     problem.slot_edges_s[row, t:] = scenario.horizon_s

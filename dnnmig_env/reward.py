@@ -33,7 +33,7 @@ def potential_s(p: Problem, b: int, s: State, i: int) -> float:
     rate_of_cost = 0.0
     for u in range(p.num_users[b]):
         rate_of_cost += p.query_rate_hz[b, s.slot[i], u] * s.delay_s[i, u]
-    return -rate_of_cost * (horizon_s(p, b) - s.time_s[i]) / s.queries[i]
+    return float(-rate_of_cost * (horizon_s(p, b) - s.time_s[i]) / s.queries[i])
 
 
 @compiled

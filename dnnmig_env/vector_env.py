@@ -48,13 +48,17 @@ class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]
         decisions: "joint" or "two-phase".
         reward: "delay" or "shaped".
         scale: "seconds" or "device-only".
-        autoreset_mode: NEXT_STEP (Gymnasium's default) or SAME_STEP (with `final_obs` and `final_info`).
+        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows
+            that have ended stay so, at reward 0, until `reset(options={"reset_mask": ...})` begins them anew.
 
     Raises:
         ValueError: If an argument is not valid.
     """
 
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {  # noqa: RUF012  declared so by Gymnasium
+        "render_modes": [],
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
 
     def __init__(
         self,
@@ -67,8 +71,6 @@ class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]
     ) -> None:
         self.episodes = EpisodeBatch(num_envs, generator, decisions, reward, scale)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
-        if self.autoreset_mode is AutoresetMode.DISABLED:
-            raise ValueError("autoreset_mode is Disabled; choose NextStep or SameStep.")
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         self.single_observation_space, self.single_action_space = spaces_of(self.episodes)
@@ -83,7 +85,8 @@ class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]
 
         Args:
             seed: Seed of row 0 (row i takes seed + i), or one seed per row; None goes on with the present streams.
-            options: `{"scenarios": [Scenario, ...]}` plays given scenarios first, one per row.
+            options: `{"scenarios": [Scenario, ...]}` plays given scenarios first, one per row;
+                `{"reset_mask": mask}` begins anew only in the rows chosen, shape (B,).
 
         Raises:
             ValueError: If the number of seeds or scenarios is not the number of rows, or an option is unknown.
@@ -110,17 +113,18 @@ class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]
         self, actions: NDArray[np.int64]
     ) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Take one decision per row; rows that have ended begin anew according to the autoreset mode."""
-        episodes, resetting = self.episodes, np.flatnonzero(self._finished)
-        episodes.step(np.asarray(actions, np.int64), ~self._finished)
-        rewards, terminated = episodes.outputs.reward.copy(), episodes.decided.done.copy()
-        if len(resetting):
-            episodes.start(resetting)
-            rewards[resetting], terminated[resetting] = 0.0, False
-        ended = np.flatnonzero(terminated)
+        episodes, finished = self.episodes, self._finished
+        episodes.step(np.asarray(actions, np.int64), ~finished)
+        rewards = episodes.outputs.reward.copy()
+        rewards[finished] = 0.0
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP and finished.any():
+            episodes.start(np.flatnonzero(finished))
+        terminated = episodes.decided.done.copy()
+        ended = np.flatnonzero(terminated & ~finished)
         infos: dict[str, Any] = {}
         if len(ended):
-            infos = self._end_infos(ended, terminated)
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            infos = self._end_infos(ended)
+        if self.autoreset_mode is not AutoresetMode.SAME_STEP:
             self._finished = terminated
         elif len(ended):
             final = self._observations()
@@ -181,14 +185,16 @@ class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]
         outputs = self.episodes.outputs
         return {"observation": outputs.observation.copy(), "action_mask": outputs.mask.copy()}
 
-    def _end_infos(self, ended: NDArray[np.int64], terminated: NDArray[np.bool_]) -> dict[str, Any]:
+    def _end_infos(self, ended: NDArray[np.int64]) -> dict[str, Any]:
         episodes = self.episodes
         delays, device = np.zeros(self.num_envs), np.zeros(self.num_envs)
         delays[ended] = episodes.state.cost_s[ended] / episodes.state.queries[ended]
         device[ended] = episodes.outputs.device_only_s[ended]
-        illegal = episodes.decided.illegal & terminated
+        has_ended = np.zeros(self.num_envs, np.bool_)
+        has_ended[ended] = True
+        illegal = episodes.decided.illegal & has_ended
         values = {"mean_delay_s": delays, "device_only_delay_s": device, "illegal_action": illegal}
-        return {**values, **{f"_{name}": terminated.copy() for name in values}}
+        return {**values, **{f"_{name}": has_ended.copy() for name in values}}
 
     def _row_seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
         if seed is None:

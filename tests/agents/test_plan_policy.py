@@ -1,0 +1,77 @@
+"""Planners act in the environment as they plan: replaying a plan is simulating it."""
+
+import numpy as np
+import pytest
+
+from agents.plan_policy import PlanPolicy
+from agents.planners import PLANNERS, planner
+from agents.policy import resolve_policy
+from dnnmig_env.env import MigrationEnv
+from dnnmig_env.generators import make_generator, scenarios
+from dnnmig_env.playback import mean_delays_s, plan_arrays
+from dnnmig_env.problem import pack
+from dnnmig_env.vector_env import MigrationVectorEnv
+
+
+def delays_in_environment(policy, env: MigrationVectorEnv, given) -> np.ndarray:
+    """Mean delay of each given scenario when the policy decides."""
+    observation, _ = env.reset(options={"scenarios": given})
+    result, open_rows = np.full(len(given), np.nan), np.ones(len(given), bool)
+    while open_rows.any():
+        actions, _ = policy.predict(observation)
+        observation, _, done, _, infos = env.step(actions)
+        ended = open_rows & done
+        result[ended] = infos["mean_delay_s"][ended] if ended.any() else 0.0
+        open_rows &= ~done
+    return result
+
+
+@pytest.mark.parametrize("decisions", ["joint", "two-phase"])
+@pytest.mark.parametrize("name", PLANNERS)
+def test_acting_on_a_plan_gives_the_plan_s_own_delay(name, decisions):
+    given = scenarios("multi-user", 3, seed=11, num_users=(2, 3), max_layers=8)
+    env = MigrationVectorEnv(3, make_generator("multi-user", num_users=(2, 3), max_layers=8), decisions=decisions)
+    acted = delays_in_environment(PlanPolicy(planner(name), env, seed=5), env, given)
+    plans = [planner(name)(scenario, np.random.default_rng([5, row, 1])) for row, scenario in enumerate(given)]
+    arrays = plan_arrays([plan.singletons() for plan in plans])
+    assert acted == pytest.approx(mean_delays_s(pack(given), arrays, np.arange(3)), rel=1e-9)
+
+
+def test_replanning_changes_nothing_where_nothing_changes_and_helps_where_users_move():
+    ratios = {}
+    for family in ("single", "mobile"):
+        given = scenarios(family, 12, seed=4)
+        env = MigrationVectorEnv(len(given), make_generator(family))
+        once = delays_in_environment(resolve_policy("joint-efficiency", env, 0), env, given)
+        anew = delays_in_environment(resolve_policy("joint-efficiency@replan", env, 0), env, given)
+        ratios[family] = anew.mean() / once.mean()
+    assert ratios["single"] == pytest.approx(1.0, abs=0.02)
+    assert ratios["mobile"] < 1.0
+
+
+def test_a_plan_policy_serves_the_single_environment_too():
+    env = MigrationEnv(make_generator("toy"))
+    observation, _ = env.reset(seed=0)
+    policy, done, total = PlanPolicy(planner("joint-efficiency"), env, seed=0), False, 0.0
+    while not done:
+        action, _ = policy.predict(observation)
+        observation, reward, done, _, info = env.step(action)
+        total += reward
+    assert total == pytest.approx(-info["mean_delay_s"])
+    assert info["mean_delay_s"] < 0.6 * info["device_only_delay_s"]
+
+
+def test_planning_seconds_are_counted_per_row():
+    env = MigrationVectorEnv(2, make_generator("toy"))
+    policy = resolve_policy("joint-efficiency", env, 0)
+    observation, _ = env.reset(seed=0)
+    policy.predict(observation)
+    assert (policy.planning_s > 0).all()
+
+
+def test_errors_name_the_policy():
+    env = MigrationVectorEnv(1, make_generator("toy"), decisions="two-phase")
+    with pytest.raises(ValueError, match="unknown planner 'joint-eficiency'; did you mean 'joint-efficiency'"):
+        resolve_policy("joint-eficiency", env, 0)
+    with pytest.raises(ValueError, match="@replan needs decisions"):
+        resolve_policy("joint-efficiency@replan", env, 0)
