@@ -69,9 +69,7 @@ _PPO = MappingProxyType(
 )
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "ppo": Algorithm(
-        ("stable_baselines3", "PPO"), ("agents.masked_policy", "MaskedActorCriticPolicy"), 128, _PPO
-    ),
+    "ppo": Algorithm(("stable_baselines3", "PPO"), ("agents.masked_policy", "MaskedActorCriticPolicy"), 128, _PPO),
     "a2c": Algorithm(
         ("stable_baselines3", "A2C"),
         ("agents.masked_policy", "MaskedActorCriticPolicy"),

@@ -16,8 +16,11 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
 from agents.masked_policy import Sizes, Unchanged
-from agents.networks import ILLEGAL, MigrationNetwork
+from agents.networks import MigrationNetwork
 from dnnmig_env.observation import ObservationLayout
+
+ADVANTAGE_PER_SCORE = 0.02
+"""Scores begin as logarithms of efficiencies, some nats apart; decisions differ by some hundredths of the return."""
 
 
 class MaskedQNetwork(QNetwork):
@@ -40,9 +43,8 @@ class MaskedQNetwork(QNetwork):
         parts: Any = self.extract_features(obs, self.features_extractor)
         legal = parts["action_mask"] > 0
         scores, value = self.network(parts["observation"], legal)
-        count = legal.sum(-1, keepdim=True)
-        mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / count
-        return torch.where(legal, value + (scores - mean), ILLEGAL)
+        mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / legal.sum(-1, keepdim=True).clamp(min=1)
+        return torch.where(legal, value + ADVANTAGE_PER_SCORE * (scores - mean), scores)
 
 
 class MaskedDQNPolicy(DQNPolicy):
@@ -68,7 +70,7 @@ class MaskedDQNPolicy(DQNPolicy):
         context: int = 32,
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context = tuple(sizes), width, context
+        self.sizes, self.width, self.context = sizes, width, context
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def make_q_net(self) -> MaskedQNetwork:
@@ -93,7 +95,7 @@ class MaskedDQN(DQN):
         episode_start: Any = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
-        """Return the greedy action or, not deterministic, with the exploration rate's probability a random legal one."""
+        """Return the greedy action; unless deterministic, at times (`exploration_rate`) a random legal one."""
         actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
         if deterministic:
             return actions, state

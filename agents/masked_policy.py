@@ -31,7 +31,7 @@ class Unchanged(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Space[Any]) -> None:
         super().__init__(observation_space, features_dim=1)
 
-    def forward(self, observations: dict[str, Tensor]) -> dict[str, Tensor]:  # type: ignore[override]
+    def forward(self, observations: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the observations."""
         return observations
 
@@ -54,11 +54,11 @@ class ScoresAndValue(nn.Module):
 
     def forward_actor(self, observations: dict[str, Tensor]) -> Tensor:
         """Return scores (B, A)."""
-        return self(observations)[0]
+        return self.forward(observations)[0]
 
     def forward_critic(self, observations: dict[str, Tensor]) -> Tensor:
         """Return values (B, 1)."""
-        return self(observations)[1]
+        return self.forward(observations)[1]
 
 
 class MaskedCategorical(torch.distributions.Categorical):
@@ -115,7 +115,7 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
         context: int = 32,
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context = tuple(sizes), width, context
+        self.sizes, self.width, self.context = sizes, width, context
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -142,7 +142,7 @@ class MaskableMigrationPolicy(MaskableActorCriticPolicy):
         context: int = 32,
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context = tuple(sizes), width, context
+        self.sizes, self.width, self.context = sizes, width, context
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:

@@ -112,6 +112,8 @@ class MigrationNetwork(nn.Module):
         uploads = torch.where(mask[:, :-1] > 0, scores, ILLEGAL)
         # Measured against the best upload, as there is no zero for efficiencies; at first hardly ever chosen.
         stop = uploads.amax(-1, keepdim=True).clamp(min=0.1 * ILLEGAL) + self.stop(summary)
+        # Above the other illegal ones: even an empty mask then leads to "stop", which breaks nothing.
+        stop = torch.where(mask[:, -1:] > 0, stop, 0.5 * ILLEGAL)
         return torch.cat([uploads, stop], dim=1), self.value(summary)
 
     def _embed_layers(self, layers: Tensor, of_layer: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium
@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 
-Indices = int | Sequence[int] | None
+Indices = int | Iterable[int] | None
 
 OF_ROWS = ("scenario", "known_scenario", "plan", "pending_layer", "time_s")
 """Methods of the batch environment that answer for one row."""
@@ -47,7 +47,7 @@ class Sb3VecEnv(VecEnv):
         self._began_s = time.perf_counter()
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
-    def reset(self) -> Observations:  # type: ignore[override]
+    def reset(self) -> Observations:
         """Begin an episode in every row, with the seeds and scenarios given by `seed` and `set_options`."""
         options = {}
         scenarios = [row["scenario"] for row in self._options if "scenario" in row]
@@ -65,7 +65,7 @@ class Sb3VecEnv(VecEnv):
 
     def step_wait(
         self,
-    ) -> tuple[Observations, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:  # type: ignore[override]
+    ) -> tuple[Observations, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Take one decision per row."""
         observations, rewards, dones, _, batch_info = self.env.step(self._actions)
         self._returns += rewards
@@ -93,7 +93,9 @@ class Sb3VecEnv(VecEnv):
         """
         raise AttributeError(f"cannot set {attr_name!r}: the rows of a batch have no attributes of their own.")
 
-    def env_method(self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
+    ) -> list[Any]:
         """Return what a method answers for each row; "action_masks" gives one mask per row.
 
         Raises:
@@ -104,9 +106,14 @@ class Sb3VecEnv(VecEnv):
             return list(self.env.action_masks()[rows])
         method = getattr(self.env, method_name)
         of_row = method_name in OF_ROWS
-        return [method(row, *method_args, **method_kwargs) if of_row else method(*method_args, **method_kwargs) for row in rows]
+        return [
+            method(row, *method_args, **method_kwargs) if of_row else method(*method_args, **method_kwargs)
+            for row in rows
+        ]
 
-    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: Indices = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: Indices = None
+    ) -> list[bool]:
         """Return whether rows are wrapped: only in what stands for SB3's Monitor, `info["episode"]`."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 

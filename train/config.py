@@ -1,0 +1,165 @@
+"""What a training run can be asked for; the command line is derived from these dataclasses."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+PRESETS = ("quick",)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Size of the network; the number of weights does not depend on the scenarios."""
+
+    width: int = 16
+    """Numbers in the embedding of a layer."""
+    context: int = 32
+    """Numbers in the embedding of a pair of user and server, and in the summary of everything."""
+
+
+@dataclass(frozen=True)
+class HeldOutConfig:
+    """The learning curve: mean query delay on scenarios that are never trained on, always the same ones."""
+
+    scenarios: int = 48
+    """How many."""
+    every: int = 50_000
+    """Decisions between two points of the curve; then the model is saved, too."""
+    baselines: tuple[str, ...] = ("device-only", "pso-ga+lmu", "joint-efficiency")
+    """Planners drawn beside the curve."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train an agent to decide where each layer runs and in which order layers are uploaded.
+
+    The run's folder holds models, configuration, versions and TensorBoard curves. Ctrl-C saves, --resume goes on.
+    """
+
+    family: str = "multi-user"
+    """Family of scenarios: single, edge-cloud, multi-user, mobile or toy."""
+    algorithm: str = "ppo"
+    """Learning algorithm: ppo, a2c, dqn or maskable-ppo."""
+    decisions: Literal["joint", "two-phase"] = "joint"
+    """Upload layer after layer (joint), or first place all layers and then order their uploads (two-phase)."""
+    total_steps: int = 3_000_000
+    """Decisions to train on."""
+    num_envs: int | None = None
+    """Episodes played side by side. By default the algorithm's own number."""
+    seed: int = 0
+    """Seed of weights, exploration and training scenarios."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda, cuda:1, ..."""
+    threads: int = 1
+    """Threads of torch. More can be faster on an idle machine, but results then differ in the last digits."""
+    out: Path | None = None
+    """Folder of the run, new or empty. By default runs/FAMILY-ALGORITHM-DECISIONS-SEED."""
+    learning_rate: float | None = None
+    """Step size of the optimiser. By default the algorithm's own."""
+    settings: tuple[str, ...] = ()
+    """Other arguments of the algorithm's class in Stable-Baselines3, as NAME=VALUE, e.g. batch_size=4096 gamma=0.99."""
+    generator: tuple[str, ...] = ()
+    """Options of the family's generator, as NAME=VALUE, e.g. num_users=4 max_layers=12 "access_mbps=(5,20)"."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    held_out: HeldOutConfig = field(default_factory=HeldOutConfig)
+    preset: Literal["quick"] | None = None
+    """Defaults for a purpose. quick: a few minutes on two cores, good enough to beat the heuristics of the papers."""
+    resume: Path | None = None
+    """Folder of a run to go on with, in its own configuration; only --total-steps and --device may differ."""
+
+
+def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
+    """Return the configuration of a command line; exits with usage, or with what is wrong with it.
+
+    Raises:
+        ValueError: If a run is to be resumed that cannot be, or with another configuration.
+    """
+    first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=PRESETS)
+    first.add_argument("--resume", type=Path)
+    try:
+        chosen, _ = first.parse_known_args(arguments)
+    except argparse.ArgumentError:
+        chosen = argparse.Namespace(preset=None, resume=None)  # tyro says what is wrong
+    default = preset(chosen.preset)
+    if chosen.resume is not None:
+        from train.folder import read_config
+
+        default = replace(read_config(chosen.resume), resume=chosen.resume)
+    config = tyro.cli(TrainConfig, prog="python -m train", default=default, args=arguments)
+    if chosen.resume is not None:
+        _check_same(config, default)
+    return check(config)
+
+
+def preset(name: str | None) -> TrainConfig:
+    """Return the defaults of a preset."""
+    if name == "quick":
+        return TrainConfig(preset="quick", total_steps=1_000_000, held_out=HeldOutConfig(scenarios=32, every=50_000))
+    return TrainConfig()
+
+
+def check(config: TrainConfig) -> TrainConfig:
+    """Check what can be checked without loading anything, and return the configuration with its folder named.
+
+    Raises:
+        ValueError: Naming the option, its value and the remedy.
+    """
+    counts = {
+        "--total-steps": config.total_steps,
+        "--num-envs": 1 if config.num_envs is None else config.num_envs,
+        "--threads": config.threads,
+        "--network.width": config.network.width,
+        "--network.context": config.network.context,
+        "--held-out.scenarios": config.held_out.scenarios,
+        "--held-out.every": config.held_out.every,
+    }
+    for option, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{option} is {value}; give 1 or more.")
+    if not 0 <= config.seed < 2**32:
+        raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
+    if config.learning_rate is not None and not config.learning_rate > 0:
+        raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive number.")
+    if config.resume is not None:
+        return replace(config, out=config.resume)
+    if config.out is None:
+        name = f"{config.family}-{config.algorithm}-{config.decisions}-{config.seed}"
+        return replace(config, out=Path("runs") / name)
+    return config
+
+
+def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Return NAME=VALUE pairs as a dictionary; values are Python literals, or else text.
+
+    Raises:
+        ValueError: If a pair has no name or no "=".
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            raise ValueError(f"{option} has {pair!r}; write NAME=VALUE, e.g. {option} batch_size=4096.")
+        try:
+            values[name.replace("-", "_")] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[name.replace("-", "_")] = text
+    return values
+
+
+def _check_same(config: TrainConfig, saved: TrainConfig) -> None:
+    for one in fields(TrainConfig):
+        if one.name not in ("total_steps", "device", "resume", "out") and getattr(config, one.name) != getattr(
+            saved, one.name
+        ):
+            raise ValueError(
+                f"--{one.name.replace('_', '-')} differs from the run in {config.resume}; leave it out to resume, "
+                "or train anew with another --out."
+            )

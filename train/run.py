@@ -1,0 +1,165 @@
+"""One training run: checks, folder, baselines, learning, saved models."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from stable_baselines3.common import logger
+from tqdm import tqdm
+
+from agents.algorithms import TRAINING_REWARD, algorithm, check_settings, make_model
+from agents.planners import planner
+from agents.policy import resolve_policy
+from agents.sb3_vec_env import Sb3VecEnv
+from agents.trained import BEST_MODEL, MODEL, read_card, save
+from dnnmig_env.generators import Generator, make_generator
+from dnnmig_env.vector_env import MigrationVectorEnv
+from train import folder
+from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
+from train.config import TrainConfig, named_values
+from train.held_out import Delays, HeldOut
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+INTERRUPTED = 130
+
+
+def train(config: TrainConfig) -> int:
+    """Train as configured, or go on with a run, and return the exit status: 0, or 130 after Ctrl-C.
+
+    Args:
+        config: The configuration, from `train.config.parse`.
+
+    Raises:
+        ValueError: If the configuration cannot work; nothing has been written then.
+    """
+    torch.set_num_threads(config.threads)
+    out = Path(config.out or "runs")
+    generator = make_generator(config.family, **named_values("--generator", config.generator))
+    for name in config.held_out.baselines:
+        planner(name)
+    device = _device(config.device)
+    if config.resume is None:
+        folder.check_free(out)
+        model = _new_model(config, generator, device)
+        folder.begin(out, config)
+        _save(model, config, out, is_best=False)
+    else:
+        model = _saved_model(config, generator, device)
+        folder.write_config(out, config)
+    return _learn(model, config, generator, out)
+
+
+def environment_seed(seed: int, steps: int) -> int:
+    """Return the seed of the training environments, below 2**32: another one whenever a run is resumed."""
+    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
+
+
+def _new_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
+    settings = _settings(config)
+    check_settings(config.algorithm, settings)
+    env = _environments(config, generator)
+    model = make_model(config.algorithm, env, config.seed, device, settings, asdict(config.network))
+    env.seed(environment_seed(config.seed, 0))
+    return model
+
+
+def _saved_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
+    file = Path(config.out or "") / MODEL
+    steps = read_card(file).steps
+    if steps >= config.total_steps:
+        raise ValueError(
+            f"{file} has been trained for {steps} of {config.total_steps} steps; give a larger --total-steps to go on."
+        )
+    model_class: Any = algorithm(config.algorithm).model_class
+    model: BaseAlgorithm = model_class.load(file, env=_environments(config, generator), device=device)
+    model.set_random_seed(environment_seed(config.seed, steps))
+    return model
+
+
+def _environments(config: TrainConfig, generator: Generator) -> Sb3VecEnv:
+    count = config.num_envs or algorithm(config.algorithm).num_envs
+    options: Any = TRAINING_REWARD
+    return Sb3VecEnv(MigrationVectorEnv(count, generator, config.decisions, autoreset_mode="SameStep", **options))
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    settings = named_values("--settings", config.settings)
+    return settings if config.learning_rate is None else {"learning_rate": config.learning_rate, **settings}
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ValueError(f"--device {name!r} cannot be used here; choose auto or cpu.") from None
+    return name
+
+
+def _learn(model: BaseAlgorithm, config: TrainConfig, generator: Generator, out: Path) -> int:
+    steps = model.num_timesteps
+    curve = None
+    progress = None
+    try:
+        held_out = HeldOut(generator, config.decisions, config.held_out.scenarios)
+        lines = _baselines(held_out, config, out / folder.CURVES)
+        model.set_logger(logger.configure(str(out / folder.CURVES / config.algorithm), ["tensorboard"]))
+        curve = LearningCurve(
+            held_out, config.held_out.every, out / folder.HELD_OUT, partial(_save, model, config, out)
+        )
+        progress = Progress(curve, config.total_steps)
+        model.learn(
+            config.total_steps - steps,
+            callback=[curve, TrainingDelays(), progress],
+            log_interval=1 if config.algorithm != "a2c" else 50,
+            reset_num_timesteps=steps == 0,
+        )
+        curve.measure()
+        progress.close()
+    except KeyboardInterrupt:
+        if progress is not None:
+            progress.close()
+        _save(model, config, out, is_best=False)
+        print(
+            f"\nStopped and saved at step {model.num_timesteps} of {config.total_steps}. "
+            f"Go on with: python -m train --resume {out}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    _report(curve, lines, out)
+    return 0
+
+
+def _baselines(held_out: HeldOut, config: TrainConfig, curves: Path) -> dict[str, Delays]:
+    """Play the baselines and draw each as a horizontal line."""
+    lines = {}
+    for name in config.held_out.baselines:
+        with tqdm(desc=f"baseline {name}", unit=" steps", leave=False) as bar:
+            lines[name] = held_out.play(resolve_policy(name, held_out.env, 0), partial(bar.update, 1))
+        draw_line(curves / name, lines[name], config.total_steps)
+    return lines
+
+
+def _save(model: BaseAlgorithm, config: TrainConfig, out: Path, is_best: bool) -> None:
+    for name in (MODEL, BEST_MODEL) if is_best else (MODEL,):
+        save(model, out / name, config.family, config.decisions, config.algorithm)
+
+
+def _report(curve: LearningCurve, lines: dict[str, Delays], out: Path) -> None:
+    """Say how the best model does beside the baselines, and what to do next."""
+    best = min(curve.points, key=lambda point: point[1])
+    rows = [(f"{curve.model.__class__.__name__.lower()} (best model)", best[1], best[2])]
+    rows += [(name, delays.mean_s, delays.share_of_device_only) for name, delays in lines.items()]
+    print("Mean query delay on held-out scenarios:")
+    for name, delay_s, share in rows:
+        print(f"  {name:<24} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only")
+    print(f"Saved in {out}. Curves: tensorboard --logdir {out / folder.CURVES}")
