@@ -14,7 +14,9 @@ from agents.planners.device_only import device_only
 from agents.planners.everything_to import EverythingTo
 from agents.planners.front_to_back import front_to_back
 from agents.planners.joint_efficiency import joint_efficiency
+from agents.planners.lmu import lmu
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
+from agents.planners.pso_ga import PsoGa
 
 __all__ = [
     "ORDER_PLANNERS",
@@ -31,11 +33,13 @@ __all__ = [
 PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
     "all-to-1": EverythingTo(1),
     "best-server": best_server,
+    "pso-ga": PsoGa(),
 }
 """Planners of the first half: where layers go."""
 
 ORDER_PLANNERS: dict[str, OrderPlanner] = {
     "front-to-back": front_to_back,
+    "lmu": lmu,
 }
 """Planners of the second half: in which order they are uploaded."""
 
@@ -43,6 +47,7 @@ PLANNERS: dict[str, Planner] = {
     "device-only": device_only,
     "all-to-1": TwoPhase(EverythingTo(1), front_to_back),
     "front-to-back": TwoPhase(best_server, front_to_back),
+    "pso-ga+lmu": TwoPhase(PsoGa(), lmu),
     "joint-efficiency": joint_efficiency,
 }
 """Whole planners."""
