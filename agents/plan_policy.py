@@ -50,8 +50,9 @@ class Questions(Protocol):
 class PlanPolicy:
     """Acts as a planner says.
 
-    Plans are made from `known_scenario`, so nothing of the slots to come is seen. Each layer of a partition is uploaded on
-    its own, in the partition's order. An upload that is not legal at present (its user is away) is put off.
+    Plans are made from `known_scenario`, so nothing of the slots to come is seen. Each layer of a partition is
+    uploaded on its own, in the partition's order. An upload that is not legal at present (its user is away) is put
+    off.
 
     Args:
         planner: The planner.

@@ -132,10 +132,8 @@ def write_mask(p: Problem, b: int, s: State, d: Decisions, i: int, mask: Small) 
             if weight == 0.0 or s.usable[i, u, v] or (d.two_phase[i] and s.node[i, u, v] == 0):
                 continue
             for server in range(num_servers):
-                if d.two_phase[i]:
-                    fits = s.node[i, u, v] == server + 1
-                else:
-                    fits = weight <= s.memory_left_bytes[i, server]
+                placed_here = s.node[i, u, v] == server + 1
+                fits = placed_here if d.two_phase[i] else weight <= s.memory_left_bytes[i, server]
                 if fits and p.up_bytes_per_s[b, slot, u, server] > 0.0:
                     mask[(u * layers + v) * servers + server] = 1
                     legal += 1

@@ -52,7 +52,8 @@ class Node:
                 raise ValueError(f"node {self.name!r}: {quantity} is {value!r}; it must be positive and finite.")
         if not (self.layer_overhead_s >= 0 and math.isfinite(self.layer_overhead_s)):
             raise ValueError(
-                f"node {self.name!r}: layer_overhead_s is {self.layer_overhead_s!r}; it must be finite and not negative."
+                f"node {self.name!r}: layer_overhead_s is {self.layer_overhead_s!r}; it must be finite and not "
+                "negative."
             )
         if not self.memory_bytes > 0:
             raise ValueError(f"node {self.name!r}: memory_bytes is {self.memory_bytes!r}; it must be positive.")

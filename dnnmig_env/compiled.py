@@ -22,6 +22,9 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+# Idle threads of the pool must sleep: GNU OpenMP's would otherwise keep a core busy between two short calls.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 ROOT = Path(__file__).resolve().parent.parent
 IMPORTED = re.compile(r"^from ((?:dnnmig_env|agents)[.\w]*) import", re.MULTILINE)
 

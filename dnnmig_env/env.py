@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
@@ -27,23 +27,23 @@ class MigrationEnv(gymnasium.Env[Observations, np.int64]):
     arrived. One episode is one scenario from time 0 to its horizon; time passes while a layer is being uploaded.
 
     ## Action Space
-    `Discrete(U * L * S + 1)` for at most U users, L layers and S servers. Action `(u * L + l) * S + s - 1` uploads layer l
-    of user u to server s (1..S) next. The last action is "stop": nothing more is uploaded until the next time slot begins,
-    or, in the last slot, until the horizon. With `decisions="two-phase"` the layers of every present user are first placed,
-    one decision each in topological order (the action of a server places the pending layer there, "stop" leaves it on the
-    device); then placed layers are uploaded one by one.
+    `Discrete(U * L * S + 1)` for at most U users, L layers and S servers. Action `(u * L + l) * S + s - 1` uploads
+    layer l of user u to server s (1..S) next. The last action is "stop": nothing more is uploaded until the next time
+    slot begins, or, in the last slot, until the horizon. With `decisions="two-phase"` the layers of every present user
+    are first placed, one decision each in topological order (the action of a server places the pending layer there,
+    "stop" leaves it on the device); then placed layers are uploaded one by one.
 
     ## Observation Space
     `Dict(observation=Box(-1, 1, (D,)), action_mask=MultiBinary(U * L * S + 1))`. The vector is laid out as
-    `dnnmig_env.observation.ObservationLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5), layers
-    (U x L x 7); absent users and padding are zero. Only the present and the past are in it. `action_mask` is 1 for legal
-    actions; "stop" is always legal.
+    `dnnmig_env.observation.ObservationLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5),
+    layers (U x L x 7); absent users and padding are zero. Only the present and the past are in it. `action_mask` is 1
+    for legal actions; "stop" is always legal.
 
     ## Rewards
     Minus the query-weighted delay accrued until the next decision, in seconds per query, so that the return is -J, the
-    negative mean query delay over the horizon. Placing a layer takes no time and earns 0. `scale="device-only"` divides by
-    the scenario's device-only J. `reward="shaped"` adds a potential difference: the return becomes the delay saved against
-    never uploading anything.
+    negative mean query delay over the horizon. Placing a layer takes no time and earns 0. `scale="device-only"`
+    divides by the scenario's device-only J. `reward="shaped"` adds a potential difference: the return becomes the
+    delay saved against never uploading anything.
 
     ## Starting State
     A scenario drawn by the generator, or the given one, at time 0.
@@ -95,7 +95,8 @@ class MigrationEnv(gymnasium.Env[Observations, np.int64]):
                 f"render_mode is {render_mode!r}; choose one of {', '.join(self.metadata['render_modes'])}."
             )
         self.episodes = EpisodeBatch(1, generator, decisions, reward, scale)
-        self.observation_space, self.action_space = spaces_of(self.episodes)
+        observation_space, self.action_space = spaces_of(self.episodes)
+        self.observation_space = cast(Any, observation_space)
         self.render_mode = render_mode
         self._scenario = scenario
 
@@ -180,7 +181,7 @@ class MigrationEnv(gymnasium.Env[Observations, np.int64]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return the legal actions, shape (A,), as MaskablePPO asks for them."""
-        return self.episodes.outputs.mask[0].astype(np.bool_)
+        return np.asarray(self.episodes.outputs.mask[0], np.bool_)
 
     def encode(self, user: int, layer: int, server: int) -> int:
         """Return the action that chooses `server` (1..S) for a layer."""

@@ -174,7 +174,7 @@ def slowdown_for(p: Problem, b: int, u: int, load: Floats, slowdown: Floats) -> 
 
 @inlined
 def _offloads(assignment: Small) -> bool:
-    for node in assignment:
+    for node in assignment:  # noqa: SIM110  generators do not compile
         if node != 0:
             return True
     return False
@@ -182,7 +182,7 @@ def _offloads(assignment: Small) -> bool:
 
 @inlined
 def _differ(one: Small, other: Small) -> bool:
-    for v in range(one.shape[0]):
+    for v in range(one.shape[0]):  # noqa: SIM110
         if one[v] != other[v]:
             return True
     return False

@@ -70,7 +70,7 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
             twice, a start before time 0, or more bytes on a server than its memory holds.
     """
     memory_left = [server.memory_bytes for server in scenario.servers]
-    sent = [set(np.flatnonzero(np.asarray(user.uploaded))) for user in scenario.users]
+    sent = [set(np.flatnonzero(np.asarray(user.uploaded)).tolist()) for user in scenario.users]
     for user in scenario.users:
         for server in range(1, len(memory_left) + 1):
             memory_left[server - 1] -= user.graph.weight_bytes[np.asarray(user.uploaded) == server].sum()

@@ -9,8 +9,19 @@ import numba
 import numpy as np
 
 from dnnmig_env.compiled import borrowed, compiled, compiled_parallel
-from dnnmig_env.kernel import State, advance, begin, complete, compose, horizon_s, load_of, new_state
-from dnnmig_env.kernel import query_delay_s, send, slowdown_for
+from dnnmig_env.kernel import (
+    State,
+    advance,
+    begin,
+    complete,
+    compose,
+    horizon_s,
+    load_of,
+    new_state,
+    query_delay_s,
+    send,
+    slowdown_for,
+)
 from dnnmig_env.plan import Plan
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 

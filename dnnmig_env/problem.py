@@ -146,7 +146,7 @@ def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
     count = len(graph)
     links = [p for layer in graph.layers for p in layer.predecessors]
     offsets = np.cumsum([0] + [len(layer.predecessors) for layer in graph.layers])
-    arrays = GraphArrays(
+    return GraphArrays(
         num_layers=count,
         weight_bytes=_padded(graph.weight_bytes, layers, np.float64),
         tensor_bytes=_padded([graph.input_bytes, *graph.output_bytes], layers + 1, np.float64),
@@ -154,7 +154,6 @@ def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
         predecessors=_padded(links, edges, np.int32),
         is_sink=_padded([not successors for successors in graph.successors], layers, np.bool_),
     )
-    return arrays
 
 
 def pack(scenarios: Sequence[Scenario], limits: Limits | None = None) -> Problem:

@@ -27,8 +27,8 @@ def check_reward(kind: str, scale: str) -> None:
 def potential_s(p: Problem, b: int, s: State, i: int) -> float:
     """Return the potential of a state: minus the mean delay still to come if the present delays went on to the horizon.
 
-    Shaping adds potential(next) - potential(now), with 0 at the end (Ng et al., ICML 1999, discount 1), so the return of
-    an episode changes by -potential(start) alone: it becomes the delay saved against never uploading anything.
+    Shaping adds potential(next) - potential(now), with 0 at the end (Ng et al., ICML 1999, discount 1), so the
+    return of an episode changes by -potential(start) alone: it becomes the delay saved against never uploading.
     """
     rate_of_cost = 0.0
     for u in range(p.num_users[b]):
