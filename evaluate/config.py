@@ -1,0 +1,114 @@
+"""What the command line of the evaluation says, as one dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Config:
+    """Compare policies on the same scenarios: how long do queries take, on average over each scenario's horizon?
+
+    A table is printed; `--out` receives summary.json, records.csv (a row per policy and scenario), table.md, delays.png
+    and config.json. `python -m evaluate speed --help` tells of the benchmark.
+    """
+
+    policies: str
+    """Names with commas between: planners (NAME@replan plans anew at each decision), random, paths of models."""
+    out: Path
+    """Folder to write to."""
+    family: str = "multi-user"
+    """single, edge-cloud, multi-user, mobile or toy; with files also custom: an environment just as large as needed."""
+    scenarios: int = 50
+    """Number of scenarios to draw."""
+    seed: int = 1
+    """Seed of the scenarios and of whatever is random in the policies."""
+    decisions: Literal["joint", "two-phase"] = "joint"
+    """Place and order in one decision, or place all layers before the first upload."""
+    scenario_file: tuple[Path, ...] = ()
+    """Scenario files (YAML or JSON) to play instead of drawn scenarios."""
+    networks: Literal["default", "train", "test", "all"] = "default"
+    """Which networks of the zoo users have. By default those of the family."""
+    option: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
+    """Further options of the family's generator, such as num_users=4 or num_users=2,4."""
+    overwrite: bool = False
+    """Write into a folder that is not empty; files of an earlier evaluation are replaced."""
+
+    @property
+    def policy_names(self) -> tuple[str, ...]:
+        """The policies' names, in the order given.
+
+        Raises:
+            ValueError: If a name is empty or stands there twice.
+        """
+        names = tuple(name.strip() for name in self.policies.split(","))
+        for index, name in enumerate(names):
+            if not name:
+                raise ValueError(f"--policies is {self.policies!r}; give names with single commas between them.")
+            if name in names[:index]:
+                raise ValueError(f"--policies has {name!r} twice; name every policy once.")
+        return names
+
+    @property
+    def generator_options(self) -> dict[str, Any]:
+        """The generator's options, values read as numbers where they are.
+
+        Raises:
+            ValueError: If an option is not written NAME=VALUE.
+        """
+        options: dict[str, Any] = {} if self.networks == "default" else {"networks": self.networks}
+        for text in self.option:
+            name, equals, value = text.partition("=")
+            if not (name and equals and value):
+                raise ValueError(f"--option is {text!r}; write NAME=VALUE, such as num_users=4.")
+            values = [_number_or_text(part) for part in value.split(",")]
+            options[name.replace("-", "_")] = values[0] if len(values) == 1 else tuple(values)
+        return options
+
+
+def _number_or_text(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+Part = Literal["env", "training", "kernel", "pso-ga"]
+
+
+@dataclass(frozen=True)
+class SpeedConfig:
+    """Measure how fast environments, training, the kernel and PSO-GA are on this machine; a table and a JSON file.
+
+    Every figure is the median of repeats; compilation is not counted. Leave the machine alone meanwhile.
+    """
+
+    out: Path
+    """JSON file to write."""
+    parts: str = "env,training,kernel,pso-ga"
+    """What to measure, with commas between."""
+    seconds: float = 2.0
+    """Length of each measurement of a rate, repeats included."""
+    repeats: int = 5
+    """Repeats of each measurement."""
+    threads: int = 2
+    """Threads of the batched environment and the kernel; at most the machine's cores are used."""
+
+    @property
+    def chosen_parts(self) -> tuple[Part, ...]:
+        """The parts to measure.
+
+        Raises:
+            ValueError: If one is not known.
+        """
+        names = tuple(name.strip() for name in self.parts.split(","))
+        for name in names:
+            if name not in get_args(Part):
+                raise ValueError(f"--parts has {name!r}; choose from {', '.join(get_args(Part))}.")
+        return tuple(part for part in get_args(Part) if part in names)

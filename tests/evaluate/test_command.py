@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dnnmig_env.generators import scenarios
+from dnnmig_env.scenario_file import save_scenario
+from evaluate.__main__ import main
+
+KEYS = {"mean_delay_s", "ci95", "relative_to_device_only", "gap_to_best_known", "wins", "planning_s"}
+
+
+def run(out: Path, *arguments: str) -> int:
+    return main(["--family", "toy", "--scenarios", "4", "--out", str(out), *arguments])
+
+
+def records_in(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "records.csv").read_text().splitlines()))
+
+
+def test_files_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "results"
+    assert run(out, "--policies", "random,front-to-back", "--seed", "3") == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["family"], summary["scenarios"], summary["seed"]) == ("toy", 4, 3)
+    records = records_in(out)
+    assert [row["scenario"] for row in records if row["policy"] == "random"] == ["0", "1", "2", "3"]
+    for name, figures in summary["policies"].items():
+        assert set(figures) >= KEYS
+        rows = [row for row in records if row["policy"] == name]
+        for column in ("mean_delay_s", "planning_s", "gap_to_best_known"):
+            assert figures[column] == pytest.approx(np.mean([float(row[column]) for row in rows]))
+        assert figures["wins"] == pytest.approx(np.mean([int(row["won"]) for row in rows]))
+        assert figures["ci95"][0] <= figures["mean_delay_s"] <= figures["ci95"][1]
+    assert (out / "delays.png").read_bytes().startswith(b"\x89PNG")
+    config = json.loads((out / "config.json").read_text())
+    assert config["config"]["seed"] == 3
+    assert "numpy" in config["versions"]
+    assert "front-to-back" in (out / "table.md").read_text()
+    assert "front-to-back" in capsys.readouterr().out
+    assert [path.name for path in out.parent.iterdir()] == ["results"]
+
+
+def test_the_same_seed_gives_the_same_delays(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert run(tmp_path / name, "--policies", "random") == 0
+    columns = [[row["mean_delay_s"] for row in records_in(tmp_path / name)] for name in ("one", "two")]
+    assert columns[0] == columns[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--policies", "frnt-to-back"], "did you mean 'front-to-back'"),
+        (["--policies", "random,,random"], "--policies"),
+        (["--policies", "random,random"], "twice"),
+        (["--policies", "random", "--family", "multi-usr"], "did you mean 'multi-user'"),
+        (["--policies", "random", "--scenarios", "0"], "at least 1"),
+        (["--policies", "random", "--seed", "-1"], "--seed"),
+        (["--policies", "random", "--option", "num_users"], "NAME=VALUE"),
+        (["--policies", "random", "--family", "multi-user", "--option", "num_user=4"], "did you mean 'num_users'"),
+        (["--policies", "front-to-back@replan", "--decisions", "two-phase"], "joint"),
+        (["--policies", "random", "--scenario-file", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert run(tmp_path / "out", *arguments) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_is_kept_unless_told_otherwise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("kept")
+    (tmp_path / "summary.json").write_text("old")
+    assert run(tmp_path, "--policies", "device-only") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "summary.json").read_text() == "old"
+    assert run(tmp_path, "--policies", "device-only", "--overwrite") == 0
+    assert (tmp_path / "mine.txt").read_text() == "kept"
+    assert json.loads((tmp_path / "summary.json").read_text())["family"] == "toy"
+
+
+def test_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert run(tmp_path / "file", "--policies", "device-only") == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_interruption_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evaluate.rollout.Arena.roll_out", interrupted)
+    assert run(tmp_path / "out", "--policies", "device-only") == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("family", ["custom", "edge-cloud"])
+def test_given_scenarios_are_played(tmp_path: Path, family: str) -> None:
+    paths = [tmp_path / f"{index}.json" for index in range(2)]
+    for path, scenario in zip(paths, scenarios("edge-cloud", 2, seed=0), strict=True):
+        save_scenario(scenario, path)
+    for name, arguments in (("drawn", []), ("given", ["--scenario-file", *map(str, paths)])):
+        out = str(tmp_path / name)
+        family_arguments = ["--family", family if arguments else "edge-cloud", "--scenarios", "2", "--seed", "0"]
+        assert main([*family_arguments, "--policies", "front-to-back", "--out", out, *arguments]) == 0
+    delays = [[float(row["mean_delay_s"]) for row in records_in(tmp_path / name)] for name in ("drawn", "given")]
+    assert delays[0] == pytest.approx(delays[1], rel=1e-12)
+    assert json.loads((tmp_path / "given" / "summary.json").read_text())["family"] == family
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, contextlib\n"
+        "from evaluate.__main__ import main\n"
+        "with contextlib.suppress(SystemExit): main(sys.argv[1:])\n"
+        "print('loaded', {'torch', 'numba', 'matplotlib', 'stable_baselines3', 'scipy'} & set(sys.modules))"
+    )
+    for arguments in (["--help"], ["speed", "--help"]):
+        command = [sys.executable, "-c", program, *arguments]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert "--out" in output
+        assert "loaded set()" in output

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.planners import planner
+from dnnmig_env.generators import make_generator, scenarios
+from dnnmig_env.simulator import simulate
+from evaluate.rollout import MOST_ROWS, Arena
+
+
+@pytest.mark.parametrize("family", ["single", "edge-cloud", "multi-user"])
+@pytest.mark.parametrize("name", ["front-to-back", "joint-efficiency"])
+def test_a_planners_delay_is_that_of_its_simulated_plan(family: str, name: str) -> None:
+    # more scenarios than rows, so that rows are used again
+    drawn = scenarios(family, MOST_ROWS + 3, seed=4)
+    arena = Arena(make_generator(family), drawn)
+    rollout = arena.roll_out(*arena.policy(name, seed=0))
+    plans = [planner(name)(scenario, np.random.default_rng(0)) for scenario in drawn]
+    timelines = [simulate(scenario, plan.singletons()) for scenario, plan in zip(drawn, plans, strict=True)]
+    np.testing.assert_allclose(rollout.mean_delay_s, [timeline.mean_delay_s for timeline in timelines], rtol=1e-9)
+    np.testing.assert_allclose(
+        rollout.device_only_s, [timeline.mean_device_delay_s for timeline in timelines], rtol=1e-9
+    )
+    assert not rollout.illegal.any()
+
+
+def test_both_decision_modes_give_the_same_delay_to_a_plan() -> None:
+    drawn = scenarios("edge-cloud", 6, seed=2)
+    found = []
+    for decisions in ("joint", "two-phase"):
+        arena = Arena(make_generator("edge-cloud"), drawn, decisions)
+        found.append(arena.roll_out(*arena.policy("front-to-back", seed=0)))
+    np.testing.assert_allclose(found[0].mean_delay_s, found[1].mean_delay_s, rtol=1e-9)
+    assert (found[1].decisions > found[0].decisions).all()
+
+
+def test_device_only_never_uploads() -> None:
+    drawn = scenarios("mobile", 5, seed=1)
+    arena = Arena(make_generator("mobile"), drawn)
+    rollout = arena.roll_out(*arena.policy("device-only", seed=0))
+    np.testing.assert_allclose(rollout.mean_delay_s, rollout.device_only_s, rtol=1e-9)
+
+
+def test_every_scenario_ends_once_and_is_planned_once() -> None:
+    planned: list[Any] = []
+
+    class Counting:
+        planning_s = np.zeros(MOST_ROWS)
+
+        def predict(self, observation: Any, state: Any, begins: Any, deterministic: bool) -> Any:
+            planned.extend(np.flatnonzero(begins))
+            return np.full(env.num_envs, env.stop_action), state
+
+    count, ends = 2 * MOST_ROWS + 1, []
+    arena = Arena(make_generator("toy"), scenarios("toy", count, seed=0))
+    _, env = arena.policy("device-only", seed=0)
+    rollout = arena.roll_out(Counting(), env, lambda: ends.append(1))
+    assert len(ends) == len(planned) == count
+    assert (rollout.mean_delay_s > 0).all()
+
+
+def test_planning_seconds_of_other_policies_add_up_to_the_time_of_predict() -> None:
+    arena = Arena(make_generator("toy"), scenarios("toy", 5, seed=0))
+    policy, env = arena.policy("random", seed=0)
+    rollout = arena.roll_out(policy, env)
+    assert (rollout.planning_s > 0).all()
+    assert rollout.planning_s.sum() < 5.0
+
+
+def test_no_scenario_and_scenarios_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Arena(make_generator("toy"), [])
+    with pytest.raises(ValueError, match="users"):
+        Arena(make_generator("single"), scenarios("multi-user", 1, seed=0))
