@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
 from numba import njit, types
@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IMPORTED = re.compile(r"^from ((?:dnnmig_env|agents)[.\w]*) import", re.MULTILINE)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Arrays = TypeVar("Arrays")
 
 
 def compiled(function: Function) -> Function:
@@ -46,14 +47,7 @@ def inlined(function: Function) -> Function:
     return _compile(function, inline="always")
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def borrowed(typing_context: Any, arrays: Any) -> Any:
-    """Return a named tuple of arrays without reference counts, for compiled code only.
-
-    Counting references of some twenty arrays at every call would take longer than the arithmetic, and two threads doing
-    so fight over the same memory. The caller of the compiled function keeps the arrays alive.
-    """
-
+def _lend(typing_context: Any, arrays: Any) -> Any:
     def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         result = args[0]
         for index, kind in enumerate(signature.args[0].types):
@@ -64,6 +58,20 @@ def borrowed(typing_context: Any, arrays: Any) -> Any:
         return result
 
     return arrays(arrays), lower
+
+
+if TYPE_CHECKING:
+
+    def borrowed(arrays: Arrays) -> Arrays:
+        """Return a named tuple of arrays without reference counts, for compiled code only.
+
+        Counting references of some twenty arrays at every call would take longer than the arithmetic, and two threads
+        doing so fight over the same memory. The caller of the compiled function keeps the arrays alive.
+        """
+        return arrays
+
+else:
+    borrowed = intrinsic(_lend)
 
 
 def _compile(function: Function, **options: Any) -> Function:

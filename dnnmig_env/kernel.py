@@ -14,7 +14,7 @@ The rules are those of the README's section "The model":
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 MAX_LOAD = 0.95
 """Share of a server beyond which contention no longer grows: `slowdown = 1 / (1 - min(load, MAX_LOAD))`."""
 
-FIRST_USER = np.int64(0)  # a plain 0 would have its callees compiled once more, for the literal
+FIRST_USER = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
 
 
 class State(NamedTuple):
