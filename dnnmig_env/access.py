@@ -70,5 +70,4 @@ def reach(
     row = np.arange(len(home))[:, None, None]
     rate = np.minimum(access_bytes_per_s[..., None], backbone.bytes_per_s[row, home])
     latency = access_latency_s[..., None] + backbone.latency_s[row, home]
-    latency *= rate > 0
-    return rate, latency
+    return rate, latency * (rate > 0)

@@ -33,17 +33,17 @@ class NetworkTable(NamedTuple):
     largest_weight_bytes: Floats  # (N + 1,)
 
 
-def settled_networks(names: object) -> str | tuple[str, ...]:
-    """Return the option `networks` as `network_table` wants it, a list as a tuple.
+def settled_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
+    """Return the option `networks` as `network_table` wants it, a list as a tuple, checked by loading them.
 
     Raises:
-        ValueError: If it is not a name or some names.
+        ValueError: If it is not a name or some names, or as `network_table`.
     """
-    if isinstance(names, str):
-        return names
-    if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+    settled = tuple(names) if isinstance(names, list) else names
+    if not isinstance(settled, str | tuple) or not all(isinstance(name, str) for name in settled):
         raise ValueError(f"networks is {names!r}; give 'train', 'test', 'all' or names of networks.")
-    return tuple(names)
+    network_table(settled, max_layers)
+    return settled
 
 
 @cache

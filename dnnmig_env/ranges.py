@@ -82,7 +82,7 @@ def counts(rng: np.random.Generator, bounds: CountRange, shape: tuple[int, ...])
 
 def _count_range(name: str, value: Any) -> CountRange:
     bounds = _pair(value)
-    if bounds is None or not 1 <= bounds[0] <= bounds[1] or any(bound != int(bound) for bound in bounds):
+    if bounds is None or not 1 <= bounds[0] <= bounds[1] or not all(bound.is_integer() for bound in bounds):
         raise ValueError(f"{name} is {value!r}; give a whole number from 1 on, or two, smaller first, as in (2, 4).")
     return int(bounds[0]), int(bounds[1])
 

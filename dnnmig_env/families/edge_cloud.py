@@ -99,7 +99,7 @@ class EdgeCloud:
         if self.horizon_s is not None:
             settle_ranges(self, positive=["horizon_s"])
         check_count(self, "max_layers", "chunk")
-        object.__setattr__(self, "networks", settled_networks(self.networks))
+        object.__setattr__(self, "networks", settled_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", settled_traces(self.traces))
 
     @cached_property

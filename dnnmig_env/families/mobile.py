@@ -107,7 +107,7 @@ class Mobile:
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
         check_number(self, "velocity_memory", "shadowing_correlation", high=1.0)
         check_number(self, "velocity_deviation", "shadowing_db")
-        object.__setattr__(self, "networks", settled_networks(self.networks))
+        object.__setattr__(self, "networks", settled_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", settled_traces(self.traces))
 
     @cached_property
@@ -180,7 +180,9 @@ def _edge_positions_m(rng: np.random.Generator, cast: Cast, area_m: float) -> Fl
     turn, jitter = rng.random((shape[0], 1)), uniform(rng, (-0.25, 0.25), shape)
     angle = 2 * np.pi * (turn + (np.arange(shape[1]) + jitter) / cast.num_edges[:, None])
     from_centre = uniform(rng, (0.2, 0.4), shape)
-    return area_m * (0.5 + from_centre[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
+    offset = from_centre[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    positions_m: Floats = area_m * (0.5 + offset)
+    return positions_m
 
 
 def _presence(rng: np.random.Generator, users: Bools, num_slots: int) -> Bools:

@@ -58,7 +58,7 @@ class Single:
     networks: str | tuple[str, ...] = "train"
     device_flops_per_s: Range = DEVICE.flops_per_s
     edge_flops_per_s: Range = EDGE.flops_per_s
-    access_mbps: Range = (2.0, 160.0)
+    access_mbps: Range = (4.0, 160.0)
     access_latency_s: Range = (0.002, 0.01)
     horizon_uploads: Range = (0.5, 2.0)
     horizon_s: Range | None = None
@@ -72,7 +72,7 @@ class Single:
         if self.horizon_s is not None:
             settle_ranges(self, positive=["horizon_s"])
         check_count(self, "max_layers", "chunk")
-        object.__setattr__(self, "networks", settled_networks(self.networks))
+        object.__setattr__(self, "networks", settled_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", settled_traces(self.traces))
 
     @cached_property
