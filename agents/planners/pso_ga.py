@@ -16,12 +16,15 @@ their first to their last value; the inertia adapts to the share d of positions 
 Fitness is the migration delay: the mean query delay, weighted by query rates, with everything uploaded, contention
 included; `upload_weight` adds that share of the seconds that all uploads take. Particles that exceed a server's memory
 rank below all others, by how much they exceed it. Form and operators are the papers'; the constants, the ranking of
-infeasible particles and the stop when stagnant are a reconstruction. O(swarm * iterations * U (L + E)).
+infeasible particles and the stop when stagnant are a reconstruction.
+
+O(swarm * iterations * U (L + E)).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,6 +37,21 @@ from dnnmig_env.scenario import Scenario
 
 INFEASIBLE_S = 1e12
 """Fitness from which on a placement exceeds memory; no delay comes near it."""
+
+
+class Settings(NamedTuple):
+    """The parameters of `PsoGa`, for compiled code."""
+
+    swarm: int
+    iterations: int
+    patience: int
+    w_max: float
+    w_min: float
+    c1_first: float
+    c1_last: float
+    c2_first: float
+    c2_last: float
+    upload_weight: float
 
 
 @dataclass(frozen=True)
@@ -83,98 +101,83 @@ class PsoGa:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
-        p, reachable = present_problem(scenario), reachable_servers(scenario)
-        users, layers = np.nonzero(movable_layers(scenario))
-        choices = np.zeros((len(users), 1 + len(scenario.servers)), np.int8)
-        num_choices = np.ones(len(users), np.int64)
-        for position, user in enumerate(users):
-            servers = np.flatnonzero(reachable[user]) + 1
-            choices[position, 1 : 1 + len(servers)] = servers
-            num_choices[position] += len(servers)
+        p, positions = present_problem(scenario), positions_of(scenario)
         node = p.uploaded[0].copy()
-        if len(users):
-            inertia = np.array([self.w_max, self.w_min])
-            crossing = np.array([[self.c1_first, self.c1_last], [self.c2_first, self.c2_last]])
-            node[users, layers] = search(
-                p,
-                0,
-                0,
-                users,
-                layers,
-                choices,
-                num_choices,
-                np.array([self.swarm, self.iterations, self.patience]),
-                inertia,
-                crossing,
-                self.upload_weight,
-                rng,
-            )
+        if len(positions.user):
+            numbers = [float(value) for value in astuple(self)[3:]]
+            settings = Settings(int(self.swarm), int(self.iterations), int(self.patience), *numbers)
+            node[positions.user, positions.layer] = search(p, 0, 0, positions, settings, rng)
         return tuple(node[u, : len(user.graph)].copy() for u, user in enumerate(scenario.users))
 
 
+class Positions(NamedTuple):
+    """The D layers whose node a particle decides."""
+
+    user: Ints  # (D,)
+    layer: Ints  # (D,)
+    choices: Small  # (D, S + 1): the nodes that it may run on
+    num_choices: Ints  # (D,): how many of them
+
+
+def positions_of(scenario: Scenario) -> Positions:
+    """Return the layers that may be moved: with weights, not uploaded yet, of users who are present."""
+    reachable = reachable_servers(scenario)
+    users, layers = np.nonzero(movable_layers(scenario))
+    choices = np.zeros((len(users), 1 + len(scenario.servers)), np.int8)
+    num_choices = np.ones(len(users), np.int64)
+    for position, user in enumerate(users):
+        servers = np.flatnonzero(reachable[user]) + 1
+        choices[position, 1 : 1 + len(servers)] = servers
+        num_choices[position] += len(servers)
+    return Positions(users, layers, choices, num_choices)
+
+
 @compiled
-def search(
-    p: Problem,
-    b: int,
-    slot: int,
-    users: Ints,
-    layers: Ints,
-    choices: Small,
-    num_choices: Ints,
-    budget: Ints,
-    inertia: Floats,
-    crossing: Floats,
-    upload_weight: float,
-    rng: np.random.Generator,
-) -> Small:
+def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator) -> Small:
     """Return the best particle found, the node of each of D layers.
 
     Args:
         p: The problem.
         b: The scenario.
         slot: The time slot whose rates hold.
-        users: User of each position, shape (D,).
-        layers: Layer of each position, shape (D,).
-        choices: Nodes that each position may take, shape (D, S + 1).
-        num_choices: How many of them, shape (D,).
-        budget: Swarm, iterations and patience.
-        inertia: Its maximum and minimum.
-        crossing: First and last probability of crossing with the particle's (row 0) and the swarm's best (row 1).
-        upload_weight: Share of the upload time in the fitness.
+        positions: The layers and their choices.
+        settings: The parameters of `PsoGa`.
         rng: Source of randomness.
     """
-    p = borrowed(p)
-    swarm, iterations, patience, length = budget[0], budget[1], budget[2], len(users)
+    p, swarm = borrowed(p), settings.swarm
     node, delay_s, left_bytes = p.uploaded[b].copy(), np.empty(p.num_users[b]), np.empty(p.num_servers[b])
-    particles, values = np.empty((swarm, length), np.int8), np.empty(swarm)
+    particles, values = np.zeros((swarm, len(positions.user)), np.int8), np.empty(swarm)
     for i in range(swarm):
-        for k in range(length):
-            particles[i, k] = choices[k, _below(rng, num_choices[k])]
-        values[i] = _fitness_s(p, b, slot, users, layers, particles[i], upload_weight, node, delay_s, left_bytes)
+        for k in range(len(positions.user)):
+            particles[i, k] = positions.choices[k, _below(rng, positions.num_choices[k])]
+        values[i] = _fitness_s(p, b, slot, positions, particles[i], settings.upload_weight, node, delay_s, left_bytes)
     own, own_values = particles.copy(), values.copy()
     leader = np.argmin(own_values)
-    best, best_value, since = own[leader].copy(), own_values[leader], 0
-    for t in range(iterations):
-        progress = t / max(iterations - 1, 1)
-        own_chance = crossing[0, 0] + (crossing[0, 1] - crossing[0, 0]) * progress
-        best_chance = crossing[1, 0] + (crossing[1, 1] - crossing[1, 0]) * progress
+    best: Small = own[leader].copy()
+    best_value, since = own_values[leader], 0
+    for t in range(settings.iterations):
+        progress = t / max(settings.iterations - 1, 1)
+        c1 = settings.c1_first + (settings.c1_last - settings.c1_first) * progress
+        c2 = settings.c2_first + (settings.c2_last - settings.c2_first) * progress
         for i in range(swarm):
             x = particles[i]
-            if rng.random() < adaptive_inertia(np.mean(x != best), inertia[0], inertia[1]):
-                _mutate(x, choices, num_choices, rng)
-            if rng.random() < own_chance:
-                _cross(x, own[i], rng)
-            if rng.random() < best_chance:
-                _cross(x, best, rng)
-            value = _fitness_s(p, b, slot, users, layers, x, upload_weight, node, delay_s, left_bytes)
+            if rng.random() < adaptive_inertia(np.mean(x != best), settings.w_max, settings.w_min):
+                mutate(x, positions, rng)
+            if rng.random() < c1:
+                cross(x, own[i], rng)
+            if rng.random() < c2:
+                cross(x, best, rng)
+            value = _fitness_s(p, b, slot, positions, x, settings.upload_weight, node, delay_s, left_bytes)
             if value < own_values[i]:
                 own[i], own_values[i] = x, value
         leader = np.argmin(own_values)
         since += 1
         if own_values[leader] < best_value:
             best[:], best_value, since = own[leader], own_values[leader], 0
-        if since >= patience:
+        if since >= settings.patience:
             break
+    if best_value >= INFEASIBLE_S:  # nothing that fits was found
+        best[:] = 0
     return best
 
 
@@ -185,26 +188,27 @@ def adaptive_inertia(differing: float, w_max: float, w_min: float) -> float:
 
 
 @compiled
-def _below(rng: np.random.Generator, limit: int) -> int:
-    """Return a random number from 0 to `limit` - 1."""
-    return int(rng.random() * limit)
-
-
-@compiled
-def _mutate(x: Small, choices: Small, num_choices: Ints, rng: np.random.Generator) -> None:
-    """Move one random layer to another of its nodes."""
+def mutate(x: Small, positions: Positions, rng: np.random.Generator) -> None:
+    """Move one random layer to another of its nodes (Mu)."""
     k = _below(rng, len(x))
-    if num_choices[k] > 1:
-        drawn = choices[k, _below(rng, num_choices[k] - 1)]
-        x[k] = choices[k, num_choices[k] - 1] if drawn == x[k] else drawn
+    others = positions.num_choices[k] - 1
+    if others > 0:
+        drawn = positions.choices[k, _below(rng, others)]
+        x[k] = positions.choices[k, others] if drawn == x[k] else drawn
 
 
 @compiled
-def _cross(x: Small, other: Small, rng: np.random.Generator) -> None:
-    """Replace the segment between two random cuts by another particle's."""
+def cross(x: Small, other: Small, rng: np.random.Generator) -> None:
+    """Replace the segment between two random cuts by another particle's (Cp and Cg)."""
     one, two = _below(rng, len(x)), _below(rng, len(x))
     for k in range(min(one, two), max(one, two) + 1):
         x[k] = other[k]
+
+
+@compiled
+def _below(rng: np.random.Generator, limit: int) -> int:
+    """Return a random number from 0 to `limit` - 1."""
+    return int(rng.random() * limit)
 
 
 @compiled
@@ -212,15 +216,14 @@ def _fitness_s(
     p: Problem,
     b: int,
     slot: int,
-    users: Ints,
-    layers: Ints,
+    positions: Positions,
     x: Small,
     upload_weight: float,
     node: Small,
     delay_s: Floats,
     left_bytes: Floats,
 ) -> float:
-    """Return a particle's fitness, smaller is better; the arrays after `upload_weight` are scratch."""
+    """Return a particle's fitness, smaller is better; the last three arrays are scratch."""
     upload_s, excess = 0.0, 0.0
     left_bytes[:] = p.memory_bytes[b]
     for u in range(p.num_users[b]):
@@ -228,7 +231,7 @@ def _fitness_s(
             if p.uploaded[b, u, v] != 0:
                 left_bytes[p.uploaded[b, u, v] - 1] -= p.weight_bytes[b, u, v]
     for k in range(len(x)):
-        u, v, server = users[k], layers[k], x[k] - 1
+        u, v, server = positions.user[k], positions.layer[k], x[k] - 1
         node[u, v] = x[k]
         if server >= 0:
             left_bytes[server] -= p.weight_bytes[b, u, v]

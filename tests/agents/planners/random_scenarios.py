@@ -55,8 +55,7 @@ def tiny(rng: np.random.Generator, users: int = 1, layers: int = 3, servers: int
     device = node("device", Tier.DEVICE, 1e9)
     return Scenario(
         tuple(
-            User(f"user{u}", random_graph(rng, layers, f"net{u}"), device, rng.uniform(0.2, 2.0))
-            for u in range(users)
+            User(f"user{u}", random_graph(rng, layers, f"net{u}"), device, rng.uniform(0.2, 2.0)) for u in range(users)
         ),
         tuple(
             node(f"server{s}", Tier.EDGE, rng.uniform(2e9, 2e10), rng.uniform(2e6, 4e6) if memory else math.inf)
