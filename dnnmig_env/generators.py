@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
+import inspect
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -66,7 +66,7 @@ def make_generator(family: str, **options: Any) -> Generator:
     """
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; {_hint(family, list(FAMILIES), 'families')}")
-    known = [field.name for field in dataclasses.fields(FAMILIES[family])]  # type: ignore[arg-type]
+    known = list(inspect.signature(FAMILIES[family]).parameters)
     for option in options:
         if option not in known:
             raise ValueError(f"family {family!r} has no option {option!r}; {_hint(option, known, 'options')}")

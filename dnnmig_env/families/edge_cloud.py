@@ -66,7 +66,7 @@ class EdgeCloud:
         horizon_s: Horizon in seconds, instead.
         traces: Files of recorded rates, one drawn for each user and entered at a random time, instead of
             `access_mbps`. The scenarios then have 16 equal time slots, otherwise one.
-        chunk: Scenarios that environments draw at a time.
+        chunk: Scenarios that environments draw at a time; another number makes other scenarios of the same seed.
 
     Raises:
         ValueError: If an option is not valid.

@@ -68,7 +68,7 @@ class Mobile:
         shadowing_db: Standard deviation of the shadowing.
         shadowing_correlation: Its correlation between two slots.
         traces: Files of recorded rates, one drawn for each user and entered at a random time, instead of the radio's.
-        chunk: Scenarios that environments draw at a time.
+        chunk: Scenarios that environments draw at a time; another number makes other scenarios of the same seed.
 
     Raises:
         ValueError: If an option is not valid.

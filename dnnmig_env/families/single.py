@@ -48,7 +48,7 @@ class Single:
         horizon_s: Horizon in seconds, instead.
         traces: Files of recorded rates, one drawn for each scenario and entered at a random time, instead of
             `access_mbps`. The scenarios then have 16 equal time slots, otherwise one.
-        chunk: Scenarios that environments draw at a time.
+        chunk: Scenarios that environments draw at a time; another number makes other scenarios of the same seed.
 
     Raises:
         ValueError: If an option is not valid.
