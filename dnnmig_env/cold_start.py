@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiled import borrowed, compiled
 from dnnmig_env.kernel import compose
 from dnnmig_env.playback import PlanArrays
-from dnnmig_env.problem import Floats, Ints, Problem, Small
+from dnnmig_env.problem import Floats, Ints, Problem
+
+DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
 
 
 class _Run(NamedTuple):
     """What is known so far; infinite = not known yet, as it waits for weights that are not in."""
 
-    assignment: Small  # (U, L)
+    assignment: Ints  # (U, L)
     raised_s: Floats  # (U,): time each user's query is raised
     uploaded_s: Floats  # (U, L): time the layer can run on its node, as far as weights go
     finish_s: Floats  # (U, L)
@@ -51,12 +53,13 @@ def cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats)
         delay_s: Receives each user's delay, shape (U,); infinite if a layer never arrives, NaN for a user that is
             never present.
     """
+    p, plans = borrowed(p), borrowed(plans)
     run = _new_run(p, b, plans, k)
     for u in range(p.num_users[b]):
         delay_s[u] = _run_layers(p, b, u, run)
     channel_s, first = 0.0, 0
     for j in range(plans.length[k]):
-        u, v, s = int(plans.user[k, j]), plans.layer[k, j], int(plans.server[k, j]) - 1
+        u, v, s = plans.user[k, j], plans.layer[k, j], plans.server[k, j] - 1
         start_s = _present_from_s(p, b, u, max(channel_s, plans.not_before_s[k, j]))
         channel_s = _weights_in_s(p, b, u, s, start_s, p.weight_bytes[b, u, v], run)
         if plans.closes[k, j]:
@@ -74,9 +77,11 @@ def _new_run(p: Problem, b: int, plans: PlanArrays, k: int) -> _Run:
     for j in range(plans.length[k]):
         u, v = plans.user[k, j], plans.layer[k, j]
         node[u, v], uploaded_s[u, v] = plans.server[k, j], np.inf
-    assignment, raised_s = np.zeros((num_users, num_layers), np.int8), np.zeros(num_users)
+    assignment, raised_s = np.zeros((num_users, num_layers), np.int64), np.zeros(num_users)
+    composed = np.zeros(num_layers, np.int8)
     for u in range(p.num_users[b]):
-        compose(p, b, u, node[u], usable, assignment[u])
+        compose(p, b, u, node[u], usable, composed)
+        assignment[u] = composed
         raised_s[u] = _present_from_s(p, b, u, 0.0)
     most_sent = num_users * (num_layers + 1) * (num_nodes - 1)
     return _Run(
@@ -99,29 +104,29 @@ def _run_layers(p: Problem, b: int, u: int, run: _Run) -> float:
     free_s = np.full(p.execution_s.shape[3], run.raised_s[u])
     end_s = 0.0
     for v in range(p.num_layers[b, u]):
-        node = int(run.assignment[u, v])
+        node = run.assignment[u, v]
         start_s = max(free_s[node], run.uploaded_s[u, v])
         for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-            start_s = max(start_s, _reach_s(p, b, u, int(p.predecessors[b, u, e]), node, run))
+            start_s = max(start_s, _reach_s(p, b, u, p.predecessors[b, u, e] + 1, node, run))
         run.finish_s[u, v] = start_s + p.execution_s[b, u, v, node]
         free_s[node] = run.finish_s[u, v]
         if p.is_sink[b, u, v]:
-            end_s = max(end_s, _reach_s(p, b, u, v, 0, run))
+            end_s = max(end_s, _reach_s(p, b, u, v + 1, DEVICE, run))
     return float(end_s - run.raised_s[u])  # NaN for a query never raised
 
 
 @compiled
-def _reach_s(p: Problem, b: int, u: int, q: int, target: int, run: _Run) -> float:
-    """Return the time tensor `q` (-1 = the network's input) is at a node, sending it there when need be."""
-    source, ready_s = 0, run.raised_s[u]
-    if q >= 0:
-        source, ready_s = int(run.assignment[u, q]), run.finish_s[u, q]
+def _reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: _Run) -> float:
+    """Return the time a tensor (0 = the network's input) is at a node, sending it there when need be."""
+    source, ready_s = DEVICE, run.raised_s[u]
+    if tensor > 0:
+        source, ready_s = run.assignment[u, tensor - 1], run.finish_s[u, tensor - 1]
     if source == target or ready_s == np.inf:
         return float(ready_s)
-    if run.arrival_s[u, q + 1, target] < 0.0:
-        size_bytes = p.tensor_bytes[b, u, q + 1]
-        run.arrival_s[u, q + 1, target] = _send_tensor(p, b, u, source, target, ready_s, size_bytes, run)
-    return float(run.arrival_s[u, q + 1, target])
+    if run.arrival_s[u, tensor, target] < 0.0:
+        size_bytes = p.tensor_bytes[b, u, tensor]
+        run.arrival_s[u, tensor, target] = _send_tensor(p, b, u, source, target, ready_s, size_bytes, run)
+    return float(run.arrival_s[u, tensor, target])
 
 
 @compiled

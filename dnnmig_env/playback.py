@@ -30,9 +30,9 @@ class PlanArrays(NamedTuple):
     """P plans of at most K uploaded layers each, in upload order."""
 
     length: Ints  # (P,)
-    user: Small  # (P, K)
+    user: Ints  # (P, K)
     layer: Ints  # (P, K)
-    server: Small  # (P, K): 1..S
+    server: Ints  # (P, K): 1..S
     closes: Bools  # (P, K): the layer is the last of its partition
     not_before_s: Floats  # (P, K)
 
@@ -42,9 +42,9 @@ def empty_plans(plans: int, layers: int) -> PlanArrays:
     shape = (plans, layers)
     return PlanArrays(
         length=np.zeros(plans, np.int64),
-        user=np.zeros(shape, np.int8),
+        user=np.zeros(shape, np.int64),
         layer=np.zeros(shape, np.int64),
-        server=np.zeros(shape, np.int8),
+        server=np.zeros(shape, np.int64),
         closes=np.ones(shape, np.bool_),
         not_before_s=np.zeros(shape),
     )
@@ -100,7 +100,7 @@ def play(p: Problem, b: int, s: State, i: int, plans: PlanArrays, k: int, start_
     begin(p, b, s, i)
     first = 0
     for j in range(plans.length[k]):
-        u, v, server = int(plans.user[k, j]), plans.layer[k, j], int(plans.server[k, j])
+        u, v, server = plans.user[k, j], plans.layer[k, j], plans.server[k, j]
         advance(p, b, s, i, plans.not_before_s[k, j])
         start_s[j], end_s[j] = np.inf, np.inf
         if s.time_s[i] >= horizon_s(p, b):
