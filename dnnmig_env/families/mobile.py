@@ -38,7 +38,7 @@ class Mobile:
     | access rate in each slot | Shannon's at the distance to the home edge, with shadowing | bytes/s |
     | shadowing | normal, `shadowing_db`, correlated from slot to slot by `shadowing_correlation` | dB |
     | arrival | at once with probability 1/2, else uniform in the first half; the first arrival is time 0 | slots |
-    | stay | uniform between a third of the horizon and all of it | slots |
+    | stay | to the end with probability 1/2, else uniform between a third of the horizon and all of it | slots |
 
     The horizon is a minute: the users' networks take about as long to upload, and users cross a good part of the
     square. Positions and velocities may be observed (`Scenario.mobility`), what is to come may not. Between time 0
@@ -187,10 +187,10 @@ def _edge_positions_m(rng: np.random.Generator, cast: Cast, area_m: float) -> Fl
 
 def _presence(rng: np.random.Generator, users: Bools, num_slots: int) -> Bools:
     """Return who is present when, shape (B, T, U), given which users there are, shape (B, 1, U)."""
-    late = rng.random(users.shape) < 0.5
+    late, leaves = (rng.random(users.shape) < 0.5 for _ in range(2))
     arrival = np.where(late, counts(rng, (0, num_slots // 2), users.shape), 0)
     arrival -= np.where(users, arrival, num_slots).min(axis=2, keepdims=True)
-    stay = counts(rng, (math.ceil(num_slots / 3), num_slots), users.shape)
+    stay = np.where(leaves, counts(rng, (math.ceil(num_slots / 3), num_slots), users.shape), num_slots)
     slot = np.arange(num_slots)[:, None]
     return (arrival <= slot) & (slot < arrival + stay)
 
