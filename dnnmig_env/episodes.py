@@ -143,7 +143,7 @@ def _decide(p: Problem, s: State, d: Decisions, i: int, action: int) -> None:
 def _break_off(p: Problem, s: State, d: Decisions, i: int) -> None:
     """End an episode by an illegal action: the rest of the horizon is charged at the device-only delay."""
     s.cost_s[i] += device_only_cost_s(p, i, s, i, s.time_s[i])
-    s.time_s[i] = horizon_s(p, i)
+    s.time_s[i], s.slot[i] = horizon_s(p, i), p.num_slots[i] - 1
     d.done[i], d.illegal[i] = True, True
 
 
