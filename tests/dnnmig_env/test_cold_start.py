@@ -73,19 +73,19 @@ def test_rates_are_those_of_each_slot() -> None:
 
 
 def test_weights_use_the_channel_while_a_tensor_waits_for_its_link() -> None:
-    # Ann's link to server 1 is dead until 2.0, so her input waits there. Bob's one layer (1 MB, link of server 2) has
-    # the channel meanwhile: his input until 0.5, weights until 1.5, runs 0.1 s, result 0.1 s: 1.7.
-    # Ann: input 2.0 to 2.5, weights until 3.5, a 0.1 s, result of a 0.1 s, b on the device 1 s: 4.7.
-    one = LayerGraph("one", 500_000, (Layer("a", 0, 1_000_000, 100_000, (-1,)),))
+    # Ann's link to server 1 is dead from 0.2 to 2.0: of her input, 0.2 MB pass before, 0.3 MB from 2.0 to 2.3. Bob's
+    # one layer (no input, 1 MB over the link of server 2) has the channel from 0.2 to 1.2, runs 0.1 s, result 0.1 s:
+    # 1.4. Ann: weights from 2.3 to 3.3, a 0.1 s, its tensor 0.1 s, b on the device 1 s: 4.5.
+    one = LayerGraph("one", 0, (Layer("a", 0, 1_000_000, 100_000, (-1,)),))
     users = (
         replace(ANN, profile_s=[[1.0, 0.1, 0.1], [1.0, 0.2, 0.2]]),
         User("bob", one, PHONE, profile_s=[[1.0, 0.1, 0.1]]),
     )
-    up = np.full((2, 2, 2), 1e6)
-    up[0, 0, 0] = 0.0
+    up = np.full((3, 2, 2), 1e6)
+    up[1, 0, 0] = 0.0
     servers = (EDGE, replace(EDGE, name="other"))
-    scenario = Scenario(users, servers, Links(up), horizon_s=9.0, slot_starts_s=(0.0, 2.0))
-    assert cold_start(scenario, (1, 0, 2), (0, 0, 1)) == pytest.approx([4.7, 1.7])
+    scenario = Scenario(users, servers, Links(up, 1e6), horizon_s=9.0, slot_starts_s=(0.0, 0.2, 2.0))
+    assert cold_start(scenario, (1, 0, 2), (0, 0, 1)) == pytest.approx([4.5, 1.4])
 
 
 def test_absent_users_raise_their_query_when_they_come() -> None:

@@ -76,6 +76,8 @@ def test_an_upload_waits_for_its_user_and_then_goes_on_without_it() -> None:
     assert [(upload.start_s, upload.end_s) for upload in uploads] == [(1.0, 2.0), (3.0, 6.0)]
     uploads = simulate(scenario, plan_of([(0, 1, 1), (0, 0, 1)])).uploads
     assert [(upload.start_s, upload.end_s) for upload in uploads] == [(1.0, 4.0), (4.0, 5.0)]
+    (upload,) = simulate(scenario, Plan((Upload(0, 1, (0, 1)),))).uploads  # each layer waits, partition or not
+    assert (upload.start_s, upload.end_s) == (1.0, 6.0)
 
 
 def test_a_faster_link_may_hurt_when_rates_change() -> None:
@@ -269,9 +271,11 @@ def test_the_order_of_users_with_servers_of_their_own_is_irrelevant(data: st.Dat
 
 @given(st.integers(0, 2**32 - 1))
 def test_merging_the_layers_of_each_partition_changes_nothing(seed: int) -> None:
-    # A chain whose runs are uploaded run by run, each as one partition, is the chain of the merged runs.
+    # A chain whose runs are uploaded run by run, each as one partition, is the chain of the merged runs, as long as
+    # its user does not go away: every layer's upload waits for its user, so a partition may pause, a layer may not.
     rng = np.random.default_rng(seed)
-    scenario = make_scenario(RandomChoices(rng), Sizes(users=1, layers=9, chain=True, uploaded=False, profiles=False))
+    sizes = Sizes(users=1, layers=9, chain=True, absences=False, uploaded=False, profiles=False)
+    scenario = make_scenario(RandomChoices(rng), sizes)
     user, count = scenario.users[0], len(scenario.users[0].graph)
     layers = tuple(replace(layer, weight_bytes=layer.weight_bytes + 1000) for layer in user.graph.layers)
     profile_s = rng.uniform(0, 0.3, (count, len(scenario.servers) + 1))
