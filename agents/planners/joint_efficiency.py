@@ -15,6 +15,11 @@ weight bytes, B_us the rate to server s. Candidates fit the server's memory and 
             upload I if the delay of all users together then falls (contention included), else strike it off
     until no candidate saves time
 
+This is done twice, the second time with every user kept to the server of its first upload, and the better of the two
+plans (in the model with slot 0's rates, exactly) is returned: the greedy rule may scatter a network over servers that
+are slow to reach from one another. The second pass lowered the mean query delay of drawn scenarios by 0.4 % (60 of
+`multi-user`) and 0.5 % (100 of `edge-cloud`) on average, in single ones by up to 27 %.
+
 The sub-intervals are Shin's finer partitions: their saving comes for free on the way to the coarse one's. Counting in
 the efficiency also what others lose by contention was tried: it gained 0.02 % where servers were lightly loaded, lost
 1 % where they were nearly saturated, and took three times as long. Weighing a candidate by the time it leaves until
@@ -49,23 +54,41 @@ def joint_efficiency(scenario: Scenario, rng: np.random.Generator) -> Plan:
         scenario: The scenario.
         rng: Not used.
     """
-    p, movable = present_problem(scenario), movable_layers(scenario)
-    intervals = np.zeros((np.count_nonzero(movable), 4), np.int64)
-    sent = np.zeros(movable.shape, np.int64)
-    count = upload_by_efficiency(p, 0, new_state(p, 2), 0, 1, movable, reachable_servers(scenario), intervals, sent)
+    p, movable, reachable = present_problem(scenario), movable_layers(scenario), reachable_servers(scenario)
+    state, best, best_s = new_state(p, 2), Plan(), np.inf
+    for one_server in (False, True):
+        intervals, sent = np.zeros((np.count_nonzero(movable), 4), np.int64), np.zeros(movable.shape, np.int64)
+        count, cost_s = upload_by_efficiency(
+            p, 0, state, 0, 1, movable.copy(), reachable.copy(), one_server, intervals, sent
+        )
+        if cost_s < best_s:
+            best, best_s = _plan(intervals[:count], sent), cost_s
+    return best
+
+
+def _plan(intervals: Ints, sent: Ints) -> Plan:
     return Plan(
         tuple(
-            Upload(int(u), int(server), tuple(np.flatnonzero(sent[u] == number + 1).tolist()))
-            for number, (u, server, _, _) in enumerate(intervals[:count])
+            Upload(int(u), int(server), tuple(np.flatnonzero(sent[u] == number).tolist()))
+            for number, (u, server, _, _) in enumerate(intervals, start=1)
         )
     )
 
 
 @compiled
 def upload_by_efficiency(
-    p: Problem, b: int, s: State, now: int, then: int, movable: Bools, reachable: Bools, intervals: Ints, sent: Ints
-) -> int:
-    """Plan the uploads of scenario `b` and return how many partitions there are.
+    p: Problem,
+    b: int,
+    s: State,
+    now: int,
+    then: int,
+    movable: Bools,
+    reachable: Bools,
+    one_server: bool,
+    intervals: Ints,
+    sent: Ints,
+) -> tuple[int, float]:
+    """Plan the uploads of scenario `b`; return how many partitions there are and J times the rate of all queries.
 
     Args:
         p: The problem; slot 0's rates count.
@@ -74,7 +97,8 @@ def upload_by_efficiency(
         now: Its row that follows the plan.
         then: Its row that tries what comes next.
         movable: Layers that may be uploaded, shape (U, L); those uploaded are taken out.
-        reachable: Servers that each user can use, shape (U, S).
+        reachable: Servers that each user can use, shape (U, S); with `one_server`, the chosen one is left.
+        one_server: Keep every user to the server of its first upload.
         intervals: Receives (user, server 1..S, first layer, last layer) of each partition, shape (K, 4).
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
     """
@@ -86,28 +110,33 @@ def upload_by_efficiency(
     stale = np.ones(num_users, np.bool_)
     chosen = np.zeros(4, np.int64)
     begin(p, b, s, now)
-    time_s, count = 0.0, 0
+    time_s, cost_s, count = 0.0, 0.0, 0
     while True:
+        total_s = _total_delay_s(p, b, s, now)
         _measure(p, b, s, now, movable, reachable, stale, slowdown, efficiency, weight_bytes)
         while True:
             _choose(p, b, s, now, time_s, efficiency, weight_bytes, chosen)
             u, server, first, last = int(chosen[0]), int(chosen[1]), int(chosen[2]), int(chosen[3])
             if u < 0:
-                return count
+                return count, cost_s + total_s * (horizon_s(p, b) - time_s)
             _copy_row(s, now, then)
             _upload(p, b, s, then, u, server, first, last, movable)
-            if _total_delay_s(p, b, s, then) < (1.0 - ROUNDING) * _total_delay_s(p, b, s, now):
+            if _total_delay_s(p, b, s, then) < (1.0 - ROUNDING) * total_s:
                 break
             efficiency[u, server - 1, first, last] = 0.0
             stale[u] = True
         _copy_row(s, then, now)
         intervals[count] = chosen
         count += 1
-        time_s += weight_bytes[u, first, last] / p.up_bytes_per_s[b, 0, u, server - 1]
+        upload_s = weight_bytes[u, first, last] / p.up_bytes_per_s[b, 0, u, server - 1]
+        time_s, cost_s = time_s + upload_s, cost_s + total_s * upload_s
         s.memory_left_bytes[now, server - 1] -= weight_bytes[u, first, last]
         for v in range(first, last + 1):
             if movable[u, v]:
                 movable[u, v], sent[u, v] = False, count
+        if one_server:
+            for other in range(1, num_servers + 1):
+                reachable[u, other - 1] = other == server
         stale[u] = True
 
 

@@ -1,6 +1,6 @@
 """LMU: cut a placement into fine partitions and upload the most efficient first (EosDNN's uploading plan).
 
-Xue, Wu, Li, Xu, Wolter, "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
+Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
 Collaborative Environments", IEEE Transactions on Green Communications and Networking, 2022. Its point: the few penalty
 factors of IONN leave partitions that are very large, so build them from the bottom.
 

@@ -1,6 +1,6 @@
 """PSO-GA: a swarm whose particles mutate and cross over looks for the placement of least migration delay (EosDNN).
 
-Xue, Wu, Li, Xu, Wolter, "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
+Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
 Collaborative Environments", IEEE Transactions on Green Communications and Networking, 2022; the operators follow its
 predecessor, Lin et al., arXiv:1907.13306. A particle X is the server of every layer with weights, all users'
 networks concatenated:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from agents.planners import TwoPhase
-from agents.planners.joint_efficiency import joint_efficiency
+from agents.planners.joint_efficiency import joint_efficiency, upload_by_efficiency
 from agents.planners.lmu import lmu
+from agents.planners.present import movable_layers, present_problem, reachable_servers
 from agents.planners.pso_ga import PsoGa
+from dnnmig_env.kernel import new_state
 from dnnmig_env.plan import Plan, check_plan, plan_of
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.simulator import simulate
@@ -102,6 +105,26 @@ def busy(rng: np.random.Generator) -> Scenario:
     )
     users = tuple(replace(user, query_rate_hz=3 * np.asarray(user.query_rate_hz)) for user in scenario.users)
     return replace(scenario, servers=servers, users=users)
+
+
+def test_the_better_of_two_passes_is_returned_by_the_delay_it_really_has() -> None:
+    better = set()
+    for seed in range(6):
+        scenario = realistic(np.random.default_rng(seed))
+        p, movable = present_problem(scenario), movable_layers(scenario)
+        queries = scenario.horizon_s * sum(float(np.asarray(user.query_rate_hz)[0]) for user in scenario.users)
+        mean_s = []
+        for one_server in (False, True):
+            intervals, sent = np.zeros((movable.sum(), 4), np.int64), np.zeros(movable.shape, np.int64)
+            reachable = reachable_servers(scenario)
+            _, cost_s = upload_by_efficiency(
+                p, 0, new_state(p, 2), 0, 1, movable.copy(), reachable, one_server, intervals, sent
+            )
+            mean_s.append(cost_s / queries)
+            assert not one_server or all(len(set(intervals[intervals[:, 0] == u, 1]) - {0}) <= 1 for u in range(4))
+        assert delays_s(scenario, [joint_efficiency(scenario, RNG)])[0] == pytest.approx(min(mean_s), rel=1e-12)
+        better.add(int(np.argmin(mean_s)))
+    assert better == {0, 1}
 
 
 def test_small_scenarios_come_close_to_the_optimum() -> None:
