@@ -172,8 +172,15 @@ def make_model(
     if name != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
     merged = {**chosen.settings, **settings}
+    if "batch_size" not in settings and "n_steps" in merged and "batch_size" in merged:
+        merged["batch_size"] = _even_batch(merged["n_steps"] * env.num_envs, merged["batch_size"])
     model_class: Any = chosen.model_class
     model: BaseAlgorithm = model_class(
         chosen.policy_class, env, seed=seed, device=device, policy_kwargs=policy, verbose=0, **merged
     )
     return model
+
+
+def _even_batch(samples: int, most: int) -> int:
+    """Return the largest batch size up to `most` that divides the samples of a rollout evenly."""
+    return next(size for size in range(min(samples, most), 0, -1) if samples % size == 0)

@@ -119,14 +119,15 @@ class MigrationNetwork(nn.Module):
     def _embed_layers(self, layers: Tensor, of_layer: Tensor) -> Tensor:
         """Return an embedding of each layer from its own and its neighbours' features, (B, U, L, width)."""
         placed = (layers[..., 1:2] > 0).to(layers.dtype)  # where says `neighbours`: here the number would mislead
-        own = torch.cat([layers[..., :1], placed, layers[..., 2:], of_layer / 5.0], dim=-1)
+        exists = layers[..., 3:4] > 0  # padding executes nothing
+        own = torch.cat([layers[..., :1], placed, layers[..., 2:], torch.where(exists, of_layer / 5.0, 0.0)], dim=-1)
         around = functional.pad(own, (0, 0, 1, 1))
         triples = torch.cat([around[..., :-2, :], own, around[..., 2:, :]], dim=-1)
         return torch.relu(self.layer_out(torch.relu(self.layer_in(triples))))
 
     def _embed_pairs(self, parts: Parts, layers: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of the (user, server) pairs, (B, U, S, context), and of everything, (B, context)."""
-        exists = (parts.layers[..., 3] > 0).to(layers.dtype)  # padding executes nothing
+        exists = (parts.layers[..., 3] > 0).to(layers.dtype)
         pooled = _means(torch.stack([exists, parts.layers[..., 0]], dim=-2), layers)
         users = torch.cat([parts.users, pooled.flatten(-2)], dim=-1)
         pairs = self.link(parts.links) + (self.server(parts.servers).unsqueeze(1) + self.user(users).unsqueeze(2))

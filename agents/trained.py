@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.algorithms import ALGORITHMS
+from agents.algorithms import algorithm as find_algorithm
 from agents.networks import MigrationNetwork
 from dnnmig_env.observation import ObservationLayout
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
@@ -142,7 +142,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, *, any_family:
         layout = env.episodes.layout
         card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
     network = MigrationNetwork(ObservationLayout(card.users, card.layers, card.servers), card.width, card.context)
-    prefix = ALGORITHMS[card.algorithm].network
+    prefix = find_algorithm(card.algorithm).network
     try:
         network.load_state_dict(
             {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
@@ -186,7 +186,7 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
     try:
         with zipfile.ZipFile(file) as archive:
             if CARD not in archive.namelist():
-                raise ValueError(f"{file} has no {CARD}: it was not saved by `python -m train` or agents.trained.save.")
+                raise ValueError(f"{file} has no {CARD}: it is damaged, or was not saved by `python -m train`.")
             card = Card(**json.loads(archive.read(CARD)))
             weights = torch.load(io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True)
     except _DAMAGE as error:

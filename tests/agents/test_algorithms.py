@@ -1,0 +1,56 @@
+"""Every algorithm of the registry learns, and wrong names and settings are named."""
+
+import numpy as np
+import pytest
+
+from agents.algorithms import ALGORITHMS, TRAINING_REWARD, algorithm, check_settings, make_model
+from agents.policy import RandomPolicy
+from agents.sb3_vec_env import Sb3VecEnv
+from dnnmig_env.families.toy import OPTIMAL_DELAY_S
+from dnnmig_env.generators import make_generator
+from dnnmig_env.vector_env import MigrationVectorEnv
+
+
+def mean_delay_s(policy, episodes=200):
+    env = MigrationVectorEnv(episodes, make_generator("toy"))
+    observations, _ = env.reset(seed=1)
+    found = np.full(episodes, np.nan)
+    while np.isnan(found).any():
+        observations, _, ended, _, infos = env.step(policy.predict(observations, deterministic=True)[0])
+        now = ended & np.isnan(found)
+        if now.any():
+            found[now] = infos["mean_delay_s"][now]
+    return found.mean()
+
+
+SHORT = {
+    "ppo": (25_000, {"n_steps": 16, "batch_size": 512}),
+    "maskable-ppo": (25_000, {"n_steps": 16, "batch_size": 512}),
+    "a2c": (25_000, {}),
+    "dqn": (10_000, {"learning_starts": 500, "target_update_interval": 256, "gradient_steps": 4, "batch_size": 128}),
+}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_short_run_comes_within_a_tenth_of_the_optimum_of_the_toy(name):
+    steps, settings = SHORT[name]
+    env = MigrationVectorEnv(32, make_generator("toy"), autoreset_mode="SameStep", **TRAINING_REWARD)
+    model = make_model(name, Sb3VecEnv(env), seed=0, device="cpu", settings=settings)
+    before = mean_delay_s(model, 1)
+    model.learn(steps)
+    after = mean_delay_s(model, 1)
+    assert after < 1.1 * OPTIMAL_DELAY_S < before  # learned, not there from the start
+    assert after < 0.8 * mean_delay_s(RandomPolicy(0))
+
+
+def test_unknown_algorithms_and_settings_are_named():
+    with pytest.raises(ValueError, match=r"unknown algorithm 'pp0'; did you mean 'ppo'\? The algorithms are ppo, a2c"):
+        algorithm("pp0")
+    with pytest.raises(ValueError, match=r"algorithm 'a2c' has no setting 'batch_size'; it knows .*n_steps"):
+        check_settings("a2c", {"batch_size": 3})
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(128, 2048), (4, 256), (100, 1600), (1, 64)])
+def test_default_batches_divide_what_few_environments_collect(rows, batch):
+    env = Sb3VecEnv(MigrationVectorEnv(rows, make_generator("toy"), autoreset_mode="SameStep"))
+    assert make_model("ppo", env, seed=0, device="cpu").batch_size == batch

@@ -1,0 +1,196 @@
+"""Runs of training: what they leave, that they go on where they stopped, and that they spoil nothing."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents.trained import BEST_MODEL, MODEL, load, read_card
+from dnnmig_env.generators import make_generator
+from train.__main__ import main
+from train.held_out import HELD_OUT_SEED, HeldOut
+from train.run import environment_seed
+
+TINY = ["--family", "toy", "--num-envs", "4", "--settings", "n_steps=32", "--held-out.scenarios", "2"]
+TINY += ["--held-out.every", "256", "--held-out.baselines", "device-only", "joint-efficiency", "--device", "cpu"]
+
+
+def run(folder, *arguments):
+    return main([*TINY, "--out", str(folder), *arguments])
+
+
+def points(folder):
+    with (folder / "held_out.csv").open() as file:
+        return [(int(row["step"]), float(row["mean_delay_s"])) for row in csv.DictReader(file)]
+
+
+def curve(folder, tag="heldout/mean_delay_s"):
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return [(event.step, pytest.approx(event.value, rel=1e-6)) for event in events.Scalars(tag)], events.Tags()[
+        "scalars"
+    ]
+
+
+def weights(file):
+    return torch.cat([parameter.flatten() for parameter in load(file).network.parameters()]).detach()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    assert run(folder, "--total-steps", "768", "--seed", "5") == 0
+    return folder
+
+
+def test_a_run_leaves_models_configuration_versions_and_curves(finished):
+    assert sorted(path.name for path in finished.iterdir()) == sorted(
+        [MODEL, BEST_MODEL, "config.json", "versions.json", "held_out.csv", "tensorboard"]
+    )
+    config = json.loads((finished / "config.json").read_text())
+    assert (config["family"], config["seed"], config["settings"]) == ("toy", 5, ["n_steps=32"])
+    versions = json.loads((finished / "versions.json").read_text())
+    assert versions["torch"].startswith(torch.__version__.split("+")[0])
+    assert versions["commit"]
+    assert [step for step, _ in points(finished)] == [0, 256, 512, 768]
+    assert read_card(finished / MODEL).steps == 768
+
+
+def test_the_best_model_is_the_one_with_the_least_held_out_delay(finished):
+    best_step, best_s = min(points(finished), key=lambda point: point[1])
+    assert read_card(finished / BEST_MODEL).steps == best_step
+    held_out = HeldOut(make_generator("toy"), "joint", 2)
+    assert held_out.play(load(finished / BEST_MODEL, held_out.env)).mean_s == pytest.approx(best_s)
+    last_s = points(finished)[-1][1]
+    assert held_out.play(load(finished / MODEL, held_out.env)).mean_s == pytest.approx(last_s)
+
+
+def test_one_chart_shows_the_learning_curve_and_each_baseline_as_a_line(finished):
+    found, tags = curve(finished / "tensorboard" / "ppo")
+    assert found == points(finished)
+    assert {"rollout/ep_rew_mean", "rollout/mean_delay_s", "time/fps", "train/value_loss"} <= set(tags)
+    device_only, _ = curve(finished / "tensorboard" / "device-only")
+    assert device_only == [(0, 3.5), (768, 3.5)]  # (5 + 2) / 2 s, see the toy
+    heuristic, _ = curve(finished / "tensorboard" / "joint-efficiency")
+    assert heuristic[0][1].expected == heuristic[1][1].expected < 3.5
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(finished, tmp_path):
+    assert run(tmp_path / "again", "--total-steps", "768", "--seed", "5") == 0
+    assert torch.equal(weights(finished / MODEL), weights(tmp_path / "again" / MODEL))
+    assert points(finished) == points(tmp_path / "again")
+    assert run(tmp_path / "other", "--total-steps", "768", "--seed", "6") == 0
+    assert not torch.equal(weights(finished / MODEL), weights(tmp_path / "other" / MODEL))
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "dqn", "maskable-ppo"])
+def test_a_run_is_resumed_to_a_larger_number_of_steps(algorithm, tmp_path):
+    folder, arguments = tmp_path / "run", ["--algorithm", algorithm, "--held-out.baselines", "device-only"]
+    if algorithm == "dqn":
+        arguments += ["--settings", "buffer_size=500", "learning_starts=64", "target_update_interval=16"]
+    assert run(folder, "--total-steps", "256", *arguments) == 0
+    before, first = weights(folder / MODEL), points(folder)
+    assert main(["--resume", str(folder), "--total-steps", "512"]) == 0
+    assert points(folder)[: len(first)] == first
+    assert points(folder)[-1][0] >= 512
+    assert curve(folder / "tensorboard" / algorithm)[0] == points(folder)
+    assert not torch.equal(before, weights(folder / MODEL))
+    assert read_card(folder / MODEL).steps >= 512
+    assert json.loads((folder / "config.json").read_text())["total_steps"] == 512
+
+
+def test_training_never_meets_the_held_out_scenarios():
+    seeds = {environment_seed(seed, steps) + row for seed in range(50) for steps in (0, 1000) for row in range(256)}
+    assert max(seeds) < HELD_OUT_SEED
+    generator = make_generator("edge-cloud")
+    held_out = HeldOut(generator, "joint", 4).scenarios
+    trained = generator.draw(np.random.default_rng(environment_seed(0, 0)), 4)
+    assert not {scenario.horizon_s for scenario in held_out} & {trained.scenario(row).horizon_s for row in range(4)}
+    assert [one.horizon_s for one in HeldOut(generator, "joint", 4).scenarios] == [one.horizon_s for one in held_out]
+
+
+def complaint(capsys, arguments):
+    """Return the one line of an unsuccessful command."""
+    capsys.readouterr()
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--family", "multiuser"], "unknown family 'multiuser'; did you mean 'multi-user'?"),
+        (["--algorithm", "sac"], "unknown algorithm 'sac'"),
+        (["--device", "gpu"], "--device 'gpu' cannot be used here; choose auto or cpu"),
+        (["--settings", "speed=3"], "algorithm 'ppo' has no setting 'speed'"),
+        (["--settings", "n_steps"], "write NAME=VALUE"),
+        (["--generator", "users=3"], "family 'toy' has no option 'users'"),
+        (["--held-out.baselines", "best"], "unknown planner 'best'"),
+        (["--total-steps", "-5"], "--total-steps is -5"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(arguments, text, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert text in complaint(capsys, [*TINY, "--out", str(out), *arguments])
+    assert not out.exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(finished, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    assert f"is not empty; go on with --resume {finished}" in complaint(capsys, [*TINY, "--out", str(finished)])
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert "is not empty; choose another --out" in complaint(capsys, [*TINY, "--out", str(tmp_path)])
+    assert "is a file" in complaint(capsys, [*TINY, "--out", str(tmp_path / "thesis.txt")])
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_what_cannot_be_resumed_is_named(finished, tmp_path, capsys):
+    assert "no run to resume in" in complaint(capsys, ["--resume", str(tmp_path / "nowhere")])
+    assert "has been trained for 768 of 768 steps" in complaint(capsys, ["--resume", str(finished)])
+    longer = ["--resume", str(finished), "--total-steps", "9999"]
+    assert "--seed differs from the run" in complaint(capsys, [*longer, "--seed", "6"])
+    for name, content, text in [
+        (MODEL, b"PK not really", "model.zip is damaged"),
+        ("config.json", b'{"family": 3}', "config.json is damaged at"),
+    ]:
+        copy = tmp_path / name
+        copy.mkdir()
+        for kept in (MODEL, "config.json"):
+            (copy / kept).write_bytes(content if kept == name else (finished / kept).read_bytes())
+        before = (copy / "config.json").read_bytes()
+        assert text in complaint(capsys, ["--resume", str(copy), "--total-steps", "9999"])
+        assert (copy / "config.json").read_bytes() == before
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "train", *TINY, "--out", str(folder), "--total-steps", "100000000"]
+    command += ["--held-out.baselines", "device-only"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=os.environ
+    )
+    while not (folder / "held_out.csv").exists() or len(points(folder)) < 3:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"python -m train --resume {folder}" in printed
+    assert "Traceback" not in printed
+    steps = read_card(folder / MODEL).steps
+    assert steps >= 512
+    assert main(["--resume", str(folder), "--total-steps", str(steps + 300)]) == 0
+    assert read_card(folder / MODEL).steps >= steps + 300
