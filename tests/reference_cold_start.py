@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from dnnmig_env.plan import Plan
 from dnnmig_env.scenario import Scenario
 from tests.reference import everything_available, execution_s, link, rate_hz, slot_at
@@ -89,7 +91,7 @@ def cold_start_s(scenario: Scenario, plan: Plan) -> list[float]:
 
 
 def _beginning(scenario: Scenario, plan: Plan) -> World:
-    held = [{v: int(s) for v, s in enumerate(user.uploaded) if s > 0} for user in scenario.users]  # type: ignore[arg-type]
+    held = [{v: int(s) for v, s in enumerate(np.asarray(user.uploaded)) if s > 0} for user in scenario.users]
     placed = [dict(layers) for layers in held]
     for upload in plan.uploads:
         placed[upload.user].update(dict.fromkeys(upload.layers, upload.server))
@@ -99,13 +101,10 @@ def _beginning(scenario: Scenario, plan: Plan) -> World:
         {v for v, node in nodes.items() if node == 0 or user.graph.weight_bytes[v] == 0 or v in layers}
         for user, nodes, layers in zip(scenario.users, assignment, held, strict=True)
     ]
-    raised_s = [
-        min(
-            (float(t) for t, rate in zip(scenario.slot_starts_s, user.query_rate_hz, strict=True) if rate > 0),
-            default=math.inf,
-        )  # type: ignore[arg-type]
-        for user in scenario.users
-    ]
+    raised_s = []
+    for user in scenario.users:
+        here = np.asarray(scenario.slot_starts_s)[np.asarray(user.query_rate_hz) > 0]
+        raised_s.append(float(here[0]) if len(here) else math.inf)
     world = World(scenario, assignment, usable, raised_s)
     world.calendar = [(time_s, "tensor", user, -1, 0) for user, time_s in enumerate(raised_s) if time_s < math.inf]
     return world

@@ -48,7 +48,7 @@ class DrawnChoices:
 
     def number(self, low: float, high: float) -> float:
         # Quarters of a per cent: no subnormal numbers, which break laws by rounding alone.
-        return low + (high - low) * self.draw(st.integers(0, 400)) / 400
+        return low + (high - low) * float(self.draw(st.integers(0, 400))) / 400
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ TOY = Scenario((ANN,), (EDGE,), Links(1e6), horizon_s=5.0)
 
 
 def cold_start(scenario: Scenario, *steps: tuple[int, int, int]) -> list[float]:
-    return simulate(scenario, plan_of(steps)).cold_start_delay_s.tolist()
+    return [float(delay_s) for delay_s in simulate(scenario, plan_of(steps)).cold_start_delay_s]
 
 
 def test_nothing_uploaded_is_the_device_alone() -> None:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,19 +112,19 @@ def test_faster_links_and_nodes_never_hurt_one_user_whose_rates_do_not_change(
     scenario, plan = case
     links, rng = scenario.links, np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
 
-    def more(values: object) -> object:
-        return np.asarray(values) * np.where(rng.random(np.shape(values)) < 0.5, 1.0, rng.uniform(1, 4))  # type: ignore[arg-type]
+    def more(values: Any) -> Any:
+        return np.asarray(values) * np.where(rng.random(np.shape(values)) < 0.5, 1.0, rng.uniform(1, 4))
 
-    def less(values: object) -> object:
-        return np.asarray(values) / more(np.ones(np.shape(values)))  # type: ignore[operator, arg-type]
+    def less(values: Any) -> Any:
+        return np.asarray(values) / more(np.ones(np.shape(values)))
 
     def faster(node: Node) -> Node:
         flops, memory, overhead = more(node.flops_per_s), more(node.memory_bytes_per_s), less(node.layer_overhead_s)
         return replace(
             node,
-            flops_per_s=float(flops),  # type: ignore[arg-type]
-            memory_bytes_per_s=float(memory),  # type: ignore[arg-type]
-            layer_overhead_s=float(overhead),  # type: ignore[arg-type]
+            flops_per_s=float(flops),
+            memory_bytes_per_s=float(memory),
+            layer_overhead_s=float(overhead),
         )
 
     user = scenario.users[0]
@@ -133,12 +134,12 @@ def test_faster_links_and_nodes_never_hurt_one_user_whose_rates_do_not_change(
         users=(replace(user, device=faster(user.device), profile_s=profile_s),),
         servers=tuple(faster(server) for server in scenario.servers),
         links=Links(
-            more(links.up_bytes_per_s),  # type: ignore[arg-type]
-            more(links.down_bytes_per_s),  # type: ignore[arg-type]
-            less(links.up_latency_s),  # type: ignore[arg-type]
-            less(links.down_latency_s),  # type: ignore[arg-type]
-            more(links.between_bytes_per_s),  # type: ignore[arg-type]
-            less(links.between_latency_s),  # type: ignore[arg-type]
+            more(links.up_bytes_per_s),
+            more(links.down_bytes_per_s),
+            less(links.up_latency_s),
+            less(links.down_latency_s),
+            more(links.between_bytes_per_s),
+            less(links.between_latency_s),
         ),
     )
     slow, fast = simulate(scenario, plan), simulate(improved, plan)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ TIMELINE = simulate(TOY, plan_of([(0, 0, 1), (1, 0, 2), (0, 1, 1)]))
 
 
 def test_the_channel_shows_every_upload_on_its_servers_row() -> None:
-    channel = draw(TIMELINE).axes[0]
+    channel: Any = draw(TIMELINE).axes[0]
     assert [label.get_text() for label in channel.get_yticklabels()] == ["edge", "cloud"]
     bars = [(bar.get_x(), bar.get_width(), bar.get_y() + bar.get_height() / 2) for bar in channel.patches]
     np.testing.assert_allclose(bars, [(0, 1, 0), (1, 1, 1), (2, 3, 0)])
@@ -36,21 +37,23 @@ def test_the_channel_shows_every_upload_on_its_servers_row() -> None:
 
 def test_an_upload_cut_off_is_drawn_to_the_horizon_and_one_never_begun_not_at_all() -> None:
     timeline = simulate(replace(TOY, horizon_s=1.5), plan_of([(0, 0, 1), (1, 0, 2), (0, 1, 1)]))
-    bars = [(bar.get_x(), bar.get_width(), bar.get_hatch()) for bar in draw(timeline).axes[0].patches]
+    channel: Any = draw(timeline).axes[0]
+    bars = [(bar.get_x(), bar.get_width(), bar.get_hatch()) for bar in channel.patches]
     assert bars == [(0.0, 1.0, None), (1.0, 0.5, "////")]
 
 
 def test_the_curves_are_the_delays_and_stop_while_a_user_is_absent() -> None:
-    figure = draw(TIMELINE)
+    figure: Any = draw(TIMELINE)
     for user, line in enumerate(figure.axes[1].lines[::2]):
         np.testing.assert_array_equal(line.get_ydata()[:-1], TIMELINE.event_delay_s[:, user])
         np.testing.assert_array_equal(line.get_xdata()[:-1], TIMELINE.event_time_s)
         assert line.get_color() == COLOURS[user]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ann (net)", "bob (net)"]
     away = replace(TOY, users=(ANN, replace(BOB, query_rate_hz=[1.0, 0.0])), slot_starts_s=(0.0, 2.0))
-    line = draw(simulate(away, Plan())).axes[1].lines[3]
-    assert math.isnan(line.get_ydata()[-1])
-    assert line.get_ydata()[0] == 2.0
+    delays = draw(simulate(away, Plan()))
+    delays_s: Any = delays.axes[1].lines[3].get_ydata()
+    assert math.isnan(delays_s[-1])
+    assert delays_s[0] == 2.0
 
 
 def test_pixels() -> None:
