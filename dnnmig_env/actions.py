@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiled import fill, uncounted
 from dnnmig_env.kernel import State
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 
@@ -80,7 +80,7 @@ def new_decisions(rows: int, layout: ActionLayout, *, two_phase: bool) -> Decisi
     )
 
 
-@compiled
+@uncounted
 def pending_layer(p: Problem, b: int, s: State, d: Decisions, i: int) -> int:
     """Return `user * L + layer` of the layer to be placed next, or -1 when the next decision is an upload."""
     if not d.two_phase[i]:
@@ -94,7 +94,7 @@ def pending_layer(p: Problem, b: int, s: State, d: Decisions, i: int) -> int:
     return -1
 
 
-@compiled
+@uncounted
 def write_mask(p: Problem, b: int, s: State, d: Decisions, i: int, mask: Small) -> int:
     """Write the legal actions of row `i` (1 = legal, "stop" included) and return the number besides "stop".
 
@@ -111,7 +111,7 @@ def write_mask(p: Problem, b: int, s: State, d: Decisions, i: int, mask: Small) 
         mask: Receives the mask, shape (U * L * S + 1,).
     """
     layers, servers = d.decided.shape[2], d.reserved_bytes.shape[1]
-    mask[:] = 0
+    fill(mask, 0)
     mask[mask.shape[0] - 1] = 1
     legal = 0
     slot, num_servers = s.slot[i], p.num_servers[b]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.actions import Decisions, pending_layer, write_mask
-from dnnmig_env.compiled import borrowed, compiled, compiled_parallel
+from dnnmig_env.compiled import compiled_parallel, fill, uncounted
 from dnnmig_env.kernel import State, advance, begin, horizon_s, upload
 from dnnmig_env.observation import Offsets, observe_changing, observe_fixed
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
@@ -44,14 +44,13 @@ def new_outputs(rows: int, observation_size: int, actions: int) -> Outputs:
     )
 
 
-@compiled
+@uncounted
 def start_rows(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rows: Ints) -> None:
     """Begin new episodes in the given rows; the scenario of row i is row i of the problem."""
-    p, s, d, out = borrowed(p), borrowed(s), borrowed(d), borrowed(out)
     for i in rows:
         begin(p, i, s, i)
-        d.decided[i] = False
-        d.reserved_bytes[i] = 0.0
+        fill(d.decided[i], False)
+        fill(d.reserved_bytes[i], 0.0)
         d.done[i], d.illegal[i], d.num_uploads[i] = False, False, 0
         out.device_only_s[i] = device_only_cost_s(p, i, s, i, 0.0) / s.queries[i]
         _mark_uploaded(p, i, s, d)
@@ -60,10 +59,9 @@ def start_rows(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, ro
         observe_changing(p, i, s, d, i, at, out.observation[i])
 
 
-@compiled
+@uncounted
 def step_row(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rules: Rules, action: int, i: int) -> None:
     """Take one decision in row `i` and let time pass until the next, leaving reward, mask and observation in `out`."""
-    p, s, d, out = borrowed(p), borrowed(s), borrowed(d), borrowed(out)
     slot, cost_before_s, potential_before_s = s.slot[i], s.cost_s[i], potential_s(p, i, s, i)
     if action < 0 or action >= out.mask.shape[1] or out.mask[i, action] == 0:
         _break_off(p, s, d, i)
@@ -85,11 +83,11 @@ def step_row(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rule
         observe_fixed(p, i, s, i, at, out.observation[i])
     observe_changing(p, i, s, d, i, at, out.observation[i])
     if d.done[i]:
-        out.mask[i] = 0
+        fill(out.mask[i], 0)
         out.mask[i, out.mask.shape[1] - 1] = 1
 
 
-@compiled
+@uncounted
 def step_rows(
     p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rules: Rules, actions: Ints, active: Bools
 ) -> None:
@@ -109,12 +107,12 @@ def step_rows_in_parallel(
             step_row(p, s, d, out, at, rules, actions[i], i)
 
 
-@compiled
+@uncounted
 def _nothing_to_decide(p: Problem, s: State, d: Decisions, out: Outputs, i: int) -> bool:
     return out.legal[i] == 0 and pending_layer(p, i, s, d, i) < 0
 
 
-@compiled
+@uncounted
 def _decide(p: Problem, s: State, d: Decisions, i: int, action: int) -> None:
     pending = pending_layer(p, i, s, d, i)
     stop = action == d.upload_user.shape[1] * d.reserved_bytes.shape[1]
@@ -139,7 +137,7 @@ def _decide(p: Problem, s: State, d: Decisions, i: int, action: int) -> None:
         upload(p, i, s, i, u, v, server + 1)
 
 
-@compiled
+@uncounted
 def _break_off(p: Problem, s: State, d: Decisions, i: int) -> None:
     """End an episode by an illegal action: the rest of the horizon is charged at the device-only delay."""
     s.cost_s[i] += device_only_cost_s(p, i, s, i, s.time_s[i])
@@ -147,7 +145,7 @@ def _break_off(p: Problem, s: State, d: Decisions, i: int) -> None:
     d.done[i], d.illegal[i] = True, True
 
 
-@compiled
+@uncounted
 def _mark_uploaded(p: Problem, i: int, s: State, d: Decisions) -> None:
     for u in range(p.num_users[i]):
         for v in range(p.num_layers[i, u]):

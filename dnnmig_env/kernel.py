@@ -18,7 +18,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from dnnmig_env.compiled import compiled, inlined
+from dnnmig_env.compiled import copy, fill, inlined, uncounted
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 
 MAX_LOAD = 0.95
@@ -37,6 +37,8 @@ class State(NamedTuple):
     assignment: Small  # (B, U, L): node on which queries run each layer at present
     composed: Small  # (B, U, L): scratch, the assignment that uses every available layer
     finish_s: Floats  # (B, L): scratch, finish times of the latest query
+    free_s: Floats  # (B, S + 1): scratch, when each node is free again in the latest query
+    slowdown: Floats  # (B, S + 1): scratch, how the other users slow the user at hand on each node
     load: Floats  # (B, U, S): share of each server's time that a user's queries take
     delay_s: Floats  # (B, U): delay of a query raised now
     device_delay_s: Floats  # (B, U): delay on the device alone
@@ -60,6 +62,8 @@ def new_state(problem: Problem, rows: int, events: int = 0) -> State:
         assignment=np.zeros((rows, u, n), np.int8),
         composed=np.zeros((rows, u, n), np.int8),
         finish_s=np.zeros((rows, n)),
+        free_s=np.zeros((rows, nodes)),
+        slowdown=np.zeros((rows, nodes)),
         load=np.zeros((rows, u, nodes - 1)),
         delay_s=np.zeros((rows, u)),
         device_delay_s=np.zeros((rows, u)),
@@ -85,9 +89,16 @@ def transfer_s(p: Problem, b: int, u: int, slot: int, source: int, target: int, 
     return float(latency if size_bytes == 0.0 else latency + size_bytes / rate)
 
 
-@compiled
+@uncounted
 def query_delay_s(
-    p: Problem, b: int, u: int, slot: int, assignment: Small, slowdown: Floats, finish_s: Floats
+    p: Problem,
+    b: int,
+    u: int,
+    slot: int,
+    assignment: Small,
+    slowdown: Floats,
+    finish_s: Floats,
+    free_s: Floats,
 ) -> float:
     """Return the delay of one query of user `u` under an assignment.
 
@@ -99,8 +110,9 @@ def query_delay_s(
         assignment: Node per layer, shape (L,).
         slowdown: Factor on execution per node, shape (S + 1,).
         finish_s: Receives each layer's finish time, shape (L,).
+        free_s: Receives when each node is done with the query, shape (S + 1,).
     """
-    free_s = np.zeros(slowdown.shape[0])
+    fill(free_s, 0.0)
     delay_s = 0.0
     for v in range(p.num_layers[b, u]):
         node = assignment[v]
@@ -153,7 +165,7 @@ def compose(p: Problem, b: int, u: int, node: Small, usable: Bools, assignment: 
 @inlined
 def load_of(p: Problem, b: int, u: int, slot: int, assignment: Small, load: Floats) -> None:
     """Write the load one user puts on each server, shape (S,): query rate x execution seconds there."""
-    load[:] = 0.0
+    fill(load, 0.0)
     for v in range(p.num_layers[b, u]):
         node = assignment[v]
         if node != 0:
@@ -163,7 +175,7 @@ def load_of(p: Problem, b: int, u: int, slot: int, assignment: Small, load: Floa
 @inlined
 def slowdown_for(p: Problem, b: int, u: int, load: Floats, slowdown: Floats) -> None:
     """Write the factor by which the other users slow user `u` on each node, shape (S + 1,), from loads (U, S)."""
-    slowdown[:] = 1.0
+    fill(slowdown, 1.0)
     for s in range(p.num_servers[b]):
         others = 0.0
         for w in range(p.num_users[b]):
@@ -189,56 +201,58 @@ def _differ(one: Small, other: Small) -> bool:
 
 
 @inlined
-def _pick(p: Problem, b: int, s: State, i: int, u: int, slowdown: Floats) -> bool:
+def _pick(p: Problem, b: int, s: State, i: int, u: int) -> bool:
     """Let one user choose the fastest of its present assignment, device only, and every available layer.
 
     Ties keep the present assignment. Returns whether the choice, and so perhaps the user's load, changed.
     """
     slot, device_s, changed = s.slot[i], s.device_delay_s[i, u], False
-    present, composed, finish_s = s.assignment[i, u], s.composed[i, u], s.finish_s[i]
+    present, composed, slowdown = s.assignment[i, u], s.composed[i, u], s.slowdown[i]
+    finish_s, free_s = s.finish_s[i], s.free_s[i]
     slowdown_for(p, b, u, s.load[i], slowdown)
-    best_s = query_delay_s(p, b, u, slot, present, slowdown, finish_s) if _offloads(present) else device_s
+    best_s = query_delay_s(p, b, u, slot, present, slowdown, finish_s, free_s) if _offloads(present) else device_s
     compose(p, b, u, s.node[i, u], s.usable[i, u], composed)
     if device_s < best_s:
         best_s, changed = device_s, True
-        present[:] = 0
+        fill(present, 0)
     if _differ(composed, present):
-        composed_s = query_delay_s(p, b, u, slot, composed, slowdown, finish_s)
+        composed_s = query_delay_s(p, b, u, slot, composed, slowdown, finish_s, free_s)
         if composed_s < best_s:
             best_s, changed = composed_s, True
-            present[:] = composed
+            copy(present, composed)
     s.delay_s[i, u] = best_s
     if changed:
         load_of(p, b, u, slot, present, s.load[i, u])
     return changed
 
 
-@compiled
+@uncounted
 def _react(p: Problem, b: int, s: State, i: int, first: int) -> None:
     """Let every present user pick, `first` before the others, then take all delays anew and log the event."""
     slot, num_users = s.slot[i], p.num_users[b]
-    slowdown = np.empty(p.execution_s.shape[3])
     last_change = 0
     for turn in range(num_users):
         u = _user_at(turn, first)
         if p.query_rate_hz[b, slot, u] == 0.0:
             s.delay_s[i, u] = s.device_delay_s[i, u]
-        elif _pick(p, b, s, i, u, slowdown):
+        elif _pick(p, b, s, i, u):
             last_change = turn
     for turn in range(last_change):  # those who picked before the last load settled
         u = _user_at(turn, first)
         if p.query_rate_hz[b, slot, u] > 0.0:
-            slowdown_for(p, b, u, s.load[i], slowdown)
-            s.delay_s[i, u] = query_delay_s(p, b, u, slot, s.assignment[i, u], slowdown, s.finish_s[i])
+            slowdown_for(p, b, u, s.load[i], s.slowdown[i])
+            s.delay_s[i, u] = query_delay_s(
+                p, b, u, slot, s.assignment[i, u], s.slowdown[i], s.finish_s[i], s.free_s[i]
+            )
     event = s.num_events[i]
     if event < s.event_time_s.shape[1]:
         s.event_time_s[i, event] = s.time_s[i]
-        s.event_delay_s[i, event] = s.delay_s[i]
-        s.event_assignment[i, event] = s.assignment[i]
+        copy(s.event_delay_s[i, event], s.delay_s[i])
+        copy(s.event_assignment[i, event], s.assignment[i])
         s.num_events[i] = event + 1
 
 
-@compiled
+@uncounted
 def _user_at(turn: int, first: int) -> int:
     """Return whose turn it is: `first`, then the others in index order."""
     if turn == 0:
@@ -246,18 +260,20 @@ def _user_at(turn: int, first: int) -> int:
     return turn - 1 if turn <= first else turn
 
 
-@compiled
+@uncounted
 def begin(p: Problem, b: int, s: State, i: int) -> None:
     """Set row `i` to the start of scenario `b`: time 0, nothing uploaded but what the scenario says."""
     s.time_s[i], s.slot[i], s.cost_s[i], s.queries[i], s.num_events[i] = 0.0, 0, 0.0, 0.0, 0
-    s.node[i] = p.uploaded[b]
-    s.assignment[i] = 0
-    s.load[i] = 0.0
-    s.memory_left_bytes[i] = p.memory_bytes[b]
-    s.composed[i] = 0
-    nowhere = np.ones(p.execution_s.shape[3])
+    copy(s.node[i], p.uploaded[b])
+    fill(s.assignment[i], 0)
+    fill(s.load[i], 0.0)
+    copy(s.memory_left_bytes[i], p.memory_bytes[b])
+    fill(s.composed[i], 0)
+    fill(s.slowdown[i], 1.0)
     for u in range(p.num_users[b]):
-        s.device_delay_s[i, u] = query_delay_s(p, b, u, s.slot[i], s.assignment[i, u], nowhere, s.finish_s[i])
+        s.device_delay_s[i, u] = query_delay_s(
+            p, b, u, s.slot[i], s.assignment[i, u], s.slowdown[i], s.finish_s[i], s.free_s[i]
+        )
         for v in range(p.num_layers[b, u]):
             server = p.uploaded[b, u, v]
             s.usable[i, u, v] = server != 0
@@ -269,13 +285,13 @@ def begin(p: Problem, b: int, s: State, i: int) -> None:
     _react(p, b, s, i, FIRST_USER)
 
 
-@compiled
+@uncounted
 def horizon_s(p: Problem, b: int) -> float:
     """Return the scenario's horizon."""
     return float(p.slot_edges_s[b, p.num_slots[b]])
 
 
-@compiled
+@uncounted
 def advance(p: Problem, b: int, s: State, i: int, until_s: float) -> None:
     """Let time pass until `until_s` (at most the horizon), charging delay and starting slots on the way."""
     until_s = min(until_s, horizon_s(p, b))
@@ -294,7 +310,7 @@ def advance(p: Problem, b: int, s: State, i: int, until_s: float) -> None:
             _react(p, b, s, i, FIRST_USER)
 
 
-@compiled
+@uncounted
 def send(p: Problem, b: int, s: State, i: int, u: int, v: int, server: int) -> bool:
     """Upload one layer's weights to `server` (1..S), time passing meanwhile; return whether the last byte got in.
 
@@ -321,13 +337,13 @@ def send(p: Problem, b: int, s: State, i: int, u: int, v: int, server: int) -> b
     return False
 
 
-@compiled
+@uncounted
 def complete(p: Problem, b: int, s: State, i: int, u: int) -> None:
     """Note that a partition of user `u` is in: everybody reacts, its owner first."""
     _react(p, b, s, i, u)
 
 
-@compiled
+@uncounted
 def upload(p: Problem, b: int, s: State, i: int, u: int, v: int, server: int) -> None:
     """Upload one layer as a partition of its own."""
     if send(p, b, s, i, u, v, server):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.actions import Decisions, pending_layer
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiled import fill, uncounted
 from dnnmig_env.kernel import State, horizon_s
 from dnnmig_env.problem import Problem
 
@@ -87,10 +87,10 @@ def offsets(layout: ObservationLayout) -> Offsets:
     return Offsets(*(layout.slices[name].start for name in Offsets._fields))
 
 
-@compiled
+@uncounted
 def observe_fixed(p: Problem, b: int, s: State, i: int, at: Offsets, out: Row) -> None:
     """Write what stays as it is for a whole slot: networks, links, positions. Clears the row first."""
-    out[:] = 0.0
+    fill(out, 0.0)
     slot, num_servers, most_servers = s.slot[i], p.num_servers[b], p.memory_bytes.shape[1]
     rates = 0.0
     for u in range(p.num_users[b]):
@@ -113,7 +113,7 @@ def observe_fixed(p: Problem, b: int, s: State, i: int, at: Offsets, out: Row) -
         _observe_layers(p, b, u, device_s, at.layers + u * p.weight_bytes.shape[2] * LAYER_WIDTH, out)
 
 
-@compiled
+@uncounted
 def observe_changing(p: Problem, b: int, s: State, d: Decisions, i: int, at: Offsets, out: Row) -> None:
     """Write what any decision can change: time, memory, loads, delays, and where each layer is."""
     slot, num_servers, most_servers = s.slot[i], p.num_servers[b], p.memory_bytes.shape[1]
@@ -141,7 +141,7 @@ def observe_changing(p: Problem, b: int, s: State, d: Decisions, i: int, at: Off
                 out[at.links + (u * most_servers + server) * LINK_WIDTH + 4] = min(total - s.load[i, u, server], 1.0)
 
 
-@compiled
+@uncounted
 def _observe_links(p: Problem, b: int, u: int, slot: int, device_s: float, first: int, out: Row) -> None:
     on_device = 0.0
     for v in range(p.num_layers[b, u]):
@@ -158,7 +158,7 @@ def _observe_links(p: Problem, b: int, u: int, slot: int, device_s: float, first
         out[k + 3] = _log_scaled(on_device / on_server, 1.0, 2.0)
 
 
-@compiled
+@uncounted
 def _observe_layers(p: Problem, b: int, u: int, device_s: float, first: int, out: Row) -> None:
     for v in range(p.num_layers[b, u]):
         k = first + v * LAYER_WIDTH
@@ -171,7 +171,7 @@ def _observe_layers(p: Problem, b: int, u: int, device_s: float, first: int, out
         out[k + 6] = _log_scaled(input_bytes, 5.5, 2.0)
 
 
-@compiled
+@uncounted
 def _observe_progress(p: Problem, b: int, s: State, i: int, u: int, at: Offsets, out: Row) -> float:
     """Write one user's delay and where its layers are; return the weight bytes not yet uploaded."""
     most_servers, first = p.memory_bytes.shape[1], at.layers + u * p.weight_bytes.shape[2] * LAYER_WIDTH
@@ -190,12 +190,12 @@ def _observe_progress(p: Problem, b: int, s: State, i: int, u: int, at: Offsets,
     return bytes_left
 
 
-@compiled
+@uncounted
 def _log_scaled(value: float, middle: float, width: float) -> float:
     """Return (log10(value) - middle) / width within [-1, 1]; -1 for zero."""
     return _clipped((np.log10(value) - middle) / width) if value > 0.0 else -1.0
 
 
-@compiled
+@uncounted
 def _clipped(value: float) -> float:
     return min(max(value, -1.0), 1.0)

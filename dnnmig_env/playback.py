@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from dnnmig_env.compiled import borrowed, compiled, compiled_parallel
+from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, uncounted
 from dnnmig_env.kernel import (
     State,
     advance,
@@ -82,7 +82,7 @@ def mean_delays_s(problem: Problem, plans: PlanArrays, scenarios: Ints | None = 
     return result
 
 
-@compiled
+@uncounted
 def play(p: Problem, b: int, s: State, i: int, plans: PlanArrays, k: int, start_s: Floats, end_s: Floats) -> float:
     """Play plan `k` in row `i` of the state and return its mean query delay J.
 
@@ -96,7 +96,6 @@ def play(p: Problem, b: int, s: State, i: int, plans: PlanArrays, k: int, start_
         start_s: Receives the start of each layer's upload, shape (K,); infinite if it never starts.
         end_s: Receives its end, shape (K,); infinite if the last byte is not in at the horizon.
     """
-    p, s, plans = borrowed(p), borrowed(s), borrowed(plans)
     begin(p, b, s, i)
     first = 0
     for j in range(plans.length[k]):
@@ -120,7 +119,7 @@ def play(p: Problem, b: int, s: State, i: int, plans: PlanArrays, k: int, start_
     return float(s.cost_s[i] / s.queries[i])
 
 
-@compiled
+@uncounted
 def presence_s(p: Problem, b: int, u: int, time_s: float) -> float:
     """Return the first time from `time_s` on at which user `u` is present; infinite if never."""
     for slot in range(p.num_slots[b]):
@@ -165,7 +164,8 @@ def migration_delay_s(p: Problem, b: int, slot: int, node: Small, delay_s: Float
     num_users = p.num_users[b]
     assignment = np.zeros(node.shape, np.int8)
     load = np.zeros((p.num_users[b], p.execution_s.shape[3] - 1))
-    slowdown, finish_s = np.empty(p.execution_s.shape[3]), np.empty(node.shape[1])
+    slowdown, free_s = np.empty(p.execution_s.shape[3]), np.empty(p.execution_s.shape[3])
+    finish_s = np.empty(node.shape[1])
     usable = np.ones(node.shape[1], np.bool_)
     for u in range(num_users):
         compose(p, b, u, node[u], usable, assignment[u])
@@ -173,7 +173,7 @@ def migration_delay_s(p: Problem, b: int, slot: int, node: Small, delay_s: Float
     total, rates = 0.0, 0.0
     for u in range(num_users):
         slowdown_for(p, b, u, load, slowdown)
-        delay_s[u] = query_delay_s(p, b, u, slot, assignment[u], slowdown, finish_s)
+        delay_s[u] = query_delay_s(p, b, u, slot, assignment[u], slowdown, finish_s, free_s)
         rate = p.query_rate_hz[b, slot, u]
         if rate > 0.0:  # the delay of an absent user may be infinite
             total += rate * delay_s[u]

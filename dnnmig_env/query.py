@@ -77,10 +77,10 @@ def trace_query(problem: Problem, graph: LayerGraph, user: int, slot: int, assig
     load = np.zeros((num_users, num_nodes - 1))
     for u in range(num_users):
         load_of(problem, 0, u, slot, assignments[u], load[u])
-    slowdown, finish_s = np.ones(num_nodes), np.zeros(assignments.shape[1])
+    slowdown, free_s, finish_s = np.ones(num_nodes), np.zeros(num_nodes), np.zeros(assignments.shape[1])
     slowdown_for(problem, 0, user, load, slowdown)
     assignment = assignments[user]
-    delay_s = query_delay_s(problem, 0, user, slot, assignment, slowdown, finish_s)
+    delay_s = query_delay_s(problem, 0, user, slot, assignment, slowdown, finish_s, free_s)
     computations = []
     for layer in range(len(graph)):
         node, end_s = int(assignment[layer]), float(finish_s[layer])

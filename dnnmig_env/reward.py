@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiled import uncounted
 from dnnmig_env.kernel import State, horizon_s
 from dnnmig_env.problem import Problem
 
@@ -23,7 +23,7 @@ def check_reward(kind: str, scale: str) -> None:
             raise ValueError(f"{argument} is {value!r}; choose one of {', '.join(known)}.")
 
 
-@compiled
+@uncounted
 def potential_s(p: Problem, b: int, s: State, i: int) -> float:
     """Return the potential of a state: minus the mean delay still to come if the present delays went on to the horizon.
 
@@ -36,7 +36,7 @@ def potential_s(p: Problem, b: int, s: State, i: int) -> float:
     return float(-rate_of_cost * (horizon_s(p, b) - s.time_s[i]) / s.queries[i])
 
 
-@compiled
+@uncounted
 def device_only_cost_s(p: Problem, b: int, s: State, i: int, from_s: float) -> float:
     """Return the integral of query rate x device-only delay from a time to the horizon, over users."""
     cost = 0.0

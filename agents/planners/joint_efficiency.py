@@ -180,7 +180,7 @@ def _measure(
                     if size_bytes > s.memory_left_bytes[i, server - 1]:
                         break
                     compose(p, b, u, node, usable, assignment)
-                    saved_s = delay_s - query_delay_s(p, b, u, slot, assignment, present, finish_s)
+                    saved_s = delay_s - query_delay_s(p, b, u, slot, assignment, present, finish_s, s.free_s[i])
                     if saved_s > ROUNDING * delay_s:
                         upload_s = size_bytes / p.up_bytes_per_s[b, 0, u, server - 1]
                         efficiency[u, server - 1, first, last] = rate_hz * saved_s / upload_s

@@ -168,4 +168,4 @@ def _gain_s(
         if pending[u, v] != 0:
             node[v], usable[v] = pending[u, v], True
     compose(p, b, u, node, usable, assignment)
-    return float(s.delay_s[i, u] - query_delay_s(p, b, u, s.slot[i], assignment, slowdown, finish_s))
+    return float(s.delay_s[i, u] - query_delay_s(p, b, u, s.slot[i], assignment, slowdown, finish_s, s.free_s[i]))

@@ -95,8 +95,8 @@ def test_a_query_takes_the_longest_path() -> None:
         length, nodes = len(scenario.users[0].graph), len(scenario.servers) + 1
         # Any assignment at all, not only those that arise from uploads.
         assignment, slowdown = rng.integers(0, nodes, length), np.append(1.0, rng.uniform(1, 20, nodes - 1))
-        finish_s = np.zeros(length)
-        delay_s = query_delay_s(pack([scenario]), 0, 0, 0, assignment.astype(np.int8), slowdown, finish_s)
+        finish_s, free_s = np.zeros(length), np.zeros(nodes)
+        delay_s = query_delay_s(pack([scenario]), 0, 0, 0, assignment.astype(np.int8), slowdown, finish_s, free_s)
         as_dict = {v: int(node) for v, node in enumerate(assignment)}
         assert delay_s == pytest.approx(longest_path_s(scenario, 0, as_dict, dict(enumerate(slowdown))), rel=1e-12)
         executions = scenario.execution_s[0][np.arange(length), assignment] * slowdown[assignment]
