@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 # Idle threads of the pool must sleep: GNU OpenMP's would otherwise keep a core busy between two short calls.
@@ -63,7 +63,7 @@ def _lend(typing_context: Any, arrays: Any) -> Any:
         for index, kind in enumerate(signature.args[0].types):
             if isinstance(kind, types.Array):
                 array = context.make_array(kind)(context, builder, builder.extract_value(result, index))
-                array.meminfo = cgutils.get_null_value(array.meminfo.type)
+                array.meminfo = ir.Constant(array.meminfo.type, None)
                 result = builder.insert_value(result, array._getvalue(), index)
         return result
 

@@ -48,7 +48,7 @@ class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]
         decisions: "joint" or "two-phase".
         reward: "delay" or "shaped".
         scale: "seconds" or "device-only".
-        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows
+        autoreset_mode: NEXT_STEP (the default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows
             that have ended stay so, at reward 0, until `reset(options={"reset_mask": ...})` begins them anew.
 
     Raises:
