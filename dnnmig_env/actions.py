@@ -51,7 +51,6 @@ class ActionLayout:
 class Decisions(NamedTuple):
     """What has been decided in B episodes, K = U * L uploads at most."""
 
-    scenario: Ints  # (B,): scenario that the row plays
     two_phase: Bools  # (B,): layers are placed before they are uploaded
     decided: Bools  # (B, U, L): the layer's node is decided (two-phase only)
     reserved_bytes: Floats  # (B, S): memory of layers placed but not yet uploaded
@@ -68,7 +67,6 @@ def new_decisions(rows: int, layout: ActionLayout, *, two_phase: bool) -> Decisi
     """Return empty decisions for `rows` episodes."""
     most = layout.users * layout.layers
     return Decisions(
-        scenario=np.zeros(rows, np.int64),
         two_phase=np.full(rows, two_phase),
         decided=np.zeros((rows, layout.users, layout.layers), np.bool_),
         reserved_bytes=np.zeros((rows, layout.servers)),
@@ -83,11 +81,11 @@ def new_decisions(rows: int, layout: ActionLayout, *, two_phase: bool) -> Decisi
 
 
 @uncounted
-def pending_layer(p: Problem, s: State, d: Decisions, i: int) -> int:
+def pending_layer(p: Problem, b: int, s: State, d: Decisions, i: int) -> int:
     """Return `user * L + layer` of the layer to be placed next, or -1 when the next decision is an upload."""
     if not d.two_phase[i]:
         return -1
-    b, layers = d.scenario[i], d.decided.shape[2]
+    layers = d.decided.shape[2]
     for u in range(p.num_users[b]):
         if p.query_rate_hz[b, s.slot[i], u] > 0.0:
             for v in range(p.num_layers[b, u]):
@@ -97,7 +95,7 @@ def pending_layer(p: Problem, s: State, d: Decisions, i: int) -> int:
 
 
 @uncounted
-def write_mask(p: Problem, s: State, d: Decisions, i: int, mask: Small) -> int:
+def write_mask(p: Problem, b: int, s: State, d: Decisions, i: int, mask: Small) -> int:
     """Write the legal actions of row `i` (1 = legal, "stop" included) and return the number besides "stop".
 
     Uploading a layer to a server is legal when the user is present and has a connection to it, the layer's weights are
@@ -106,17 +104,18 @@ def write_mask(p: Problem, s: State, d: Decisions, i: int, mask: Small) -> int:
 
     Args:
         p: The problem.
+        b: The scenario.
         s: The state.
         d: The decisions.
         i: The row.
         mask: Receives the mask, shape (U * L * S + 1,).
     """
-    b, layers, servers = d.scenario[i], d.decided.shape[2], d.reserved_bytes.shape[1]
+    layers, servers = d.decided.shape[2], d.reserved_bytes.shape[1]
     fill(mask, 0)
     mask[mask.shape[0] - 1] = 1
     legal = 0
     slot, num_servers = s.slot[i], p.num_servers[b]
-    pending = pending_layer(p, s, d, i)
+    pending = pending_layer(p, b, s, d, i)
     if pending >= 0:
         u, v = pending // layers, pending % layers
         for server in range(num_servers):

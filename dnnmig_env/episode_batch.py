@@ -14,7 +14,7 @@ from dnnmig_env.kernel import new_state
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.observation import ObservationLayout, offsets
 from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.problem import Problem, empty_problem
+from dnnmig_env.problem import empty_problem
 from dnnmig_env.reward import RewardKind, RewardScale, check_reward
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
@@ -59,9 +59,8 @@ class EpisodeBatch:
         self.rows, self.generator, self.decision_mode = rows, generator, decisions
         self.actions = ActionLayout(limits.users, limits.layers, limits.servers)
         self.layout = ObservationLayout(limits.users, limits.layers, limits.servers)
-        # Each row has places for a chunk of drawn scenarios, copied once, and a last one for a given scenario.
-        self._places = generator.chunk + 1
-        self.problem = empty_problem(rows * self._places, limits)
+        self.problem = empty_problem(rows, limits)
+        self._drawn = empty_problem(rows * generator.chunk, limits)
         self.state = new_state(self.problem, rows)
         self.decided = new_decisions(rows, self.actions, two_phase=decisions == "two-phase")
         self.outputs = new_outputs(rows, self.layout.size, self.actions.size)
@@ -83,17 +82,16 @@ class EpisodeBatch:
             ValueError: If a scenario does not fit the generator's limits.
         """
         given = None if scenarios is None else as_batch(scenarios, self.generator.limits)
-        for position, row in enumerate(rows):
+        chosen = np.arange(len(rows))
+        for place, row in enumerate(rows):
+            batch, index = self._next_drawn(row) if given is None else (given, place)
             if given is None:
-                batch, index = self._next_drawn(row)
-                self.decided.scenario[row] = row * self._places + index
-            else:
-                batch, index = given, position
-                self.decided.scenario[row] = (row + 1) * self._places - 1
-                self._copy(given.problem, slice(position, position + 1), int(self.decided.scenario[row]))
+                chosen[place] = row * self.generator.chunk + index
             self._playing[row] = (batch, index)
             self.begun[row] += 1
-        start_rows(self.problem, self.state, self.decided, self.outputs, self._offsets, np.asarray(rows, np.int64))
+        drawn = self._drawn if given is None else given.problem
+        episodes = self.problem, self.state, self.decided, self.outputs, self._offsets
+        start_rows(*episodes, np.asarray(rows, np.int64), drawn, chosen)
 
     def step(self, actions: NDArray[np.int64], active: NDArray[np.bool_]) -> None:
         """Take one decision in every active row; the results are in `outputs`, `decided` and `state`."""
@@ -133,19 +131,16 @@ class EpisodeBatch:
 
     def pending_layer(self, row: int) -> tuple[int, int] | None:
         """Return the (user, layer) whose node is to be decided next; None when the next decision is an upload."""
-        pending = int(pending_layer(self.problem, self.state, self.decided, row))
+        pending = int(pending_layer(self.problem, row, self.state, self.decided, row))
         return None if pending < 0 else divmod(pending, self.actions.layers)
 
     def _next_drawn(self, row: int) -> tuple[ScenarioBatch, int]:
         stream = self._stream[row]
-        if stream is None or stream[1] == self.generator.chunk:
+        if stream is None or stream[1] == len(stream[0]):
             stream = (self.generator.draw(self._random[row], self.generator.chunk), 0)
-            self._copy(stream[0].problem, slice(None), row * self._places)
+            first = row * self.generator.chunk
+            for target, values in zip(self._drawn, stream[0].problem, strict=True):
+                target[first : first + self.generator.chunk] = values
         batch, index = stream
         self._stream[row] = (batch, index + 1)
         return batch, index
-
-    def _copy(self, source: Problem, chosen: slice, first: int) -> None:
-        for target, values in zip(self.problem, source, strict=True):
-            rows = values[chosen]
-            target[first : first + len(rows)] = rows

@@ -40,6 +40,7 @@ class State(NamedTuple):
     free_s: Floats  # (B, S + 1): scratch, when each node is free again in the latest query
     slowdown: Floats  # (B, S + 1): scratch, how the other users slow the user at hand on each node
     load: Floats  # (B, U, S): share of each server's time that a user's queries take
+    stale: Bools  # (B, U): rates or another user's load have changed since the user last picked
     delay_s: Floats  # (B, U): delay of a query raised now
     device_delay_s: Floats  # (B, U): delay on the device alone
     memory_left_bytes: Floats  # (B, S)
@@ -65,6 +66,7 @@ def new_state(problem: Problem, rows: int, events: int = 0) -> State:
         free_s=np.zeros((rows, nodes)),
         slowdown=np.zeros((rows, nodes)),
         load=np.zeros((rows, u, nodes - 1)),
+        stale=np.zeros((rows, u), np.bool_),
         delay_s=np.zeros((rows, u)),
         device_delay_s=np.zeros((rows, u)),
         memory_left_bytes=np.zeros((rows, nodes - 1)),
@@ -228,18 +230,21 @@ def _pick(p: Problem, b: int, s: State, i: int, u: int) -> bool:
 
 @uncounted
 def _react(p: Problem, b: int, s: State, i: int, first: int) -> None:
-    """Let every present user pick, `first` before the others, then take all delays anew and log the event."""
+    """Let every present user pick, `first` before the others, then take all delays anew and log the event.
+
+    A user for whom nothing has changed since it last picked would pick the same again, and is not asked.
+    """
     slot, num_users = s.slot[i], p.num_users[b]
-    last_change = 0
     for turn in range(num_users):
         u = _user_at(turn, first)
         if p.query_rate_hz[b, slot, u] == 0.0:
             s.delay_s[i, u] = s.device_delay_s[i, u]
-        elif _pick(p, b, s, i, u):
-            last_change = turn
-    for turn in range(last_change):  # those who picked before the last load settled
-        u = _user_at(turn, first)
-        if p.query_rate_hz[b, slot, u] > 0.0:
+        elif turn == 0 or s.stale[i, u]:
+            if _pick(p, b, s, i, u):
+                fill(s.stale[i], True)
+            s.stale[i, u] = False
+    for u in range(num_users):  # those who picked before the last load settled
+        if s.stale[i, u] and p.query_rate_hz[b, slot, u] > 0.0:
             slowdown_for(p, b, u, s.load[i], s.slowdown[i])
             s.delay_s[i, u] = query_delay_s(
                 p, b, u, slot, s.assignment[i, u], s.slowdown[i], s.finish_s[i], s.free_s[i]
@@ -282,6 +287,7 @@ def begin(p: Problem, b: int, s: State, i: int) -> None:
         for slot in range(p.num_slots[b]):
             slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
             s.queries[i] += p.query_rate_hz[b, slot, u] * slot_s
+    fill(s.stale[i], True)
     _react(p, b, s, i, FIRST_USER)
 
 
@@ -307,6 +313,7 @@ def advance(p: Problem, b: int, s: State, i: int, until_s: float) -> None:
             s.slot[i] += 1
             for u in range(p.num_users[b]):
                 load_of(p, b, u, s.slot[i], s.assignment[i, u], s.load[i, u])
+            fill(s.stale[i], True)
             _react(p, b, s, i, FIRST_USER)
 
 

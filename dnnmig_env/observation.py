@@ -122,7 +122,7 @@ def observe_changing(p: Problem, b: int, s: State, d: Decisions, i: int, at: Off
     out[0] = left_s / horizon_s(p, b)
     out[1] = (p.slot_edges_s[b, slot + 1] - s.time_s[i]) / slot_s
     out[2] = _log_scaled(left_s, 1.0, 2.0)
-    out[3] = 1.0 if pending_layer(p, s, d, i) >= 0 else 0.0
+    out[3] = 1.0 if pending_layer(p, b, s, d, i) >= 0 else 0.0
     bytes_left = 0.0
     for u in range(p.num_users[b]):
         if p.query_rate_hz[b, slot, u] > 0.0:

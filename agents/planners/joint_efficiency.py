@@ -238,4 +238,5 @@ def _copy_row(s: State, source: int, target: int) -> None:
     """Copy what an upload may change, and the times it is judged by."""
     s.node[target], s.usable[target], s.assignment[target] = s.node[source], s.usable[source], s.assignment[source]
     s.load[target], s.delay_s[target] = s.load[source], s.delay_s[source]
+    s.stale[target] = s.stale[source]
     s.device_delay_s[target], s.slot[target] = s.device_delay_s[source], s.slot[source]
