@@ -22,17 +22,17 @@ from evaluate.versions import machine, versions
 
 
 class GivenScenarios:
-    """Stands in for a generator where all scenarios are given: an environment just as large as they need.
+    """Stands in for a generator where all scenarios are given: the environment is just as large as they need.
 
     Args:
         scenarios: The scenarios.
+        family: Family for which they stand; models trained on it may act.
     """
 
-    family = "custom"
     chunk = 1
 
-    def __init__(self, scenarios: Sequence[Scenario]) -> None:
-        self.limits = Limits.of(scenarios)
+    def __init__(self, scenarios: Sequence[Scenario], family: str) -> None:
+        self.limits, self.family = Limits.of(scenarios), family
 
     def draw(self, rng: Any, count: int) -> Any:
         """Refuse: there is nothing to draw from.
@@ -72,12 +72,12 @@ def _scenarios(config: Config) -> tuple[Generator, list[Scenario]]:
     if config.scenario_file:
         from dnnmig_env.scenario_file import load_scenario
 
+        if config.generator_options:
+            raise ValueError("--option and --networks say how to draw scenarios; leave them out with --scenario-file.")
+        if config.family != "custom":
+            make_generator(config.family)  # raises if there is no such family
         loaded = [load_scenario(path) for path in config.scenario_file]
-        if config.family == "custom":
-            if config.generator_options:
-                raise ValueError("--option and --networks need a --family to go with; custom has no generator.")
-            return GivenScenarios(loaded), loaded
-        return make_generator(config.family, **config.generator_options), loaded
+        return GivenScenarios(loaded, config.family), loaded
     if config.scenarios < 1:
         raise ValueError(f"--scenarios is {config.scenarios}; evaluate at least 1.")
     if config.seed < 0:

@@ -22,7 +22,7 @@ class Config:
     out: Path
     """Folder to write to."""
     family: str = "multi-user"
-    """single, edge-cloud, multi-user, mobile or toy; with files also custom: an environment just as large as needed."""
+    """single, edge-cloud, multi-user, mobile or toy. With files: the one that models were trained on, or custom."""
     scenarios: int = 50
     """Number of scenarios to draw."""
     seed: int = 1

@@ -15,7 +15,7 @@ from dnnmig_env.generators import FAMILIES
 from dnnmig_env.registration import ENVIRONMENT_IDS
 from evaluate.benchmark.timing import rate
 
-FOUR_USERS = {"num_users": 4, "max_layers": 16}
+FOUR_USERS: dict[str, Any] = {"num_users": 4, "max_layers": 16}
 """The setting in which speeds are quoted: `multi-user` with 4 users of up to 16 layers."""
 
 BATCH = 256
@@ -100,7 +100,7 @@ def _batched(
     player.choosing_s, began_s = 0.0, time.perf_counter()
     measured = rate(player.play, seconds, repeats)
     share = player.choosing_s / (time.perf_counter() - began_s)
-    spaces = env.single_observation_space
+    spaces: Any = env.single_observation_space
     sizes = {"observation_floats": int(spaces["observation"].shape[0]), "actions": int(spaces["action_mask"].shape[0])}
     env.close()
     return {"case": case, "num_envs": num_envs, **vars(measured), "choosing_share": share, **sizes}

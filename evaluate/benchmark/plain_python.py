@@ -1,4 +1,4 @@
-"""The mean query delay of a plan in plain Python and networkx: what one would write first, and what the kernel replaces."""
+"""The mean query delay of a plan in plain Python and networkx: what one would write first."""
 
 from __future__ import annotations
 

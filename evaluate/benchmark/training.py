@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from agents.algorithms import TRAINING_REWARD, algorithm, make_model
 from agents.sb3_vec_env import Sb3VecEnv
@@ -43,11 +42,11 @@ class ReplayedVecEnv(Sb3VecEnv):
             self._recorded.append(super().step_wait())
             mask = self._recorded[-1][0]["action_mask"]
 
-    def reset(self) -> dict[str, NDArray[Any]]:  # type: ignore[override]
+    def reset(self) -> dict[str, NDArray[Any]]:
         """Return the first observations recorded."""
         return self._begin
 
-    def step_wait(self) -> Step:  # type: ignore[override]
+    def step_wait(self) -> Step:
         """Return the next recorded step."""
         self._next = (self._next + 1) % RECORDED_STEPS
         return self._recorded[self._next]
@@ -65,6 +64,9 @@ def measure_training(seconds: float, repeats: int, name: str = "ppo") -> dict[st
         Steps per second with the real environment and with the free one, medians of the turns, and the median of the
         ratios of turns.
     """
+    import torch
+
+    torch.set_num_threads(1)  # as `python -m train` does
     num_envs = algorithm(name).num_envs
     models = {kind: _model(name, num_envs, kind) for kind in ("real", "free")}
     steps_per_s: dict[str, list[float]] = {kind: [] for kind in models}
@@ -91,8 +93,9 @@ def measure_training(seconds: float, repeats: int, name: str = "ppo") -> dict[st
 
 def _model(name: str, num_envs: int, kind: str) -> BaseAlgorithm:
     generator = make_generator("multi-user", **FOUR_USERS)
-    batch = MigrationVectorEnv(num_envs, generator, autoreset_mode=AutoresetMode.SAME_STEP, **TRAINING_REWARD)
-    env: VecEnv = Sb3VecEnv(batch) if kind == "real" else ReplayedVecEnv(batch)
+    reward: Any = TRAINING_REWARD
+    batch = MigrationVectorEnv(num_envs, generator, autoreset_mode=AutoresetMode.SAME_STEP, **reward)
+    env = Sb3VecEnv(batch) if kind == "real" else ReplayedVecEnv(batch)
     env.seed(0)
     return make_model(name, env, seed=0, device="cpu")
 

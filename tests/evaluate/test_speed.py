@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+import dnnmig_env  # noqa: F401  registers the environments
+from dnnmig_env.generators import scenarios
+from dnnmig_env.plan import check_plan
+from evaluate.__main__ import main
+from evaluate.benchmark.environment import Player, choose
+from evaluate.benchmark.random_plans import random_plan
+from evaluate.benchmark.timing import rate, summarise
+
+
+def test_every_legal_action_is_as_likely_and_no_other_is_chosen() -> None:
+    mask = np.array([[0, 1, 0, 1, 1, 0]] * 3000, np.int8)
+    actions = np.zeros(3000, np.int64)
+    choose(mask, np.random.default_rng(0).random(3000), actions)
+    counts = np.bincount(actions, minlength=6)
+    assert counts[[0, 2, 5]].tolist() == [0, 0, 0]
+    assert counts[[1, 3, 4]] == pytest.approx([1000] * 3, rel=0.1)
+    choose(mask, np.full(3000, 1.0 - 1e-16), actions)
+    assert (actions == 4).all()
+
+
+def test_only_steps_that_decide_are_counted() -> None:
+    env = gymnasium.make_vec("dnnmig/Toy-v0", num_envs=3)
+    player = Player(env)
+    decisions = sum(player.play() for _ in range(20))
+    begun = sum(env.unwrapped.episode(row) for row in range(3))  # type: ignore[attr-defined]
+    assert decisions == 20 * 8 * 3 - (begun - 3)
+
+
+def test_a_rate_is_the_median_of_its_repeats() -> None:
+    found = summarise([(3.0, 6.0), (1.0, 2.0), (2.0, 5.0)])
+    assert (found.per_s, found.lowest_per_s, found.highest_per_s, found.per_cpu_s) == (2.0, 1.0, 3.0, 5.0)
+
+
+def test_work_is_counted_over_time() -> None:
+    import time
+
+    def work() -> int:
+        time.sleep(0.01)
+        return 5
+
+    assert 50 < rate(work, seconds=0.2, repeats=2).per_s <= 500
+
+
+def test_random_plans_can_be_carried_out() -> None:
+    for seed, scenario in enumerate(scenarios("multi-user", 20, seed=0)):
+        plan = random_plan(scenario, np.random.default_rng(seed))
+        check_plan(scenario, plan)
+        assert plan.num_layers > 0
+
+
+def test_the_free_environment_hands_out_episodes_like_the_real_one() -> None:
+    from gymnasium.vector import AutoresetMode
+
+    from dnnmig_env.generators import make_generator
+    from dnnmig_env.vector_env import MigrationVectorEnv
+    from evaluate.benchmark.training import RECORDED_STEPS, ReplayedVecEnv
+
+    def batch() -> MigrationVectorEnv:
+        return MigrationVectorEnv(4, make_generator("toy"), autoreset_mode=AutoresetMode.SAME_STEP)
+
+    free = ReplayedVecEnv(batch())
+    observations, ends = free.reset(), 0
+    for _ in range(RECORDED_STEPS + 5):
+        assert all(free.observation_space.contains({k: v[row] for k, v in observations.items()}) for row in range(4))
+        observations, rewards, dones, infos = free.step(np.zeros(4, np.int64))
+        assert rewards.shape == (4,)
+        assert [bool(done) for done in dones] == ["episode" in info for info in infos]
+        ends += int(dones.sum())
+    assert ends > 0
+
+
+@pytest.mark.slow
+def test_training_is_measured_on_both_environments() -> None:
+    from evaluate.benchmark.training import measure_training
+
+    found = measure_training(seconds=0.1, repeats=1)
+    assert found["ratio"] == pytest.approx(found["steps_per_s"] / found["steps_per_s_free_environment"])
+
+
+def test_the_command_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "speed.json"
+    assert main(["speed", "--out", str(out), "--parts", "kernel,pso-ga", "--seconds", "0.1", "--repeats", "1"]) == 0
+    found = json.loads(out.read_text())
+    assert set(found) == {"machine", "versions", "seconds", "repeats", "kernel", "pso_ga"}
+    assert found["kernel"]["kernel_to_plain"] > 20
+    assert found["kernel"]["relative_difference"] < 1e-9
+    assert 0 < found["pso_ga"]["seconds"] < 60
+    assert "plain Python" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--parts", "env,nothing"], "'nothing'"),
+        (["--repeats", "0"], "--repeats"),
+        (["--seconds", "0"], "--seconds"),
+        (["--seconds", "nan"], "--seconds"),
+        (["--threads", "0"], "--threads"),
+        (["--out", "absent/speed.json"], "no folder"),
+        (["--out", "."], "is a folder"),
+    ],
+)
+def test_a_users_mistake_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["speed", "--out", "speed.json", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
