@@ -8,8 +8,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnmig_env.answers import Answers
 from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch
-from dnnmig_env.plan import Plan
 from dnnmig_env.reward import RewardKind, RewardScale
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import Observations, check_options, spaces_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dnnmig_env.generators import Generator
 
 
-class MigrationEnv(gymnasium.Env[Observations, np.int64]):
+class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
     """Decide where each layer of each user's DNN runs and in which order the weights are uploaded.
 
     ## Description
@@ -145,52 +145,9 @@ class MigrationEnv(gymnasium.Env[Observations, np.int64]):
         timeline = simulate(self.scenario(), self.plan())
         return describe(timeline) if self.render_mode == "ansi" else to_rgb(draw(timeline))
 
-    @property
-    def num_rows(self) -> int:
-        """Number of episodes side by side."""
-        return self.episodes.rows
-
-    @property
-    def decision_mode(self) -> DecisionMode:
-        """How decisions are split, "joint" or "two-phase"."""
-        return self.episodes.decision_mode
-
-    def episode(self, row: int = 0) -> int:
-        """Return how many episodes a row has begun."""
-        return int(self.episodes.begun[row])
-
-    def scenario(self, row: int = 0) -> Scenario:
-        """Return the scenario being played, its future included."""
-        return self.episodes.scenario(row)
-
-    def known_scenario(self, row: int = 0) -> Scenario | None:
-        """Return what a planner may know now; None if nobody is present."""
-        return self.episodes.known_scenario(row)
-
-    def plan(self, row: int = 0) -> Plan:
-        """Return the uploads decided so far."""
-        return self.episodes.plan(row)
-
-    def pending_layer(self, row: int = 0) -> tuple[int, int] | None:
-        """Return the (user, layer) to be placed next; None when the next decision is an upload."""
-        return self.episodes.pending_layer(row)
-
-    def time_s(self, row: int = 0) -> float:
-        """Return the time at which the next decision is taken."""
-        return float(self.episodes.state.time_s[row])
-
     def action_masks(self) -> NDArray[np.bool_]:
         """Return the legal actions, shape (A,), as MaskablePPO asks for them."""
         return np.asarray(self.episodes.outputs.mask[0], np.bool_)
-
-    def encode(self, user: int, layer: int, server: int) -> int:
-        """Return the action that chooses `server` (1..S) for a layer."""
-        return self.episodes.actions.encode(user, layer, server)
-
-    @property
-    def stop_action(self) -> int:
-        """The action "stop"."""
-        return self.episodes.actions.stop
 
     def _observation(self) -> Observations:
         outputs = self.episodes.outputs

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from dnnmig_env.actions import ActionLayout, new_decisions, pending_layer
 from dnnmig_env.episodes import Rules, new_outputs, start_rows, step_rows, step_rows_in_parallel
-from dnnmig_env.kernel import new_state
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.observation import ObservationLayout, offsets
 from dnnmig_env.plan import Plan, Upload
@@ -18,6 +17,7 @@ from dnnmig_env.problem import empty_problem
 from dnnmig_env.reward import RewardKind, RewardScale, check_reward
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
+from dnnmig_env.state import new_state
 
 if TYPE_CHECKING:
     from dnnmig_env.generators import Generator

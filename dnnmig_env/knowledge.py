@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnnmig_env.kernel import State
 from dnnmig_env.scenario import Links, Mobility, Scenario
+from dnnmig_env.state import State
 
 OUTAGE_BYTES_PER_S = 1.0
 """Rate a planner is told for a link that is down at present."""

@@ -9,21 +9,10 @@ import numba
 import numpy as np
 
 from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, uncounted
-from dnnmig_env.kernel import (
-    State,
-    advance,
-    begin,
-    complete,
-    compose,
-    horizon_s,
-    load_of,
-    new_state,
-    query_delay_s,
-    send,
-    slowdown_for,
-)
+from dnnmig_env.kernel import advance, begin, complete, compose, horizon_s, load_of, query_delay_s, send, slowdown_for
 from dnnmig_env.plan import Plan
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
+from dnnmig_env.state import State, new_state
 
 
 class PlanArrays(NamedTuple):

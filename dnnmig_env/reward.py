@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from dnnmig_env.compiled import uncounted
-from dnnmig_env.kernel import State, horizon_s
+from dnnmig_env.kernel import horizon_s
 from dnnmig_env.problem import Problem
+from dnnmig_env.state import State
 
 RewardKind = Literal["delay", "shaped"]
 """`delay`: the query-weighted delay accrued until the next decision, negative; the return is -J.

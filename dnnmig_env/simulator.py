@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.kernel import new_state
 from dnnmig_env.plan import Plan, check_plan
 from dnnmig_env.playback import plan_arrays, play
 from dnnmig_env.problem import Floats, pack
 from dnnmig_env.scenario import Scenario
+from dnnmig_env.state import new_state
 from dnnmig_env.timeline import Timeline, UploadInterval
 
 

@@ -11,10 +11,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from dnnmig_env.answers import Answers
 from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch
-from dnnmig_env.plan import Plan
 from dnnmig_env.reward import RewardKind, RewardScale
-from dnnmig_env.scenario import Scenario
 
 if TYPE_CHECKING:
     from dnnmig_env.generators import Generator
@@ -37,7 +36,7 @@ def check_options(options: dict[str, Any], known: str) -> None:
             raise ValueError(f"options has the unknown key {key!r}; the only one known is {known!r}.")
 
 
-class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
+class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
     """A batch of `MigrationEnv`s stepped by one compiled kernel; see that class for the specification.
 
     Row i behaves bit for bit as a `MigrationEnv` seeded with `seed + i`, autoresets included.
@@ -134,52 +133,9 @@ class MigrationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]
         infos["action_mask"] = observations["action_mask"]
         return observations, rewards, terminated.copy(), np.zeros(self.num_envs, np.bool_), infos
 
-    @property
-    def num_rows(self) -> int:
-        """Number of episodes side by side."""
-        return self.episodes.rows
-
-    @property
-    def decision_mode(self) -> DecisionMode:
-        """How decisions are split, "joint" or "two-phase"."""
-        return self.episodes.decision_mode
-
-    def episode(self, row: int) -> int:
-        """Return how many episodes a row has begun."""
-        return int(self.episodes.begun[row])
-
-    def scenario(self, row: int) -> Scenario:
-        """Return the scenario that a row plays, its future included."""
-        return self.episodes.scenario(row)
-
-    def known_scenario(self, row: int) -> Scenario | None:
-        """Return what a planner may know of a row now; None if nobody is present."""
-        return self.episodes.known_scenario(row)
-
-    def plan(self, row: int) -> Plan:
-        """Return the uploads a row has decided so far."""
-        return self.episodes.plan(row)
-
-    def pending_layer(self, row: int) -> tuple[int, int] | None:
-        """Return the (user, layer) to be placed next; None when the next decision is an upload."""
-        return self.episodes.pending_layer(row)
-
-    def time_s(self, row: int) -> float:
-        """Return the time at which a row's next decision is taken."""
-        return float(self.episodes.state.time_s[row])
-
     def action_masks(self) -> NDArray[np.bool_]:
         """Return the legal actions of every row, shape (B, A)."""
         return self.episodes.outputs.mask.astype(np.bool_)
-
-    def encode(self, user: int, layer: int, server: int) -> int:
-        """Return the action that chooses `server` (1..S) for a layer."""
-        return self.episodes.actions.encode(user, layer, server)
-
-    @property
-    def stop_action(self) -> int:
-        """The action "stop"."""
-        return self.episodes.actions.stop
 
     def _observations(self) -> Observations:
         outputs = self.episodes.outputs

@@ -35,10 +35,11 @@ import numpy as np
 
 from agents.planners.present import movable_layers, present_problem, reachable_servers
 from dnnmig_env.compiled import borrowed, compiled
-from dnnmig_env.kernel import State, begin, complete, compose, horizon_s, new_state, query_delay_s, slowdown_for
+from dnnmig_env.kernel import begin, complete, compose, horizon_s, query_delay_s, slowdown_for
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem
 from dnnmig_env.scenario import Scenario
+from dnnmig_env.state import State, new_state
 
 CONTENTION_TOLERANCE = 1e-3
 """Relative change of a slowdown below which efficiencies are not measured anew."""

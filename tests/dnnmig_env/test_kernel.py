@@ -7,12 +7,13 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from dnnmig_env.kernel import compose, new_state, query_delay_s
+from dnnmig_env.kernel import compose, query_delay_s
 from dnnmig_env.plan import Plan
 from dnnmig_env.playback import mean_delays_s, plan_arrays, play
 from dnnmig_env.problem import Limits, pack
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.simulator import simulate
+from dnnmig_env.state import new_state
 from tests import reference
 from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario, random_case
 

@@ -12,10 +12,10 @@ from agents.planners.joint_efficiency import joint_efficiency, upload_by_efficie
 from agents.planners.lmu import lmu
 from agents.planners.present import movable_layers, present_problem, reachable_servers
 from agents.planners.pso_ga import PsoGa
-from dnnmig_env.kernel import new_state
 from dnnmig_env.plan import Plan, check_plan, plan_of
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.simulator import simulate
+from dnnmig_env.state import new_state
 from tests.agents.planners.hand_made import chain
 from tests.agents.planners.measured_alexnet import measured_alexnet, needs_profile
 from tests.agents.planners.random_scenarios import delays_s, realistic, tiny
