@@ -50,8 +50,10 @@ def test_every_scenario_ends_once_and_is_planned_once() -> None:
     class Counting:
         planning_s = np.zeros(MOST_ROWS)
 
-        def predict(self, observation: Any, state: Any, begins: Any, deterministic: bool) -> Any:
-            planned.extend(np.flatnonzero(begins))
+        def predict(
+            self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        ) -> Any:
+            planned.extend(np.flatnonzero(episode_start))
             return np.full(env.num_envs, env.stop_action), state
 
     count, ends = 2 * MOST_ROWS + 1, []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -68,7 +69,8 @@ def test_the_free_environment_hands_out_episodes_like_the_real_one() -> None:
         return MigrationVectorEnv(4, make_generator("toy"), autoreset_mode=AutoresetMode.SAME_STEP)
 
     free = ReplayedVecEnv(batch())
-    observations, ends = free.reset(), 0
+    observations: Any = free.reset()
+    ends = 0
     for _ in range(RECORDED_STEPS + 5):
         assert all(free.observation_space.contains({k: v[row] for k, v in observations.items()}) for row in range(4))
         observations, rewards, dones, infos = free.step(np.zeros(4, np.int64))
