@@ -12,13 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from dnnmig_env.generators import Generator, make_generator
 from dnnmig_env.generators import scenarios as drawn_scenarios
 from dnnmig_env.problem import Limits
+from dnnmig_env.provenance import machine, versions
 from dnnmig_env.scenario import Scenario
 from evaluate.config import Config
 from evaluate.plots import delays_png
 from evaluate.report import Results, as_json, check_folder, records_csv, summary, write_folder
 from evaluate.rollout import Arena, Rollout
 from evaluate.tables import HEADINGS, markdown_table, summary_rows, terminal_table
-from evaluate.versions import machine, versions
 
 
 class GivenScenarios:

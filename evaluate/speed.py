@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from dnnmig_env.atomic_file import replace_text
+from dnnmig_env.provenance import machine, versions
 from evaluate.config import SpeedConfig
 from evaluate.report import as_json
 from evaluate.tables import terminal_table
-from evaluate.versions import machine, versions
 
 
 def measure(config: SpeedConfig) -> dict[str, Any]:

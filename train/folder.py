@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from dnnmig_env.atomic_file import replace_text
+from dnnmig_env.provenance import machine, versions
 from train.config import TrainConfig
 
 CONFIG, VERSIONS, CURVES, HELD_OUT = "config.json", "versions.json", "tensorboard", "held_out.csv"
-
-_PACKAGES = ("dnnmig", "torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy", "numba")
 
 
 def check_free(folder: Path) -> None:
@@ -35,13 +32,13 @@ def begin(folder: Path, config: TrainConfig) -> None:
     """Make the folder and write the configuration and the versions of everything."""
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, config)
-    (folder / VERSIONS).write_text(json.dumps(_versions(), indent=1) + "\n")
+    replace_text(folder / VERSIONS, json.dumps({**versions(), **machine()}, indent=1) + "\n")
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write the configuration, all defaults filled in."""
     values = TypeAdapter(TrainConfig).dump_python(replace(config, out=None, resume=None), mode="json")
-    (folder / CONFIG).write_text(json.dumps(values, indent=1) + "\n")
+    replace_text(folder / CONFIG, json.dumps(values, indent=1) + "\n")
 
 
 def read_config(folder: Path) -> TrainConfig:
@@ -58,30 +55,3 @@ def read_config(folder: Path) -> TrainConfig:
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{file} is damaged at {first['loc']}: {first['msg']}; mend it or train anew.") from None
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {**versions, "commit": _commit()}
-
-
-def _commit() -> str:
-    """Return the commit of the code, with "-dirty" if it was changed since; "unknown" outside a repository."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude", "*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return found.stdout.strip()
