@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from evaluate.statistics import PolicyFigures
 
-HEADINGS = ("policy", "delay [s]", "95 %", "/ device-only", "gap", "won", "planning [s]")
+HEADINGS = ("policy", "delay [s]", "95 %", "/ device", "gap", "won", "plan [s]")
 
 
 def summary_rows(figures: Mapping[str, PolicyFigures]) -> list[tuple[str, ...]]:
