@@ -135,6 +135,21 @@ def test_row_i_of_a_batch_is_the_single_environment_seeded_with_seed_plus_i(fami
     assert ends >= 2
 
 
+def test_without_autoreset_rows_rest_until_they_are_begun_anew():
+    env = MigrationVectorEnv(3, make_generator("toy"), autoreset_mode=AutoresetMode.DISABLED)
+    env.reset(seed=0)
+    upload, stop = env.encode(0, 1, 1), env.stop_action
+    _, rewards, ended, _, infos = env.step(np.array([stop, upload, upload]))
+    assert ended.tolist() == [True, False, False]
+    assert infos["mean_delay_s"][0] == pytest.approx(-rewards[0])
+    _, rewards, ended, _, infos = env.step(np.array([stop, stop, env.encode(1, 0, 2)]))
+    assert rewards[0] == 0.0
+    assert infos["_mean_delay_s"].tolist() == [False, True, False]
+    env.reset(options={"reset_mask": np.array([True, True, False])})
+    assert [env.time_s(row) for row in range(3)] == [0.0, 0.0, 4.0]
+    assert not env.step(np.array([upload, upload, env.encode(0, 0, 1)]))[2].any()
+
+
 def test_what_will_be_is_not_observed():
     """Scenarios that differ only after a slot look the same until that slot begins."""
     given = scenarios("mobile", 4, seed=9)
