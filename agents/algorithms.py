@@ -31,7 +31,7 @@ class Algorithm:
         policy: Module and class of its policy.
         num_envs: Environments to step at once.
         settings: Arguments of the algorithm's class.
-        weights: File of the zip that holds the policy's weights, and the prefix of the network's in it.
+        network: Prefix of the network's weights among the policy's.
     """
 
     model: tuple[str, str]
@@ -56,13 +56,13 @@ class Algorithm:
 _PPO = MappingProxyType(
     {
         # Few large batches: SB3's default of 64 spends all time in the optimiser.
-        "n_steps": 64,
-        "batch_size": 2048,
-        "n_epochs": 4,
-        "learning_rate": 1e-3,
+        "n_steps": 32,
+        "batch_size": 1024,
+        "n_epochs": 3,
+        "learning_rate": 2e-3,
         "gamma": 1.0,
-        "gae_lambda": 0.95,
-        "ent_coef": 0.003,
+        "gae_lambda": 0.9,
+        "ent_coef": 0.001,
         "clip_range": 0.2,
         "vf_coef": 0.5,
     }

@@ -66,8 +66,8 @@ class MaskedDQNPolicy(DQNPolicy):
         action_space: spaces.Discrete,
         lr_schedule: Schedule,
         sizes: Sizes,
-        width: int = 16,
-        context: int = 32,
+        width: int = 24,
+        context: int = 48,
         **kwargs: Any,
     ) -> None:
         self.sizes, self.width, self.context = sizes, width, context

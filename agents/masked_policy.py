@@ -111,8 +111,8 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
         sizes: Sizes,
-        width: int = 16,
-        context: int = 32,
+        width: int = 24,
+        context: int = 48,
         **kwargs: Any,
     ) -> None:
         self.sizes, self.width, self.context = sizes, width, context
@@ -138,8 +138,8 @@ class MaskableMigrationPolicy(MaskableActorCriticPolicy):
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
         sizes: Sizes,
-        width: int = 16,
-        context: int = 32,
+        width: int = 24,
+        context: int = 48,
         **kwargs: Any,
     ) -> None:
         self.sizes, self.width, self.context = sizes, width, context

@@ -24,6 +24,13 @@ from dnnmig_env.observation import (
 ILLEGAL = -1e8
 """Score of an illegal action: finite, so that entropies stay free of NaN, yet its probability is exactly 0."""
 
+INITIAL_EFFICIENCY = 4.0
+"""Exponent of a layer's efficiency in its probability before training: exploration near the greedy order."""
+
+INITIAL_STOP, INITIAL_DEVICE = -7.0, -2.0
+"""Score of "stop" before training, less that of the best upload: as an end of all uploads, which one in a thousand
+decisions must not be when episodes have a hundred, and as placing a layer on the device."""
+
 LOG_SCALES = {
     "log_device_delay": (-0.5, 2.0),
     "log_up_rate": (6.5, 2.0),
@@ -60,25 +67,27 @@ class MigrationNetwork(nn.Module):
         context: Numbers in the embedding of a (user, server) pair and in the summary of everything.
     """
 
-    def __init__(self, layout: ObservationLayout, width: int = 16, context: int = 32) -> None:
+    def __init__(self, layout: ObservationLayout, width: int = 24, context: int = 48) -> None:
         super().__init__()
         self.layout, self.width = layout, width
         self.layer_in = nn.Linear(3 * (len(LAYER_FEATURES) + 1), width)
         self.layer_out = nn.Linear(width, width)
         self.user = nn.Linear(len(USER_FEATURES) + 2 * width, context)
         self.server = nn.Linear(len(SERVER_FEATURES), context, bias=False)
-        self.link = nn.Linear(len(LINK_FEATURES), context, bias=False)
+        self.link = nn.Linear(len(LINK_FEATURES) + 2, context, bias=False)
         self.summary = nn.Linear(len(TIME_FEATURES) + context, context)
         self.pair = nn.Linear(context, context)
         self.pair_context = nn.Linear(context, context, bias=False)
         self.query = nn.Linear(context, width + 4)  # layer's embedding, efficiency, before, after, pair alone
-        self.efficiency = nn.Parameter(torch.ones(()))
-        self.stop = nn.Linear(context, 1)
+        self.efficiency = nn.Parameter(torch.tensor(INITIAL_EFFICIENCY))
+        self.stop = nn.Linear(context + len(TIME_FEATURES), 1)
         self.value = nn.Sequential(nn.Linear(context, context), nn.ReLU(), nn.Linear(context, 1))
         for last in (self.query, self.stop):
             nn.init.uniform_(last.weight, -0.01, 0.01)
             nn.init.zeros_(last.bias)
-        nn.init.constant_(self.stop.bias, -4.0)
+        with torch.no_grad():
+            self.stop.bias.fill_(INITIAL_STOP)
+            self.stop.weight[0, TIME_FEATURES.index("placing")] = INITIAL_DEVICE - INITIAL_STOP
 
     def forward(self, observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores and values.
@@ -92,12 +101,13 @@ class MigrationNetwork(nn.Module):
         """
         parts = split(observation, self.layout)
         of_layer, of_link = log_efficiency(parts)
+        there = whereabouts(parts)
         layers = self._embed_layers(parts.layers, of_layer)
-        pairs, summary = self._embed_pairs(parts, layers)
+        pairs, summary = self._embed_pairs(parts, layers, there)
         query = self.query(pairs)
         by_layer, efficiency, before, after, alone = query.split([self.width, 1, 1, 1, 1], dim=-1)
         factor = self.efficiency + efficiency
-        keys = torch.cat([layers, of_layer, torch.ones_like(of_layer), *neighbours(parts)], dim=-1)
+        keys = torch.cat([layers, of_layer, torch.ones_like(of_layer), *neighbours(there)], dim=-1)
         queries = torch.cat(
             [
                 by_layer,
@@ -110,8 +120,9 @@ class MigrationNetwork(nn.Module):
         )
         scores = torch.matmul(keys, queries.transpose(-1, -2)).flatten(1)
         uploads = torch.where(mask[:, :-1] > 0, scores, ILLEGAL)
-        # Measured against the best upload, as there is no zero for efficiencies; at first hardly ever chosen.
-        stop = uploads.amax(-1, keepdim=True).clamp(min=0.1 * ILLEGAL) + self.stop(summary)
+        # Measured against the best upload, as there is no zero for efficiencies.
+        stop = self.stop(torch.cat([parts.time, summary], dim=-1))
+        stop = stop + uploads.amax(-1, keepdim=True).clamp(min=0.1 * ILLEGAL)
         # Above the other illegal ones: even an empty mask then leads to "stop", which breaks nothing.
         stop = torch.where(mask[:, -1:] > 0, stop, 0.5 * ILLEGAL)
         return torch.cat([uploads, stop], dim=1), self.value(summary)
@@ -125,12 +136,14 @@ class MigrationNetwork(nn.Module):
         triples = torch.cat([around[..., :-2, :], own, around[..., 2:, :]], dim=-1)
         return torch.relu(self.layer_out(torch.relu(self.layer_in(triples))))
 
-    def _embed_pairs(self, parts: Parts, layers: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed_pairs(self, parts: Parts, layers: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of the (user, server) pairs, (B, U, S, context), and of everything, (B, context)."""
         exists = (parts.layers[..., 3] > 0).to(layers.dtype)
         pooled = _means(torch.stack([exists, parts.layers[..., 0]], dim=-2), layers)
         users = torch.cat([parts.users, pooled.flatten(-2)], dim=-1)
-        pairs = self.link(parts.links) + (self.server(parts.servers).unsqueeze(1) + self.user(users).unsqueeze(2))
+        executed = torch.stack([parts.layers[..., 3], parts.layers[..., 3] * parts.layers[..., 2]], dim=-1)
+        links = torch.cat([parts.links, torch.matmul(there.transpose(-1, -2), executed)], dim=-1)
+        pairs = self.link(links) + (self.server(parts.servers).unsqueeze(1) + self.user(users).unsqueeze(2))
         pairs = torch.relu(pairs)
         reachable = (parts.users[:, :, None, 0] * parts.servers[:, None, :, 0]).flatten(1)
         average = _means(reachable.unsqueeze(1), pairs.flatten(1, 2)).squeeze(1)
@@ -163,12 +176,16 @@ def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
     return share - megabytes, saving + rate - _LN_10 * 6.0 + (queries + delay).unsqueeze(2)
 
 
-def neighbours(parts: Parts) -> tuple[Tensor, Tensor]:
-    """Return whether the layer before, and the one after, is or will be on each server, each (B, U, L, S)."""
+def whereabouts(parts: Parts) -> Tensor:
+    """Return whether each layer's weights are, or will be, on each server, (B, U, L, S)."""
     servers = parts.links.shape[2]
     node = torch.round(parts.layers[..., 1:2] * servers).long().clamp(0, servers)
     shape = (*node.shape[:-1], servers + 1)
-    there = torch.zeros(shape, dtype=parts.layers.dtype, device=node.device).scatter_(-1, node, 1.0)[..., 1:]
+    return torch.zeros(shape, dtype=parts.layers.dtype, device=node.device).scatter_(-1, node, 1.0)[..., 1:]
+
+
+def neighbours(there: Tensor) -> tuple[Tensor, Tensor]:
+    """Return whether the layer before, and the one after, is on each server, from `whereabouts`; each (B, U, L, S)."""
     return functional.pad(there[:, :, :-1], (0, 0, 1, 0)), functional.pad(there[:, :, 1:], (0, 0, 0, 1))
 
 

@@ -18,9 +18,9 @@ PRESETS = ("quick",)
 class NetworkConfig:
     """Size of the network; the number of weights does not depend on the scenarios."""
 
-    width: int = 16
+    width: int = 24
     """Numbers in the embedding of a layer."""
-    context: int = 32
+    context: int = 48
     """Numbers in the embedding of a pair of user and server, and in the summary of everything."""
 
 
@@ -102,7 +102,7 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
 def preset(name: str | None) -> TrainConfig:
     """Return the defaults of a preset."""
     if name == "quick":
-        return TrainConfig(preset="quick", total_steps=1_000_000, held_out=HeldOutConfig(scenarios=32, every=50_000))
+        return TrainConfig(preset="quick", total_steps=600_000, held_out=HeldOutConfig(scenarios=32, every=50_000))
     return TrainConfig()
 
 

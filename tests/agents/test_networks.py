@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import ILLEGAL, MigrationNetwork, log_efficiency, neighbours, split
+from agents.networks import ILLEGAL, MigrationNetwork, log_efficiency, neighbours, split, whereabouts
 from dnnmig_env.families.toy import OPTIMAL_PLAN, toy_scenario
 from dnnmig_env.generators import scenarios
 from dnnmig_env.observation import ObservationLayout
@@ -72,7 +72,7 @@ def test_an_efficiency_is_the_seconds_saved_per_second_of_upload():
 def test_neighbours_are_where_their_weights_have_been_sent():
     env, _ = env_of(toy_scenario())
     observation = env.step(np.array([env.encode(0, 1, 2)]))[0]  # `body` of user 0 to server 2
-    before, after = neighbours(split(torch.as_tensor(observation["observation"]), env.episodes.layout))
+    before, after = neighbours(whereabouts(split(torch.as_tensor(observation["observation"]), env.episodes.layout)))
     assert torch.nonzero(before[0]).tolist() == [[0, 2, 1]]  # `tail` has it before, on server 2
     assert torch.nonzero(after[0]).tolist() == [[0, 0, 1]]  # `head` has it after
 
