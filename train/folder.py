@@ -22,7 +22,7 @@ def check_free(folder: Path) -> None:
         ValueError: If something is there already.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        remedy = f"go on with --resume {folder}, or choose" if (folder / CONFIG).is_file() else "choose"
+        remedy = f"go on with --resume {folder}, or choose" if (folder / VERSIONS).is_file() else "choose"
         raise ValueError(f"folder {folder} is not empty; {remedy} another --out.")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose another --out.")
