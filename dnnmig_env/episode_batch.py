@@ -13,7 +13,7 @@ from dnnmig_env.episodes import Rules, new_outputs, start_rows, step_rows, step_
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.observation import ObservationLayout, offsets
 from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.problem import empty_problem
+from dnnmig_env.problem import Problem, empty_problem
 from dnnmig_env.reward import RewardKind, RewardScale, check_reward
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
@@ -139,8 +139,8 @@ class EpisodeBatch:
         if stream is None or stream[1] == len(stream[0]):
             stream = (self.generator.draw(self._random[row], self.generator.chunk), 0)
             first = row * self.generator.chunk
-            for target, values in zip(self._drawn, stream[0].problem, strict=True):
-                target[first : first + self.generator.chunk] = values
+            for name in Problem._fields:
+                getattr(self._drawn, name)[first : first + self.generator.chunk] = getattr(stream[0].problem, name)
         batch, index = stream
         self._stream[row] = (batch, index + 1)
         return batch, index
