@@ -36,9 +36,9 @@ def points(folder):
 def curve(folder, tag="heldout/mean_delay_s"):
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    return [(event.step, pytest.approx(event.value, rel=1e-6)) for event in events.Scalars(tag)], events.Tags()[
-        "scalars"
-    ]
+    # By step: event files begun in the same second, as only a test does, are read in the order of their names.
+    scalars = sorted(events.Scalars(tag), key=lambda event: event.step)
+    return [(event.step, pytest.approx(event.value, rel=1e-6)) for event in scalars], events.Tags()["scalars"]
 
 
 def weights(file):
