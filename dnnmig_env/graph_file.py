@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
+from dnnmig_env.atomic_file import replace_text
 from dnnmig_env.layer_graph import LayerGraph
 
 
@@ -36,17 +35,7 @@ def write_graph(graph: LayerGraph, path: Path) -> None:
     rows = data.pop("layers")
     head = json.dumps(data, indent=0).removesuffix("\n}")
     lines = ",\n".join(json.dumps(_compact(row), separators=(",", ":")) for row in rows)
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(f'{head},\n"layers": [\n{lines}\n]\n}}\n')
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise ValueError(f"cannot write {path}: {error.strerror}; give a file in an existing folder.") from error
+    replace_text(path, f'{head},\n"layers": [\n{lines}\n]\n}}\n')
 
 
 def _compact(row: dict[str, object]) -> dict[str, object]:

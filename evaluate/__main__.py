@@ -1,23 +1,32 @@
-"""Command line of the evaluation: compare policies, or measure speed."""
+"""Command line of the evaluation: compare policies, reproduce a paper's results, or measure speed."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import tyro
 
 from evaluate.config import Config, SpeedConfig
 
+COMMANDS: dict[str, tuple[type[Any], str, str]] = {
+    "speed": (SpeedConfig, "evaluate.speed", "measure"),
+}
+"""Commands beside the comparison: what their command line says, then module and function to run with it."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; a user's mistake is one line on stderr and exit status 2."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    program, config, module, function = "python -m evaluate", Config, "evaluate.compare", "compare"
+    if arguments and arguments[0] in COMMANDS:
+        program, (config, module, function) = f"{program} {arguments[0]}", COMMANDS[arguments[0]]
+        arguments = arguments[1:]
     try:
-        if arguments[:1] == ["speed"]:
-            _speed(tyro.cli(SpeedConfig, prog="python -m evaluate speed", args=arguments[1:]))
-        else:
-            _compare(tyro.cli(Config, prog="python -m evaluate", args=arguments))
+        chosen = tyro.cli(config, prog=program, args=arguments)
+        getattr(import_module(module), function)(chosen)
     except ValueError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -25,18 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted: nothing was written.", file=sys.stderr)
         return 130
     return 0
-
-
-def _compare(config: Config) -> None:
-    from evaluate.compare import compare
-
-    compare(config)
-
-
-def _speed(config: SpeedConfig) -> None:
-    from evaluate.speed import measure
-
-    measure(config)
 
 
 if __name__ == "__main__":

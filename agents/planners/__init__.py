@@ -1,13 +1,16 @@
 """Planners: from a scenario to a plan, one paper (or idea) per file, by name.
 
 `planner(name)` finds one: a name in `PLANNERS`, `all-to-K`, or `PLACEMENT+ORDER`, any pair of a name in
-`PLACEMENT_PLANNERS` (or `all-to-K`) and one in `ORDER_PLANNERS`. Adding a planner is one file and one line below.
+`PLACEMENT_PLANNERS` (or `all-to-K`) and one in `ORDER_PLANNERS`. What a name stands for may be changed by parameters,
+`pso-ga:swarm=50:iterations=200+lmu`. Adding a planner is one file and one line below.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 from agents.planners.best_server import best_server
 from agents.planners.device_only import device_only
@@ -29,6 +32,8 @@ __all__ = [
     "TwoPhase",
     "planner",
 ]
+
+Chosen = TypeVar("Chosen")
 
 PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
     "all-to-1": EverythingTo(1),
@@ -57,39 +62,78 @@ def planner(name: str) -> Planner:
     """Return the planner of that name.
 
     Args:
-        name: A name in `PLANNERS`, `all-to-K` with a server's number K, or `PLACEMENT+ORDER`.
+        name: A name in `PLANNERS`, `all-to-K` with a server's number K, or `PLACEMENT+ORDER`. Each may have parameters
+            behind it, `:NAME=VALUE`.
 
     Raises:
-        ValueError: If there is none, with the nearest name and the known ones.
+        ValueError: If there is none, with the nearest name and the known ones, or a parameter is unknown or not valid.
     """
     if name in PLANNERS:
         return PLANNERS[name]
     placement, plus, order = name.partition("+")
     if plus:
         return TwoPhase(_placement_planner(placement), _order_planner(order))
-    everything = _everything_to(name)
+    bare, *parameters = name.split(":")
+    if bare in PLANNERS:
+        return _with_parameters(bare, PLANNERS[bare], parameters)
+    everything = _everything_to(bare)
     if everything is not None:
-        return TwoPhase(everything, front_to_back)
-    if name in PLACEMENT_PLANNERS:
+        return TwoPhase(_with_parameters(bare, everything, parameters), front_to_back)
+    if bare in PLACEMENT_PLANNERS:
         raise ValueError(f"{name!r} only places layers; add an order, such as '{name}+{next(iter(ORDER_PLANNERS))}'.")
-    if name in ORDER_PLANNERS:
+    if bare in ORDER_PLANNERS:
         raise ValueError(f"{name!r} only orders uploads; put a placement before it, such as 'best-server+{name}'.")
-    raise _unknown("planner", name, [*PLANNERS, *PLACEMENT_PLANNERS, *ORDER_PLANNERS])
+    raise _unknown("planner", bare, [*PLANNERS, *PLACEMENT_PLANNERS, *ORDER_PLANNERS])
 
 
 def _placement_planner(name: str) -> PlacementPlanner:
-    if name in PLACEMENT_PLANNERS:
-        return PLACEMENT_PLANNERS[name]
-    everything = _everything_to(name)
-    if everything is None:
-        raise _unknown("placement planner", name, list(PLACEMENT_PLANNERS))
-    return everything
+    bare, *parameters = name.split(":")
+    found = PLACEMENT_PLANNERS.get(bare) or _everything_to(bare)
+    if found is None:
+        raise _unknown("placement planner", bare, list(PLACEMENT_PLANNERS))
+    return _with_parameters(bare, found, parameters)
 
 
 def _order_planner(name: str) -> OrderPlanner:
-    if name not in ORDER_PLANNERS:
-        raise _unknown("order planner", name, list(ORDER_PLANNERS))
-    return ORDER_PLANNERS[name]
+    bare, *parameters = name.split(":")
+    if bare not in ORDER_PLANNERS:
+        raise _unknown("order planner", bare, list(ORDER_PLANNERS))
+    return _with_parameters(bare, ORDER_PLANNERS[bare], parameters)
+
+
+def _with_parameters(name: str, found: Chosen, parameters: list[str]) -> Chosen:
+    """Return a planner with some of its parameters changed, given as NAME=VALUE."""
+    if not parameters:
+        return found
+    of: list[Any] = list(fields(found)) if is_dataclass(found) else []
+    known = {field.name: type(getattr(found, field.name)) for field in of}
+    known = {parameter: kind for parameter, kind in known.items() if kind in (bool, int, float)}
+    changes: dict[str, Any] = {}
+    for text in parameters:
+        parameter, _, value = text.partition("=")
+        if parameter not in known:
+            listed = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
+            raise ValueError(f"planner {name!r} has no parameter {parameter!r}; {listed}, written {name}:NAME=VALUE.")
+        changes[parameter] = _value(f"{name}:{parameter}", known[parameter], value)
+    return replace(found, **changes)  # type: ignore[type-var]  # parameters are known only where it is a dataclass
+
+
+def _value(where: str, kind: type[Any], text: str) -> Any:
+    """Return what a text says, as a truth value, a whole number or a number."""
+    kinds = {bool: ("true or false", {"true": True, "false": False}.__getitem__), int: ("a whole number", _whole)}
+    wanted, read = kinds.get(kind, ("a number", float))
+    try:
+        return read(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"{where} is {text!r}; give {wanted}.") from None
+
+
+def _whole(text: str) -> int:
+    """Read a whole number, which may be written as 1e6."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(text)
+    return int(number)
 
 
 def _everything_to(name: str) -> EverythingTo | None:

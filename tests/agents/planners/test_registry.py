@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS, planner
+from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS, TwoPhase, planner
+from agents.planners.pso_ga import PsoGa
 from dnnmig_env.plan import Plan, check_plan, plan_of
 from dnnmig_env.scenario import Scenario
 from tests.agents.planners.random_scenarios import delays_s, realistic, tiny
@@ -166,6 +167,12 @@ def test_names_resolve_to_registered_planners_and_pairs() -> None:
     assert plan_for("all-to-3+front-to-back", scenario) == plan_for("all-to-3", scenario)
 
 
+def test_parameters_behind_a_name_change_the_planner() -> None:
+    found = planner("pso-ga:swarm=7:w_max=0.5:iterations=1e2+lmu")
+    assert isinstance(found, TwoPhase)
+    assert found.placement == PsoGa(swarm=7, w_max=0.5, iterations=100)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -175,6 +182,12 @@ def test_names_resolve_to_registered_planners_and_pairs() -> None:
         ("best-server+front", "unknown order planner 'front'"),
         ("best-server", "only places layers; add an order"),
         ("", "unknown planner ''"),
+        ("pso-ga:swram=5+lmu", "planner 'pso-ga' has no parameter 'swram'; its parameters are swarm, iterations"),
+        ("device-only:swarm=5", "planner 'device-only' has no parameter 'swarm'; it has no parameters"),
+        ("pso-ga+lmu:swarm=5", "planner 'lmu' has no parameter 'swarm'; it has no parameters"),
+        ("pso-ga:swarm=few+lmu", "pso-ga:swarm is 'few'; give a whole number"),
+        ("pso-ga:swarm=1.5+lmu", "pso-ga:swarm is '1.5'; give a whole number"),
+        ("pso-ga:swarm=0+lmu", "swarm is 0; it must be at least 1"),
     ],
 )
 def test_unknown_names_are_told_with_a_remedy(name: str, message: str) -> None:
