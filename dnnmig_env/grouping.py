@@ -17,6 +17,9 @@ from dataclasses import replace
 
 from dnnmig_env.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 
+Groups = tuple[tuple[int, ...], ...]
+"""For each group the layers that it consists of, ascending; the groups in topological order."""
+
 
 class Grouping:
     """A partition under construction; a group is known by its last layer, so that groups stay in topological order.
@@ -62,13 +65,18 @@ class Grouping:
         self.members[first], self.sources[first], self.readers[first] = [], set(), set()
         self.count -= 1
 
+    @property
+    def groups(self) -> Groups:
+        """The groups as they are now; they are the layers of `to_graph`."""
+        return tuple(tuple(sorted(members)) for members in self.members if members)
+
     def to_graph(self, name_of: Callable[[list[Layer]], str]) -> LayerGraph:
         """Return the graph whose layers are the groups.
 
         Args:
             name_of: Names a group of several layers, given in topological order.
         """
-        groups = [sorted(members) for members in self.members if members]
+        groups = self.groups
         home = {NETWORK_INPUT: NETWORK_INPUT}
         for position, members in enumerate(groups):
             home.update(dict.fromkeys(members, position))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 
-from dnnmig_env.grouping import Grouping
+from dnnmig_env.grouping import Grouping, Groups
 from dnnmig_env.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 
 
@@ -25,16 +25,7 @@ def fuse(graph: LayerGraph) -> LayerGraph:
     Returns:
         A graph of the same network; a group has the name of its costliest member.
     """
-    grouping = Grouping(graph)
-    cheap = [index for index, layer in enumerate(graph.layers) if _is_cheap(layer)]
-    for index in cheap:
-        for source in list(grouping.sources[index]):
-            if grouping.may_join(source, index):
-                grouping.join(source, index)
-    for index in cheap:
-        if len(grouping.readers[index]) == 1 and set(grouping.members[index]).issubset(cheap):
-            grouping.join(index, next(iter(grouping.readers[index])))
-    return grouping.to_graph(_costliest_name)
+    return _fused(graph).to_graph(_costliest_name)
 
 
 def merge(graph: LayerGraph, max_layers: int) -> LayerGraph:
@@ -58,19 +49,23 @@ def merge(graph: LayerGraph, max_layers: int) -> LayerGraph:
     Raises:
         ValueError: If `max_layers` is less than 1.
     """
-    if max_layers < 1:
-        raise ValueError(f"max_layers is {max_layers}; keep at least 1 layer.")
-    grouping = Grouping(graph)
-    queue = _JoinQueue(graph, grouping)
-    while grouping.count > max_layers:
-        queue.join_cheapest()
-    return grouping.to_graph(_span_name)
+    return _merged(graph, max_layers).to_graph(_span_name)
 
 
 def prepare(graph: LayerGraph, max_layers: int | None = None) -> LayerGraph:
     """Fuse, then merge down to `max_layers` layers unless that is None."""
     fused = fuse(graph)
     return fused if max_layers is None else merge(fused, max_layers)
+
+
+def fused_groups(graph: LayerGraph) -> Groups:
+    """Return which layers of a graph each layer of `fuse(graph)` consists of."""
+    return _fused(graph).groups
+
+
+def merged_groups(graph: LayerGraph, max_layers: int) -> Groups:
+    """Return which layers of a graph each layer of `merge(graph, max_layers)` consists of."""
+    return _merged(graph, max_layers).groups
 
 
 def blocks(graph: LayerGraph) -> LayerGraph:
@@ -93,6 +88,29 @@ def blocks(graph: LayerGraph) -> LayerGraph:
             start = index + 1
         furthest = max(furthest, *readers) if readers else last
     return grouping.to_graph(_span_name)
+
+
+def _fused(graph: LayerGraph) -> Grouping:
+    grouping = Grouping(graph)
+    cheap = [index for index, layer in enumerate(graph.layers) if _is_cheap(layer)]
+    for index in cheap:
+        for source in list(grouping.sources[index]):
+            if grouping.may_join(source, index):
+                grouping.join(source, index)
+    for index in cheap:
+        if len(grouping.readers[index]) == 1 and set(grouping.members[index]).issubset(cheap):
+            grouping.join(index, next(iter(grouping.readers[index])))
+    return grouping
+
+
+def _merged(graph: LayerGraph, max_layers: int) -> Grouping:
+    if max_layers < 1:
+        raise ValueError(f"max_layers is {max_layers}; keep at least 1 layer.")
+    grouping = Grouping(graph)
+    queue = _JoinQueue(graph, grouping)
+    while grouping.count > max_layers:
+        queue.join_cheapest()
+    return grouping
 
 
 class _JoinQueue:

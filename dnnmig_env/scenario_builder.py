@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from dnnmig_env import zoo
 from dnnmig_env.cluster import Array, Node, Tier
+from dnnmig_env.form import inside, suggestion
 from dnnmig_env.graph_file import read_graph
 from dnnmig_env.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 from dnnmig_env.preprocessing import prepare
@@ -24,8 +25,6 @@ from dnnmig_env.scenario_schema import (
     LinkForm,
     ScenarioForm,
     UserForm,
-    inside,
-    suggestion,
 )
 from dnnmig_env.traces import BYTES_PER_S, load_trace
 

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 
 from dnnmig_env import zoo
 from dnnmig_env.cluster import Node
+from dnnmig_env.form import Form
 from dnnmig_env.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.scenario_builder import uniform_starts
-from dnnmig_env.scenario_schema import DeviceForm, Form, LayerForm, ServerForm, UserForm
+from dnnmig_env.scenario_schema import DeviceForm, LayerForm, ServerForm, UserForm
 
 Plain = dict[str, Any]
 
@@ -127,4 +128,8 @@ def _shortest(values: ArrayLike) -> Any:
 
 def _without_defaults(values: Plain, form: type[Form]) -> Plain:
     fields = form.model_fields
-    return {key: value for key, value in values.items() if fields[key].is_required() or value != fields[key].default}
+    return {
+        key: value
+        for key, value in values.items()
+        if fields[key].is_required() or value != fields[key].get_default(call_default_factory=True)
+    }

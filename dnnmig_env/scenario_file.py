@@ -59,10 +59,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from dnnmig_env.atomic_file import replace_text
+from dnnmig_env.form import checked
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_builder import scenario_of
 from dnnmig_env.scenario_description import description_of
-from dnnmig_env.scenario_schema import checked_form
+from dnnmig_env.scenario_schema import ScenarioForm
 from dnnmig_env.scenario_text import FORMATS
 
 
@@ -75,7 +76,7 @@ def load_scenario(path: str | Path) -> Scenario:
     path = Path(path)
     parse, _ = FORMATS[_suffix(path)]
     try:
-        return scenario_of(checked_form(parse(_text(path))), path.parent)
+        return scenario_of(checked(ScenarioForm, parse(_text(path))), path.parent)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-import reprlib
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from dnnmig_env.form import Form
 from dnnmig_env.scenario_quantities import (
     MANY,
     ONE,
@@ -25,60 +22,6 @@ from dnnmig_env.scenario_quantities import (
     Quantity,
     Track,
 )
-
-
-def checked_form(data: object) -> ScenarioForm:
-    """Check the content of a scenario file.
-
-    Args:
-        data: Mappings, lists, texts and numbers.
-
-    Raises:
-        ValueError: In one line, such as `users[0].device.flops_per_s: -1; must be positive`.
-    """
-    try:
-        return ScenarioForm.model_validate(data)
-    except ValidationError as error:
-        first, *others = error.errors(include_url=False)
-        more = f" (and {len(others)} more)" if others else ""
-        raise ValueError(f"{_explained(first)}{more}") from None
-
-
-def inside(place: str, step: int | str) -> str:
-    """Return the place of a key or item, written as in Python: `users[0].device.flops_per_s`."""
-    if isinstance(step, str) and step.isidentifier():
-        return f"{place}.{step}" if place else step
-    return f"{place}[{step!r}]"
-
-
-def suggestion(name: object, known: Iterable[str]) -> str:
-    """Return the remedy for an unknown name: the closest known one, or all of them."""
-    names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(map(repr, names))}."
-
-
-class Form(BaseModel):
-    """A mapping whose keys are all known."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _knows_every_key(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for key in data:
-                if key not in cls.model_fields:
-                    raise ValueError(f"unknown key {key!r}; {suggestion(key, cls.model_fields)}")
-        return data
-
-    def one_of(self, *keys: str, required: bool = True) -> None:
-        """Raise unless exactly one of some keys is given, or at most one if none is required."""
-        given = [key for key in keys if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise ValueError(f"both {given[0]} and {given[1]} are given; keep one")
-        if required and not given:
-            raise ValueError(f"none of {', '.join(keys)} is given; give one")
 
 
 class LayerForm(Form):
@@ -163,7 +106,7 @@ class BackhaulForm(Form):
     mbps: BetweenServers | None = None
     bytes_per_s: BetweenServers | None = None
     latency_s: BetweenServers = 0.0
-    pairs: list[PairForm] = []
+    pairs: list[PairForm] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _has_one_rate(self) -> BackhaulForm:
@@ -182,9 +125,9 @@ class UserForm(Form):
     max_layers: Count | None = None
     device: DeviceForm
     query_rate_hz: PerSlot = 1.0
-    links: dict[str, LinkForm] = {}
+    links: dict[str, LinkForm] = Field(default_factory=dict)
     profile_s: list[list[Amount]] | None = None
-    uploaded: dict[str, str] = {}
+    uploaded: dict[str, str] = Field(default_factory=dict)
 
 
 class TrackForm(Form):
@@ -199,7 +142,7 @@ class MobilityForm(Form):
 
     area_m: Positive = 1000.0
     users: dict[str, TrackForm]
-    servers: dict[str, list[Number]] = {}
+    servers: dict[str, list[Number]] = Field(default_factory=dict)
 
 
 class ScenarioForm(Form):
@@ -219,34 +162,3 @@ class ScenarioForm(Form):
     def _has_one_kind_of_slots(self) -> ScenarioForm:
         self.one_of("slot_s", "slot_starts_s", required=False)
         return self
-
-
-_REASONS = {
-    "missing": "missing; add it",
-    "model_type": "must be a mapping of keys to values",
-    "dict_type": "must be a mapping of keys to values",
-    "list_type": "must be a list",
-    "too_short": "must not be empty; give at least one",
-    "string_type": "must be text; put it in quotes",
-}
-
-
-def _explained(error: ErrorDetails) -> str:
-    """Return `place: value; reason` for one of pydantic's errors."""
-    kind, context = error["type"], error.get("ctx", {})
-    reason = str(context["error"]) if "error" in context else _REASONS.get(kind, error["msg"])
-    if kind == "literal_error":
-        reason = f"must be {context['expected']}"
-    words = [reason]
-    if kind != "missing" and not isinstance(error["input"], dict):
-        words.insert(0, reprlib.repr(error["input"]))
-    place = _place(error["loc"])
-    return f"{place}: {'; '.join(words)}" if place else "; ".join(words)
-
-
-def _place(path: Iterable[int | str]) -> str:
-    place = ""
-    for step in path:
-        if step not in (ONE, MANY, "[key]"):
-            place = inside(place, step)
-    return place
