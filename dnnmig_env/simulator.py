@@ -7,28 +7,47 @@ import numpy as np
 from dnnmig_env.plan import Plan, check_plan
 from dnnmig_env.playback import plan_arrays, play
 from dnnmig_env.problem import Floats, pack
+from dnnmig_env.reserved_timeline import reserved_timeline
 from dnnmig_env.scenario import Scenario
+from dnnmig_env.shares import Shares, check_shares, own_plan, own_scenario
 from dnnmig_env.state import new_state
 from dnnmig_env.timeline import Timeline, UploadInterval
 
 
-def simulate(scenario: Scenario, plan: Plan) -> Timeline:
+def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None) -> Timeline:
     """Carry out a plan and return all that happened until the horizon.
 
     Every second comes from the compiled kernel, so that `simulate(scenario, plan).mean_delay_s` is what planners
     optimise (`playback.mean_delays_s`) and minus what the environments pay out, bit for bit.
 
+    With shares, every user has a channel and servers of its own, at its shares of the rates and speeds, and uploads of
+    different users go on at the same time. That is one scenario per user (`shares.own_scenario`), each played alone.
+
     Args:
         scenario: What is given.
         plan: What is decided; partitions that do not fit before the horizon are cut off there.
+        shares: What each user has of the channel and the servers; None = one channel for all, and servers slow down
+            with the load of the others.
 
     Returns:
-        The timeline, its arrays read-only.
+        The timeline, its arrays read-only; with shares a `ReservedTimeline`.
 
     Raises:
-        ValueError: If the plan cannot be carried out in the scenario (see `check_plan`).
+        ValueError: If the plan cannot be carried out in the scenario (see `check_plan`), or not under these shares
+            (see `check_shares`).
     """
     check_plan(scenario, plan)
+    if shares is None:
+        return _carry_out(scenario, plan)
+    check_shares(scenario, plan, shares)
+    own = [
+        _carry_out(own_scenario(scenario, shares, user), own_plan(scenario, plan, user))
+        for user in range(len(scenario.users))
+    ]
+    return reserved_timeline(scenario, plan, shares, own)
+
+
+def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
     problem, plans = pack([scenario]), plan_arrays([plan])
     state = new_state(problem, rows=1, events=scenario.num_slots + len(plan.uploads))
     start_s, end_s = np.empty(plan.num_layers), np.empty(plan.num_layers)

@@ -82,8 +82,7 @@ class Timeline:
         Raises:
             ValueError: If the user is unknown or the time outside the horizon.
         """
-        if not 0 <= user < len(self.scenario.users):
-            raise ValueError(f"user is {user}; known users are 0 to {len(self.scenario.users) - 1}.")
+        self._check_user(user)
         event = self._event_at(at_s)
         # An absent user keeps its assignment for when it returns, but does not use it.
         assignments = np.where(self.present[event][:, None], self.event_assignment[event], 0).astype(np.int8)
@@ -243,6 +242,10 @@ class Timeline:
         """Queries each user raises between each event and the next, in expectation, shape (E, U)."""
         lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
         return self._rate_hz * lasting_s[:, None]
+
+    def _check_user(self, user: int) -> None:
+        if not 0 <= user < len(self.scenario.users):
+            raise ValueError(f"user is {user}; known users are 0 to {len(self.scenario.users) - 1}.")
 
     def _event_at(self, at_s: float) -> int:
         if not 0 <= at_s <= self.scenario.horizon_s:
