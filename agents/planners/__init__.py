@@ -13,11 +13,14 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from agents.planners.best_server import best_server
+from agents.planners.dads import dads
 from agents.planners.device_only import device_only
 from agents.planners.everything_to import EverythingTo
 from agents.planners.front_to_back import front_to_back
+from agents.planners.heft import heft
 from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.lmu import lmu
+from agents.planners.neurosurgeon import neurosurgeon
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
 from agents.planners.pso_ga import PsoGa
 
@@ -38,6 +41,9 @@ Chosen = TypeVar("Chosen")
 PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
     "all-to-1": EverythingTo(1),
     "best-server": best_server,
+    "dads": dads,
+    "heft": heft,
+    "neurosurgeon": neurosurgeon,
     "pso-ga": PsoGa(),
 }
 """Planners of the first half: where layers go."""
