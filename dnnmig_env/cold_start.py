@@ -1,49 +1,31 @@
-"""The cold start: one query per user raised before anything is uploaded, which waits for its layers."""
+"""The cold start: one query per user raised before anything is uploaded, which waits for its layers.
+
+Source: MJOA-MU (Yang et al., Computer Networks 2023), extended to several users, servers and slots. Every user raises
+one query at time 0 (one that is absent then: as soon as it is present), which runs each uploaded layer on the server it
+is uploaded to and waits for its weights: `start = max(ready, free, uploaded)`. Tensors go before weights on the uplink.
+
+Uploading is *parallel*, where weights flow while layers execute, or *serial*, where the next layer is not uploaded
+before the one before it has executed.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
-
 import numpy as np
 
+from dnnmig_env.cold_query import Run, new_run, present_from_s, reach_s, run_layers, weights_in_s
 from dnnmig_env.compiled import borrowed, compiled
 from dnnmig_env.kernel import compose
 from dnnmig_env.playback import PlanArrays
-from dnnmig_env.problem import Floats, Ints, Problem
-
-DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
-
-
-class _Run(NamedTuple):
-    """What is known so far; infinite = not known yet, as it waits for weights that are not in."""
-
-    assignment: Ints  # (U, L)
-    raised_s: Floats  # (U,): time each user's query is raised
-    uploaded_s: Floats  # (U, L): time the layer can run on its node, as far as weights go
-    finish_s: Floats  # (U, L)
-    arrival_s: Floats  # (U, L + 1, S + 1): time each tensor reaches each node; -1 = not sent yet
-    num_sent: Ints  # (1,): tensors sent from devices so far
-    sent_start_s: Floats  # (N,): when their first byte may leave
-    sent_end_s: Floats  # (N,): when their last byte leaves
-    sent_user: Ints  # (N,)
-    sent_server: Ints  # (N,): 0..S-1
+from dnnmig_env.problem import Floats, Problem
 
 
 @compiled
 def cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
-    """Work out the cold-start delay of each user under a plan.
+    """Work out the cold-start delay of each user under a plan whose uploads go on while layers execute.
 
-    Every user raises one query at time 0 (one that is absent then: as soon as it is present), which runs each
-    uploaded layer on the server it is uploaded to and waits for its weights:
-    `start = max(ready, free, uploaded)`. Uploads go on while layers execute; tensors from a device have priority
-    over weights and stop them while they move. Rates are those of each slot on the way, the last slot's for ever
-    after. The queries, being single, do not slow each other down, neither on servers nor on links.
-
-    One pass over the partitions suffices: a layer whose time is not known yet waits for this partition or a later
-    one, so every tensor that can stop a partition's bytes is known when its turn comes.
-
-    Source: MJOA-MU (Yang et al., Computer Networks 2023); its recursion `M_i = min{t: t - databusy(t) >=
-    weights up to i / rate}`, extended to several users, servers and slots.
+    The published recursion, `M_i = min{t: t - databusy(t) >= weights up to i / rate}`, with the plan's uploads in the
+    plan's order. One pass over the partitions suffices: a layer whose time is not known yet waits for this partition or
+    a later one, so every tensor that can stop a partition's bytes is known when its turn comes.
 
     Args:
         p: The problem.
@@ -54,153 +36,92 @@ def cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats)
             never present.
     """
     p, plans = borrowed(p), borrowed(plans)
-    run = _new_run(p, b, plans, k)
+    run = _placed(p, b, plans, k)
     for u in range(p.num_users[b]):
-        delay_s[u] = _run_layers(p, b, u, run)
+        delay_s[u] = run_layers(p, b, u, p.num_layers[b, u], run)
     channel_s, first = 0.0, 0
     for j in range(plans.length[k]):
         u, v, s = plans.user[k, j], plans.layer[k, j], plans.server[k, j] - 1
-        start_s = _present_from_s(p, b, u, max(channel_s, plans.not_before_s[k, j]))
-        channel_s = _weights_in_s(p, b, u, s, start_s, p.weight_bytes[b, u, v], run)
+        start_s = present_from_s(p, b, u, max(channel_s, plans.not_before_s[k, j]))
+        channel_s = weights_in_s(p, b, u, s, start_s, p.weight_bytes[b, u, v], run)
         if plans.closes[k, j]:
             for member in range(first, j + 1):
                 run.uploaded_s[u, plans.layer[k, member]] = channel_s
-            delay_s[u] = _run_layers(p, b, u, run)
+            delay_s[u] = run_layers(p, b, u, p.num_layers[b, u], run)
             first = j + 1
 
 
 @compiled
-def _new_run(p: Problem, b: int, plans: PlanArrays, k: int) -> _Run:
-    num_users, num_layers, num_nodes = p.execution_s.shape[1:]
-    node, usable = p.uploaded[b].copy(), np.ones(num_layers, np.bool_)
-    uploaded_s = np.zeros((num_users, num_layers))
+def serial_cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
+    """Work out the cold-start delay of each user under a plan's placement with serial uploading, the baseline.
+
+    The weights of a layer are asked for once its inputs are on its server and its user's server layers before it, in
+    topological order, have executed: `F_i = arrival_i + w_i / rate + server time`. Of several users, the one who can
+    send first has the channel, at a tie who has asked first. So a plan says only where layers go: its order, partitions
+    and idle times play no part.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        plans: The plans.
+        k: The plan.
+        delay_s: Receives each user's delay, shape (U,); infinite if a layer never arrives, NaN for a user that is
+            never present.
+    """
+    p, plans = borrowed(p), borrowed(plans)
+    run = _placed(p, b, plans, k)
+    for u in range(p.num_users[b]):
+        delay_s[u] = run_layers(p, b, u, p.num_layers[b, u], run)
+    channel_s = 0.0
+    while True:
+        owner, layer, start_s, asked_s = -1, -1, np.inf, np.inf
+        for u in range(p.num_users[b]):
+            v = _awaited(p, b, u, run)
+            if v >= 0:
+                own_asked_s = _asked_s(p, b, u, v, run)
+                own_start_s = present_from_s(p, b, u, max(channel_s, own_asked_s))
+                if own_start_s < start_s or (own_start_s == start_s and own_asked_s < asked_s):
+                    owner, layer, start_s, asked_s = u, v, own_start_s, own_asked_s
+        if owner < 0:
+            return
+        server = run.assignment[owner, layer] - 1
+        channel_s = weights_in_s(p, b, owner, server, start_s, p.weight_bytes[b, owner, layer], run)
+        if channel_s == np.inf:
+            return
+        run.uploaded_s[owner, layer] = channel_s
+        delay_s[owner] = run_layers(p, b, owner, p.num_layers[b, owner], run)
+
+
+@compiled
+def _placed(p: Problem, b: int, plans: PlanArrays, k: int) -> Run:
+    """Return a run in which every layer has the node that the plan gives it, and what is to be uploaded is awaited."""
+    run, num_layers = new_run(p, b), p.weight_bytes.shape[2]
+    node, usable, composed = p.uploaded[b].copy(), np.ones(num_layers, np.bool_), np.zeros(num_layers, np.int8)
     for j in range(plans.length[k]):
         u, v = plans.user[k, j], plans.layer[k, j]
-        node[u, v], uploaded_s[u, v] = plans.server[k, j], np.inf
-    assignment, raised_s = np.zeros((num_users, num_layers), np.int64), np.zeros(num_users)
-    composed = np.zeros(num_layers, np.int8)
+        node[u, v], run.uploaded_s[u, v] = plans.server[k, j], np.inf
     for u in range(p.num_users[b]):
         compose(p, b, u, node[u], usable, composed)
-        assignment[u] = composed
-        raised_s[u] = _present_from_s(p, b, u, 0.0)
-    most_sent = num_users * (num_layers + 1) * (num_nodes - 1)
-    return _Run(
-        assignment,
-        raised_s,
-        uploaded_s,
-        np.full((num_users, num_layers), np.inf),
-        np.full((num_users, num_layers + 1, num_nodes), -1.0),
-        np.zeros(1, np.int64),
-        np.zeros(most_sent),
-        np.zeros(most_sent),
-        np.zeros(most_sent, np.int64),
-        np.zeros(most_sent, np.int64),
-    )
+        run.assignment[u] = composed
+    return run
 
 
 @compiled
-def _run_layers(p: Problem, b: int, u: int, run: _Run) -> float:
-    """Time every layer of one user as far as it is known and return its query's delay."""
-    free_s = np.full(p.execution_s.shape[3], run.raised_s[u])
-    end_s = 0.0
+def _awaited(p: Problem, b: int, u: int, run: Run) -> int:
+    """Return a user's first layer whose weights are not in; -1 if there is none."""
     for v in range(p.num_layers[b, u]):
-        node = run.assignment[u, v]
-        start_s = max(free_s[node], run.uploaded_s[u, v])
-        for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-            start_s = max(start_s, _reach_s(p, b, u, p.predecessors[b, u, e] + 1, node, run))
-        run.finish_s[u, v] = start_s + p.execution_s[b, u, v, node]
-        free_s[node] = run.finish_s[u, v]
-        if p.is_sink[b, u, v]:
-            end_s = max(end_s, _reach_s(p, b, u, v + 1, DEVICE, run))
-    return float(end_s - run.raised_s[u])  # NaN for a query never raised
+        if run.uploaded_s[u, v] == np.inf:
+            return v
+    return -1
 
 
 @compiled
-def _reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: _Run) -> float:
-    """Return the time a tensor (0 = the network's input) is at a node, sending it there when need be."""
-    source, ready_s = DEVICE, run.raised_s[u]
-    if tensor > 0:
-        source, ready_s = run.assignment[u, tensor - 1], run.finish_s[u, tensor - 1]
-    if source == target or ready_s == np.inf:
-        return float(ready_s)
-    if run.arrival_s[u, tensor, target] < 0.0:
-        size_bytes = p.tensor_bytes[b, u, tensor]
-        run.arrival_s[u, tensor, target] = _send_tensor(p, b, u, source, target, ready_s, size_bytes, run)
-    return float(run.arrival_s[u, tensor, target])
-
-
-@compiled
-def _send_tensor(
-    p: Problem, b: int, u: int, source: int, target: int, ready_s: float, size_bytes: float, run: _Run
-) -> float:
-    """Send a tensor that is ready and return when it arrives; note it down if it takes the uplink."""
-    if source != 0 and target != 0:
-        rate = p.between_bytes_per_s[b, source - 1, target - 1]
-        moving_s = 0.0 if size_bytes == 0.0 else size_bytes / rate
-        return float(ready_s + moving_s + p.between_latency_s[b, source - 1, target - 1])
-    uplink, server = source == 0, max(source, target) - 1
-    rates = p.up_bytes_per_s[b, :, u, server] if uplink else p.down_bytes_per_s[b, :, u, server]
-    latencies_s = p.up_latency_s[b, :, u, server] if uplink else p.down_latency_s[b, :, u, server]
-    slot, end_s = _slot_at(p, b, ready_s), ready_s
-    while size_bytes > 0.0 and end_s < np.inf:
-        rate, edge_s = rates[slot], _slot_end_s(p, b, slot)
-        if rate > 0.0 and size_bytes <= rate * (edge_s - end_s):
-            end_s += size_bytes / rate
-            break
-        size_bytes -= 0.0 if rate == 0.0 else rate * (edge_s - end_s)
-        end_s = edge_s
-        slot = min(slot + 1, p.num_slots[b] - 1)
-    if uplink:
-        n = run.num_sent[0]
-        run.sent_start_s[n], run.sent_end_s[n] = ready_s, end_s
-        run.sent_user[n], run.sent_server[n] = u, server
-        run.num_sent[0] = n + 1
-    return float(end_s + latencies_s[slot])
-
-
-@compiled
-def _weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_bytes: float, run: _Run) -> float:
-    """Return when the last byte of one layer's weights is in, tensors going first; infinite if never."""
-    now_s = start_s
-    while now_s < np.inf:
-        slot = _slot_at(p, b, now_s)
-        rate, free_until_s, busy_until_s = p.up_bytes_per_s[b, slot, u, server], _slot_end_s(p, b, slot), now_s
-        for n in range(run.num_sent[0]):
-            if p.up_bytes_per_s[b, slot, run.sent_user[n], run.sent_server[n]] > 0.0:  # else it waits, too
-                if run.sent_start_s[n] > now_s:
-                    free_until_s = min(free_until_s, run.sent_start_s[n])
-                else:
-                    busy_until_s = max(busy_until_s, min(run.sent_end_s[n], _slot_end_s(p, b, slot)))
-        if busy_until_s > now_s:
-            now_s = busy_until_s
-            continue
-        if rate > 0.0:
-            if size_bytes <= rate * (free_until_s - now_s):
-                return float(now_s + size_bytes / rate)
-            size_bytes -= rate * (free_until_s - now_s)
-        now_s = free_until_s
-    return np.inf
-
-
-@compiled
-def _present_from_s(p: Problem, b: int, u: int, time_s: float) -> float:
-    """Return the first time from `time_s` on at which a user is present; infinite if never."""
-    for slot in range(_slot_at(p, b, time_s), p.num_slots[b]):
-        if p.query_rate_hz[b, slot, u] > 0.0:
-            return float(max(time_s, p.slot_edges_s[b, slot]))
-    return np.inf
-
-
-@compiled
-def _slot_at(p: Problem, b: int, time_s: float) -> int:
-    """Return the slot that holds at a time; the last one for ever after."""
-    slot = 0
-    while slot + 1 < p.num_slots[b] and p.slot_edges_s[b, slot + 1] <= time_s:
-        slot += 1
-    return slot
-
-
-@compiled
-def _slot_end_s(p: Problem, b: int, slot: int) -> float:
-    """Return when a slot ends; never, for the last."""
-    return float(p.slot_edges_s[b, slot + 1]) if slot + 1 < p.num_slots[b] else np.inf
+def _asked_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
+    """Return when a user's inputs for a layer are on its server and the server layers before it have executed."""
+    asked_s = run.raised_s[u]
+    for before in range(v):
+        if run.assignment[u, before] != 0:
+            asked_s = max(asked_s, run.finish_s[u, before])
+    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
+        asked_s = max(asked_s, reach_s(p, b, u, p.predecessors[b, u, e] + 1, run.assignment[u, v], run))
+    return float(asked_s)

@@ -39,7 +39,12 @@ class ReservedTimeline(Timeline):
     @cached_property
     def cold_start_delay_s(self) -> Floats:
         """Delay of one query per user raised at time 0 that waits for its layers, shape (U,); NaN if never present."""
-        return self._once_present([timeline.cold_start_delay_s[0] for timeline in self.own])
+        return self._of_those_present([timeline.cold_start_delay_s[0] for timeline in self.own])
+
+    @cached_property
+    def serial_cold_start_delay_s(self) -> Floats:
+        """The same with the plan's placement uploaded serially, shape (U,)."""
+        return self._of_those_present([timeline.serial_cold_start_delay_s[0] for timeline in self.own])
 
     @cached_property
     def migration_delay_s(self) -> float:
@@ -48,7 +53,7 @@ class ReservedTimeline(Timeline):
         rate_hz = rates[:, np.argmax(rates.sum(axis=0) > 0)]
         return _mean([timeline.migration_delay_s for timeline in self.own], rate_hz)
 
-    def _once_present(self, delay_s: Sequence[float]) -> Floats:
+    def _of_those_present(self, delay_s: Sequence[float]) -> Floats:
         here = np.array([np.any(np.asarray(user.query_rate_hz) > 0) for user in self.scenario.users])
         result = np.where(here, delay_s, np.nan)
         result.flags.writeable = False

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dnnmig_env.cold_start import cold_start_s
+from dnnmig_env.cold_start import cold_start_s, serial_cold_start_s
 from dnnmig_env.plan import Plan
 from dnnmig_env.playback import migration_delay_s, plan_arrays
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small, pack
@@ -131,10 +131,20 @@ class Timeline:
     def cold_start_delay_s(self) -> Floats:
         """Delay of one query per user raised at time 0 that waits for its layers (MJOA-MU), shape (U,).
 
-        See `cold_start.cold_start_s`. NaN for a user that is never present.
+        Uploads go on while layers execute; see `cold_start.cold_start_s`. NaN for a user that is never present.
         """
         delay_s = np.empty(len(self.scenario.users))
         cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
+        return _read_only(delay_s)
+
+    @cached_property
+    def serial_cold_start_delay_s(self) -> Floats:
+        """The same with the plan's placement uploaded serially, the baseline of MJOA-MU, shape (U,).
+
+        No layer is uploaded before the one before it has executed; see `cold_start.serial_cold_start_s`.
+        """
+        delay_s = np.empty(len(self.scenario.users))
+        serial_cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
         return _read_only(delay_s)
 
     @cached_property
@@ -214,6 +224,7 @@ class Timeline:
             "worst_mean_delay_s": self.worst_mean_delay_s,
             "fairness": self.fairness,
             "cold_start_delay_s": float(np.nanmean(self.cold_start_delay_s)),
+            "serial_cold_start_delay_s": float(np.nanmean(self.serial_cold_start_delay_s)),
             "migration_delay_s": self.migration_delay_s,
             "migration_and_upload_s": self.migration_and_upload_s,
             "closed_loop_queries": float(self.closed_loop_queries.sum()),

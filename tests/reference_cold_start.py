@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dnnmig_env.plan import Plan
+from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.scenario import Scenario
 from tests.reference import everything_available, execution_s, link, rate_hz, slot_at
 
@@ -40,18 +40,25 @@ class World:
     finished: set[tuple[int, int]] = field(default_factory=set)
 
 
-def cold_start_s(scenario: Scenario, plan: Plan) -> list[float]:
-    """The delay of each user's one query, NaN for a user that is never present."""
+def cold_start_s(scenario: Scenario, plan: Plan, *, serial: bool = False) -> list[float]:
+    """The delay of each user's one query, NaN for a user that is never present.
+
+    Serial: a layer joins the queue for the channel, alone, once the query needs it; the order of the plan is lost.
+    """
     world = _beginning(scenario, plan)
     queue = [(upload, layer) for upload in plan.uploads for layer in upload.layers]
+    queue, needed = ([], queue) if serial else (queue, [])
     left_bytes, sending = 0.0, False
     done_s: dict[int, float] = {}
     while len(done_s) < len(scenario.users):
         _start_what_can_start(world)
+        _queue_up(world, needed, queue)
         for user, row in enumerate(scenario.users):
             if user not in done_s and all((user, sink, 0) in world.there for sink in row.graph.sinks):
                 done_s[user] = world.now_s - world.raised_s[user]
         slot = slot_at(scenario, world.now_s)
+        if serial and not sending:
+            _let_past_who_is_away(scenario, slot, queue)
         if queue and not sending:
             upload, layer = queue[0]
             if world.now_s >= upload.not_before_s and rate_hz(scenario, slot, upload.user) > 0:
@@ -137,6 +144,23 @@ def _start_layers(world: World) -> None:
                 world.started.add((user, v))
                 seconds = execution_s(world.scenario, user, v, nodes[v])
                 world.calendar.append((world.now_s + seconds, "layer", user, v, nodes[v]))
+
+
+def _queue_up(world: World, needed: list[tuple[Upload, int]], queue: list[tuple[Upload, int]]) -> None:
+    """A query asks for a layer when its inputs are on its server and the server layers before it have run."""
+    for upload, v in sorted(needed, key=lambda entry: entry[0].user):
+        nodes, layer = world.assignment[upload.user], world.scenario.users[upload.user].graph.layers[v]
+        ready = all((upload.user, tensor, nodes[v]) in world.there for tensor in layer.predecessors)
+        if ready and all((upload.user, other) in world.finished for other in range(v) if nodes[other] != 0):
+            needed.remove((upload, v))
+            queue.append((Upload(upload.user, upload.server, (v,)), v))
+
+
+def _let_past_who_is_away(scenario: Scenario, slot: int, queue: list[tuple[Upload, int]]) -> None:
+    """The first in the queue whose user is present goes to its head."""
+    here = [place for place, (upload, _) in enumerate(queue) if rate_hz(scenario, slot, upload.user) > 0]
+    if here:
+        queue.insert(0, queue.pop(here[0]))
 
 
 def _send(world: World, user: int, tensor: int, source: int) -> None:

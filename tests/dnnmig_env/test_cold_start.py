@@ -27,6 +27,10 @@ def cold_start(scenario: Scenario, *steps: tuple[int, int, int]) -> list[float]:
     return [float(delay_s) for delay_s in simulate(scenario, plan_of(steps)).cold_start_delay_s]
 
 
+def serial(scenario: Scenario, *steps: tuple[int, int, int]) -> list[float]:
+    return [float(delay_s) for delay_s in simulate(scenario, plan_of(steps)).serial_cold_start_delay_s]
+
+
 def test_nothing_uploaded_is_the_device_alone() -> None:
     assert cold_start(TOY) == pytest.approx([2.0])
 
@@ -103,21 +107,64 @@ def test_a_layer_that_never_arrives_is_waited_for_in_vain() -> None:
     assert cold_start(dies, (0, 0, 1), (0, 1, 1)) == [math.inf]
 
 
+def test_serial_uploading_begins_when_the_layer_before_has_run() -> None:
+    # Input until 0.5, a's weights until 1.5, a until 1.6; only then b's weights, until 4.6, b until 4.8, result 4.9.
+    assert serial(TOY, (0, 0, 1), (0, 1, 1)) == pytest.approx([4.9])
+    # With a on the server for 2 s, until 3.5, b's weights are in at 6.5 instead of 4.5.
+    slow = replace(TOY, users=(replace(ANN, profile_s=[[1.0, 2.0], [1.0, 0.2]]),))
+    assert serial(slow, (0, 0, 1), (0, 1, 1)) == pytest.approx([6.8])
+
+
+def test_serial_uploading_begins_when_the_input_is_there() -> None:
+    # a on the device until 1.0, its tensor until 1.1; only then b's weights, until 4.1, b until 4.3, result 4.4.
+    assert serial(TOY, (0, 1, 1)) == pytest.approx([4.4])
+
+
+def test_serial_uploading_is_in_the_order_of_the_query() -> None:
+    # Neither the plan's order nor its partitions nor its idle times matter.
+    assert serial(TOY, (0, 1, 1), (0, 0, 1)) == pytest.approx([4.9])
+    late = Plan((Upload(0, 1, (1, 0), not_before_s=3.0),))
+    assert simulate(TOY, late).serial_cold_start_delay_s.tolist() == pytest.approx([4.9])
+
+
+def test_serial_uploads_of_users_take_turns_as_they_ask() -> None:
+    # Both inputs need 0.5 s, and both ask for a at 0.5: Ann has it at 1.5, runs it until 1.6. Bob has a at 2.5, runs it
+    # until 2.6. Ann, who has asked for b at 1.6, has it at 5.5: 5.5 + 0.2 + 0.1. Bob, at 2.6, has it at 8.5.
+    both = replace(TOY, users=(ANN, replace(ANN, name="bob")))
+    assert serial(both, (0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 1)) == pytest.approx([5.8, 8.8])
+
+
 @pytest.mark.parametrize("first", range(0, 240, 60))
 def test_agrees_with_the_reference(first: int) -> None:
     for seed in range(first, first + 60):
         sizes = Sizes(users=4, layers=10, outages=seed % 4 < 2, absences=seed % 4 < 2) if seed % 2 else Sizes()
-        scenario, plan = random_case(seed, sizes)
-        found, expected = simulate(scenario, plan).cold_start_delay_s, cold_start_s(scenario, plan)
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        assert_agreement(*random_case(seed, sizes))
 
 
 @pytest.mark.slow
 def test_agrees_with_the_reference_at_length() -> None:
     for seed in range(1000, 4000):
-        scenario, plan = random_case(seed, Sizes(users=4, layers=10))
-        found, expected = simulate(scenario, plan).cold_start_delay_s, cold_start_s(scenario, plan)
+        assert_agreement(*random_case(seed, Sizes(users=4, layers=10)))
+
+
+def assert_agreement(scenario: Scenario, plan: Plan) -> None:
+    timeline = simulate(scenario, plan)
+    for found, serially in ((timeline.cold_start_delay_s, False), (timeline.serial_cold_start_delay_s, True)):
+        expected = cold_start_s(scenario, plan, serial=serially)
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@given(cases(Sizes(users=1, layers=7, servers=1, slots=1, absences=False, outages=False, uploaded=False)))
+def test_serial_uploading_is_never_faster_for_a_lone_query(case: tuple[Scenario, Plan]) -> None:
+    scenario, plan = case
+    in_order = plan_of((0, v, 1) for v in sorted(layer for upload in plan.uploads for layer in upload.layers))
+    timeline = simulate(scenario, in_order)
+    assert timeline.cold_start_delay_s[0] <= timeline.serial_cold_start_delay_s[0] * (1 + 1e-9)
+
+
+def test_with_everything_there_it_does_not_matter_how_it_would_be_uploaded() -> None:
+    there = replace(TOY, users=(replace(ANN, uploaded=[1, 1]),))
+    assert cold_start(there) == serial(there) == pytest.approx([0.5 + 0.1 + 0.2 + 0.1])
 
 
 def test_the_published_recursion_of_a_chain() -> None:

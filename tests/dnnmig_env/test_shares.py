@@ -52,7 +52,10 @@ def test_a_cold_start_by_hand() -> None:
     # Ann: input until 0.5, a's weights until 1.5, b's until 4.5, b runs until 4.9, result back at 5.0.
     # Bob: 0.5 MB of b until a ends on his device at 1.0, its tensor until 1.2, the rest of b until 6.2, b until 6.6,
     # result back at 6.8.
-    assert simulate(TWO, PLAN, SHARES).cold_start_delay_s == pytest.approx([5.0, 6.8])
+    timeline = simulate(TWO, PLAN, SHARES)
+    assert timeline.cold_start_delay_s == pytest.approx([5.0, 6.8])
+    # Serial: Ann's b not before a has run, 1.7 to 4.7, so 5.2; Bob's b not before its input is there, 1.2 to 7.2.
+    assert timeline.serial_cold_start_delay_s == pytest.approx([5.2, 7.8])
 
 
 def test_a_query_in_detail_is_that_of_its_user() -> None:
@@ -142,6 +145,7 @@ def test_every_user_is_as_if_alone_with_its_share(seed: int) -> None:
         expected = simulate(alone, Plan(tuple(upload for upload in plan.uploads if upload.user == u)))
         assert timeline.user_mean_delay_s[u] == pytest.approx(expected.mean_delay_s)
         assert timeline.cold_start_delay_s[u] == pytest.approx(expected.cold_start_delay_s[u])
+        assert timeline.serial_cold_start_delay_s[u] == pytest.approx(expected.serial_cold_start_delay_s[u])
         assert timeline.settled_s[u] == pytest.approx(expected.settled_s[u])
         sent = [upload for upload in timeline.uploads if upload.user == u]
         assert len(sent) == len(expected.uploads)

@@ -98,6 +98,7 @@ def test_the_toys_figures() -> None:
             "worst_mean_delay_s": 1.6,
             "fairness": 1.0,
             "cold_start_delay_s": 4.8,
+            "serial_cold_start_delay_s": 4.9,
             "migration_delay_s": 0.9,
             "migration_and_upload_s": 4.9,
             "closed_loop_queries": 3,
