@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from agents.planners.best_server import best_server
 from agents.planners.dads import dads
 from agents.planners.device_only import device_only
+from agents.planners.efficiency import by_efficiency, efficiency
 from agents.planners.everything_to import EverythingTo
 from agents.planners.front_to_back import front_to_back
 from agents.planners.heft import heft
+from agents.planners.ionn import Ionn
 from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.lmu import lmu
 from agents.planners.neurosurgeon import neurosurgeon
@@ -50,6 +52,7 @@ PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
 
 ORDER_PLANNERS: dict[str, OrderPlanner] = {
     "front-to-back": front_to_back,
+    "efficiency": by_efficiency,
     "lmu": lmu,
 }
 """Planners of the second half: in which order they are uploaded."""
@@ -58,6 +61,8 @@ PLANNERS: dict[str, Planner] = {
     "device-only": device_only,
     "all-to-1": TwoPhase(EverythingTo(1), front_to_back),
     "front-to-back": TwoPhase(best_server, front_to_back),
+    "ionn": Ionn(),
+    "efficiency": efficiency,
     "pso-ga+lmu": TwoPhase(PsoGa(), lmu),
     "joint-efficiency": joint_efficiency,
 }
