@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.planners import Placement
+from agents.planners import Placement, TwoPhase, planner
 from agents.planners.efficiency import Units, by_efficiency, efficiency, units_of
 from agents.planners.ionn import Ionn
 from agents.planners.present import present_problem
@@ -181,6 +181,15 @@ def test_the_whole_planner_uploads_the_side_of_the_shortest_path() -> None:
         check_plan(scenario, plan)
         for reached, wanted in zip(plan.placement(scenario), efficiency.placement(scenario, RNG), strict=True):
             assert reached.tolist() == wanted.tolist()
+
+
+def test_its_name_stands_for_the_whole_planner_and_for_an_order() -> None:
+    assert planner("efficiency") is efficiency
+    pair = planner("dads+efficiency")
+    assert isinstance(pair, TwoPhase)
+    assert pair.order is by_efficiency
+    with pytest.raises(ValueError, match="planner 'efficiency' has no parameter 'penalty'; it has no parameters"):
+        planner("efficiency:penalty=0.1")
 
 
 def test_it_and_ionn_plan_a_deep_network_as_traced_in_no_time() -> None:

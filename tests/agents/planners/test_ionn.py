@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agents.planners import planner
 from agents.planners.execution_graph import execution_graph
 from agents.planners.ionn import Ionn, falling_penalties, partitions
 from agents.planners.present import present_problem
@@ -100,3 +101,10 @@ def test_measured_alexnet_gives_the_published_partitions_and_queries(penalty: fl
     megabytes = [upload.sent_bytes / 1e6 for upload in timeline.uploads]
     assert megabytes == pytest.approx([1.37, 7.97, 234.5], abs=0.03)
     assert timeline.closed_loop_queries.tolist() == [61]
+
+
+def test_its_name_may_carry_the_penalty() -> None:
+    assert planner("ionn") == Ionn(0.5)
+    assert planner("ionn:penalty=0.8") == Ionn(0.8)
+    with pytest.raises(ValueError, match="penalty is 1.5"):
+        planner("ionn:penalty=1.5")
