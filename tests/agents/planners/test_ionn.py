@@ -106,5 +106,5 @@ def test_measured_alexnet_gives_the_published_partitions_and_queries(penalty: fl
 def test_its_name_may_carry_the_penalty() -> None:
     assert planner("ionn") == Ionn(0.5)
     assert planner("ionn:penalty=0.8") == Ionn(0.8)
-    with pytest.raises(ValueError, match="penalty is 1.5"):
+    with pytest.raises(ValueError, match=r"penalty is 1\.5"):
         planner("ionn:penalty=1.5")
