@@ -8,14 +8,16 @@ The paper's abstract and its relatives say what LMU does, not how; the merging r
 
     for every layer not yet uploaded, as a seed: I = {seed}
         while uploading I makes queries no faster: add to I the neighbour in its run with which they are fastest
-    upload the I of greatest efficiency = rate_u * (T_u(now) - T_u(now + I)) / (w(I) / B_us), fewest bytes on a tie
+    upload the I of greatest efficiency = (T_u(now) - T_u(now + I)) / (w(I) / B_us), fewest bytes on a tie
     until the placement is uploaded
 
 A run is a stretch of layers, in topological order, that the placement puts on one server; uploaded layers end it.
 T_u is the query delay under the present contention, w the weight bytes and B_us the rate to the layers' own server.
-Weighting by the query rate rate_u lets several users share the channel as in the DNN migration article of the same
-group (IEEE Consumer Electronics Magazine 2023); that, too, is a reconstruction. Merging two neighbours whenever one of
-them gains nothing, instead, merges too much and loses to IONN.
+Merging two neighbours whenever one of them gains nothing, instead, merges too much and loses to IONN.
+
+The networks of several users stand in one queue, each efficiency as it is (`lmu`). The DNN migration article of the
+same group (IEEE Consumer Electronics Magazine 2023) has users compete for the channel: it goes to the user and the
+partition of greatest efficiency times query rate of u (`multi_user_lmu`, a reconstruction from its two pages).
 
 When no I helps by itself (its layers only pay off with those of another run), the least harmful goes first.
 One partition costs O(U L R) queries for runs of R layers; at most U L partitions.
@@ -36,12 +38,34 @@ from dnnmig_env.state import State, new_state
 
 
 def lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
-    """Return the plan that uploads a placement in fine partitions, most efficient first.
+    """Return the plan that uploads a placement in fine partitions, those that save most seconds per second first.
 
     Args:
         scenario: The scenario.
         placement: Server of each layer, one array per user.
         rng: Not used.
+    """
+    return most_efficient_first(scenario, placement, np.ones(len(scenario.users)))
+
+
+def multi_user_lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
+    """Return the plan that uploads a placement in fine partitions, the savings of users weighted by their query rates.
+
+    Args:
+        scenario: The scenario.
+        placement: Server of each layer, one array per user.
+        rng: Not used.
+    """
+    return most_efficient_first(scenario, placement, present_problem(scenario).query_rate_hz[0, 0])
+
+
+def most_efficient_first(scenario: Scenario, placement: Placement, weights: Floats) -> Plan:
+    """Return the plan that uploads a placement in fine partitions, most efficient first.
+
+    Args:
+        scenario: The scenario.
+        placement: Server of each layer, one array per user.
+        weights: What a second saved by each user's queries counts, shape (U,).
     """
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)
     targets = np.zeros(movable.shape, np.int8)
@@ -51,7 +75,7 @@ def lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> P
         )
     p, pending, sent = present_problem(scenario), targets.copy(), np.zeros(targets.shape, np.int64)
     owners = np.zeros(np.count_nonzero(targets), np.int64)
-    count = order_by_efficiency(p, 0, new_state(p, 1), 0, pending, owners, sent)
+    count = order_by_efficiency(p, 0, new_state(p, 1), 0, weights, pending, owners, sent)
     groups = [np.flatnonzero(sent[u] == number + 1) for number, u in enumerate(owners[:count])]
     return Plan(
         tuple(
@@ -62,7 +86,9 @@ def lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> P
 
 
 @compiled
-def order_by_efficiency(p: Problem, b: int, s: State, i: int, pending: Small, owners: Ints, sent: Ints) -> int:
+def order_by_efficiency(
+    p: Problem, b: int, s: State, i: int, weights: Floats, pending: Small, owners: Ints, sent: Ints
+) -> int:
     """Order the uploads of scenario `b` and return how many partitions there are.
 
     Args:
@@ -70,6 +96,7 @@ def order_by_efficiency(p: Problem, b: int, s: State, i: int, pending: Small, ow
         b: The scenario.
         s: A state.
         i: Its row that follows the plan.
+        weights: What a second saved by each user's queries counts, shape (U,).
         pending: Server of each layer to upload, else 0, shape (U, L); all zero in the end.
         owners: Receives the user of each partition, shape (K,).
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
@@ -91,7 +118,7 @@ def order_by_efficiency(p: Problem, b: int, s: State, i: int, pending: Small, ow
                 for v in range(interval[0], interval[1] + 1):
                     size_bytes += p.weight_bytes[b, u, v]  # between pending layers of a run lie only weightless ones
                 rate = p.up_bytes_per_s[b, 0, u, pending[u, seed] - 1]
-                efficiency = p.query_rate_hz[b, 0, u] * gain_s * rate / size_bytes
+                efficiency = weights[u] * gain_s * rate / size_bytes
                 if owner < 0 or efficiency > best or (efficiency == best and size_bytes < best_bytes):
                     owner, first, last = u, interval[0], interval[1]
                     best, best_bytes = efficiency, size_bytes

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from agents.planners import planner
-from agents.planners.lmu import lmu
+from agents.planners.lmu import lmu, multi_user_lmu
+from agents.planners.planner import OrderPlanner
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.simulator import simulate
@@ -16,8 +19,10 @@ from tests.agents.planners.random_scenarios import realistic
 RNG = np.random.default_rng(0)
 
 
-def uploads(scenario: Scenario, *placement: list[int]) -> list[tuple[int, tuple[int, ...], int]]:
-    plan = lmu(scenario, tuple(np.array(row, np.int8) for row in placement), RNG)
+def uploads(
+    scenario: Scenario, *placement: list[int], order: OrderPlanner = lmu
+) -> list[tuple[int, tuple[int, ...], int]]:
+    plan = order(scenario, tuple(np.array(row, np.int8) for row in placement), RNG)
     return [(upload.user, upload.layers, upload.server) for upload in plan.uploads]
 
 
@@ -46,9 +51,23 @@ def test_the_rate_is_the_one_to_the_layers_own_server() -> None:
     assert uploads(scenario, [1, 2]) == [(0, (1,), 2), (0, (0,), 1)]
 
 
-def test_users_count_by_their_query_rates() -> None:
+def test_users_count_alike_or_by_their_query_rates() -> None:
+    # The first user's layers take 1 s each and save 1 s; the second's are twice as large, but asked for three times as
+    # often: 1 against 0.5, and 1 against 3 * 0.5.
     scenario = chain([1, 1], [0, 0], server_s=[0.0], query_rate_hz=[1.0, 3.0])
-    assert uploads(scenario, [1, 1], [1, 1]) == [(1, (0,), 1), (1, (1,), 1), (0, (0,), 1), (0, (1,), 1)]
+    second, layers = scenario.users[1], scenario.users[1].graph.layers
+    heavy = tuple(replace(layer, weight_bytes=2 * layer.weight_bytes) for layer in layers)
+    scenario = replace(scenario, users=(scenario.users[0], replace(second, graph=replace(second.graph, layers=heavy))))
+    first_user, second_user = [(0, (0,), 1), (0, (1,), 1)], [(1, (0,), 1), (1, (1,), 1)]
+    assert uploads(scenario, [1, 1], [1, 1]) == first_user + second_user
+    assert uploads(scenario, [1, 1], [1, 1], order=multi_user_lmu) == second_user + first_user
+
+
+def test_query_rates_are_those_of_the_first_slot() -> None:
+    scenario = chain([1], [0], server_s=[0.0], query_rate_hz=[2.0, 1.0])
+    users = (scenario.users[0], replace(scenario.users[1], query_rate_hz=[1.0, 9.0]))
+    scenario = replace(scenario, users=users, slot_starts_s=(0.0, 1.0))
+    assert uploads(scenario, [1], [1], order=multi_user_lmu) == [(0, (0,), 1), (1, (0,), 1)]
 
 
 def test_layers_that_pay_off_only_with_another_run_are_uploaded_too() -> None:
