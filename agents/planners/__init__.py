@@ -16,12 +16,13 @@ from agents.planners.best_server import best_server
 from agents.planners.dads import dads
 from agents.planners.device_only import device_only
 from agents.planners.efficiency import by_efficiency, efficiency
+from agents.planners.equal_share_lmu import equal_share_lmu
 from agents.planners.everything_to import EverythingTo
 from agents.planners.front_to_back import front_to_back
 from agents.planners.heft import heft
 from agents.planners.ionn import Ionn
 from agents.planners.joint_efficiency import joint_efficiency
-from agents.planners.lmu import lmu
+from agents.planners.lmu import lmu, multi_user_lmu
 from agents.planners.neurosurgeon import neurosurgeon
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
 from agents.planners.pso_ga import PsoGa
@@ -54,6 +55,8 @@ ORDER_PLANNERS: dict[str, OrderPlanner] = {
     "front-to-back": front_to_back,
     "efficiency": by_efficiency,
     "lmu": lmu,
+    "multi-user-lmu": multi_user_lmu,
+    "equal-share-lmu": equal_share_lmu,
 }
 """Planners of the second half: in which order they are uploaded."""
 
