@@ -2,8 +2,7 @@
 
 Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
 Collaborative Environments", IEEE Transactions on Green Communications and Networking, 2022; the operators follow its
-predecessor, Lin et al., arXiv:1907.13306. A particle X is the server of every layer with weights, all users'
-networks concatenated:
+predecessor, Lin et al., arXiv:1907.13306. Particles and their fitness are those of `particles`.
 
     X <- c2 (+) Cg(c1 (+) Cp(w (+) Mu(X), pBest), gBest)
 
@@ -13,30 +12,33 @@ their first to their last value; the inertia adapts to the share d of positions 
 
     w = w_max - (w_max - w_min) * exp(d / (d - 1.01))
 
-Fitness is the migration delay: the mean query delay, weighted by query rates, with everything uploaded, contention
-included; `upload_weight` adds that share of the seconds that all uploads take. Particles that exceed a server's memory
-rank below all others, by how much they exceed it. Form and operators are the papers'; the constants, the ranking of
-infeasible particles and the stop when stagnant are a reconstruction.
+Form and operators are the papers'; the constants and the stop when stagnant are a reconstruction.
 
 O(swarm * iterations * U (L + E)).
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from agents.planners.particles import (
+    INFEASIBLE_S,
+    Positions,
+    below,
+    best_placement,
+    check_parameters,
+    cross,
+    fitnesses_s,
+    move,
+    random_particles,
+)
 from agents.planners.planner import Placement
-from agents.planners.present import movable_layers, present_problem, reachable_servers
 from dnnmig_env.compiled import borrowed, compiled
-from dnnmig_env.playback import migration_delay_s
-from dnnmig_env.problem import Floats, Ints, Problem, Small
+from dnnmig_env.problem import Problem, Small
 from dnnmig_env.scenario import Scenario
-
-INFEASIBLE_S = 1e12
-"""Fitness from which on a placement exceeds memory; no delay comes near it."""
 
 
 class Settings(NamedTuple):
@@ -88,48 +90,13 @@ class PsoGa:
     upload_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("swarm", "iterations", "patience"):
-                if value < 1:
-                    raise ValueError(f"{field.name} is {value!r}; it must be at least 1.")
-            elif field.name == "upload_weight":
-                if not 0 <= value < np.inf:
-                    raise ValueError(f"upload_weight is {value!r}; it must be finite and not negative.")
-            elif not 0 <= value <= 1:
-                raise ValueError(f"{field.name} is {value!r}; a probability lies between 0 and 1.")
+        check_parameters(self, counts=("swarm", "iterations", "patience"))
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
-        p, positions = present_problem(scenario), positions_of(scenario)
-        node = p.uploaded[0].copy()
-        if len(positions.user):
-            numbers = [float(value) for value in astuple(self)[3:]]
-            settings = Settings(int(self.swarm), int(self.iterations), int(self.patience), *numbers)
-            node[positions.user, positions.layer] = search(p, 0, 0, positions, settings, rng)
-        return tuple(node[u, : len(user.graph)].copy() for u, user in enumerate(scenario.users))
-
-
-class Positions(NamedTuple):
-    """The D layers whose node a particle decides."""
-
-    user: Ints  # (D,)
-    layer: Ints  # (D,)
-    choices: Small  # (D, S + 1): the nodes that it may run on
-    num_choices: Ints  # (D,): how many of them
-
-
-def positions_of(scenario: Scenario) -> Positions:
-    """Return the layers that may be moved: with weights, not uploaded yet, of users who are present."""
-    reachable = reachable_servers(scenario)
-    users, layers = np.nonzero(movable_layers(scenario))
-    choices = np.zeros((len(users), 1 + len(scenario.servers)), np.int8)
-    num_choices = np.ones(len(users), np.int64)
-    for position, user in enumerate(users):
-        servers = np.flatnonzero(reachable[user]) + 1
-        choices[position, 1 : 1 + len(servers)] = servers
-        num_choices[position] += len(servers)
-    return Positions(users, layers, choices, num_choices)
+        counts, numbers = map(int, astuple(self)[:3]), map(float, astuple(self)[3:])
+        settings = Settings(*counts, *numbers)
+        return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
 
 
 @compiled
@@ -145,16 +112,12 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
         rng: Source of randomness.
     """
     p, swarm = borrowed(p), settings.swarm
-    node, delay_s, left_bytes = p.uploaded[b].copy(), np.empty(p.num_users[b]), np.empty(p.num_servers[b])
-    particles, values = np.zeros((swarm, len(positions.user)), np.int8), np.empty(swarm)
-    for i in range(swarm):
-        for k in range(len(positions.user)):
-            particles[i, k] = positions.choices[k, _below(rng, positions.num_choices[k])]
-        values[i] = _fitness_s(p, b, slot, positions, particles[i], settings.upload_weight, node, delay_s, left_bytes)
-    own, own_values = particles.copy(), values.copy()
-    leader = np.argmin(own_values)
+    particles, values_s = random_particles(swarm, positions, rng), np.empty(swarm)
+    fitnesses_s(p, b, slot, positions, particles, settings.upload_weight, values_s)
+    own, own_s = particles.copy(), values_s.copy()
+    leader = np.argmin(own_s)
     best: Small = own[leader].copy()
-    best_value, since = own_values[leader], 0
+    best_s, since = own_s[leader], 0
     for t in range(settings.iterations):
         progress = t / max(settings.iterations - 1, 1)
         c1 = settings.c1_first + (settings.c1_last - settings.c1_first) * progress
@@ -162,21 +125,22 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
         for i in range(swarm):
             x = particles[i]
             if rng.random() < adaptive_inertia(np.mean(x != best), settings.w_max, settings.w_min):
-                mutate(x, positions, rng)
+                move(x, below(rng, len(x)), positions, rng)
             if rng.random() < c1:
                 cross(x, own[i], rng)
             if rng.random() < c2:
                 cross(x, best, rng)
-            value = _fitness_s(p, b, slot, positions, x, settings.upload_weight, node, delay_s, left_bytes)
-            if value < own_values[i]:
-                own[i], own_values[i] = x, value
-        leader = np.argmin(own_values)
+        fitnesses_s(p, b, slot, positions, particles, settings.upload_weight, values_s)
+        for i in range(swarm):
+            if values_s[i] < own_s[i]:
+                own[i], own_s[i] = particles[i], values_s[i]
+        leader = np.argmin(own_s)
         since += 1
-        if own_values[leader] < best_value:
-            best[:], best_value, since = own[leader], own_values[leader], 0
+        if own_s[leader] < best_s:
+            best[:], best_s, since = own[leader], own_s[leader], 0
         if since >= settings.patience:
             break
-    if best_value >= INFEASIBLE_S:  # nothing that fits was found
+    if best_s >= INFEASIBLE_S:  # nothing that fits was found
         best[:] = 0
     return best
 
@@ -185,60 +149,3 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
 def adaptive_inertia(differing: float, w_max: float, w_min: float) -> float:
     """Return the inertia of a particle that differs from the swarm's best in a share of its positions."""
     return float(w_max - (w_max - w_min) * np.exp(differing / (differing - 1.01)))
-
-
-@compiled
-def mutate(x: Small, positions: Positions, rng: np.random.Generator) -> None:
-    """Move one random layer to another of its nodes (Mu)."""
-    k = _below(rng, len(x))
-    others = positions.num_choices[k] - 1
-    if others > 0:
-        drawn = positions.choices[k, _below(rng, others)]
-        x[k] = positions.choices[k, others] if drawn == x[k] else drawn
-
-
-@compiled
-def cross(x: Small, other: Small, rng: np.random.Generator) -> None:
-    """Replace the segment between two random cuts by another particle's (Cp and Cg)."""
-    one, two = _below(rng, len(x)), _below(rng, len(x))
-    for k in range(min(one, two), max(one, two) + 1):
-        x[k] = other[k]
-
-
-@compiled
-def _below(rng: np.random.Generator, limit: int) -> int:
-    """Return a random number from 0 to `limit` - 1."""
-    return int(rng.random() * limit)
-
-
-@compiled
-def _fitness_s(
-    p: Problem,
-    b: int,
-    slot: int,
-    positions: Positions,
-    x: Small,
-    upload_weight: float,
-    node: Small,
-    delay_s: Floats,
-    left_bytes: Floats,
-) -> float:
-    """Return a particle's fitness, smaller is better; the last three arrays are scratch."""
-    upload_s, excess = 0.0, 0.0
-    left_bytes[:] = p.memory_bytes[b]
-    for u in range(p.num_users[b]):
-        for v in range(p.num_layers[b, u]):
-            if p.uploaded[b, u, v] != 0:
-                left_bytes[p.uploaded[b, u, v] - 1] -= p.weight_bytes[b, u, v]
-    for k in range(len(x)):
-        u, v, server = positions.user[k], positions.layer[k], x[k] - 1
-        node[u, v] = x[k]
-        if server >= 0:
-            left_bytes[server] -= p.weight_bytes[b, u, v]
-            upload_s += p.weight_bytes[b, u, v] / p.up_bytes_per_s[b, slot, u, server]
-    for server in range(len(left_bytes)):
-        if left_bytes[server] < 0.0:
-            excess -= left_bytes[server]
-    if excess > 0.0:
-        return INFEASIBLE_S + excess
-    return min(migration_delay_s(p, b, slot, node, delay_s) + upload_weight * upload_s, INFEASIBLE_S)
