@@ -19,12 +19,15 @@ from agents.planners.efficiency import by_efficiency, efficiency
 from agents.planners.equal_share_lmu import equal_share_lmu
 from agents.planners.everything_to import EverythingTo
 from agents.planners.front_to_back import front_to_back
+from agents.planners.genetic import Genetic
+from agents.planners.greedy import greedy
 from agents.planners.heft import heft
 from agents.planners.ionn import Ionn
 from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.lmu import lmu, multi_user_lmu
 from agents.planners.neurosurgeon import neurosurgeon
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
+from agents.planners.pso import Pso
 from agents.planners.pso_ga import PsoGa
 
 __all__ = [
@@ -45,8 +48,11 @@ PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
     "all-to-1": EverythingTo(1),
     "best-server": best_server,
     "dads": dads,
+    "genetic": Genetic(),
+    "greedy": greedy,
     "heft": heft,
     "neurosurgeon": neurosurgeon,
+    "pso": Pso(),
     "pso-ga": PsoGa(),
 }
 """Planners of the first half: where layers go."""
