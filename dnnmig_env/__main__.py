@@ -1,4 +1,4 @@
-"""Command line of the zoo: trace a network, trace all of them again, or list them."""
+"""Command line of the networks: trace one, measure its layers, or list those that come with the project."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 if TYPE_CHECKING:
     from dnnmig_env.layer_graph import LayerGraph
+    from dnnmig_env.measured_profile import Profile
 
 _MOST_ROWS = 24
+_SLOWEST = 10
+_BUSY = 1.05
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,76 @@ class Trace:
         if self.out is not None:
             write_graph(graph, self.out)
         _print_graph(graph)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure seconds per layer on this machine, with random weights, and write a profile that scenarios accept.
+
+    A scenario names it under `profile:` of a user (see dnnmig_env/scenario_file.py) in place of FLOP/s. Forward passes
+    with and without the instrument take turns; the file states both, the machine, and how much the instrument adds.
+    One thread of the processor is timed by process CPU time, which a busy machine disturbs less than the wall clock;
+    several threads by the wall clock, a GPU by its own events. Measure when nothing else runs.
+    """
+
+    source: tyro.conf.Positional[str]
+    """torchvision:NAME, timm:NAME, transformers:NAME, or package.module:callable (your own torch module)."""
+    input_shape: tuple[str, ...] = ()
+    """Shape of the input, the batch first, e.g. 1 3 224 224; or each input in one word, e.g. 1x128:int64 1x128."""
+    max_layers: int | None = None
+    """Merge the fused layers until at most this many remain. By default only fuse: such a profile serves scenarios with
+    any `max_layers`."""
+    name: str | None = None
+    """Name of the network. By default it follows from the source."""
+    out: Path | None = None
+    """JSON file to write. By default only the table is printed."""
+    threads: int = 1
+    """Threads that one operator may use on the processor."""
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """Where to run; auto is the GPU if there is one."""
+    repeats: int = 20
+    """Forward passes of each kind that medians are over, in each round."""
+    warm_up: int = 3
+    """Forward passes of each kind before those."""
+    rounds: int = 3
+    """How often to do all of that; the round with the fastest whole pass counts."""
+    pause_s: float = 0.0
+    """Seconds between rounds. On a busy machine some more rounds, with pauses, may find a quiet moment."""
+    machine: str | None = None
+    """The machine in your words. By default processor, cores and system."""
+
+    def run(self) -> None:
+        """Do it."""
+        from dnnmig_env.measured_profile import write_profile
+        from dnnmig_env.tracing import parse_inputs
+        from dnnmig_env.tracing.profiling import Effort
+        from dnnmig_env.tracing.sources import measure_source
+
+        if self.max_layers is not None and self.max_layers < 1:
+            raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
+        effort = Effort(self.threads, self.device, self.repeats, self.warm_up, self.rounds, self.pause_s)
+        inputs = parse_inputs(self.input_shape)
+        profile = measure_source(self.source, inputs, self.name, self.max_layers, effort, self.machine)
+        if self.out is not None:
+            write_profile(profile, self.out)
+        _print_profile(profile)
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """List the measured profiles that come with the project."""
+
+    def run(self) -> None:
+        """Print one row per profile."""
+        from dnnmig_env.measured_profile import FOLDER, read_profile, shipped
+
+        rows: list[tuple[str, ...]] = [("profile", "network", "layers", "ms", "threads", "date", "machine")]
+        for name in shipped():
+            profile = read_profile(FOLDER / f"{name}.json")
+            how = profile.measured
+            what = (name, profile.network, str(len(profile.layers)), f"{profile.layers_s * 1e3:.1f}")
+            rows.append((*what, str(how.threads), how.date, how.machine))
+        _print_table(rows)
 
 
 @dataclass(frozen=True)
@@ -95,6 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; a user's mistake is one line on stderr and exit status 2."""
     command = tyro.cli(
         Annotated[Trace, tyro.conf.subcommand("trace")]
+        | Annotated[Measure, tyro.conf.subcommand("profile")]
+        | Annotated[Profiles, tyro.conf.subcommand("profiles")]
         | Annotated[Zoo, tyro.conf.subcommand("zoo")]
         | Annotated[Networks, tyro.conf.subcommand("networks")],
         prog="python -m dnnmig_env",
@@ -121,6 +196,27 @@ def _print_graph(graph: LayerGraph) -> None:
         reads = ",".join("input" if source < 0 else str(source) for source in layer.predecessors)
         numbers = (layer.flops / 1e6, layer.weight_bytes / 1e3, layer.output_bytes / 1e3)
         rows.append((str(index), layer.name, reads, *(f"{number:.1f}" for number in numbers)))
+    _print_table(rows)
+
+
+def _print_profile(profile: Profile) -> None:
+    how = profile.measured
+    threads, rounds = (f"{n} {what}{'s' * (n > 1)}" for n, what in ((how.threads, "thread"), (how.rounds, "round")))
+    print(f"{profile.network} on {how.machine}: {len(profile.layers)} layers, {how.device}, {threads}, {how.versions}")
+    print(f"layers {profile.layers_s * 1e3:.4g} ms, whole forward pass {profile.whole_s * 1e3:.4g} ms", end=" ")
+    print(f"(ratio {profile.ratio:.3f}); medians of {how.repeats} passes, best of {rounds}, {how.clock}")
+    print(f"the instrument adds at most {how.operator_overhead_s * 1e6:.2g} us per operator", end="; ")
+    print(f"wall clock of the whole pass {profile.whole_wall_s * 1e3:.4g} ms, load average {how.load_average:.2g}")
+    if profile.whole_wall_s > _BUSY * profile.whole_s:
+        print("note: something else kept this machine busy; measure again at a quiet moment.", file=sys.stderr)
+    layers = sorted(enumerate(profile.layers), key=lambda row: -row[1].seconds)
+    if len(layers) > _MOST_ROWS:
+        print(f"the {_SLOWEST} slowest layers:")
+        layers = layers[:_SLOWEST]
+    rows: list[tuple[str, ...]] = [("", "layer", "ms", "%")]
+    for index, layer in sorted(layers):
+        part = f"{100 * layer.seconds / profile.layers_s:.1f}"
+        rows.append((str(index), layer.name, f"{layer.seconds * 1e3:.3f}", part))
     _print_table(rows)
 
 

@@ -58,14 +58,19 @@ def prepare(graph: LayerGraph, max_layers: int | None = None) -> LayerGraph:
     return fused if max_layers is None else merge(fused, max_layers)
 
 
-def fused_groups(graph: LayerGraph) -> Groups:
-    """Return which layers of a graph each layer of `fuse(graph)` consists of."""
-    return _fused(graph).groups
-
-
 def merged_groups(graph: LayerGraph, max_layers: int) -> Groups:
     """Return which layers of a graph each layer of `merge(graph, max_layers)` consists of."""
     return _merged(graph, max_layers).groups
+
+
+def prepared_groups(graph: LayerGraph, max_layers: int | None = None) -> Groups:
+    """Return which layers of a graph each layer of `prepare(graph, max_layers)` consists of."""
+    fused = _fused(graph)
+    if max_layers is None:
+        return fused.groups
+    members = fused.groups
+    merged = merged_groups(fused.to_graph(_costliest_name), max_layers)
+    return tuple(tuple(sorted(layer for part in parts for layer in members[part])) for parts in merged)
 
 
 def blocks(graph: LayerGraph) -> LayerGraph:

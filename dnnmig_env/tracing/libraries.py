@@ -22,9 +22,9 @@ class Recipe:
     """A module with the inputs that it is usually given.
 
     Attributes:
-        module: The network, on the meta device where it can be built there.
+        module: The network; unless weights are asked for on the meta device, where it can be built there.
         inputs: Its inputs.
-        version: Library and version.
+        version: Library and version; empty for the user's own code.
     """
 
     module: nn.Module
@@ -32,7 +32,27 @@ class Recipe:
     version: str
 
 
-def from_torchvision(name: str) -> Recipe:
+Make = Callable[[Callable[[], Any]], Any]
+"""Builds what a function builds, in some manner."""
+
+
+def without_memory(build: Callable[[], Any]) -> Any:
+    """Build a module on the meta device, or for real if it looks at values to lay itself out."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except RuntimeError:
+        return build()
+
+
+def with_weights(build: Callable[[], Any]) -> Any:
+    """Build a module for real, with the random parameters that its own code gives it; always the same ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build()
+
+
+def from_torchvision(name: str, make: Make = without_memory) -> Recipe:
     """Build a torchvision model; of a detector the backbone and the heads.
 
     Raises:
@@ -47,7 +67,7 @@ def from_torchvision(name: str) -> Recipe:
         options["weights_backbone"] = None
     if name in ("googlenet", "inception_v3"):
         options["init_weights"] = False  # it takes a minute, for nothing
-    module = without_memory(lambda: models.get_model(name, **options))
+    module = make(lambda: models.get_model(name, **options))
     if name in detectors:
         module = _DenseDetector(module, name)
     preset = models.get_model_weights(name).DEFAULT.transforms()
@@ -57,7 +77,7 @@ def from_torchvision(name: str) -> Recipe:
     return Recipe(module, (InputSpec((1, 3, sizes[0], sizes[-1])),), _version("torchvision"))
 
 
-def from_timm(name: str) -> Recipe:
+def from_timm(name: str, make: Make = without_memory) -> Recipe:
     """Build a timm model.
 
     Raises:
@@ -66,11 +86,11 @@ def from_timm(name: str) -> Recipe:
     timm = _import("timm")
     if not timm.is_model(name):
         _refuse("timm", name, timm.list_models())
-    module: Any = without_memory(lambda: timm.create_model(name, pretrained=False))
+    module = make(lambda: timm.create_model(name, pretrained=False))
     return Recipe(module, (InputSpec((1, *module.default_cfg["input_size"])),), _version("timm"))
 
 
-def from_transformers(name: str) -> Recipe:
+def from_transformers(name: str, make: Make = without_memory) -> Recipe:
     """Build a transformers model from its published configuration, written down here.
 
     Raises:
@@ -80,24 +100,15 @@ def from_transformers(name: str) -> Recipe:
         _refuse("transformers", name, _TRANSFORMERS)
     build, inputs = _TRANSFORMERS[name]
     transformers = _import("transformers")
-    return Recipe(without_memory(lambda: build(transformers)), inputs, _version("transformers"))
+    return Recipe(make(lambda: build(transformers)), inputs, _version("transformers"))
 
 
-LIBRARIES: Mapping[str, Callable[[str], Recipe]] = {
+LIBRARIES: Mapping[str, Callable[..., Recipe]] = {
     "timm": from_timm,
     "torchvision": from_torchvision,
     "transformers": from_transformers,
 }
-"""What builds the models of each library."""
-
-
-def without_memory(build: Callable[[], nn.Module]) -> nn.Module:
-    """Build a module on the meta device, or for real if it looks at values to lay itself out."""
-    try:
-        with torch.device("meta"):
-            return build()
-    except RuntimeError:
-        return build()
+"""What builds the models of each library, given a name and, unless it is `without_memory`, a `Make`."""
 
 
 class _DenseDetector(nn.Module):

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import _disable_current_modes as unseen
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
@@ -19,6 +21,9 @@ from dnnmig_env.layer_graph import LayerGraph
 from dnnmig_env.operator_log import OperatorLog, Read
 from dnnmig_env.tracing import InputSpec
 from dnnmig_env.tracing.constants import MAX_CONSTANT_BYTES, Constants, ignores_values
+
+ATTENTION = "scaled_dot_product_attention"
+"""Name of attention as one operator."""
 
 _VECTOR_PRODUCTS: dict[Any, Callable[..., int]] = {
     # Products with a vector, for which PyTorch has no formula.
@@ -31,17 +36,21 @@ _VECTOR_PRODUCTS: dict[Any, Callable[..., int]] = {
 
 def record(module: nn.Module, inputs: Sequence[Any], name: str, origin: str | None) -> LayerGraph:
     """Do what `dnnmig_env.tracing.trace` promises."""
-    recorder = _Recorder(module)
+    recorder = Recorder(
+        {
+            name: nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+            for name, parameter in module.named_parameters()
+        }
+    )
     examples = [_example(entry, index) for index, entry in enumerate(inputs)]
-    for example in examples:
-        recorder.log.add_input(recorder.look_at(example).value, example.nbytes)
+    recorder.add_inputs(examples)
     try:
         with (
             torch.no_grad(),
             torch.random.fork_rng(devices=[]),
-            _inference(module),
+            inference(module),
             recorder.module_paths(module),
-            _attention_as_one_operator(recorder),
+            attention_as_one_operator(recorder.attend),
             recorder,
         ):
             result = torch.func.functional_call(module, recorder.parameters, tuple(examples), strict=False)
@@ -51,29 +60,42 @@ def record(module: nn.Module, inputs: Sequence[Any], name: str, origin: str | No
             f"{type(error).__name__}: {_first_line(error)}. Check the input shapes and element types; a network whose "
             "control flow depends on tensor values (e.g. non-maximum suppression) must be traced without that part."
         ) from error
-    outputs = [recorder.look_at(tensor) for tensor in _tensors_in(result)]
-    graph = recorder.log.to_graph(name, outputs, origin or f"traced with torch {torch.__version__}")
+    graph = recorder.to_graph(name, result, origin or f"traced with torch {torch.__version__}")
     unread = sum(parameter.nbytes for parameter in module.parameters()) - int(graph.weight_bytes.sum())
     if unread:
         graph = replace(graph, origin=f"{graph.origin}; without {unread} bytes of weights that it never reads")
     return graph
 
 
-class _Recorder(TorchDispatchMode):
-    """Logs each operator; tensors are identified by the storage they look into, which makes views disappear."""
+class Recorder(TorchDispatchMode):
+    """Logs each operator; tensors are identified by the storage they look into, which makes views disappear.
 
-    def __init__(self, module: nn.Module) -> None:
+    It serves real tensors as well as those on the meta device. Every storage is kept until the recorder goes.
+
+    Args:
+        parameters: The network's parameters by name.
+    """
+
+    def __init__(self, parameters: dict[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.log = OperatorLog()
-        self.parameters: dict[str, Tensor] = {}
+        self.parameters = parameters
+        self._log = OperatorLog()
         self._constants = Constants()
         self._owner: dict[int, str] = {}
         self._path: list[tuple[str, bool]] = []
-        for name, parameter in module.named_parameters():
-            self.parameters[name] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
-            address = self._constants.address(self.parameters[name])
+        for name, parameter in parameters.items():
+            address = self._constants.address(parameter)
             self._owner[address] = name.rpartition(".")[0]
-            self.log.add_weight(address, parameter.nbytes)
+            self._log.add_weight(address, parameter.nbytes)
+
+    def add_inputs(self, examples: Iterable[Tensor]) -> None:
+        """Declare the network's inputs."""
+        for example in examples:
+            self._log.add_input(self._look_at(example).value, example.nbytes)
+
+    def to_graph(self, name: str, result: Any, origin: str = "") -> LayerGraph:
+        """Return the graph of what was recorded, given what the network returned."""
+        return self._log.to_graph(name, [self._look_at(tensor) for tensor in _tensors_in(result)], origin)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -104,12 +126,35 @@ class _Recorder(TorchDispatchMode):
                 writes[address] = max(size, writes.get(address, 0))
         if writes:
             name = self._layer_name(operator, read_addresses)
-            looks = [self.look_at(tensor) for tensor in reads]
+            looks = [self._look_at(tensor) for tensor in reads]
             # What is updated in part lives on as a whole.
             looks = [Read(look.value, None, writes[look.value]) if look.value in writes else look for look in looks]
-            self.log.add_operator(name, flops, looks, writes)
+            self._log.add_operator(name, flops, looks, writes)
 
-    def look_at(self, tensor: Tensor) -> Read:
+    def attend(
+        self,
+        fused: Callable[..., Tensor],
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        *others: Any,
+        **named: Any,
+    ) -> Tensor:
+        """Log attention as the one kernel it is where it matters; the meta device would take it to pieces."""
+        with unseen():
+            if query.is_meta:
+                result = torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device="meta")
+            else:
+                result = fused(query, key, value, attn_mask, *others, **named)
+            result = side_by_side(result)
+        heads = math.prod(query.shape[:-2])  # grouped queries share keys, which saves memory but no product
+        shapes = [(1, heads, *tensor.shape[-2:]) for tensor in (query, key, value)]
+        reads = [tensor for tensor in (query, key, value, attn_mask) if tensor is not None]
+        self.add(ATTENTION, sdpa_flop_count(*shapes), reads, result)
+        return result
+
+    def _look_at(self, tensor: Tensor) -> Read:
         """Return which memory a tensor shows."""
         part = (tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
         return Read(self._constants.address(tensor), part, tensor.nbytes)
@@ -146,36 +191,26 @@ class _Recorder(TorchDispatchMode):
 
 
 @contextmanager
-def _attention_as_one_operator(recorder: _Recorder) -> Iterator[None]:
-    """Log attention as the one kernel it is where it matters; the meta device would take it to pieces.
+def attention_as_one_operator(attend: Callable[..., Tensor]) -> Iterator[None]:
+    """Have `scaled_dot_product_attention` done by a function of the original and its arguments.
 
-    A module that imported the function by name keeps the pieces: the same FLOPs in more operators.
+    A module that imported the original by name keeps it: the same FLOPs, in more operators.
     """
     fused = functional.scaled_dot_product_attention
-
-    def attend(
-        query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *_: Any, **__: Any
-    ) -> Tensor:
-        # As the kernels lay it out: heads side by side, so that no copy is needed to join them.
-        shape = (*query.shape[:-1], value.shape[-1])
-        result = torch.empty(shape, dtype=query.dtype, device="meta")
-        if len(shape) > 3:
-            result = result.transpose(-3, -2).contiguous().transpose(-3, -2)
-        heads = math.prod(query.shape[:-2])  # grouped queries share keys, which saves memory but no product
-        shapes = [(1, heads, *tensor.shape[-2:]) for tensor in (query, key, value)]
-        reads = [tensor for tensor in (query, key, value, attn_mask) if tensor is not None]
-        recorder.add("scaled_dot_product_attention", sdpa_flop_count(*shapes), reads, result)
-        return result
-
-    functional.scaled_dot_product_attention = attend
+    functional.scaled_dot_product_attention = partial(attend, fused)
     try:
         yield
     finally:
         functional.scaled_dot_product_attention = fused
 
 
+def side_by_side(attended: Tensor) -> Tensor:
+    """Lay out what attention returns with each token's heads together, as most kernels do: joining them is no copy."""
+    return attended.transpose(-3, -2).contiguous().transpose(-3, -2) if attended.dim() > 3 else attended
+
+
 @contextmanager
-def _inference(module: nn.Module) -> Iterator[None]:
+def inference(module: nn.Module) -> Iterator[None]:
     """Put a module into inference mode without fused shortcuts, and put everything back."""
     training = [part for part in module.modules() if part.training]
     shortcut = torch.backends.mha.get_fastpath_enabled()

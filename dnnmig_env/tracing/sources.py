@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from dnnmig_env.layer_graph import LayerGraph
+from dnnmig_env.measured_profile import Profile
 from dnnmig_env.onnx_import import import_onnx
 from dnnmig_env.tracing import InputSpec, trace
-from dnnmig_env.tracing.libraries import LIBRARIES, without_memory
+from dnnmig_env.tracing.libraries import LIBRARIES, Make, Recipe, with_weights, without_memory
+from dnnmig_env.tracing.profiling import Effort, measure
 
 
 def trace_source(source: str, inputs: Sequence[InputSpec] = (), name: str | None = None) -> LayerGraph:
@@ -30,32 +34,99 @@ def trace_source(source: str, inputs: Sequence[InputSpec] = (), name: str | None
     """
     if source.endswith(".onnx"):
         return import_onnx(source, *(entry.shape for entry in inputs), name=name)
+    recipe = find(source, inputs)
+    return trace(recipe.module, *recipe.inputs, name=name or name_of(source), origin=origin_of("trace", source, recipe))
+
+
+def measure_source(
+    source: str,
+    inputs: Sequence[InputSpec] = (),
+    name: str | None = None,
+    max_layers: int | None = None,
+    effort: Effort | None = None,
+    machine: str | None = None,
+) -> Profile:
+    """Measure seconds per layer of what a command line names, with random weights.
+
+    Args:
+        source: As for `trace_source`, but no ONNX file.
+        inputs: As for `trace_source`.
+        name: As for `trace_source`.
+        max_layers: As for `profiling.measure`, like the next two.
+        effort: How to measure.
+        machine: The machine in words.
+
+    Raises:
+        ValueError: If the source cannot be found, traced, or executed.
+    """
+    if source.endswith(".onnx"):
+        raise ValueError(f"{source} cannot be executed here, only traced; give the torch module that it came from.")
+    effort = effort or Effort()
+    recipe = find(source, inputs, with_weights)
+    options = "".join(
+        f" --{key.replace('_', '-')} {shlex.quote(str(value))}"
+        for key, value in {"name": name, "max_layers": max_layers, **effort.unusual()}.items()
+        if value is not None
+    )
+    origin = origin_of("profile", source, recipe, options)
+    return measure(
+        recipe.module,
+        *recipe.inputs,
+        name=name or name_of(source),
+        max_layers=max_layers,
+        effort=effort,
+        machine=machine,
+        origin=origin,
+    )
+
+
+def find(source: str, inputs: Sequence[InputSpec] = (), make: Make = without_memory) -> Recipe:
+    """Build the module that a command line names.
+
+    Args:
+        source: As for `trace_source`, but no ONNX file.
+        inputs: As for `trace_source`.
+        make: `without_memory` or `with_weights`.
+
+    Raises:
+        ValueError: If the source cannot be found, or its inputs are not known.
+    """
     place, separator, attribute = source.partition(":")
     if not (place and separator and attribute):
         raise ValueError(
             f"source is {source!r}; give torchvision:NAME, timm:NAME, transformers:NAME, FILE.onnx or "
             "package.module:callable."
         )
-    if place in LIBRARIES:
-        recipe = LIBRARIES[place](attribute)
-        module, version, inputs = recipe.module, f"{recipe.version}, ", inputs or recipe.inputs
+    if place not in LIBRARIES:
+        recipe = Recipe(_own_module(place, attribute, make), (), "")
     else:
-        module, version = _own_module(place, attribute), ""
-    if not inputs:
+        recipe = LIBRARIES[place](attribute) if make is without_memory else LIBRARIES[place](attribute, make)
+    recipe = replace(recipe, inputs=tuple(inputs) or recipe.inputs)
+    if not recipe.inputs:
         raise ValueError(f"{source} does not say what its inputs are; give --input-shape, e.g. 1 3 224 224.")
-    shapes = " ".join(map(str, inputs))
-    origin = f"python -m dnnmig_env trace {source} --input-shape {shapes}; {version}torch {torch.__version__}"
-    return trace(module, *inputs, name=name or attribute.rpartition(".")[2], origin=origin)
+    return recipe
 
 
-def _own_module(place: str, attribute: str) -> nn.Module:
+def name_of(source: str) -> str:
+    """Return the name of a network without one of its own."""
+    return source.rpartition(":")[2].rpartition(".")[2]
+
+
+def origin_of(command: str, source: str, recipe: Recipe, options: str = "") -> str:
+    """Return how something was made from a source: the command, and the versions of what it ran with."""
+    versions = f"{recipe.version}, torch {torch.__version__}".removeprefix(", ")
+    shapes = " ".join(map(str, recipe.inputs))
+    return f"python -m dnnmig_env {command} {source} --input-shape {shapes}{options}; {versions}"
+
+
+def _own_module(place: str, attribute: str, make: Make) -> nn.Module:
     if "" not in sys.path:  # as `python -m` has it, but not every other way to start
         sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(place)
         for part in attribute.split("."):
             found = getattr(found, part)
-        module = found if isinstance(found, nn.Module) else without_memory(found)
+        module = found if isinstance(found, nn.Module) else make(found)
     except Exception as error:  # whatever the user's own code raises
         reason = (str(error) or "no message").splitlines()[0].rstrip(".")
         raise ValueError(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dnnmig_env import zoo
 from dnnmig_env.grouping import Grouping
 from dnnmig_env.layer_graph import NETWORK_INPUT, Layer, LayerGraph
-from dnnmig_env.preprocessing import blocks, fuse, merge, prepare
+from dnnmig_env.preprocessing import blocks, fuse, merge, merged_groups, prepare, prepared_groups
 
 
 @st.composite
@@ -51,6 +51,24 @@ def assert_conserved(before: LayerGraph, after: LayerGraph) -> None:
 @given(graphs())
 def test_fuse_conserves(graph: LayerGraph) -> None:
     assert_conserved(graph, fuse(graph))
+
+
+@given(graphs(), st.none() | st.integers(1, 14))
+def test_groups_say_of_which_layers_a_prepared_layer_consists(graph: LayerGraph, max_layers: int | None) -> None:
+    def assert_parts(groups: tuple[tuple[int, ...], ...], before: LayerGraph, after: LayerGraph) -> None:
+        assert sorted(index for group in groups for index in group) == list(range(len(before)))
+        assert len(groups) == len(after)
+        for group, layer in zip(groups, after.layers, strict=True):
+            parts = [before.layers[index] for index in group]
+            assert list(group) == sorted(group)
+            assert layer.flops == sum(part.flops for part in parts)
+            assert layer.weight_bytes == sum(part.weight_bytes for part in parts)
+            assert layer.operators == sum(part.operators for part in parts)
+            assert layer.name in ({part.name for part in parts} | {f"{parts[0].name}..{parts[-1].name}"}) or max_layers
+
+    assert_parts(prepared_groups(graph, max_layers), graph, prepare(graph, max_layers))
+    if max_layers is not None:
+        assert_parts(merged_groups(fuse(graph), max_layers), fuse(graph), prepare(graph, max_layers))
 
 
 @given(graphs(), st.integers(1, 14))

@@ -141,6 +141,16 @@ def test_attention_inside_torch_modules_is_one_operator() -> None:
     assert functional.scaled_dot_product_attention is torch._C._nn.scaled_dot_product_attention
 
 
+def test_what_attention_returns_has_no_known_values() -> None:
+    class Choosing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            mixed = functional.scaled_dot_product_attention(x, x, x)
+            return mixed if mixed.sum() > 0 else -mixed
+
+    with pytest.raises(ValueError, match="control flow depends on tensor values"):
+        trace(Choosing(), (1, 2, 4, 4))
+
+
 def test_grouped_queries_share_keys_but_not_work() -> None:
     class Grouped(nn.Module):
         def forward(self, query: Tensor, key: Tensor) -> Tensor:
