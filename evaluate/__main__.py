@@ -9,9 +9,10 @@ from typing import Any
 
 import tyro
 
-from evaluate.config import Config, SpeedConfig
+from evaluate.config import Config, PaperConfig, SpeedConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
+    "paper": (PaperConfig, "evaluate.papers.paper", "reproduce"),
     "speed": (SpeedConfig, "evaluate.speed", "measure"),
 }
 """Commands beside the comparison: what their command line says, then module and function to run with it."""

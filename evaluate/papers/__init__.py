@@ -1,0 +1,1 @@
+"""Results of papers, produced again from their published data or in their settings."""
