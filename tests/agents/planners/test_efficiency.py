@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import replace
 
@@ -14,14 +15,14 @@ from agents.planners.ionn import Ionn
 from agents.planners.present import present_problem
 from dnnmig_env.cluster import Node, Tier
 from dnnmig_env.kernel import begin, complete, compose, query_delay_s, slowdown_for
-from dnnmig_env.plan import check_plan
+from dnnmig_env.plan import check_plan, plan_of
 from dnnmig_env.scenario import Links, Scenario, User
 from dnnmig_env.simulator import simulate
 from dnnmig_env.state import new_state
 from dnnmig_env.zoo import load
 from tests.agents.planners.hand_made import chain
 from tests.agents.planners.measured_alexnet import measured_alexnet, needs_profile
-from tests.agents.planners.random_scenarios import realistic, tiny
+from tests.agents.planners.random_scenarios import delays_s, realistic, tiny
 
 RNG = np.random.default_rng(0)
 
@@ -172,6 +173,18 @@ def test_measuring_only_what_may_have_changed_is_enough(users: int) -> None:
         assert [(upload.user, upload.layers[0], upload.layers[-1]) for upload in plan.uploads] == wanted
         partitions.add(len(units.user) - len(wanted))
     assert partitions != {0}
+
+
+def test_of_all_orders_of_a_chain_hardly_any_is_better() -> None:
+    rng, ratios = np.random.default_rng(0), []
+    for _ in range(20):
+        weight_mb, output_mb = np.exp(rng.uniform(-2, 2, 5)), np.exp(rng.uniform(-3, 1, 5))
+        scenario = chain(weight_mb, output_mb, horizon_s=float(weight_mb.sum()))
+        orders = itertools.permutations(range(5))
+        best_s = min(delays_s(scenario, [plan_of((0, layer, 1) for layer in order) for order in orders]))
+        plan = by_efficiency(scenario, (np.ones(5, np.int8),), RNG)
+        ratios.append(delays_s(scenario, [plan])[0] / best_s)
+    assert np.mean(ratios) < 1.005
 
 
 def test_the_whole_planner_uploads_the_side_of_the_shortest_path() -> None:
