@@ -13,8 +13,8 @@ from dnnmig_env.plan import Plan
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import Observations
 
-Step = tuple[int, int, int]
-"""One upload: (user, layer, server)."""
+Step = tuple[int, int, int, float]
+"""One upload: (user, layer, server, earliest start in seconds)."""
 
 
 class Questions(Protocol):
@@ -38,6 +38,14 @@ class Questions(Protocol):
         """Return what may be known of a row now."""
         ...
 
+    def scenario(self, row: int) -> Scenario:
+        """Return what a row plays, its future included."""
+        ...
+
+    def time_s(self, row: int) -> float:
+        """Return the time of a row's next decision."""
+        ...
+
     def pending_layer(self, row: int) -> tuple[int, int] | None:
         """Return the (user, layer) to be placed next, or None."""
         ...
@@ -52,13 +60,14 @@ class PlanPolicy:
 
     Plans are made from `known_scenario`, so nothing of the slots to come is seen. Each layer of a partition is
     uploaded on its own, in the partition's order. An upload that is not legal at present (its user is away) is put
-    off.
+    off; a clairvoyant plan is followed to the letter instead: whatever comes next is waited for.
 
     Args:
         planner: The planner.
         env: The environment (single or vector) that it acts in.
         seed: Seed; episode k of row i plans with a random stream of its own.
         replan: Plan anew at every decision instead of once per episode.
+        clairvoyant: Show the planner the whole scenario, its future included: no policy, but a bound for policies.
 
     Attributes:
         planning_s: Seconds spent planning in the present episode of each row, shape (B,).
@@ -67,8 +76,11 @@ class PlanPolicy:
         ValueError: If `replan` is asked for in the two-phase mode, where placements cannot be taken back.
     """
 
-    def __init__(self, planner: Planner, env: Questions, seed: int, *, replan: bool = False) -> None:
+    def __init__(
+        self, planner: Planner, env: Questions, seed: int, *, replan: bool = False, clairvoyant: bool = False
+    ) -> None:
         self._planner, self._env, self._seed, self._replan = planner, env, seed, replan
+        self._clairvoyant = clairvoyant
         self._episode = np.full(env.num_rows, -1)
         self._steps: list[list[Step]] = [[] for _ in range(env.num_rows)]
         self.planning_s = np.zeros(env.num_rows)
@@ -96,20 +108,26 @@ class PlanPolicy:
         if begins or self._replan:
             self._steps[row] = self._plan(row)
         pending = env.pending_layer(row)
-        for k, (user, layer, server) in enumerate(self._steps[row]):
+        for k, (user, layer, server, not_before_s) in enumerate(self._steps[row]):
             action = env.encode(user, layer, server)
-            if pending is None and mask[action]:
+            if pending is None and mask[action] and not_before_s <= env.time_s(row):
                 del self._steps[row][k]
                 return action
             if pending == (user, layer):
                 return action if mask[action] else env.stop_action
+            if pending is None and self._clairvoyant:
+                break
         return env.stop_action
 
     def _plan(self, row: int) -> list[Step]:
-        scenario = self._env.known_scenario(row)
+        scenario = self._env.scenario(row) if self._clairvoyant else self._env.known_scenario(row)
         if scenario is None:
             return []
         begin = time.perf_counter()
         plan: Plan = self._planner(scenario, np.random.default_rng([self._seed, row, self._episode[row]]))
         self.planning_s[row] += time.perf_counter() - begin
-        return [(upload.user, layer, upload.server) for upload in plan.uploads for layer in upload.layers]
+        return [
+            (upload.user, layer, upload.server, upload.not_before_s)
+            for upload in plan.uploads
+            for layer in upload.layers
+        ]

@@ -15,6 +15,9 @@ from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 REPLAN = "@replan"
 """Suffix of a planner's name: plan anew at every decision from what is known then."""
 
+CLAIRVOYANT = "@clairvoyant"
+"""Suffix of the name of a planner with the parameter `clairvoyant`: plan once, knowing all slots to come. A bound."""
+
 
 class Policy(Protocol):
     """Chooses actions from observations; SB3's algorithms, planners and the random policy all do."""
@@ -56,7 +59,7 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
     Args:
-        name: "random", a planner's name, a planner's name with "@replan", or the path of a trained model.
+        name: "random", a planner's name, a planner's name with "@replan" or "@clairvoyant", or the path of a trained model.
         env: The environment in which it will act.
         seed: Seed of whatever is random in it.
 
@@ -70,4 +73,7 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
 
         model: Policy = load(name, env)
         return model
+    if name.endswith(CLAIRVOYANT):
+        planning = planner(name.removesuffix(CLAIRVOYANT) + ":clairvoyant=true")
+        return PlanPolicy(planning, env, seed, clairvoyant=True)
     return PlanPolicy(planner(name.removesuffix(REPLAN)), env, seed, replan=name.endswith(REPLAN))
