@@ -59,7 +59,7 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
     Args:
-        name: "random", a planner's name, a planner's name with "@replan" or "@clairvoyant", or the path of a trained model.
+        name: "random", a planner's name, bare or with "@replan" or "@clairvoyant", or the path of a trained model.
         env: The environment in which it will act.
         seed: Seed of whatever is random in it.
 
