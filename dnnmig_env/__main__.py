@@ -97,12 +97,19 @@ class Measure:
 
         if self.max_layers is not None and self.max_layers < 1:
             raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
+        if self.out is not None and (self.out.suffix != ".json" or not self.out.parent.is_dir()):
+            raise ValueError(f"--out is {self.out}; give a file in an existing folder whose name ends in .json.")
         effort = Effort(self.threads, self.device, self.repeats, self.warm_up, self.rounds, self.pause_s)
         inputs = parse_inputs(self.input_shape)
-        profile = measure_source(self.source, inputs, self.name, self.max_layers, effort, self.machine)
+        profile = measure_source(
+            self.source, inputs, self.name, self.max_layers, effort, self.machine, self._announce_round
+        )
         if self.out is not None:
             write_profile(profile, self.out)
         _print_profile(profile)
+
+    def _announce_round(self, number: int) -> None:
+        print(f"round {number} of {self.rounds}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -181,6 +188,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

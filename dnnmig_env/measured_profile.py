@@ -171,14 +171,14 @@ def read_profile(path: Path) -> Profile:
     """
     try:
         data = parse_json(path.read_text(encoding="utf-8"))
-        sums = {key: data.pop(key, None) for key in ("layers_s", "ratio")} if isinstance(data, dict) else {}
+        given = [data.pop(key, None) for key in ("layers_s", "ratio")] if isinstance(data, dict) else []
         profile = checked(Profile, data)
-        if any(value != expected for value, expected in zip(sums.values(), _sums(profile).values(), strict=True)):
-            raise ValueError(
-                f"layers_s and ratio are {[*sums.values()]}, but its layers give {[*_sums(profile).values()]}"
-            )
+        sums = list(_sums(profile).values())
+        if any(value not in (None, right) for value, right in zip(given, sums, strict=True)):
+            raise ValueError(f"layers_s and ratio are {given}, its layers give {sums}")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else reason
         raise ValueError(
             f"cannot read the profile {path}: {reason}; measure it with `python -m dnnmig_env profile`."
         ) from None

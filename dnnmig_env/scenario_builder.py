@@ -16,8 +16,9 @@ from dnnmig_env.cluster import Array, Node, Tier
 from dnnmig_env.form import inside, suggestion
 from dnnmig_env.graph_file import read_graph
 from dnnmig_env.layer_graph import NETWORK_INPUT, Layer, LayerGraph
-from dnnmig_env.preprocessing import prepare
+from dnnmig_env.preprocessing import fuse, merge
 from dnnmig_env.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.scenario_profiles import profile_table
 from dnnmig_env.scenario_schema import (
     BackhaulForm,
     DeviceForm,
@@ -45,10 +46,10 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
     Raises:
         ValueError: In one line that begins with the place, such as `users[0].links`.
     """
-    frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in form.servers])
-    users = tuple(_user(f"users[{u}]", user, frame) for u, user in enumerate(form.users))
-    links, mobility = _links(form, frame), _mobility(form, frame)
     servers = tuple(_node(server) for server in form.servers)
+    frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers])
+    users = tuple(_user(f"users[{u}]", user, frame, servers) for u, user in enumerate(form.users))
+    links, mobility = _links(form, frame), _mobility(form, frame)
     try:
         return Scenario(users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family)
     except ValueError as error:
@@ -114,37 +115,40 @@ def _node(form: DeviceForm) -> Node:
     return Node(**{**dict(form), "tier": Tier(form.tier)})
 
 
-def _user(place: str, form: UserForm, frame: _Frame) -> User:
+def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) -> User:
     with _at(f"{place}.network"):
-        graph = _graph(form, frame.folder)
-    profile = None
+        before, graph = _graphs(form, frame.folder)
+    device = _node(form.device)
+    profile: ArrayLike | None = None
     if form.profile_s is not None:
         shape = (len(graph), 1 + len(frame.servers))
         meaning = "a row per layer, a column for the device and each server"
         profile = _table(f"{place}.profile_s", form.profile_s, shape, meaning)
+    elif form.profile:
+        profile = profile_table(f"{place}.profile", form.profile, before, graph, (device, *servers), frame.folder)
     return User(
         name=form.name,
         graph=graph,
-        device=_node(form.device),
+        device=device,
         query_rate_hz=_per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame),
         profile_s=profile,
         uploaded=_uploaded(f"{place}.uploaded", form.uploaded, graph, frame),
     )
 
 
-def _graph(form: UserForm, folder: Path) -> LayerGraph:
-    """Read a network: fused if it comes from the zoo or an ONNX file, else as it is unless `max_layers` is given."""
-    if isinstance(form.network, GraphForm):
-        graph = _inline_graph(form.network)
-    elif form.network.endswith(".json"):
-        graph = read_graph(folder / form.network)
-    elif form.network.endswith(".onnx"):
+def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
+    """Read a network before and after merging: fused if it comes from the zoo or an ONNX file or is to be merged."""
+    network, max_layers = form.network, form.max_layers
+    if isinstance(network, GraphForm) or network.endswith(".json"):
+        graph = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
+        before = graph if max_layers is None else fuse(graph)
+    elif network.endswith(".onnx"):
         from dnnmig_env.onnx_import import import_onnx
 
-        return prepare(import_onnx(folder / form.network), form.max_layers)
+        before = fuse(import_onnx(folder / network))
     else:
-        return zoo.load_prepared(form.network, form.max_layers)
-    return graph if form.max_layers is None else prepare(graph, form.max_layers)
+        return zoo.load_prepared(network), zoo.load_prepared(network, max_layers)
+    return before, before if max_layers is None else merge(before, max_layers)
 
 
 def _inline_graph(form: GraphForm) -> LayerGraph:

@@ -32,7 +32,9 @@ A file in full, with every key; those marked "=" may be left out and then have t
             latency_s: 0.004        # = 0; a number, or one per slot
             down_latency_s: 0.003   # = latency_s
           cloud: {trace: walk.csv, trace_offset_s: 30, latency_s: 0.03}  # see traces; offset = 0
-        profile_s: [[0.1, 0.01, 0.002]]   # = the roofline; seconds, a row per layer: the device, then the servers
+        profile:                    # = the roofline; nodes whose seconds per layer were measured
+          device: {profile: resnet50_xeon_core, scale: 4}  # a shipped one, its seconds times 4 (scale: = 1)
+          edge: edge.json           # or a file
         uploaded: {conv1: edge}     # = none; layers whose weights a server holds at the start
       - name: camera
         network:
@@ -42,6 +44,7 @@ A file in full, with every key; those marked "=" may be left out and then have t
             - {name: a, flops: 1e9, weight_bytes: 4e6, output_bytes: 2e6}
             - {name: b, flops: 1e9, weight_bytes: 4e6, output_bytes: 2e6, predecessors: [0]}  # = the layer before
         device: {flops_per_s: 2e9, memory_bytes_per_s: 8e9}
+        profile_s: [[0.1, 0.01, 0.002], [0.1, 0.01, 0.002]]  # instead of profile; a row per layer: device, servers
     mobility:                       # = none; what policies may know of where everybody is
       area_m: 1000                  # = 1000; side of the square
       servers: {edge: [200, 300]}   # = the centre
@@ -52,6 +55,10 @@ A file in full, with every key; those marked "=" may be left out and then have t
 Megabits are 10^6 bits. Paths start at the file's folder. A network from the zoo or an ONNX file is fused first; one
 given as layers is used as it is unless `max_layers` is given. Inline layers may also say `internal_bytes` (= 0) and
 `operators` (= 1), see `layer_graph.Layer`; the input of the network is predecessor -1.
+
+`python -m dnnmig_env profile` measures a profile on the machine it runs on, `python -m dnnmig_env profiles` lists those
+that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as its
+parts together. Nodes without a profile follow the roofline; those with one need their rates all the same.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -22,6 +22,13 @@ from dnnmig_env.scenario_quantities import (
     Quantity,
     Track,
 )
+
+AnyForm = TypeVar("AnyForm", bound=Form)
+TextOr = Annotated[
+    Annotated[str, Tag(ONE)] | Annotated[AnyForm, Tag(MANY)],
+    Discriminator(lambda value: MANY if isinstance(value, dict) else ONE),
+]
+"""A text, or a mapping that says more."""
 
 
 class LayerForm(Form):
@@ -114,20 +121,30 @@ class BackhaulForm(Form):
         return self
 
 
+class MeasuredForm(Form):
+    """A profile for one node, and by what its seconds are multiplied."""
+
+    profile: str
+    scale: Positive = 1.0
+
+
 class UserForm(Form):
     """`scenario.User` and its links."""
 
     name: str
-    network: Annotated[
-        Annotated[str, Tag(ONE)] | Annotated[GraphForm, Tag(MANY)],
-        Discriminator(lambda value: MANY if isinstance(value, dict) else ONE),
-    ]
+    network: TextOr[GraphForm]
     max_layers: Count | None = None
     device: DeviceForm
     query_rate_hz: PerSlot = 1.0
     links: dict[str, LinkForm] = Field(default_factory=dict)
     profile_s: list[list[Amount]] | None = None
+    profile: dict[str, TextOr[MeasuredForm]] | None = None
     uploaded: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_profile(self) -> UserForm:
+        self.one_of("profile_s", "profile", required=False)
+        return self
 
 
 class TrackForm(Form):

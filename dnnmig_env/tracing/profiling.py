@@ -2,7 +2,8 @@
 
 The module runs for real, with random weights, while a dispatch mode (as in tracing) reads a clock before and after
 every operator. That its operators are those of the traced graph, one to one, is checked, not assumed: a first run on
-real tensors is recorded as a graph too, and the two must agree in every tensor, FLOP and edge. Views, constants and
+real tensors is recorded as a graph too, and the two must agree in every tensor, FLOP and edge. What runs otherwise on
+real tensors than on shapes alone is refused: recurrent layers, modules laid out channels-last. Views, constants and
 dead code are no layers and cost nothing.
 
 What is timed. Forward passes with and without the instrument take turns, so that both see the same machine. A layer's
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
@@ -92,6 +93,7 @@ def measure(
     effort: Effort | None = None,
     machine: str | None = None,
     origin: str = "dnnmig_env.tracing.profiling.measure",
+    on_round: Callable[[int], None] = lambda number: None,
 ) -> Profile:
     """Measure seconds per layer of the prepared graph of a module.
 
@@ -109,6 +111,7 @@ def measure(
         effort: How to measure.
         machine: The machine in words; by default its processor, cores and system.
         origin: The command that does it again, a semicolon, and the versions of libraries.
+        on_round: Called with 1, 2, ... when a round begins.
 
     Raises:
         ValueError: If the module cannot be traced or executed, or does on this device what its trace does not say.
@@ -123,8 +126,9 @@ def measure(
         examples = [_filled(entry, effort.device) for entry in inputs]
         operators = find_operators(module, examples, graph)
         rounds = []
-        for number in range(effort.rounds):
-            time.sleep(effort.pause_s if number else 0.0)
+        for number in range(1, effort.rounds + 1):
+            time.sleep(effort.pause_s if number > 1 else 0.0)
+            on_round(number)
             rounds.append(time_round(module, examples, operators, clock, effort.warm_up, effort.repeats))
         overhead_s = idle_s(clock, effort.device)
     quietest = min(rounds, key=lambda times: times.whole_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,6 +45,7 @@ def measure_source(
     max_layers: int | None = None,
     effort: Effort | None = None,
     machine: str | None = None,
+    on_round: Callable[[int], None] = lambda number: None,
 ) -> Profile:
     """Measure seconds per layer of what a command line names, with random weights.
 
@@ -52,9 +53,10 @@ def measure_source(
         source: As for `trace_source`, but no ONNX file.
         inputs: As for `trace_source`.
         name: As for `trace_source`.
-        max_layers: As for `profiling.measure`, like the next two.
+        max_layers: As for `profiling.measure`, like all that follow.
         effort: How to measure.
         machine: The machine in words.
+        on_round: Called when a round begins.
 
     Raises:
         ValueError: If the source cannot be found, traced, or executed.
@@ -77,6 +79,7 @@ def measure_source(
         effort=effort,
         machine=machine,
         origin=origin,
+        on_round=on_round,
     )
 
 

@@ -17,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnnmig_env import zoo
-from dnnmig_env.cluster import Node, Tier
+from dnnmig_env.cluster import Node, Tier, execution_s
 from dnnmig_env.graph_file import write_graph
 from dnnmig_env.layer_graph import Layer, LayerGraph
+from dnnmig_env.measured_profile import FOLDER as PROFILES
+from dnnmig_env.measured_profile import find_profile
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.scenario_file import load_scenario, save_scenario
@@ -340,6 +342,127 @@ def test_uploaded_layers_by_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(scenario.users[0].uploaded), [0, 2])
 
 
+def write_measured(path: Path, seconds: dict[str, float], **changes: Any) -> None:
+    """Write a profile of SMALL's network, or of another."""
+    data = json.loads((PROFILES / "alexnet_xeon_core.json").read_text())
+    del data["layers_s"], data["ratio"]
+    layers = [{"name": name, "seconds": value} for name, value in seconds.items()]
+    tiny = {"network": "tiny", "input_bytes": 1000, "flops": 3e9, "weight_bytes": 3e6, "layers": layers}
+    path.write_text(json.dumps(data | tiny | changes))
+
+
+def test_measured_nodes_take_their_seconds_and_the_others_follow_the_roofline(tmp_path: Path) -> None:
+    (tmp_path / "measured").mkdir()
+    write_measured(tmp_path / "measured/phone.json", {"a": 0.3, "b": 0.7})
+    write_measured(tmp_path / "cloud.json", {"a": 0.001, "b": 0.002})
+    measured = {"device": "measured/phone.json", "cloud": {"profile": "cloud.json", "scale": 3}}
+    scenario = loaded(tmp_path, small(users__0__profile=measured))
+    # The edge: 1e9 and 2e9 FLOP at 1e11 FLOP/s. The bytes take less.
+    np.testing.assert_allclose(scenario.execution_s[0], [[0.3, 0.01, 0.003], [0.7, 0.02, 0.006]], rtol=1e-15)
+    assert simulate(scenario, Plan(())).mean_delay_s == 1.0  # on the device alone
+    edge = execution_s(scenario.users[0].graph, scenario.servers[0])
+    np.testing.assert_array_equal(scenario.execution_s[0][:, 1], edge)
+    for suffix in (".yaml", ".json"):
+        save_scenario(scenario, tmp_path / f"copy{suffix}")
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        (tmp_path / f"copy{suffix}").rename(tmp_path / f"elsewhere/copy{suffix}")  # it needs no profile any more
+        assert_same(load_scenario(tmp_path / f"elsewhere/copy{suffix}"), scenario)
+
+
+def test_a_merged_layer_takes_what_its_parts_take(tmp_path: Path) -> None:
+    shipped = find_profile("resnet50_xeon_core", tmp_path)
+    seconds = dict(zip(shipped.names, shipped.seconds, strict=True))
+
+    def device_s(max_layers: int | None) -> np.ndarray[Any, Any]:
+        changes = {} if max_layers is None else {"users__0__max_layers": max_layers}
+        profile = {"device": "resnet50_xeon_core"}
+        scenario = loaded(tmp_path, small(users__0__network="resnet50", users__0__profile=profile, **changes))
+        return scenario.execution_s[0][:, 0]
+
+    assert tuple(device_s(None)) == shipped.seconds
+    assert device_s(1) == pytest.approx([shipped.layers_s])
+    merged = zoo.load_prepared("resnet50", 16)
+    assert len(merged) == 16
+    fused = [layer.name for layer in zoo.load_prepared("resnet50").layers]
+    assert device_s(16).sum() == pytest.approx(shipped.layers_s)
+    # Its first group: names tell where it begins and ends, and it is all of what lies between.
+    first, last = merged.layers[0].name.split("..")
+    parts = fused[fused.index(first) : fused.index(last) + 1]
+    assert device_s(16)[0] == pytest.approx(sum(seconds[name] for name in parts))
+
+
+def test_a_profile_fits_the_users_own_traced_network(tmp_path: Path) -> None:
+    write_graph(zoo.load("alexnet"), tmp_path / "own.json")
+    profile = {"device": "alexnet_xeon_core"}
+    user = {"users__0__network": "own.json", "users__0__profile": profile}
+    for max_layers in (4, 100):
+        mine = loaded(tmp_path, small(**user, users__0__max_layers=max_layers)).execution_s[0]
+        zoos = loaded(tmp_path, small(**user | {"users__0__network": "alexnet"}, users__0__max_layers=max_layers))
+        np.testing.assert_array_equal(mine, zoos.execution_s[0])
+    with pytest.raises(
+        ValueError, match=r"has 8 layers .* \(\d+\), nor their parts; give the user max_layers, 8 or less"
+    ):
+        loaded(tmp_path, small(**user))
+    write_graph(zoo.load_prepared("alexnet", 4), tmp_path / "own.json")  # its parts are no longer known
+    with pytest.raises(
+        ValueError, match=r"profile torchvision:alexnet --input-shape \S+ --max-layers 4 --out alexnet.j"
+    ):
+        loaded(tmp_path, small(**user))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"profile": {"edg": "p.json"}}, "users[0].profile: there is no node 'edg'; did you mean 'edge'?"),
+        ({"profile": {"device": "gone.json"}}, "users[0].profile.device: cannot read the profile"),
+        (
+            {"profile": {"device": "p"}},
+            "users[0].profile.device: there is no profile 'p'; known are 'alexnet_xeon_core",
+        ),
+        ({"profile": {"device": 3}}, "users[0].profile.device: 3; must be text"),
+        ({"profile": "p.json"}, "users[0].profile: 'p.json'; must be a mapping of keys to values"),
+        ({"profile": {"edge": {"profile": "p.json", "scale": 0}}}, "[0].profile.edge.scale: 0; must be positive"),
+        ({"profile": {"edge": {"scale": 2}}}, "users[0].profile.edge.profile: missing; add it"),
+        (
+            {"profile": {"edge": "p.json"}, "profile_s": [[1, 1, 1]] * 2},
+            "users[0]: both profile_s and profile are given",
+        ),
+        (
+            {"profile": {"edge": "resnet50_xeon_core"}},
+            "users[0].profile.edge: 'resnet50_xeon_core' was measured for 'resnet50' (8178368512 FLOP, 102228128 bytes "
+            "of weights, 602112 of input), not for the user's 'tiny' (3000000000 FLOP, 3000000 bytes of weights, 1000 "
+            "of input); measure it with `python -m dnnmig_env profile package.module:callable --input-shape ... --out "
+            "tiny.json`.",
+        ),
+        (
+            {"network": "resnet18", "profile": {"edge": "p.json"}},
+            "not for the user's 'resnet18' (3628146688 FLOP, 46758048 bytes of weights, 602112 of input); measure it "
+            "with `python -m dnnmig_env profile torchvision:resnet18 --input-shape 1x3x224x224 --out p.json`.",
+        ),
+        (
+            {"profile": {"device": "other.json"}},
+            "users[0].profile.device: 'other.json' has 3 layers of 'tiny' that are not those of the user's network "
+            "(2), nor their parts; measure it with `python -m dnnmig_env profile ",
+        ),
+    ],
+)
+def test_errors_of_profiles_name_place_and_remedy(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    write_measured(tmp_path / "p.json", {"a": 0.3, "b": 0.7})
+    write_measured(tmp_path / "other.json", {"a": 0.3, "b": 0.7, "c": 0.1})
+    with pytest.raises(ValueError) as caught:
+        loaded(tmp_path, small(**{f"users__0__{key}": value for key, value in changes.items()}))
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path / 'scenario.json'}: ") and message in text and "\n" not in text
+
+
+def test_device_means_the_users_own_node(tmp_path: Path) -> None:
+    write_measured(tmp_path / "p.json", {"a": 0.3, "b": 0.7})
+    data = small(servers__0__name="device", users__0__profile={"device": "p.json"}, default_link={"up_mbps": 1})
+    del data["users"][0]["links"]["edge"]
+    with pytest.raises(ValueError, match="'device' is the user's own node here, but a server has that name; rename it"):
+        loaded(tmp_path, data)
+
+
 LAYERS = "users__0__network__layers"
 CYCLE = [
     {"name": "a", "flops": 1, "weight_bytes": 1, "output_bytes": 1, "predecessors": [1]},
@@ -533,11 +656,13 @@ def test_the_documented_format_is_what_is_read(tmp_path: Path) -> None:
     text = text.replace("slot_s: 2.0 ", "slot_starts_s: [0, 5, 15] ").replace(
         "[0, 0], [20, 0]", "[0, 0], [20, 0], [40, 0]"
     )
-    text = text.replace("profile_s: [[0.1, 0.01, 0.002]]", "profile_s: " + str([[0.1, 0.01, 0.002]] * 16))
     first = zoo.load_prepared("resnet50", 16).layers[0].name
     text = text.replace("{conv1: edge}", f"{{{first!r}: edge}}")
     (tmp_path / "x.yaml").write_text(text)
     (tmp_path / "walk.csv").write_bytes((EXAMPLES / "walk_synthetic.csv").read_bytes())
+    (tmp_path / "edge.json").write_bytes((PROFILES / "resnet50_xeon_core.json").read_bytes())
     scenario = load_scenario(tmp_path / "x.yaml")
     assert [user.name for user in scenario.users] == ["phone", "camera"]
     assert np.asarray(scenario.users[0].uploaded)[0] == 1
+    measured = scenario.execution_s[0]
+    np.testing.assert_allclose(measured[:, 0], 4 * measured[:, 1])  # the same profile, once scaled

@@ -1,4 +1,4 @@
-"""The commands `trace`, `zoo` and `networks`, as a user types them."""
+"""The commands `trace`, `profile`, `zoo`, `networks` and `profiles`, as a user types them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 from dnnmig_env import zoo
 from dnnmig_env.__main__ import main
 from dnnmig_env.graph_file import read_graph
-from dnnmig_env.tracing import libraries
+from dnnmig_env.measured_profile import read_profile, shipped
+from dnnmig_env.scenario_file import load_scenario
+from dnnmig_env.tracing import InputSpec, libraries
+from dnnmig_env.tracing.profiling import Effort
+from dnnmig_env.tracing.sources import find, measure_source
 
 OWN_CODE = """
 import torch
@@ -96,6 +100,80 @@ def test_mistakes_are_one_line_and_status_2(
     assert printed.err.startswith(f"error: {message}")
     assert printed.err.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} <= {"own_code.py", "__pycache__"}
+
+
+@pytest.mark.usefixtures("own_code")
+def test_profile_of_own_code_is_written_printed_and_taken_by_a_scenario(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = ["own_code:classifier", "--input-shape", "1", "3", "8", "8"]
+    effort = ["--repeats", "5", "--rounds", "2", "--machine", "my board"]
+    assert main(["profile", *network, *effort, "--out", "board.json"]) == 0
+    printed, progress = capsys.readouterr()
+    assert progress.splitlines()[:2] == ["round 1 of 2", "round 2 of 2"]
+    profile = read_profile(tmp_path / "board.json")
+    assert (profile.network, profile.names) == ("classifier", ("0", "4"))
+    assert profile.measured.command == (
+        "python -m dnnmig_env profile own_code:classifier --input-shape 1x3x8x8 --repeats 5 --rounds 2"
+    )
+    assert profile.measured.machine == "my board"
+    assert printed.startswith("classifier on my board: 2 layers, cpu, 1 thread, torch 2.")
+    assert f"ratio {profile.ratio:.3f}" in printed
+    assert [line.split()[:2] for line in printed.splitlines()[-2:]] == [["0", "0"], ["1", "4"]]
+
+    assert main(["trace", *network, "--max-layers", "2", "--out", "net.json"]) == 0
+    (tmp_path / "mine.yaml").write_text(
+        "{horizon_s: 9, servers: [{name: edge, flops_per_s: 1e12, memory_bytes_per_s: 1e11}],"
+        " default_link: {up_mbps: 8}, users: [{name: me, network: net.json, profile: {device: board.json},"
+        " device: {flops_per_s: 1e9, memory_bytes_per_s: 1e9}}]}"
+    )
+    assert load_scenario(tmp_path / "mine.yaml").execution_s[0][:, 0].tolist() == list(profile.seconds)
+
+
+@pytest.mark.usefixtures("own_code")
+def test_profile_with_real_parameters_always_the_same(tmp_path: Path) -> None:
+    recipes = [find("own_code:classifier", (InputSpec((1, 3, 8, 8)),), libraries.with_weights) for _ in range(2)]
+    one, other = (dict(recipe.module.named_parameters()) for recipe in recipes)
+    assert all(value.device.type == "cpu" and value.equal(other[name]) for name, value in one.items())
+    assert all(value.abs().sum() > 0 for value in one.values())
+
+
+@pytest.mark.usefixtures("own_code")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["net.onnx"], "net.onnx cannot be executed here, only traced; give the torch module that it came from."),
+        (["own_code:classifier"], "own_code:classifier does not say what its inputs are; give --input-shape"),
+        (["own_code:classifier", "--max-layers", "0"], "--max-layers is 0; keep at least 1 layer."),
+        (["own_code:ready", "--input-shape", "1x3", "--repeats", "0"], "repeats is 0; give at least 1."),
+        (["own_code:broken", "--input-shape", "1x3"], "cannot build own_code:broken: KeyError: 'no such option'"),
+        (["own_code:ready", "--input-shape", "1x3", "--out", "gone/a.json"], "--out is gone/a.json; give a file in an"),
+        (["own_code:ready", "--input-shape", "1x3", "--out", "a.txt"], "--out is a.txt; give a file in an existing"),
+    ],
+)
+def test_mistakes_in_profile_are_one_line_and_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["profile", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {message}")
+    assert printed.err.count("\n") == 1
+
+
+def test_profiles_lists_those_that_come_with_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profiles"]) == 0
+    lines = {line.split()[0]: line.split()[1:4] for line in capsys.readouterr().out.splitlines()}
+    assert set(lines) == {"profile", *shipped()}
+    assert lines["resnet50_xeon_core"][:2] == ["resnet50", "70"]
+
+
+@pytest.mark.parametrize("name", ["distilbert_base", "mobilenet_v2", "whisper_tiny_encoder"])
+def test_networks_of_the_zoo_can_be_measured(name: str) -> None:
+    pytest.importorskip(zoo.SOURCES[name].partition(":")[0], exc_type=ImportError)
+    profile = measure_source(zoo.SOURCES[name], effort=Effort(repeats=1, warm_up=0, rounds=1))
+    assert profile.names == tuple(layer.name for layer in zoo.load_prepared(name).layers)
+    assert profile.is_of(zoo.load(name))
 
 
 def test_a_missing_library_is_explained(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
