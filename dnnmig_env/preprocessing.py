@@ -7,6 +7,7 @@ Nothing is modelled as a faster, fused kernel: a group still launches each opera
 from __future__ import annotations
 
 import heapq
+from itertools import pairwise
 
 from dnnmig_env.grouping import Grouping, Groups
 from dnnmig_env.layer_graph import NETWORK_INPUT, Layer, LayerGraph
@@ -82,17 +83,22 @@ def blocks(graph: LayerGraph) -> LayerGraph:
     Returns:
         A chain: each block reads one tensor, the output of the block before it (the first: the network's input).
     """
-    grouping = Grouping(graph)
-    last = len(graph) - 1
-    start = 0
+    grouping, edges = Grouping(graph), block_edges(graph)
+    for first, end in pairwise(edges):
+        for member in range(first, end - 1):
+            grouping.join(member, end - 1)
+    return grouping.to_graph(_span_name)
+
+
+def block_edges(graph: LayerGraph) -> list[int]:
+    """Return the first layer of each block of `blocks` and, at last, the number of layers."""
+    edges, last = [0], len(graph) - 1
     furthest = max(index for index, layer in enumerate(graph.layers) if NETWORK_INPUT in layer.predecessors)
     for index, readers in enumerate(graph.successors):
         if furthest <= index:  # no tensor from before this layer is needed after it
-            for member in range(start, index):
-                grouping.join(member, index)
-            start = index + 1
+            edges.append(index + 1)
         furthest = max(furthest, *readers) if readers else last
-    return grouping.to_graph(_span_name)
+    return edges
 
 
 def _fused(graph: LayerGraph) -> Grouping:

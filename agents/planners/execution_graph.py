@@ -29,7 +29,8 @@ import numpy as np
 from agents.planners.alone import Alone, choose_in_turn
 from agents.planners.planner import Placement
 from agents.planners.transfers import transfers_s
-from dnnmig_env.layer_graph import NETWORK_INPUT, LayerGraph
+from dnnmig_env.layer_graph import LayerGraph
+from dnnmig_env.preprocessing import block_edges
 from dnnmig_env.problem import Bools, Floats, Ints, Problem
 from dnnmig_env.scenario import Scenario
 
@@ -75,20 +76,6 @@ class ExecutionGraph:
         return np.repeat(blocks, np.diff(self.edges))
 
 
-def block_edges(graph: LayerGraph) -> Ints:
-    """Return where blocks begin and, at last, the number of layers, shape (N + 1,).
-
-    `preprocessing.blocks` makes a layer of each of these blocks.
-    """
-    edges, last = [0], len(graph) - 1
-    furthest = max(index for index, layer in enumerate(graph.layers) if NETWORK_INPUT in layer.predecessors)
-    for index, readers in enumerate(graph.successors):
-        if furthest <= index:  # no tensor from before this layer is needed after it
-            edges.append(index + 1)
-        furthest = max(furthest, *readers) if readers else last
-    return np.array(edges)
-
-
 def execution_graph(graph: LayerGraph, p: Problem, user: int, server: int) -> ExecutionGraph:
     """Return the execution graph of a user's network.
 
@@ -98,7 +85,7 @@ def execution_graph(graph: LayerGraph, p: Problem, user: int, server: int) -> Ex
         user: Index of the user.
         server: The server, 1..S.
     """
-    edges, count = block_edges(graph), len(graph)
+    edges, count = np.array(block_edges(graph)), len(graph)
     starts, last = edges[:-1], edges[1:] - 1
     held, weight_bytes = p.uploaded[0, user, :count], p.weight_bytes[0, user, :count]
     device_s, server_s = p.execution_s[0, user, :count, 0], p.execution_s[0, user, :count, server]

@@ -8,15 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.planners.execution_graph import ShortestPath, block_edges, execution_graph, shortest_paths
+from agents.planners.execution_graph import ShortestPath, execution_graph, shortest_paths
 from agents.planners.present import present_problem
 from dnnmig_env.kernel import query_delay_s
-from dnnmig_env.preprocessing import blocks
 from dnnmig_env.problem import Bools
 from dnnmig_env.scenario import Scenario
-from dnnmig_env.zoo import load, load_prepared
 from tests.agents.planners.hand_made import chain
-from tests.strategies import RandomChoices, Sizes, make_graph, make_scenario
+from tests.strategies import RandomChoices, Sizes, make_scenario
 
 RNG = np.random.default_rng(0)
 CALM = Sizes(users=2, layers=7, servers=2, slots=1, outages=False, absences=False, uploaded=False)
@@ -32,23 +30,6 @@ def delay_s(scenario: Scenario, user: int, server: int, layers: Bools) -> float:
     assignment = np.zeros(p.weight_bytes.shape[2], np.int8)
     assignment[: len(layers)] = np.where(layers, server, 0)
     return query_delay_s(p, 0, user, 0, assignment, np.ones(count), np.zeros(len(assignment)), np.zeros(count))
-
-
-@pytest.mark.parametrize("name", ["alexnet", "googlenet", "resnet18", "bert_mini", "ssd300_vgg16", "densenet121"])
-def test_blocks_are_those_of_the_preprocessing(name: str) -> None:
-    for graph in (load(name), load_prepared(name, 16)):
-        edges, chained = block_edges(graph), blocks(graph)
-        assert np.add.reduceat(graph.weight_bytes, edges[:-1]).tolist() == chained.weight_bytes.tolist()
-        assert np.add.reduceat(graph.operators, edges[:-1]).tolist() == chained.operators.tolist()
-
-
-def test_blocks_of_random_graphs_are_those_of_the_preprocessing() -> None:
-    for seed in range(200):
-        graph = make_graph(RandomChoices(np.random.default_rng(seed)), replace(CALM, layers=9))
-        edges = block_edges(graph)
-        assert edges[-1] == len(graph)
-        flops = np.add.reduceat(graph.flops, edges[:-1])
-        assert flops == pytest.approx(blocks(graph).flops)
 
 
 def test_lengths_of_paths_are_the_kernels_delays() -> None:
