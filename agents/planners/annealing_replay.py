@@ -1,0 +1,162 @@
+"""Plays one changed plan after another, each only as far as needed to know whether it is accepted.
+
+A plan that begins as the present one does is played from a snapshot of the state before the first change. It is given
+up once its cost exceeds what may be accepted. Once it has changed no more than the order of some uploads, and stands
+after them where the present plan stood, the rest is known: it costs what it cost. Every second comes from the kernel;
+what is accepted is played to its end, so that the cost of a plan is that of `playback.play`, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from dnnmig_env.compiled import copy, fill, inlined, uncounted
+from dnnmig_env.kernel import advance, begin, horizon_s, upload
+from dnnmig_env.problem import Floats, Ints, Problem
+from dnnmig_env.state import State
+
+ITEM, SERVER, WAIT = 0, 1, 2
+"""Columns of an upload: which of the movable layers, to which server, and the slot before whose start it must not begin
+(0 = at once)."""
+
+PRESENT, TRIAL, BEST = (cast(int, np.int64(plan)) for plan in range(3))  # plain numbers would be compiled for each
+"""The plans that a chain keeps."""
+
+NONE, ONE = (cast(int, np.int64(count)) for count in range(2))
+"""Counts that are arguments of compiled functions."""
+
+ROUNDING = 1e-12
+"""Times that differ by less than this share are the same but for the order in which seconds were added up."""
+
+
+class Movable(NamedTuple):
+    """The D layers that may be uploaded: user by user, in topological order."""
+
+    user: Ints  # (D,)
+    layer: Ints  # (D,)
+    weight_bytes: Floats  # (D,)
+    first: Ints  # (D,): the first of them that belongs to the same user
+    last: Ints  # (D,)
+    servers: Ints  # (D, S): the servers it may go to, 1..S
+    num_servers: Ints  # (D,): how many of them
+    memory_left_bytes: Floats  # (S,): before anything is uploaded
+
+
+class Walk(NamedTuple):
+    """Where one chain stands; with an axis of C in front, where C chains stand."""
+
+    uploads: Ints  # (3, D, 3): of each plan, the ITEM, SERVER and WAIT of each upload
+    length: Ints  # (3,): uploads of each plan
+    cost_s: Floats  # (3,): of each plan, the integral of query rate x delay
+    server: Ints  # (D,): where the present plan puts each layer, 0 = nowhere
+    taken: Ints  # (D, 3): scratch, uploads on the move
+    moves: Ints  # (D,): scratch, 1 = on the move
+    left_bytes: Floats  # (S,): scratch
+    random: Ints  # (1,): state of the random numbers
+    evaluations: Ints  # (1,): plans tried out so far
+
+
+def num_rows(chains: int, layers: int) -> int:
+    """Return how many rows of a state some chains need: a snapshot before every upload, one at the end, one to try."""
+    return chains * (layers + 2)
+
+
+@uncounted
+def settle(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk, first: int) -> None:
+    """Play the present plan from its upload `first` on; take its cost, and a snapshot before every upload.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        s: The state.
+        row: The chain's first row of it.
+        movable: The layers that may be uploaded.
+        walk: The chain.
+        first: The first upload since the snapshots were taken that has changed; 0 takes all anew.
+    """
+    if first == 0:
+        begin(p, b, s, row)
+    k, end_s = first, horizon_s(p, b)
+    while k < walk.length[PRESENT]:
+        rewind(s, row + k, row + k + 1)
+        _step(p, b, s, row + k + 1, movable, walk.uploads[PRESENT, k])
+        if s.time_s[row + k + 1] >= end_s:  # of no use to anybody
+            walk.length[PRESENT] = k
+        else:
+            k += 1
+    rewind(s, row + k, row + k + 1)
+    advance(p, b, s, row + k + 1, end_s)
+    walk.cost_s[PRESENT] = s.cost_s[row + k + 1]
+    fill(walk.server, 0)
+    for k in range(walk.length[PRESENT]):
+        walk.server[walk.uploads[PRESENT, k, ITEM]] = walk.uploads[PRESENT, k, SERVER]
+
+
+@uncounted
+def try_out(
+    p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk, first: int, same_from: int, most_s: float
+) -> None:
+    """Play the plan on trial as far as needed and take its cost; infinite as soon as it exceeds `most_s`.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        s: The state, with snapshots of the present plan.
+        row: The chain's first row of it.
+        movable: The layers that may be uploaded.
+        walk: The chain.
+        first: The first upload that differs from the present plan's.
+        same_from: The upload from which on both plans are the same, the same uploads having gone before; D + 1 if none.
+        most_s: The greatest cost of interest.
+    """
+    i = row + len(movable.user) + 1
+    rewind(s, row + first, i)
+    walk.evaluations[0] += 1
+    for k in range(first, walk.length[TRIAL]):
+        if k == same_from and _stand_alike(p, b, s, row + k, i):
+            walk.cost_s[TRIAL] = s.cost_s[i] + (walk.cost_s[PRESENT] - s.cost_s[row + k])
+            return
+        _step(p, b, s, i, movable, walk.uploads[TRIAL, k])
+        if s.cost_s[i] > most_s:
+            walk.cost_s[TRIAL] = np.inf
+            return
+        if s.time_s[i] >= horizon_s(p, b):
+            break
+    advance(p, b, s, i, horizon_s(p, b))
+    walk.cost_s[TRIAL] = s.cost_s[i]
+
+
+@inlined
+def _step(p: Problem, b: int, s: State, i: int, movable: Movable, one: Ints) -> None:
+    """Carry out one upload, as `playback.play` does."""
+    advance(p, b, s, i, p.slot_edges_s[b, one[WAIT]])
+    upload(p, b, s, i, movable.user[one[ITEM]], movable.layer[one[ITEM]], one[SERVER])
+
+
+@inlined
+def _stand_alike(p: Problem, b: int, s: State, one: int, other: int) -> bool:
+    """Return whether two rows in which the same layers are usable will see the same delays from now on."""
+    apart_s = abs(s.time_s[one] - s.time_s[other])
+    alike = bool(s.slot[one] == s.slot[other] and apart_s <= ROUNDING * s.time_s[one])
+    for u in range(p.num_users[b]):
+        if alike:
+            alike = bool(s.stale[one, u] == s.stale[other, u])
+            for v in range(p.num_layers[b, u]):
+                alike = alike and bool(s.assignment[one, u, v] == s.assignment[other, u, v])
+    return alike
+
+
+@uncounted
+def rewind(s: State, source: int, target: int) -> None:
+    """Copy where an episode stands from one row to another."""
+    s.time_s[target], s.slot[target], s.cost_s[target] = s.time_s[source], s.slot[source], s.cost_s[source]
+    copy(s.node[target], s.node[source])
+    copy(s.usable[target], s.usable[source])
+    copy(s.assignment[target], s.assignment[source])
+    copy(s.load[target], s.load[source])
+    copy(s.stale[target], s.stale[source])
+    copy(s.delay_s[target], s.delay_s[source])
+    copy(s.device_delay_s[target], s.device_delay_s[source])
+    copy(s.memory_left_bytes[target], s.memory_left_bytes[source])

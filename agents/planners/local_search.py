@@ -1,0 +1,236 @@
+"""Local search: simulated annealing over placement and order at once, started from the best of several planners.
+
+Ours, no published counterpart; in practice the best known plan of a scenario. A plan is a sequence of uploads (user,
+layer, server), every layer a partition of its own. See `annealing` for the search, `annealing_moves` for what it
+changes and `annealing_replay` for how a changed plan is evaluated.
+
+O(evaluations) queries, times what a change makes necessary to replay.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from agents.planners.annealing import anneal
+from agents.planners.annealing_moves import CHANCES
+from agents.planners.annealing_replay import BEST, ITEM, PRESENT, SERVER, WAIT, Movable, Walk, num_rows
+from agents.planners.best_server import best_server
+from agents.planners.device_only import device_only
+from agents.planners.front_to_back import front_to_back
+from agents.planners.joint_efficiency import joint_efficiency
+from agents.planners.lmu import lmu
+from agents.planners.planner import Planner, TwoPhase
+from agents.planners.present import present_problem
+from agents.planners.pso_ga import PsoGa
+from dnnmig_env.plan import Plan, Upload
+from dnnmig_env.playback import mean_delays_s, plan_arrays
+from dnnmig_env.problem import Problem, pack
+from dnnmig_env.scenario import Scenario
+from dnnmig_env.state import new_state
+
+STARTS: tuple[Planner, ...] = (
+    device_only,
+    joint_efficiency,
+    TwoPhase(best_server, front_to_back),
+    TwoPhase(best_server, lmu),
+    TwoPhase(PsoGa(swarm=30, iterations=100), lmu),
+)
+"""The planners whose best plan is where the search starts."""
+
+EVALUATIONS_PER_LAYER = 500
+"""Plans that each chain evaluates by default, for each layer that may be uploaded."""
+
+LEVELS = 100
+"""Temperatures that a search without a time limit goes through."""
+
+EVALUATIONS_PER_GLANCE = 200
+"""Plans that each chain evaluates between two looks at the clock."""
+
+
+@dataclass(frozen=True)
+class LocalSearch:
+    """Improves the best plan of several planners by simulated annealing; never worse than any of them.
+
+    The plan is the same for the same state of `rng`, however many threads there are, unless `seconds` ends the search.
+
+    Attributes:
+        evaluations: Plans that each chain evaluates, at most; 0 = `EVALUATIONS_PER_LAYER` for each layer that may be
+            uploaded.
+        chains: Independent searches, as many at a time as there are threads; the best plan of all counts.
+        seconds: Time limit, planning of the starts included; the search cools down by the clock. Not reproducible.
+        hottest: Temperature at first, as a share of the mean query delay.
+        coldest: Temperature at last, likewise.
+        descent: Share of the search at the end that accepts nothing worse and begins with the best plan found.
+        clairvoyant: Plan with all time slots known, a bound for planners that know the present alone. Also uploads for
+            users who come later, and waits for slots (`Upload.not_before_s`).
+
+    Raises:
+        ValueError: If a count, time or share is out of its range.
+    """
+
+    evaluations: int = 0
+    chains: int = 1
+    seconds: float = math.inf
+    hottest: float = 0.03
+    coldest: float = 1e-5
+    descent: float = 0.1
+    clairvoyant: bool = False
+
+    def __post_init__(self) -> None:
+        if self.evaluations < 0:
+            raise ValueError(f"evaluations is {self.evaluations!r}; it must be at least 1, or 0 to go by the layers.")
+        if self.chains < 1:
+            raise ValueError(f"chains is {self.chains!r}; it must be at least 1.")
+        if not self.seconds > 0:
+            raise ValueError(f"seconds is {self.seconds!r}; it must be positive, inf for no limit.")
+        if not 0 < self.coldest < math.inf:
+            raise ValueError(f"coldest is {self.coldest!r}; it must be positive and finite.")
+        if not self.coldest <= self.hottest < math.inf:
+            raise ValueError(f"hottest is {self.hottest!r}; it must be finite and at least coldest, {self.coldest!r}.")
+        if not 0 <= self.descent <= 1:
+            raise ValueError(f"descent is {self.descent!r}; a share lies between 0 and 1.")
+
+    def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
+        """Return the best plan found."""
+        began_s = time.perf_counter()
+        p = pack([scenario]) if self.clairvoyant else present_problem(scenario)
+        movable = movable_in(p)
+        if len(movable.user) == 0:
+            return Plan()
+        start = best_of(p, [planner(known, rng) for known in _known(scenario, self.clairvoyant) for planner in STARTS])
+        chains = self.search(p, movable, start, rng, began_s)
+        return _without_ballast(p, _best_plan(p, movable, chains))
+
+    def search(
+        self, p: Problem, movable: Movable, start: Plan, rng: np.random.Generator, began_s: float = -math.inf
+    ) -> Walk:
+        """Let chains walk until the evaluations, or the seconds since `began_s`, are spent; return where they stand."""
+        chains = start_chains(movable, start, self.chains, rng)
+        state = new_state(p, num_rows(self.chains, len(movable.user)))
+        chances = np.array([chance for name, chance in CHANCES.items() if name != "wait" or p.num_slots[0] > 1])
+        total, limited = self.evaluations or EVALUATIONS_PER_LAYER * len(movable.user), self.seconds < math.inf
+        done, progress = 0, 0.0
+        while progress < 1.0:
+            size = min(EVALUATIONS_PER_GLANCE if limited else math.ceil(total / LEVELS), total - done)
+            anneal(p, state, movable, chains, chances / chances.sum(), size, self._temperature(progress))
+            done += size
+            progress = done / total
+            if limited:
+                progress = max(progress, (time.perf_counter() - began_s) / self.seconds)
+        return chains
+
+    def _temperature(self, progress: float) -> float:
+        """Return the temperature when a share of the search is over: geometric cooling, then none."""
+        if progress >= 1.0 - self.descent:
+            return 0.0
+        return float(self.hottest * (self.coldest / self.hottest) ** (progress / (1.0 - self.descent)))
+
+
+def movable_in(p: Problem) -> Movable:
+    """Return the layers that may be uploaded: of users who are present, and can reach a server, in some known slot."""
+    reachable = ((p.up_bytes_per_s[0] > 0.0) & (p.down_bytes_per_s[0] > 0.0)).any(axis=0)
+    free = (p.weight_bytes[0] > 0.0) & (p.uploaded[0] == 0)
+    present = (p.query_rate_hz[0] > 0.0).any(axis=0) & reachable.any(axis=1)
+    user, layer = np.nonzero(free & present[:, None])
+    servers = np.zeros((len(user), reachable.shape[1]), np.int64)
+    for k, u in enumerate(user):
+        servers[k, : reachable[u].sum()] = np.flatnonzero(reachable[u]) + 1
+    left_bytes = p.memory_bytes[0].copy()
+    np.subtract.at(left_bytes, p.uploaded[0][p.uploaded[0] > 0] - 1, p.weight_bytes[0][p.uploaded[0] > 0])
+    return Movable(
+        user=user,
+        layer=layer,
+        weight_bytes=p.weight_bytes[0, user, layer],
+        first=np.searchsorted(user, user, side="left"),
+        last=np.searchsorted(user, user, side="right") - 1,
+        servers=servers,
+        num_servers=np.count_nonzero(servers, axis=1),
+        memory_left_bytes=left_bytes,
+    )
+
+
+def start_chains(movable: Movable, plan: Plan, chains: int, rng: np.random.Generator) -> Walk:
+    """Return chains whose present plan is the given one, split into single layers."""
+    layers, servers = len(movable.user), len(movable.memory_left_bytes)
+    walk = Walk(
+        uploads=np.zeros((chains, 3, layers, 3), np.int64),
+        length=np.zeros((chains, 3), np.int64),
+        cost_s=np.full((chains, 3), np.inf),
+        server=np.zeros((chains, layers), np.int64),
+        taken=np.zeros((chains, layers, 3), np.int64),
+        moves=np.zeros((chains, layers), np.int64),
+        left_bytes=np.zeros((chains, servers)),
+        random=rng.integers(2**64, size=(chains, 1), dtype=np.uint64),
+        evaluations=np.zeros((chains, 1), np.int64),
+    )
+    item = {key: k for k, key in enumerate(zip(movable.user.tolist(), movable.layer.tolist(), strict=True))}
+    for k, upload in enumerate(plan.singletons().uploads):
+        walk.uploads[:, PRESENT, k, ITEM] = item[upload.user, upload.layers[0]]
+        walk.uploads[:, PRESENT, k, SERVER] = upload.server
+    walk.length[:, PRESENT] = plan.num_layers
+    return walk
+
+
+def best_of(p: Problem, plans: Sequence[Plan]) -> Plan:
+    """Return the plan with the least mean query delay, every layer uploaded on its own; the first of equals."""
+    single = [plan.singletons() for plan in plans]
+    return single[int(np.argmin(mean_delays_s(p, plan_arrays(single))))]
+
+
+def _known(scenario: Scenario, clairvoyant: bool) -> Iterator[Scenario]:
+    """Yield what the planners of `STARTS`, who see slot 0 alone, are asked to plan for."""
+    yield scenario
+    if clairvoyant and scenario.num_slots > 1:
+        yield _averaged(scenario)
+
+
+def _averaged(scenario: Scenario) -> Scenario:
+    """Return a scenario of one slot whose rates and latencies are those of all slots, averaged over time."""
+    slot_s = np.diff(np.append(np.asarray(scenario.slot_starts_s), scenario.horizon_s))
+
+    def mean(values: Any) -> Any:
+        return np.average(np.asarray(values), axis=0, weights=slot_s)
+
+    links = scenario.links
+    return replace(
+        scenario,
+        users=tuple(replace(user, query_rate_hz=float(mean(user.query_rate_hz))) for user in scenario.users),
+        links=replace(
+            links,
+            up_bytes_per_s=mean(links.up_bytes_per_s),
+            down_bytes_per_s=mean(links.down_bytes_per_s),
+            up_latency_s=mean(links.up_latency_s),
+            down_latency_s=mean(links.down_latency_s),
+        ),
+        slot_starts_s=(0.0,),
+        mobility=None,
+    )
+
+
+def _best_plan(p: Problem, movable: Movable, chains: Walk) -> Plan:
+    best = int(np.argmin(chains.cost_s[:, BEST]))
+    return Plan(
+        tuple(
+            Upload(
+                int(movable.user[one[ITEM]]),
+                int(one[SERVER]),
+                (int(movable.layer[one[ITEM]]),),
+                float(p.slot_edges_s[0, one[WAIT]]),
+            )
+            for one in chains.uploads[best, BEST, : chains.length[best, BEST]]
+        )
+    )
+
+
+def _without_ballast(p: Problem, plan: Plan) -> Plan:
+    """Return the plan without uploads that make nothing faster, the last left out first."""
+    for k in range(len(plan.uploads) - 1, -1, -1):
+        lighter = Plan((*plan.uploads[:k], *plan.uploads[k + 1 :]))
+        plan = best_of(p, [lighter, plan])
+    return plan
