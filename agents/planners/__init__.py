@@ -25,6 +25,7 @@ from agents.planners.heft import heft
 from agents.planners.ionn import Ionn
 from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.lmu import lmu, multi_user_lmu
+from agents.planners.local_search import LocalSearch
 from agents.planners.neurosurgeon import neurosurgeon
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
 from agents.planners.pso import Pso
@@ -74,6 +75,7 @@ PLANNERS: dict[str, Planner] = {
     "efficiency": efficiency,
     "pso-ga+lmu": TwoPhase(PsoGa(), lmu),
     "joint-efficiency": joint_efficiency,
+    "local-search": LocalSearch(),
 }
 """Whole planners."""
 
