@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiled import compiled, uncounted
 from dnnmig_env.problem import Floats, Ints, Problem
 
 DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
@@ -58,7 +58,7 @@ def new_run(p: Problem, b: int) -> Run:
     )
 
 
-@compiled
+@uncounted
 def run_layers(p: Problem, b: int, u: int, count: int, run: Run) -> float:
     """Time the first `count` layers of one user as far as they are known; return the delay until their results."""
     run.free_s[u], run.end_s[u] = run.raised_s[u], 0.0
@@ -67,21 +67,50 @@ def run_layers(p: Problem, b: int, u: int, count: int, run: Run) -> float:
     return float(run.end_s[u] - run.raised_s[u])  # NaN for a query never raised
 
 
-@compiled
+@uncounted
 def run_layer(p: Problem, b: int, u: int, v: int, run: Run) -> None:
     """Time one layer as far as it is known, those before it having been timed."""
     node = run.assignment[u, v]
-    start_s = max(run.free_s[u, node], run.uploaded_s[u, v])
-    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-        start_s = max(start_s, reach_s(p, b, u, p.predecessors[b, u, e] + 1, node, run))
+    start_s = max(run.free_s[u, node], run.uploaded_s[u, v], inputs_s(p, b, u, v, run))
     run.finish_s[u, v] = start_s + p.execution_s[b, u, v, node]
     run.free_s[u, node] = run.finish_s[u, v]
     if p.is_sink[b, u, v]:
-        run.end_s[u] = max(run.end_s[u], reach_s(p, b, u, v + 1, DEVICE, run))
+        run.end_s[u] = max(run.end_s[u], _reach_s(p, b, u, v + 1, DEVICE, run))
 
 
-@compiled
-def reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: Run) -> float:
+@uncounted
+def inputs_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
+    """Return when a layer's inputs are on its node, sending them there when need be."""
+    arrived_s = run.raised_s[u]
+    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
+        arrived_s = max(arrived_s, _reach_s(p, b, u, p.predecessors[b, u, e] + 1, run.assignment[u, v], run))
+    return float(arrived_s)
+
+
+@uncounted
+def awaited(u: int, count: int, run: Run) -> int:
+    """Return the first of a user's first `count` layers whose weights are not in; -1 if there is none."""
+    for v in range(count):
+        if run.uploaded_s[u, v] == np.inf:
+            return v
+    return -1
+
+
+@uncounted
+def asked_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
+    """Return when serial uploading asks for a layer's weights, the layers before it having been timed.
+
+    Its inputs are then on its server, and the server layers before it, in topological order, have executed.
+    """
+    when_s = inputs_s(p, b, u, v, run)
+    for before in range(v):
+        if run.assignment[u, before] != 0:
+            when_s = max(when_s, run.finish_s[u, before])
+    return when_s
+
+
+@uncounted
+def _reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: Run) -> float:
     """Return the time a tensor (0 = the network's input) is at a node, sending it there when need be."""
     source, ready_s = DEVICE, run.raised_s[u]
     if tensor > 0:
@@ -94,7 +123,7 @@ def reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: Run) -> f
     return float(run.arrival_s[u, tensor, target])
 
 
-@compiled
+@uncounted
 def _send_tensor(
     p: Problem, b: int, u: int, source: int, target: int, ready_s: float, size_bytes: float, run: Run
 ) -> float:
@@ -123,7 +152,7 @@ def _send_tensor(
     return float(end_s + latencies_s[slot])
 
 
-@compiled
+@uncounted
 def weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_bytes: float, run: Run) -> float:
     """Return when the last byte of one layer's weights is in, tensors going first; infinite if never.
 
@@ -157,7 +186,7 @@ def weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_b
     return np.inf
 
 
-@compiled
+@uncounted
 def present_from_s(p: Problem, b: int, u: int, time_s: float) -> float:
     """Return the first time from `time_s` on at which a user is present; infinite if never."""
     for slot in range(_slot_at(p, b, time_s), p.num_slots[b]):
@@ -166,7 +195,7 @@ def present_from_s(p: Problem, b: int, u: int, time_s: float) -> float:
     return np.inf
 
 
-@compiled
+@uncounted
 def _slot_at(p: Problem, b: int, time_s: float) -> int:
     """Return the slot that holds at a time; the last one for ever after."""
     slot = 0
@@ -175,7 +204,7 @@ def _slot_at(p: Problem, b: int, time_s: float) -> int:
     return slot
 
 
-@compiled
+@uncounted
 def _slot_end_s(p: Problem, b: int, slot: int) -> float:
     """Return when a slot ends; never, for the last."""
     return float(p.slot_edges_s[b, slot + 1]) if slot + 1 < p.num_slots[b] else np.inf

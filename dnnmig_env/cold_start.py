@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.cold_query import Run, new_run, present_from_s, reach_s, run_layers, weights_in_s
+from dnnmig_env.cold_query import Run, asked_s, awaited, new_run, present_from_s, run_layers, weights_in_s
 from dnnmig_env.compiled import borrowed, compiled
 from dnnmig_env.kernel import compose
 from dnnmig_env.playback import PlanArrays
@@ -74,14 +74,14 @@ def serial_cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: 
         delay_s[u] = run_layers(p, b, u, p.num_layers[b, u], run)
     channel_s = 0.0
     while True:
-        owner, layer, start_s, asked_s = -1, -1, np.inf, np.inf
+        owner, layer, start_s, since_s = -1, -1, np.inf, np.inf
         for u in range(p.num_users[b]):
-            v = _awaited(p, b, u, run)
+            v = awaited(u, p.num_layers[b, u], run)
             if v >= 0:
-                own_asked_s = _asked_s(p, b, u, v, run)
-                own_start_s = present_from_s(p, b, u, max(channel_s, own_asked_s))
-                if own_start_s < start_s or (own_start_s == start_s and own_asked_s < asked_s):
-                    owner, layer, start_s, asked_s = u, v, own_start_s, own_asked_s
+                own_since_s = asked_s(p, b, u, v, run)
+                own_start_s = present_from_s(p, b, u, max(channel_s, own_since_s))
+                if own_start_s < start_s or (own_start_s == start_s and own_since_s < since_s):
+                    owner, layer, start_s, since_s = u, v, own_start_s, own_since_s
         if owner < 0:
             return
         server = run.assignment[owner, layer] - 1
@@ -104,24 +104,3 @@ def _placed(p: Problem, b: int, plans: PlanArrays, k: int) -> Run:
         compose(p, b, u, node[u], usable, composed)
         run.assignment[u] = composed
     return run
-
-
-@compiled
-def _awaited(p: Problem, b: int, u: int, run: Run) -> int:
-    """Return a user's first layer whose weights are not in; -1 if there is none."""
-    for v in range(p.num_layers[b, u]):
-        if run.uploaded_s[u, v] == np.inf:
-            return v
-    return -1
-
-
-@compiled
-def _asked_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
-    """Return when a user's inputs for a layer are on its server and the server layers before it have executed."""
-    asked_s = run.raised_s[u]
-    for before in range(v):
-        if run.assignment[u, before] != 0:
-            asked_s = max(asked_s, run.finish_s[u, before])
-    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-        asked_s = max(asked_s, reach_s(p, b, u, p.predecessors[b, u, e] + 1, run.assignment[u, v], run))
-    return float(asked_s)

@@ -60,6 +60,12 @@ def equal_shares(users: int, servers: int) -> Shares:
     return Shares(np.full(users, 1 / users), np.full((users, servers), 1 / users))
 
 
+def everything_for(user: int, users: int, servers: int) -> Shares:
+    """Return the shares that leave everything to one user."""
+    alone = np.arange(users) == user
+    return Shares(alone, np.tile(alone[:, None], (1, servers)))
+
+
 def check_shares(scenario: Scenario, plan: Plan, shares: Shares) -> None:
     """Check that a plan can be carried out under shares.
 
