@@ -27,6 +27,7 @@ from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.lmu import lmu, multi_user_lmu
 from agents.planners.local_search import LocalSearch
 from agents.planners.neurosurgeon import neurosurgeon
+from agents.planners.pbt_dp import PbtDp
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
 from agents.planners.pso import Pso
 from agents.planners.pso_ga import PsoGa
@@ -53,6 +54,7 @@ PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
     "greedy": greedy,
     "heft": heft,
     "neurosurgeon": neurosurgeon,
+    "pbt-dp": PbtDp(),
     "pso": Pso(),
     "pso-ga": PsoGa(),
 }
