@@ -12,7 +12,8 @@ import numba
 import numpy as np
 
 from agents.planners.annealing_moves import copy_plan, propose, uniform
-from agents.planners.annealing_replay import BEST, ITEM, NONE, PRESENT, SERVER, TRIAL, Movable, Walk, settle, try_out
+from agents.planners.annealing_plans import BEST, ITEM, NONE, PRESENT, SERVER, TRIAL, Movable, Walk
+from agents.planners.annealing_replay import settle, try_out
 from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, inlined
 from dnnmig_env.problem import Floats, Problem
 from dnnmig_env.state import State

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.planners.annealing_replay import ITEM, NONE, ONE, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
+from agents.planners.annealing_plans import ITEM, NONE, ONE, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
 from dnnmig_env.compiled import copy, inlined, uncounted
 from dnnmig_env.problem import Floats, Ints, Problem
 from dnnmig_env.state import State

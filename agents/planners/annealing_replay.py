@@ -8,59 +8,16 @@ what is accepted is played to its end, so that the cost of a plan is that of `pl
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
-
 import numpy as np
 
+from agents.planners.annealing_plans import ITEM, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
 from dnnmig_env.compiled import copy, fill, inlined, uncounted
 from dnnmig_env.kernel import advance, begin, horizon_s, upload
-from dnnmig_env.problem import Floats, Ints, Problem
+from dnnmig_env.problem import Ints, Problem
 from dnnmig_env.state import State
-
-ITEM, SERVER, WAIT = 0, 1, 2
-"""Columns of an upload: which of the movable layers, to which server, and the slot before whose start it must not begin
-(0 = at once)."""
-
-PRESENT, TRIAL, BEST = (cast(int, np.int64(plan)) for plan in range(3))  # plain numbers would be compiled for each
-"""The plans that a chain keeps."""
-
-NONE, ONE = (cast(int, np.int64(count)) for count in range(2))
-"""Counts that are arguments of compiled functions."""
 
 ROUNDING = 1e-12
 """Times that differ by less than this share are the same but for the order in which seconds were added up."""
-
-
-class Movable(NamedTuple):
-    """The D layers that may be uploaded: user by user, in topological order."""
-
-    user: Ints  # (D,)
-    layer: Ints  # (D,)
-    weight_bytes: Floats  # (D,)
-    first: Ints  # (D,): the first of them that belongs to the same user
-    last: Ints  # (D,)
-    servers: Ints  # (D, S): the servers it may go to, 1..S
-    num_servers: Ints  # (D,): how many of them
-    memory_left_bytes: Floats  # (S,): before anything is uploaded
-
-
-class Walk(NamedTuple):
-    """Where one chain stands; with an axis of C in front, where C chains stand."""
-
-    uploads: Ints  # (3, D, 3): of each plan, the ITEM, SERVER and WAIT of each upload
-    length: Ints  # (3,): uploads of each plan
-    cost_s: Floats  # (3,): of each plan, the integral of query rate x delay
-    server: Ints  # (D,): where the present plan puts each layer, 0 = nowhere
-    taken: Ints  # (D, 3): scratch, uploads on the move
-    moves: Ints  # (D,): scratch, 1 = on the move
-    left_bytes: Floats  # (S,): scratch
-    random: Ints  # (1,): state of the random numbers
-    evaluations: Ints  # (1,): plans tried out so far
-
-
-def num_rows(chains: int, layers: int) -> int:
-    """Return how many rows of a state some chains need: a snapshot before every upload, one at the end, one to try."""
-    return chains * (layers + 2)
 
 
 @uncounted

@@ -19,7 +19,7 @@ import numpy as np
 
 from agents.planners.annealing import anneal
 from agents.planners.annealing_moves import CHANCES
-from agents.planners.annealing_replay import BEST, ITEM, PRESENT, SERVER, WAIT, Movable, Walk, num_rows
+from agents.planners.annealing_plans import BEST, Movable, Walk, as_plan, movable_in, new_chains, num_rows
 from agents.planners.best_server import best_server
 from agents.planners.device_only import device_only
 from agents.planners.front_to_back import front_to_back
@@ -28,7 +28,7 @@ from agents.planners.lmu import lmu
 from agents.planners.planner import Planner, TwoPhase
 from agents.planners.present import present_problem
 from agents.planners.pso_ga import PsoGa
-from dnnmig_env.plan import Plan, Upload
+from dnnmig_env.plan import Plan
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import Problem, pack
 from dnnmig_env.scenario import Scenario
@@ -105,13 +105,14 @@ class LocalSearch:
             return Plan()
         start = best_of(p, [planner(known, rng) for known in _known(scenario, self.clairvoyant) for planner in STARTS])
         chains = self.search(p, movable, start, rng, began_s)
-        return _without_ballast(p, _best_plan(p, movable, chains))
+        best = int(np.argmin(chains.cost_s[:, BEST]))
+        return _without_ballast(p, as_plan(p, movable, chains.uploads[best, BEST, : chains.length[best, BEST]]))
 
     def search(
         self, p: Problem, movable: Movable, start: Plan, rng: np.random.Generator, began_s: float = -math.inf
     ) -> Walk:
         """Let chains walk until the evaluations, or the seconds since `began_s`, are spent; return where they stand."""
-        chains = start_chains(movable, start, self.chains, rng)
+        chains = new_chains(movable, start, self.chains, rng)
         state = new_state(p, num_rows(self.chains, len(movable.user)))
         chances = np.array([chance for name, chance in CHANCES.items() if name != "wait" or p.num_slots[0] > 1])
         total, limited = self.evaluations or EVALUATIONS_PER_LAYER * len(movable.user), self.seconds < math.inf
@@ -130,51 +131,6 @@ class LocalSearch:
         if progress >= 1.0 - self.descent:
             return 0.0
         return float(self.hottest * (self.coldest / self.hottest) ** (progress / (1.0 - self.descent)))
-
-
-def movable_in(p: Problem) -> Movable:
-    """Return the layers that may be uploaded: of users who are present, and can reach a server, in some known slot."""
-    reachable = ((p.up_bytes_per_s[0] > 0.0) & (p.down_bytes_per_s[0] > 0.0)).any(axis=0)
-    free = (p.weight_bytes[0] > 0.0) & (p.uploaded[0] == 0)
-    present = (p.query_rate_hz[0] > 0.0).any(axis=0) & reachable.any(axis=1)
-    user, layer = np.nonzero(free & present[:, None])
-    servers = np.zeros((len(user), reachable.shape[1]), np.int64)
-    for k, u in enumerate(user):
-        servers[k, : reachable[u].sum()] = np.flatnonzero(reachable[u]) + 1
-    left_bytes = p.memory_bytes[0].copy()
-    np.subtract.at(left_bytes, p.uploaded[0][p.uploaded[0] > 0] - 1, p.weight_bytes[0][p.uploaded[0] > 0])
-    return Movable(
-        user=user,
-        layer=layer,
-        weight_bytes=p.weight_bytes[0, user, layer],
-        first=np.searchsorted(user, user, side="left"),
-        last=np.searchsorted(user, user, side="right") - 1,
-        servers=servers,
-        num_servers=np.count_nonzero(servers, axis=1),
-        memory_left_bytes=left_bytes,
-    )
-
-
-def start_chains(movable: Movable, plan: Plan, chains: int, rng: np.random.Generator) -> Walk:
-    """Return chains whose present plan is the given one, split into single layers."""
-    layers, servers = len(movable.user), len(movable.memory_left_bytes)
-    walk = Walk(
-        uploads=np.zeros((chains, 3, layers, 3), np.int64),
-        length=np.zeros((chains, 3), np.int64),
-        cost_s=np.full((chains, 3), np.inf),
-        server=np.zeros((chains, layers), np.int64),
-        taken=np.zeros((chains, layers, 3), np.int64),
-        moves=np.zeros((chains, layers), np.int64),
-        left_bytes=np.zeros((chains, servers)),
-        random=rng.integers(2**64, size=(chains, 1), dtype=np.uint64),
-        evaluations=np.zeros((chains, 1), np.int64),
-    )
-    item = {key: k for k, key in enumerate(zip(movable.user.tolist(), movable.layer.tolist(), strict=True))}
-    for k, upload in enumerate(plan.singletons().uploads):
-        walk.uploads[:, PRESENT, k, ITEM] = item[upload.user, upload.layers[0]]
-        walk.uploads[:, PRESENT, k, SERVER] = upload.server
-    walk.length[:, PRESENT] = plan.num_layers
-    return walk
 
 
 def best_of(p: Problem, plans: Sequence[Plan]) -> Plan:
@@ -210,21 +166,6 @@ def _averaged(scenario: Scenario) -> Scenario:
         ),
         slot_starts_s=(0.0,),
         mobility=None,
-    )
-
-
-def _best_plan(p: Problem, movable: Movable, chains: Walk) -> Plan:
-    best = int(np.argmin(chains.cost_s[:, BEST]))
-    return Plan(
-        tuple(
-            Upload(
-                int(movable.user[one[ITEM]]),
-                int(one[SERVER]),
-                (int(movable.layer[one[ITEM]]),),
-                float(p.slot_edges_s[0, one[WAIT]]),
-            )
-            for one in chains.uploads[best, BEST, : chains.length[best, BEST]]
-        )
     )
 
 
