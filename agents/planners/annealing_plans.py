@@ -10,7 +10,7 @@ from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.problem import Floats, Ints, Problem
 
 ITEM, SERVER, WAIT = 0, 1, 2
-"""Columns of an upload: which of the movable layers, its server 1..S, and the slot whose start it waits for (0 = none)."""
+"""Columns of an upload: which of the movable layers, its server 1..S, the slot whose start it waits for (0 = none)."""
 
 PRESENT, TRIAL, BEST = (cast(int, np.int64(plan)) for plan in range(3))  # plain numbers would be compiled for each
 """The plans that a chain keeps."""

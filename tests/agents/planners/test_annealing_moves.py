@@ -107,7 +107,7 @@ def test_placing_and_dropping_concern_one_user_and_one_server() -> None:
 def test_layers_that_are_not_uploaded_enter_and_whole_users_change_server() -> None:
     assert any(len(after) > len(before) for _, before, after in neighbours("gather-at"))
     whole = 0
-    for chain, before, after in neighbours("whole"):
+    for chain, _, after in neighbours("whole"):
         for user in users(chain, after):
             own = chain.movable.user[after[:, ITEM]] == user
             whole += own.sum() == (chain.movable.user == user).sum() > 1 and len(set(after[own, SERVER])) == 1
