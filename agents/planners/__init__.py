@@ -26,6 +26,7 @@ from agents.planners.ionn import Ionn
 from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.lmu import lmu, multi_user_lmu
 from agents.planners.local_search import LocalSearch
+from agents.planners.mjoa_mu import MjoaMu
 from agents.planners.neurosurgeon import neurosurgeon
 from agents.planners.pbt_dp import PbtDp
 from agents.planners.planner import OrderPlanner, Placement, PlacementPlanner, Planner, TwoPhase
@@ -78,6 +79,7 @@ PLANNERS: dict[str, Planner] = {
     "pso-ga+lmu": TwoPhase(PsoGa(), lmu),
     "joint-efficiency": joint_efficiency,
     "local-search": LocalSearch(),
+    "mjoa-mu": MjoaMu(),
 }
 """Whole planners."""
 
