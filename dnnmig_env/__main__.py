@@ -54,12 +54,11 @@ class Trace:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure seconds per layer on this machine, with random weights, and write a profile that scenarios accept.
+    """Measure seconds per layer on this machine, with random weights, for scenarios to take in place of FLOP/s.
 
-    A scenario names it under `profile:` of a user (see dnnmig_env/scenario_file.py) in place of FLOP/s. Forward passes
-    with and without the instrument take turns; the file states both, the machine, and how much the instrument adds.
     One thread of the processor is timed by process CPU time, which a busy machine disturbs less than the wall clock;
-    several threads by the wall clock, a GPU by its own events. Measure when nothing else runs.
+    several threads by the wall clock, a GPU by its events. Beside the layers stands the whole forward pass, timed
+    without instruments. A scenario names the file under `profile:` (see dnnmig_env/scenario_file.py).
     """
 
     source: tyro.conf.Positional[str]
