@@ -51,7 +51,7 @@ def movable_in(p: Problem) -> Movable:
     reachable = ((p.up_bytes_per_s[0] > 0.0) & (p.down_bytes_per_s[0] > 0.0)).any(axis=0)
     free = (p.weight_bytes[0] > 0.0) & (p.uploaded[0] == 0)
     present = (p.query_rate_hz[0] > 0.0).any(axis=0) & reachable.any(axis=1)
-    user, layer = np.nonzero(free & present[:, None])
+    user, layer = (np.ascontiguousarray(indices) for indices in np.nonzero(free & present[:, None]))
     servers = np.zeros((len(user), reachable.shape[1]), np.int64)
     for k, u in enumerate(user):
         servers[k, : reachable[u].sum()] = np.flatnonzero(reachable[u]) + 1
