@@ -1,4 +1,4 @@
-"""Plans evaluated per second by the kernel and by plain Python, and the seconds that PSO-GA takes."""
+"""Plans evaluated per second by the kernel, by plain Python and in local search; seconds that planners take."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from agents.planners.annealing_plans import movable_in
+from agents.planners.joint_efficiency import joint_efficiency
+from agents.planners.local_search import LocalSearch
+from agents.planners.present import present_problem
 from agents.planners.pso_ga import PsoGa
 from dnnmig_env.generators import scenarios
 from dnnmig_env.playback import mean_delays_s, plan_arrays
@@ -19,6 +23,7 @@ from evaluate.benchmark.timing import rate
 
 SCENARIOS = 16
 PLANS = 2048
+EVALUATIONS = 5000
 
 
 def measure_kernel(seconds: float, repeats: int) -> dict[str, Any]:
@@ -80,4 +85,35 @@ def measure_pso_ga(repeats: int) -> dict[str, Any]:
         "seconds": float(np.median(seconds)),
         "longest_s": max(seconds),
         "cpu_seconds": float(np.median(cpu_seconds)),
+    }
+
+
+def measure_local_search(seconds: float, repeats: int) -> dict[str, Any]:
+    """Anneal plans of joint efficiency, one chain on one core; time joint efficiency, too, after compilation."""
+    drawn = scenarios("multi-user", SCENARIOS, seed=1, **FOUR_USERS)
+    rng = np.random.default_rng(0)
+    joint_efficiency(drawn[0], rng)  # compiles
+    planning_s, cpu_planning_s, starts = [], [], []
+    for scenario in drawn:
+        began_s, cpu_began_s = time.perf_counter(), time.process_time()
+        starts.append(joint_efficiency(scenario, rng))
+        planning_s.append(time.perf_counter() - began_s)
+        cpu_planning_s.append(time.process_time() - cpu_began_s)
+    problems = [present_problem(scenario) for scenario in drawn]
+    search, turn = LocalSearch(evaluations=EVALUATIONS), 0
+
+    def anneal() -> int:
+        nonlocal turn
+        turn = (turn + 1) % SCENARIOS
+        p = problems[turn]
+        return int(search.search(p, movable_in(p), starts[turn], rng).evaluations.sum())
+
+    anneal()  # compiles
+    return {
+        "evaluations_per_s": vars(rate(anneal, seconds, repeats)),
+        "joint_efficiency": {
+            "seconds": float(np.median(planning_s)),
+            "longest_s": max(planning_s),
+            "cpu_seconds": float(np.median(cpu_planning_s)),
+        },
     }
