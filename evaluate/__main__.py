@@ -9,9 +9,10 @@ from typing import Any
 
 import tyro
 
-from evaluate.config import Config, PaperConfig, SpeedConfig
+from evaluate.config import Config, EosdnnConfig, PaperConfig, SpeedConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
+    "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn", "reproduce"),
     "paper": (PaperConfig, "evaluate.papers.paper", "reproduce"),
     "speed": (SpeedConfig, "evaluate.speed", "measure"),
 }

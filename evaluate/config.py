@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
+Objective = Literal["mean-delay", "cold-start"]
+
 
 @dataclass(frozen=True)
 class Config:
@@ -30,6 +32,8 @@ class Config:
     """Seed of the scenarios and of whatever is random in the policies."""
     decisions: Literal["joint", "two-phase"] = "joint"
     """Place and order in one decision, or place all layers before the first upload."""
+    objective: Objective = "mean-delay"
+    """Compare the mean delay of queries over the horizon, or the delay of a first query that waits for its layers."""
     scenario_file: tuple[Path, ...] = ()
     """Scenario files (YAML or JSON) to play instead of drawn scenarios."""
     networks: Literal["default", "train", "test", "all"] = "default"
@@ -148,3 +152,34 @@ class PaperConfig:
         if not self.mbps:
             raise ValueError("--mbps is empty; give at least one rate.")
         return self.mbps
+
+
+@dataclass(frozen=True)
+class EosdnnConfig:
+    """Measure what EosDNN claims: how good are PSO-GA's placements, and how fast are queries while LMU uploads?
+
+    Placements are compared by their migration delay with other searches (at equal numbers of evaluations), rules and,
+    where scenarios are small, the optimum; upload orders with IONN's on the same placement. Tables are printed; `--out`
+    receives eosdnn.json, table.md and eosdnn.png.
+    """
+
+    out: Path
+    """Folder to write to."""
+    scenarios: int = 30
+    """Number of scenarios to draw for each table."""
+    seed: int = 1
+    """Seed of the scenarios and of the searches."""
+    iterations: int = 1000
+    """Iterations of each search, with 100 particles."""
+    overwrite: bool = False
+    """Write into a folder that is not empty; files of an earlier run are replaced."""
+
+    def check(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: If one is too small.
+        """
+        for name, least in (("scenarios", 1), ("seed", 0), ("iterations", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least {least}.")
