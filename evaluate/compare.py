@@ -63,7 +63,7 @@ def compare(config: Config) -> Results:
             progress.update(task, description=name)
             arena.warm_up(name, config.seed)
             rollouts[name] = arena.roll_out(policy, env, lambda: progress.advance(task))
-    results = Results(generator.family, config.seed, rollouts)
+    results = Results(generator.family, config.seed, rollouts, config.objective)
     _publish(config, results)
     return results
 
@@ -93,6 +93,7 @@ def _publish(config: Config, results: Results) -> None:
     rows = summary_rows(figures)
     count = f"{len(results.device_only_s)} scenario{'' if len(results.device_only_s) == 1 else 's'}"
     title = f"{results.family}: {count}, seed {results.seed}, {config.decisions} decisions"
+    title += ", cold-start delay" if config.objective == "cold-start" else ""
     made_with = {"config": _plain(asdict(config)), "versions": versions(), "machine": machine()}
     write_folder(
         config.out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 """Told apart by colour-blind readers too (Okabe and Ito)."""
 
 LINES = ("-", "--", ":", "-.")
+
+TICKS = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+ROOM = 0.07
+"""Share of the axis that the number below a tick takes."""
 
 
 def delays_png(
@@ -72,8 +77,10 @@ def _draw_profile(axes: Axes, ranked: list[str], delays_s: Mapping[str, Floats],
     axes.set_xlim(0.98, widest)
     axes.set_ylim(0.0, 1.02)
     axes.minorticks_off()
-    ticks = [tick for tick in (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0) if tick <= widest]
-    ticks = [tick for tick in ticks if widest < 1.3 or tick not in (1.02, 1.05, 1.1)]
+    ticks: list[float] = []
+    for tick in TICKS:
+        if tick <= widest and (not ticks or math.log(tick / ticks[-1]) > ROOM * math.log(widest)):
+            ticks.append(tick)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xlabel("delay / best known delay of the scenario")
     axes.set_ylabel("share of scenarios")

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluate.config import Objective
 from evaluate.rollout import Floats, Rollout
 from evaluate.statistics import PolicyFigures, best_known_s, delay_ratios, is_best, policy_figures
 
@@ -20,6 +21,7 @@ RECORD_COLUMNS = (
     "policy",
     "scenario",
     "mean_delay_s",
+    "cold_start_delay_s",
     "device_only_s",
     "relative_to_device_only",
     "best_known_s",
@@ -39,21 +41,25 @@ class Results:
         family: Family of the scenarios.
         seed: Seed of scenarios and policies.
         rollouts: Rollout of each policy.
+        objective: The delay by which policies are compared.
     """
 
     family: str
     seed: int
     rollouts: Mapping[str, Rollout]
+    objective: Objective = "mean-delay"
 
     @property
     def delays_s(self) -> dict[str, Floats]:
-        """J of each policy in each scenario, shape (N,)."""
-        return {name: rollout.mean_delay_s for name, rollout in self.rollouts.items()}
+        """The delay, by the objective, of each policy in each scenario, shape (N,)."""
+        cold = self.objective == "cold-start"
+        return {name: rollout.cold_start_s if cold else rollout.mean_delay_s for name, rollout in self.rollouts.items()}
 
     @property
     def device_only_s(self) -> Floats:
-        """J of uploading nothing, shape (N,)."""
-        return next(iter(self.rollouts.values())).device_only_s
+        """The delay, by the objective, of uploading nothing, shape (N,)."""
+        rollout = next(iter(self.rollouts.values()))
+        return rollout.device_only_cold_start_s if self.objective == "cold-start" else rollout.device_only_s
 
     def figures(self) -> dict[str, PolicyFigures]:
         """Return the figures of every policy."""
@@ -64,7 +70,8 @@ class Results:
 def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str, Any]:
     """Return the contents of summary.json.
 
-    `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a by that of b with its interval.
+    `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a by that of b with its interval. All
+    delays are those of the objective.
     """
     ratios = {
         one: {other: {"ratio": ratio, "ci95": [low, high]} for other, (ratio, low, high) in others.items()}
@@ -74,6 +81,7 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
         "family": results.family,
         "scenarios": len(results.device_only_s),
         "seed": results.seed,
+        "objective": results.objective,
         "policies": {name: asdict(f) for name, f in figures.items()},
         "device_only_delay_s": float(results.device_only_s.mean()),
         "ratios": ratios,
@@ -81,18 +89,23 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
 
 
 def records_csv(results: Results) -> str:
-    """Return one row per policy and scenario, numbers in full precision."""
+    """Return one row per policy and scenario, numbers in full precision.
+
+    Both delays stand in it; what follows them is by the objective.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(RECORD_COLUMNS)
     best_s = best_known_s(results.delays_s, results.device_only_s)
-    for name, rollout in results.rollouts.items():
-        won = is_best(rollout.mean_delay_s, best_s)
-        for k, delay_s in enumerate(rollout.mean_delay_s):
+    device_only_s = results.device_only_s
+    for name, delays_s in results.delays_s.items():
+        rollout, won = results.rollouts[name], is_best(delays_s, best_s)
+        for k, delay_s in enumerate(delays_s):
             numbers = (
-                delay_s,
-                rollout.device_only_s[k],
-                delay_s / rollout.device_only_s[k],
+                rollout.mean_delay_s[k],
+                rollout.cold_start_s[k],
+                device_only_s[k],
+                delay_s / device_only_s[k],
                 best_s[k],
                 delay_s / best_s[k] - 1.0,
             )

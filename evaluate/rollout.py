@@ -16,6 +16,7 @@ from dnnmig_env.episode_batch import DecisionMode
 from dnnmig_env.generators import Generator
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import MigrationVectorEnv
+from evaluate.cold_start import cold_starts_s
 
 MOST_ROWS = 16
 """Scenarios played side by side: enough to spare a network most of its overhead, few enough to show progress."""
@@ -30,6 +31,9 @@ class Rollout:
     Attributes:
         mean_delay_s: Mean query delay J, shape (N,).
         device_only_s: J of uploading nothing, shape (N,).
+        cold_start_s: Cold-start delay of what was uploaded, mean over users (see `cold_start`), shape (N,). An illegal
+            action saves nothing: it then is that of uploading nothing at least.
+        device_only_cold_start_s: Cold-start delay of uploading nothing, shape (N,).
         planning_s: Seconds the policy took, shape (N,): a planner's own time; of other policies the time of `predict`,
             shared equally by the scenarios decided in the same call.
         decisions: Number of decisions, shape (N,).
@@ -38,6 +42,8 @@ class Rollout:
 
     mean_delay_s: Floats
     device_only_s: Floats
+    cold_start_s: Floats
+    device_only_cold_start_s: Floats
     planning_s: Floats
     decisions: NDArray[np.int64]
     illegal: NDArray[np.bool_]
@@ -100,7 +106,7 @@ class Arena:
             observation, _, _, _, infos = env.step(actions)
             begins[:] = False
             for row in np.flatnonzero(infos.get("_mean_delay_s", ())):
-                self._note(result, int(playing[row]), policy, int(row), infos)
+                self._note(result, int(playing[row]), policy, env, int(row), infos)
                 on_end()
                 playing[row] = waiting.popleft() if waiting else -1
                 begins[row] = playing[row] >= 0
@@ -112,11 +118,21 @@ class Arena:
     def _env(self, rows: int) -> MigrationVectorEnv:
         return MigrationVectorEnv(rows, self._generator, self._decisions, autoreset_mode=AutoresetMode.DISABLED)
 
-    @staticmethod
-    def _note(result: Rollout, index: int, policy: Policy, row: int, infos: dict[str, NDArray[np.generic]]) -> None:
+    def _note(
+        self,
+        result: Rollout,
+        index: int,
+        policy: Policy,
+        env: MigrationVectorEnv,
+        row: int,
+        infos: dict[str, NDArray[np.generic]],
+    ) -> None:
         result.mean_delay_s[index] = infos["mean_delay_s"][row]
         result.device_only_s[index] = infos["device_only_delay_s"][row]
         result.illegal[index] = infos["illegal_action"][row]
+        cold_s, device_s = cold_starts_s(self._scenarios[index], env.plan(row))
+        result.cold_start_s[index] = max(cold_s, device_s) if result.illegal[index] else cold_s
+        result.device_only_cold_start_s[index] = device_s
         own_s = getattr(policy, "planning_s", None)
         if own_s is not None:
             result.planning_s[index] = own_s[row]
@@ -124,5 +140,11 @@ class Arena:
 
 def _empty_rollout(count: int) -> Rollout:
     return Rollout(
-        np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.bool_)
+        mean_delay_s=np.zeros(count),
+        device_only_s=np.zeros(count),
+        cold_start_s=np.zeros(count),
+        device_only_cold_start_s=np.zeros(count),
+        planning_s=np.zeros(count),
+        decisions=np.zeros(count, np.int64),
+        illegal=np.zeros(count, np.bool_),
     )

@@ -22,11 +22,11 @@ class PolicyFigures:
     """What the summary says of one policy.
 
     Attributes:
-        mean_delay_s: Mean over scenarios of the mean query delay J.
+        mean_delay_s: Mean over scenarios of the delay by which policies are compared: J, or the cold-start delay.
         ci95: Bootstrap interval of `mean_delay_s`.
         relative_to_device_only: `mean_delay_s` by that of uploading nothing (ratio of means).
         relative_ci95: Bootstrap interval of `relative_to_device_only`.
-        gap_to_best_known: Mean over scenarios of J / best known J, minus 1.
+        gap_to_best_known: Mean over scenarios of the delay / the best known, minus 1.
         gap_ci95: Bootstrap interval of `gap_to_best_known`.
         wins: Share of scenarios in which no policy was better; ties (within 1e-9) count for all who share them.
         planning_s: Mean seconds per scenario that the policy took.
@@ -59,8 +59,8 @@ def policy_figures(
     """Return the figures of every policy.
 
     Args:
-        delays_s: J of each policy in each scenario, shape (N,) each.
-        device_only_s: J of uploading nothing, shape (N,).
+        delays_s: Delay of each policy in each scenario, shape (N,) each.
+        device_only_s: Delay of uploading nothing, shape (N,).
         planning_s: Seconds of each policy in each scenario, shape (N,) each.
         seed: Seed of the resampling.
     """

@@ -47,6 +47,31 @@ def test_files_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert [path.name for path in out.parent.iterdir()] == ["results"]
 
 
+def test_policies_are_compared_by_the_objective(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ranked, records = {}, {}
+    for objective in ("mean-delay", "cold-start"):
+        out = tmp_path / objective
+        arguments = ["--policies", "front-to-back,mjoa-mu,device-only", "--family", "single", "--objective", objective]
+        assert run(out, *arguments) == 0
+        assert ("cold-start delay" in capsys.readouterr().out) == (objective == "cold-start")
+        summary, records[objective] = json.loads((out / "summary.json").read_text()), records_in(out)
+        assert summary["objective"] == objective
+        column = {"mean-delay": "mean_delay_s", "cold-start": "cold_start_delay_s"}[objective]
+        for name, figures in summary["policies"].items():
+            rows = [row for row in records[objective] if row["policy"] == name]
+            delays, device = ([float(row[key]) for row in rows] for key in (column, "device_only_s"))
+            assert figures["mean_delay_s"] == pytest.approx(np.mean(delays))
+            assert figures["relative_to_device_only"] == pytest.approx(np.mean(delays) / np.mean(device))
+        assert summary["policies"]["device-only"]["relative_to_device_only"] == pytest.approx(1.0)
+        lines = (out / "table.md").read_text().splitlines()[2:]
+        ranked[objective] = [line.split(" | ")[0].strip("| ") for line in lines]
+    # A first query that waits for all layers does not wait for those that only later ones are faster with.
+    assert ranked["mean-delay"].index("front-to-back") < ranked["mean-delay"].index("device-only")
+    assert ranked["cold-start"] == ["mjoa-mu", "device-only", "front-to-back"]
+    for key in ("mean_delay_s", "cold_start_delay_s"):  # both stand in both
+        assert [row[key] for row in records["mean-delay"]] == [row[key] for row in records["cold-start"]]
+
+
 def test_the_same_seed_gives_the_same_delays(tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert run(tmp_path / name, "--policies", "random") == 0

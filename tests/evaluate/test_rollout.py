@@ -24,6 +24,10 @@ def test_a_planners_delay_is_that_of_its_simulated_plan(family: str, name: str) 
     np.testing.assert_allclose(
         rollout.device_only_s, [timeline.mean_device_delay_s for timeline in timelines], rtol=1e-9
     )
+    arrived = [timeline.upload_s < timeline.scenario.horizon_s for timeline in timelines]  # all that was planned
+    cold_s = np.array([timeline.cold_start_delay_s.mean() for timeline in timelines])
+    np.testing.assert_allclose(rollout.cold_start_s[arrived], cold_s[arrived], rtol=1e-9)
+    assert any(arrived)
     assert not rollout.illegal.any()
 
 
@@ -42,6 +46,21 @@ def test_device_only_never_uploads() -> None:
     arena = Arena(make_generator("mobile"), drawn)
     rollout = arena.roll_out(*arena.policy("device-only", seed=0))
     np.testing.assert_allclose(rollout.mean_delay_s, rollout.device_only_s, rtol=1e-9)
+    np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
+
+
+def test_who_acts_illegally_saves_nothing() -> None:
+    class Illegal:
+        def predict(
+            self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        ) -> Any:
+            return np.argmin(observation["action_mask"], axis=1), state
+
+    arena = Arena(make_generator("multi-user"), scenarios("multi-user", 3, seed=0))
+    _, env = arena.policy("device-only", seed=0)
+    rollout = arena.roll_out(Illegal(), env)
+    assert rollout.illegal.all()
+    np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
 
 
 def test_every_scenario_ends_once_and_is_planned_once() -> None:
