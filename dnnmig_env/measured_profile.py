@@ -1,7 +1,8 @@
 """Measured seconds per layer of one network on one machine: a file that scenarios accept in place of FLOP/s.
 
 `python -m dnnmig_env profile` writes such files; reading them needs no torch. Those in `profiles/` come with the
-project, and each says on which machine and by which command it was measured.
+project; each says on which machine and by which command it was measured. The machine was shared: of several runs the
+one with the fastest whole forward pass was kept, and `whole_wall_s` beside `whole_s` tells how busy it was even then.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def test_profiles_are_found_by_path_or_by_name(tmp_path: Path) -> None:
 def test_there_are_profiles_of_different_kinds_of_networks() -> None:
     found = {read_profile(FOLDER / f"{name}.json").network for name in shipped()}
     assert len(found) >= 5
-    assert {"distilbert_base", "mobilenet_v2", "resnet50"} <= found
+    assert {"distilbert_base", "mobilenet_v2", "resnet50", "vit_b_16"} <= found
 
 
 @pytest.mark.parametrize("name", shipped())
