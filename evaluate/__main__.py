@@ -9,10 +9,11 @@ from typing import Any
 
 import tyro
 
-from evaluate.config import Config, EosdnnConfig, PaperConfig, SpeedConfig
+from evaluate.config import Config, EosdnnConfig, MjoaMuConfig, PaperConfig, SpeedConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn", "reproduce"),
+    "mjoa-mu": (MjoaMuConfig, "evaluate.papers.mjoa_mu", "reproduce"),
     "paper": (PaperConfig, "evaluate.papers.paper", "reproduce"),
     "speed": (SpeedConfig, "evaluate.speed", "measure"),
 }
