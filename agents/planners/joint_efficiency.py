@@ -6,9 +6,8 @@ compete, which decides placement and order at once:
 
     efficiency(u, I, s) = rate_u * (T_u(now) - T_u(now + I on s)) / (w(I) / B_us)
 
-I is an interval: layers with weights, none of them uploaded yet, consecutive in topological order but for layers
-already uploaded, which it may span. T_u is the query delay under the present contention, rate_u the query rate, w the
-weight bytes, B_us the rate to server s. Candidates fit the server's memory and arrive before the horizon.
+I is an interval of layers that are not uploaded yet, see `dnnmig_env.efficiency`. Candidates fit the server's memory
+and arrive before the horizon.
 
     repeat: I = the candidate of greatest efficiency
             while a sub-interval of I with fewer bytes saves time: I = the most efficient such sub-interval
@@ -35,17 +34,15 @@ import numpy as np
 
 from agents.planners.present import movable_layers, present_problem, reachable_servers
 from dnnmig_env.compiled import borrowed, compiled
-from dnnmig_env.kernel import begin, complete, compose, horizon_s, query_delay_s, slowdown_for
+from dnnmig_env.efficiency import ROUNDING, Efficiencies, best_interval, finest_part, measure, new_efficiencies
+from dnnmig_env.kernel import begin, complete, horizon_s
 from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.problem import Bools, Floats, Ints, Problem
+from dnnmig_env.problem import Ints, Problem, Small
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.state import State, new_state
 
 CONTENTION_TOLERANCE = 1e-3
 """Relative change of a slowdown below which efficiencies are not measured anew."""
-
-ROUNDING = 1e-9
-"""Savings below this share of a delay are rounding errors."""
 
 
 def joint_efficiency(scenario: Scenario, rng: np.random.Generator) -> Plan:
@@ -55,13 +52,13 @@ def joint_efficiency(scenario: Scenario, rng: np.random.Generator) -> Plan:
         scenario: The scenario.
         rng: Not used.
     """
-    p, movable, reachable = present_problem(scenario), movable_layers(scenario), reachable_servers(scenario)
-    state, best, best_s = new_state(p, 2), Plan(), np.inf
+    p, movable = present_problem(scenario), movable_layers(scenario)
+    uploads = movable[:, :, None] & reachable_servers(scenario)[:, None]
+    state, e, best, best_s = new_state(p, 2), new_efficiencies(p, 1), Plan(), np.inf
     for one_server in (False, True):
+        legal = uploads.ravel().astype(np.int8)
         intervals, sent = np.zeros((np.count_nonzero(movable), 4), np.int64), np.zeros(movable.shape, np.int64)
-        count, cost_s = upload_by_efficiency(
-            p, 0, state, 0, 1, movable.copy(), reachable.copy(), one_server, intervals, sent
-        )
+        count, cost_s = upload_by_efficiency(p, 0, state, e, legal, one_server, intervals, sent)
         if cost_s < best_s:
             best, best_s = _plan(intervals[:count], sent), cost_s
     return best
@@ -78,148 +75,79 @@ def _plan(intervals: Ints, sent: Ints) -> Plan:
 
 @compiled
 def upload_by_efficiency(
-    p: Problem,
-    b: int,
-    s: State,
-    now: int,
-    then: int,
-    movable: Bools,
-    reachable: Bools,
-    one_server: bool,
-    intervals: Ints,
-    sent: Ints,
+    p: Problem, b: int, s: State, e: Efficiencies, legal: Small, one_server: bool, intervals: Ints, sent: Ints
 ) -> tuple[int, float]:
     """Plan the uploads of scenario `b`; return how many partitions there are and J times the rate of all queries.
 
     Args:
         p: The problem; slot 0's rates count.
         b: The scenario.
-        s: A state.
-        now: Its row that follows the plan.
-        then: Its row that tries what comes next.
-        movable: Layers that may be uploaded, shape (U, L); those uploaded are taken out.
-        reachable: Servers that each user can use, shape (U, S); with `one_server`, the chosen one is left.
+        s: A state of two rows: the first follows the plan, the second tries what comes next.
+        e: Efficiencies of one row.
+        legal: Uploads that may be made, shape (U * L * S,); those made or given up are taken out.
         one_server: Keep every user to the server of its first upload.
         intervals: Receives (user, server 1..S, first layer, last layer) of each partition, shape (K, 4).
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
     """
-    p, s = borrowed(p), borrowed(s)
-    num_users, num_servers, num_layers = p.num_users[b], p.num_servers[b], movable.shape[1]
-    efficiency = np.zeros((num_users, num_servers, num_layers, num_layers))
-    weight_bytes = np.zeros((num_users, num_layers, num_layers))
-    slowdown = np.ones((num_users, num_servers + 1))
-    stale = np.ones(num_users, np.bool_)
+    p, s, e = borrowed(p), borrowed(s), borrowed(e)
+    now, then, num_servers, count, time_s, cost_s = 0, 1, e.per_s.shape[2], 0, 0.0, 0.0
     chosen = np.zeros(4, np.int64)
     begin(p, b, s, now)
-    time_s, cost_s, count = 0.0, 0.0, 0
+    e.stale[:] = True
     while True:
         total_s = _total_delay_s(p, b, s, now)
-        _measure(p, b, s, now, movable, reachable, stale, slowdown, efficiency, weight_bytes)
+        measure(p, b, s, now, legal, e, CONTENTION_TOLERANCE)
         while True:
-            _choose(p, b, s, now, time_s, efficiency, weight_bytes, chosen)
+            _choose(p, b, s, now, time_s, e, chosen)
             u, server, first, last = int(chosen[0]), int(chosen[1]), int(chosen[2]), int(chosen[3])
             if u < 0:
                 return count, cost_s + total_s * (horizon_s(p, b) - time_s)
+            uploads = legal[u * sent.shape[1] * num_servers : (u + 1) * sent.shape[1] * num_servers]
+            uploads = uploads.reshape((-1, num_servers))
             _copy_row(s, now, then)
-            _upload(p, b, s, then, u, server, first, last, movable)
+            _upload(p, b, s, then, u, server, first, last, uploads)
             if _total_delay_s(p, b, s, then) < (1.0 - ROUNDING) * total_s:
                 break
-            efficiency[u, server - 1, first, last] = 0.0
-            stale[u] = True
+            e.per_s[now, u, server - 1, first, last] = 0.0
+            e.stale[now, u] = True
         _copy_row(s, then, now)
         intervals[count] = chosen
         count += 1
-        upload_s = weight_bytes[u, first, last] / p.up_bytes_per_s[b, 0, u, server - 1]
+        size_bytes = e.size_bytes[now, u, server - 1, first, last]
+        upload_s = size_bytes / p.up_bytes_per_s[b, 0, u, server - 1]
         time_s, cost_s = time_s + upload_s, cost_s + total_s * upload_s
-        s.memory_left_bytes[now, server - 1] -= weight_bytes[u, first, last]
+        s.memory_left_bytes[now, server - 1] -= size_bytes
         for v in range(first, last + 1):
-            if movable[u, v]:
-                movable[u, v], sent[u, v] = False, count
+            if uploads[v, server - 1] != 0:
+                uploads[v, :], sent[u, v] = 0, count
         if one_server:
-            for other in range(1, num_servers + 1):
-                reachable[u, other - 1] = other == server
-        stale[u] = True
+            for other in range(num_servers):
+                if other != server - 1:
+                    uploads[:, other] = 0
+        e.stale[now, u] = True
 
 
 @compiled
-def _measure(
-    p: Problem,
-    b: int,
-    s: State,
-    i: int,
-    movable: Bools,
-    reachable: Bools,
-    stale: Bools,
-    slowdown: Floats,
-    efficiency: Floats,
-    weight_bytes: Floats,
-) -> None:
-    """Write the efficiency (0 = no use) and bytes of candidates whose user is stale or whose contention changed."""
-    num_layers, slot = movable.shape[1], s.slot[i]
-    present, finish_s = np.ones(slowdown.shape[1]), np.empty(num_layers)
-    node, usable, assignment = s.node[i, 0].copy(), s.usable[i, 0].copy(), np.zeros(num_layers, np.int8)
-    for u in range(p.num_users[b]):
-        slowdown_for(p, b, u, s.load[i], present)
-        if not stale[u] and np.all(np.abs(present / slowdown[u] - 1.0) <= CONTENTION_TOLERANCE):
-            continue
-        stale[u], slowdown[u], efficiency[u] = False, present, 0.0
-        rate_hz, delay_s = p.query_rate_hz[b, 0, u], s.delay_s[i, u]
-        for first in range(p.num_layers[b, u]):
-            if not movable[u, first]:
-                continue
-            for server in range(1, p.num_servers[b] + 1):
-                if not reachable[u, server - 1]:
-                    continue
-                node[:], usable[:] = s.node[i, u], s.usable[i, u]
-                size_bytes = 0.0
-                for last in range(first, p.num_layers[b, u]):
-                    if not movable[u, last]:
-                        continue
-                    node[last], usable[last] = server, True
-                    size_bytes += p.weight_bytes[b, u, last]
-                    weight_bytes[u, first, last] = size_bytes
-                    if size_bytes > s.memory_left_bytes[i, server - 1]:
-                        break
-                    compose(p, b, u, node, usable, assignment)
-                    saved_s = delay_s - query_delay_s(p, b, u, slot, assignment, present, finish_s, s.free_s[i])
-                    if saved_s > ROUNDING * delay_s:
-                        upload_s = size_bytes / p.up_bytes_per_s[b, 0, u, server - 1]
-                        efficiency[u, server - 1, first, last] = rate_hz * saved_s / upload_s
-
-
-@compiled
-def _choose(
-    p: Problem, b: int, s: State, i: int, time_s: float, efficiency: Floats, weight_bytes: Floats, chosen: Ints
-) -> None:
+def _choose(p: Problem, b: int, s: State, i: int, time_s: float, e: Efficiencies, chosen: Ints) -> None:
     """Write the (user, server, first, last) to upload next; the user is -1 if no candidate is left."""
-    best, left_s, num_layers = 0.0, horizon_s(p, b) - time_s, weight_bytes.shape[1]
+    best, left_s = 0.0, horizon_s(p, b) - time_s
     chosen[0] = -1
-    for u in range(efficiency.shape[0]):
-        for server in range(1, efficiency.shape[1] + 1):
-            most_bytes = min(s.memory_left_bytes[i, server - 1], left_s * p.up_bytes_per_s[b, 0, u, server - 1])
-            for first in range(num_layers):
-                for last in range(first, num_layers):
-                    value = efficiency[u, server - 1, first, last]
-                    if value > best and weight_bytes[u, first, last] <= most_bytes:
-                        best = value
-                        chosen[0], chosen[1], chosen[2], chosen[3] = u, server, first, last
-    finer = chosen[0] >= 0
-    while finer:
-        finer, best = False, 0.0
-        u, server, begin_, end = int(chosen[0]), int(chosen[1]), int(chosen[2]), int(chosen[3])
-        for first in range(begin_, end + 1):
-            for last in range(first, end + 1):
-                value = efficiency[u, server - 1, first, last]
-                if value > best and weight_bytes[u, first, last] < weight_bytes[u, begin_, end]:
-                    best, finer = value, True
-                    chosen[2], chosen[3] = first, last
+    for u in range(p.num_users[b]):
+        for q in range(p.num_servers[b]):
+            most_bytes = min(s.memory_left_bytes[i, q], left_s * p.up_bytes_per_s[b, 0, u, q])
+            first, last = best_interval(e, i, u, q, most_bytes)
+            if first >= 0 and e.per_s[i, u, q, first, last] > best:
+                best = e.per_s[i, u, q, first, last]
+                chosen[0], chosen[1], chosen[2], chosen[3] = u, q + 1, first, last
+    if chosen[0] >= 0:
+        chosen[2], chosen[3] = finest_part(e, i, chosen[0], chosen[1] - 1, chosen[2], chosen[3])
 
 
 @compiled
-def _upload(p: Problem, b: int, s: State, i: int, u: int, server: int, first: int, last: int, movable: Bools) -> None:
+def _upload(p: Problem, b: int, s: State, i: int, u: int, server: int, first: int, last: int, uploads: Small) -> None:
     """Make an interval usable in row `i`, and let everybody react."""
     for v in range(first, last + 1):
-        if movable[u, v]:
+        if uploads[v, server - 1] != 0:
             s.node[i, u, v], s.usable[i, u, v] = server, True
     complete(p, b, s, i, u)
 

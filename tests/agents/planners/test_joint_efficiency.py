@@ -12,6 +12,7 @@ from agents.planners.joint_efficiency import joint_efficiency, upload_by_efficie
 from agents.planners.lmu import lmu
 from agents.planners.present import movable_layers, present_problem, reachable_servers
 from agents.planners.pso_ga import PsoGa
+from dnnmig_env.efficiency import new_efficiencies
 from dnnmig_env.plan import Plan, check_plan, plan_of
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.simulator import simulate
@@ -116,9 +117,9 @@ def test_the_better_of_two_passes_is_returned_by_the_delay_it_really_has() -> No
         mean_s = []
         for one_server in (False, True):
             intervals, sent = np.zeros((movable.sum(), 4), np.int64), np.zeros(movable.shape, np.int64)
-            reachable = reachable_servers(scenario)
+            legal = (movable[:, :, None] & reachable_servers(scenario)[:, None]).ravel().astype(np.int8)
             _, cost_s = upload_by_efficiency(
-                p, 0, new_state(p, 2), 0, 1, movable.copy(), reachable, one_server, intervals, sent
+                p, 0, new_state(p, 2), new_efficiencies(p, 1), legal, one_server, intervals, sent
             )
             mean_s.append(cost_s / queries)
             assert not one_server or all(len(set(intervals[intervals[:, 0] == u, 1]) - {0}) <= 1 for u in range(4))
