@@ -8,7 +8,7 @@ next generation comes about so:
     child = mother, with probability `crossover` the segment between two random cuts taken from father (two-point)
     every layer of child moves to another node with probability `mutations` / D
 
-and the fittest member of the old generation takes the place of the least fit child (elitism). The operators are
+and the fittest of members and children together are the next generation (elitism, in its strongest form). Operators are
 textbook ones, the constants a reconstruction: publications that compare with a genetic algorithm rarely tell theirs.
 
 O(population * generations * U (L + E)).
@@ -97,7 +97,7 @@ class Genetic:
 
 @compiled
 def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator) -> Small:
-    """Return the fittest member of the last generation, the node of each of D layers.
+    """Return the fittest member found, the node of each of D layers.
 
     Args:
         p: The problem.
@@ -108,29 +108,27 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
         rng: Source of randomness.
     """
     p, size = borrowed(p), settings.population
-    members, values_s = random_particles(size, positions, rng), np.empty(size)
-    fitnesses_s(p, b, slot, positions, members, settings.upload_weight, values_s)
-    children, child_values_s = members.copy(), values_s.copy()
+    members, values_s = random_particles(2 * size, positions, rng), np.empty(2 * size)  # children in the second half
+    fitnesses_s(p, b, slot, positions, members[:size], settings.upload_weight, values_s[:size])
     since, rate = 0, settings.mutations / members.shape[1]
     for _ in range(settings.generations):
-        for i in range(size):
-            child = children[i]
-            child[:] = members[_winner(values_s, settings.tournament, rng)]
+        for i in range(size, 2 * size):
+            child = members[i]
+            child[:] = members[_winner(values_s[:size], settings.tournament, rng)]
             if rng.random() < settings.crossover:
-                cross(child, members[_winner(values_s, settings.tournament, rng)], rng)
+                cross(child, members[_winner(values_s[:size], settings.tournament, rng)], rng)
             for k in range(len(child)):
                 if rng.random() < rate:
                     move(child, k, positions, rng)
-        fitnesses_s(p, b, slot, positions, children, settings.upload_weight, child_values_s)
-        fittest, weakest = np.argmin(values_s), np.argmax(child_values_s)
-        since = 0 if child_values_s.min() < values_s[fittest] else since + 1
-        children[weakest], child_values_s[weakest] = members[fittest], values_s[fittest]
-        members, children = children, members
-        values_s, child_values_s = child_values_s, values_s
+        fitnesses_s(p, b, slot, positions, members[size:], settings.upload_weight, values_s[size:])
+        since = 0 if values_s[size:].min() < values_s[:size].min() else since + 1
+        fittest_first = np.argsort(values_s)
+        members, values_s = members[fittest_first], values_s[fittest_first]
         if since >= settings.patience:
             break
-    best: Small = members[np.argmin(values_s)]
-    if values_s.min() >= INFEASIBLE_S:  # nothing that fits was found
+    fittest = np.argmin(values_s[:size])
+    best: Small = members[fittest]
+    if values_s[fittest] >= INFEASIBLE_S:  # nothing that fits was found
         best[:] = 0
     return best
 

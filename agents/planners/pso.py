@@ -70,7 +70,7 @@ class Pso:
     w_last: float = 0.4
     c1: float = 2.0
     c2: float = 2.0
-    v_max: float = 0.5
+    v_max: float = 0.2
     upload_weight: float = 0.0
 
     def __post_init__(self) -> None:
