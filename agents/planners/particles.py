@@ -62,6 +62,15 @@ def best_placement(scenario: Scenario, search: Callable[[Problem, Positions], Sm
     return tuple(node[u, : len(user.graph)].copy() for u, user in enumerate(scenario.users))
 
 
+def placement_delay_s(scenario: Scenario, placement: Placement) -> float:
+    """Return the migration delay of a placement in seconds, whether or not it fits the memory."""
+    p = present_problem(scenario)
+    node = np.zeros(p.weight_bytes.shape[1:], np.int8)
+    for u, row in enumerate(placement):
+        node[u, : len(row)] = row
+    return float(migration_delay_s(p, 0, 0, node, np.empty(len(node))))
+
+
 def check_parameters(planner: Any, counts: tuple[str, ...], weights: tuple[str, ...] = ("upload_weight",)) -> None:
     """Check the parameters of a search: counts of at least 1, weights not negative, probabilities all others.
 

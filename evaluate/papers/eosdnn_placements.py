@@ -17,12 +17,11 @@ import numpy as np
 from agents.planners import PLACEMENT_PLANNERS
 from agents.planners.exact_placement import exact_placement
 from agents.planners.genetic import Genetic
+from agents.planners.particles import placement_delay_s
 from agents.planners.planner import Placement, PlacementPlanner
-from agents.planners.present import present_problem
 from agents.planners.pso import Pso
 from agents.planners.pso_ga import PsoGa
 from dnnmig_env.generators import scenarios
-from dnnmig_env.playback import migration_delay_s
 from dnnmig_env.problem import Floats
 from dnnmig_env.scenario import Scenario
 from evaluate.statistics import delay_ratios, policy_figures
@@ -130,15 +129,6 @@ def _study(
             planning_s[name][k] = time.perf_counter() - began_s
             delays_s[name][k] = placement_delay_s(scenario, placement)
     return PlacementStudy(family, exact, delays_s, planning_s, seed)
-
-
-def placement_delay_s(scenario: Scenario, placement: Placement) -> float:
-    """Return the migration delay of a placement."""
-    p = present_problem(scenario)
-    node = np.zeros(p.weight_bytes.shape[1:], np.int8)
-    for u, row in enumerate(placement):
-        node[u, : len(row)] = row
-    return float(migration_delay_s(p, 0, 0, node, np.empty(len(node))))
 
 
 def _device_only(scenario: Scenario, rng: np.random.Generator) -> Placement:

@@ -1,4 +1,4 @@
-"""Placements for tests: all that fit a small scenario, and the delay of any."""
+"""All placements that fit a small scenario."""
 
 from __future__ import annotations
 
@@ -8,18 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from agents.planners.planner import Placement
-from agents.planners.present import movable_layers, present_problem
-from dnnmig_env.playback import migration_delay_s
+from agents.planners.present import movable_layers
 from dnnmig_env.scenario import Scenario
-
-
-def migration_s(scenario: Scenario, placement: Placement) -> float:
-    """Return the migration delay of a placement."""
-    p = present_problem(scenario)
-    node = np.zeros(p.weight_bytes.shape[1:], np.int8)
-    for u, row in enumerate(placement):
-        node[u, : len(row)] = row
-    return float(migration_delay_s(p, 0, 0, node, np.empty(len(node))))
 
 
 def placements(scenario: Scenario) -> Iterator[Placement]:

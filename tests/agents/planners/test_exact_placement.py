@@ -10,10 +10,11 @@ import pytest
 from agents.planners import exact_placement as module
 from agents.planners.exact_placement import exact_placement
 from agents.planners.genetic import Genetic
+from agents.planners.particles import placement_delay_s
 from dnnmig_env.generators import scenarios
 from dnnmig_env.scenario import Scenario
 from tests.agents.planners.hand_made import chain
-from tests.agents.planners.placements import migration_s, placements
+from tests.agents.planners.placements import placements
 from tests.agents.planners.random_scenarios import realistic, tiny
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
@@ -21,7 +22,7 @@ RNG = np.random.default_rng(0)
 
 
 def least_s(scenario: Scenario) -> float:
-    return min(migration_s(scenario, placement) for placement in placements(scenario))
+    return min(placement_delay_s(scenario, placement) for placement in placements(scenario))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -29,7 +30,7 @@ def test_nothing_is_better_with_tight_memory_and_loaded_servers(seed: int) -> No
     scenario = tiny(np.random.default_rng(seed), users=2, memory=bool(seed % 2))
     users = tuple(replace(user, query_rate_hz=np.asarray(user.query_rate_hz) * 10) for user in scenario.users)
     for given in (scenario, replace(scenario, users=users)):
-        assert migration_s(given, exact_placement(given, RNG)) == pytest.approx(least_s(given), rel=1e-12)
+        assert placement_delay_s(given, exact_placement(given, RNG)) == pytest.approx(least_s(given), rel=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -37,13 +38,15 @@ def test_nothing_is_better_with_layers_uploaded_and_users_absent(seed: int) -> N
     sizes = Sizes(users=3, layers=3, servers=2, outages=False)
     scenario = make_scenario(RandomChoices(np.random.default_rng(seed)), sizes)
     if any(np.asarray(user.query_rate_hz)[0] > 0 for user in scenario.users):
-        assert migration_s(scenario, exact_placement(scenario, RNG)) == pytest.approx(least_s(scenario), rel=1e-12)
+        assert placement_delay_s(scenario, exact_placement(scenario, RNG)) == pytest.approx(
+            least_s(scenario), rel=1e-12
+        )
 
 
 def test_searches_never_find_better() -> None:
     for scenario in scenarios("multi-user", 8, seed=2, num_users=4, num_edges=2, max_layers=4):
-        best_s = migration_s(scenario, exact_placement(scenario, RNG))
-        assert best_s <= migration_s(scenario, Genetic()(scenario, np.random.default_rng(0))) * (1 + 1e-12)
+        best_s = placement_delay_s(scenario, exact_placement(scenario, RNG))
+        assert best_s <= placement_delay_s(scenario, Genetic()(scenario, np.random.default_rng(0))) * (1 + 1e-12)
 
 
 def test_memory_that_holds_nothing_leaves_all_on_the_device() -> None:

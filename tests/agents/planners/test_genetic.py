@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.planners.genetic import Genetic
-from tests.agents.planners.placements import migration_s
+from agents.planners.particles import placement_delay_s
 from tests.agents.planners.random_scenarios import realistic
 
 
@@ -14,7 +14,7 @@ def delays_s(parameters: Genetic) -> list[float]:
     found = []
     for seed in range(4):
         scenario = realistic(np.random.default_rng(seed), max_layers=10)
-        found.append(migration_s(scenario, parameters(scenario, np.random.default_rng(seed))))
+        found.append(placement_delay_s(scenario, parameters(scenario, np.random.default_rng(seed))))
     return found
 
 

@@ -15,6 +15,7 @@ from agents.planners.particles import (
     cross,
     fitnesses_s,
     move,
+    placement_delay_s,
     positions_of,
     random_particles,
 )
@@ -24,7 +25,7 @@ from agents.planners.pso import Pso
 from agents.planners.pso_ga import PsoGa
 from dnnmig_env.scenario import Scenario
 from tests.agents.planners.hand_made import chain
-from tests.agents.planners.placements import migration_s, placements
+from tests.agents.planners.placements import placements
 from tests.agents.planners.random_scenarios import realistic, tiny
 
 
@@ -49,7 +50,9 @@ def place(name: str, scenario: Scenario, seed: int = 0, **parameters: float) -> 
 def test_small_scenarios_are_solved(name: str, seed: int) -> None:
     scenario = tiny(np.random.default_rng(seed), users=2, memory=bool(seed % 2))
     found = make(name, 150, 150)(scenario, np.random.default_rng(seed))
-    assert migration_s(scenario, found) == pytest.approx(min(migration_s(scenario, p) for p in placements(scenario)))
+    assert placement_delay_s(scenario, found) == pytest.approx(
+        min(placement_delay_s(scenario, p) for p in placements(scenario))
+    )
 
 
 @every_search
@@ -77,8 +80,8 @@ def test_uploaded_layers_stay(name: str) -> None:
 def test_without_progress_the_search_stops_early_and_without_harm(name: str) -> None:
     scenario = tiny(np.random.default_rng(3))
     endless = make(name, 20, 10**9, patience=30)  # ends only by its patience
-    least_s = min(migration_s(scenario, p) for p in placements(scenario))
-    assert migration_s(scenario, endless(scenario, np.random.default_rng(0))) == pytest.approx(least_s)
+    least_s = min(placement_delay_s(scenario, p) for p in placements(scenario))
+    assert placement_delay_s(scenario, endless(scenario, np.random.default_rng(0))) == pytest.approx(least_s)
 
 
 def test_fitness_is_the_migration_delay_and_the_bytes_too_many_where_memory_is_exceeded() -> None:
@@ -95,7 +98,7 @@ def test_fitness_is_the_migration_delay_and_the_bytes_too_many_where_memory_is_e
             used_bytes = sum(user.graph.weight_bytes[row == number].sum() for user, row in pairs)
             excess += max(0.0, used_bytes - server.memory_bytes)
         excesses += excess > 0
-        expected = INFEASIBLE_S + excess if excess > 0 else migration_s(scenario, placement)
+        expected = INFEASIBLE_S + excess if excess > 0 else placement_delay_s(scenario, placement)
         assert value_s == pytest.approx(expected, rel=1e-12)
     assert 10 < excesses < 190
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.planners.particles import positions_of
+from agents.planners.particles import placement_delay_s, positions_of
 from agents.planners.pso import Pso, nearest_nodes
 from tests.agents.planners.hand_made import chain
-from tests.agents.planners.placements import migration_s
 from tests.agents.planners.random_scenarios import realistic
 
 
@@ -25,7 +24,7 @@ def test_the_swarm_improves_on_where_it_began() -> None:
         scenario = realistic(np.random.default_rng(seed), max_layers=10)
         for found, iterations in ((first, 1), (last, 300)):
             placement = Pso(iterations=iterations)(scenario, np.random.default_rng(seed))
-            found.append(migration_s(scenario, placement))
+            found.append(placement_delay_s(scenario, placement))
     assert np.mean(last) < 0.9 * np.mean(first)
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from agents.planners.particles import placement_delay_s
 from agents.planners.pso_ga import PsoGa, adaptive_inertia
-from tests.agents.planners.placements import migration_s
 from tests.agents.planners.random_scenarios import realistic
 
 
@@ -36,7 +36,7 @@ def test_more_iterations_never_hurt_on_average() -> None:
     for seed in range(4):
         scenario = realistic(np.random.default_rng(seed), max_layers=10)
         for found, parameters in ((short, PsoGa(iterations=2)), (long, PsoGa(iterations=150))):
-            found.append(migration_s(scenario, parameters(scenario, np.random.default_rng(seed))))
+            found.append(placement_delay_s(scenario, parameters(scenario, np.random.default_rng(seed))))
     assert np.mean(long) < 0.9 * np.mean(short)
 
 
