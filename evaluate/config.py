@@ -84,19 +84,19 @@ def _number_or_text(text: str) -> int | float | str:
     return text
 
 
-Part = Literal["env", "training", "kernel", "pso-ga"]
+Part = Literal["env", "training", "kernel", "pso-ga", "pymoo"]
 
 
 @dataclass(frozen=True)
 class SpeedConfig:
-    """Measure how fast environments, training, the kernel and PSO-GA are on this machine; a table and a JSON file.
+    """Measure how fast environments, training, the kernel and searches are on this machine; tables and a JSON file.
 
     Every figure is the median of repeats; compilation is not counted. Leave the machine alone meanwhile.
     """
 
     out: Path
     """JSON file to write."""
-    parts: str = "env,training,kernel,pso-ga"
+    parts: str = "env,training,kernel,pso-ga,pymoo"
     """What to measure, with commas between."""
     seconds: float = 2.0
     """Length of each measurement of a rate, repeats included."""

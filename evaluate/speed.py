@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -51,6 +52,8 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         result["pso_ga"] = pso_ga = measure_pso_ga(config.repeats)
         rows = [("100 particles, 1000 iterations", f"{pso_ga['seconds']:.2f}")]
         _show(console, "PSO-GA", ("search", "seconds"), rows)
+    if "pymoo" in parts:
+        result["pymoo"] = _beside_pymoo(config, console)
     replace_text(config.out, as_json(result))
     console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return result
@@ -79,6 +82,23 @@ def _environment(config: SpeedConfig, console: Console) -> list[dict[str, Any]]:
     return cases
 
 
+def _beside_pymoo(config: SpeedConfig, console: Console) -> dict[str, Any]:
+    from evaluate.benchmark.pymoo_search import measure_pymoo
+
+    with console.status("searches beside those of pymoo"):
+        found = measure_pymoo(config.repeats)
+    rows = [
+        (name, _count(each["per_s"]), _count(each["per_cpu_s"]), f"{each['mean_delay_s']:.3f}")
+        for name, each in found["searches"].items()
+    ]
+    headings = ("search", "evaluations/s", "per CPU second", "delay found [s]")
+    _show(console, f"Placements, {_count(found['evaluations'])} evaluations each", headings, rows)
+    for pair, ratio in found["speed_ratios"].items():
+        console.print(f"{pair}: {ratio:.0f} times the evaluations per second", markup=False, highlight=False)
+    console.print()
+    return found
+
+
 def _check(config: SpeedConfig) -> None:
     if config.repeats < 1:
         raise ValueError(f"--repeats is {config.repeats}; it must be at least 1.")
@@ -86,6 +106,10 @@ def _check(config: SpeedConfig) -> None:
         raise ValueError(f"--seconds is {config.seconds}; it must be positive.")
     if config.threads < 1:
         raise ValueError(f"--threads is {config.threads}; it must be at least 1.")
+    if "pymoo" in config.chosen_parts and find_spec("pymoo") is None:
+        raise ValueError(
+            "--parts has 'pymoo', which is not installed; run `pip install -c constraints.txt pymoo` or leave it out."
+        )
     if config.out.is_dir():
         raise ValueError(f"--out is {config.out}, which is a folder; name a JSON file.")
     if not config.out.absolute().parent.is_dir():

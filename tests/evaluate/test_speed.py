@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import dnnmig_env  # noqa: F401  registers the environments
+from agents.planners.particles import placement_delay_s
 from dnnmig_env.generators import scenarios
 from dnnmig_env.plan import check_plan
+from dnnmig_env.scenario import Scenario
 from evaluate.__main__ import main
-from evaluate.benchmark.environment import Player, choose
+from evaluate.benchmark.environment import FOUR_USERS, Player, choose
 from evaluate.benchmark.random_plans import random_plan
 from evaluate.benchmark.timing import rate, summarise
 
@@ -97,6 +99,39 @@ def test_the_command_writes_what_it_measured(tmp_path: Path, capsys: pytest.Capt
     assert found["kernel"]["relative_difference"] < 1e-9
     assert 0 < found["pso_ga"]["seconds"] < 60
     assert "plain Python" in capsys.readouterr().out
+
+
+def test_searches_are_measured_beside_those_of_pymoo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluate.benchmark.pymoo_search.ITERATIONS", 30)
+    out = tmp_path / "speed.json"
+    assert main(["speed", "--out", str(out), "--parts", "pymoo", "--repeats", "2"]) == 0
+    found = json.loads(out.read_text())["pymoo"]
+    assert found["evaluations"] == 3100
+    assert set(found["searches"]) == {"PSO-GA", "genetic", "PSO", "pymoo GA", "pymoo PSO"}
+    device_s = [device_only_s(scenario) for scenario in scenarios("multi-user", 2, seed=1, **FOUR_USERS)]
+    for search in found["searches"].values():
+        # A placement that fits: random ones hardly ever do, and are then all on the device.
+        assert search["mean_delay_s"] == pytest.approx(np.mean(search["delays_s"]))
+        assert all(0 < delay_s < all_s for delay_s, all_s in zip(search["delays_s"], device_s, strict=True))
+    assert found["speed_ratios"]["PSO-GA / pymoo GA"] > 5
+    assert "pymoo PSO" in capsys.readouterr().out
+
+
+def device_only_s(scenario: Scenario) -> float:
+    return placement_delay_s(scenario, tuple(np.asarray(user.uploaded, np.int8) for user in scenario.users))
+
+
+def test_without_pymoo_the_part_says_how_to_install_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluate.speed.find_spec", lambda name: None)
+    assert main(["speed", "--out", str(tmp_path / "speed.json"), "--parts", "pymoo"]) == 2
+    message = capsys.readouterr().err
+    assert "pip install -c constraints.txt pymoo" in message
+    assert message.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
