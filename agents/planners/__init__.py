@@ -18,6 +18,7 @@ from agents.planners.device_only import device_only
 from agents.planners.efficiency import by_efficiency, efficiency
 from agents.planners.equal_share_lmu import equal_share_lmu
 from agents.planners.everything_to import EverythingTo
+from agents.planners.exact import Exact
 from agents.planners.front_to_back import front_to_back
 from agents.planners.genetic import Genetic
 from agents.planners.greedy import greedy
@@ -34,6 +35,7 @@ from agents.planners.pso import Pso
 from agents.planners.pso_ga import PsoGa
 
 __all__ = [
+    "ORACLES",
     "ORDER_PLANNERS",
     "PLACEMENT_PLANNERS",
     "PLANNERS",
@@ -83,25 +85,31 @@ PLANNERS: dict[str, Planner] = {
 }
 """Whole planners."""
 
+ORACLES: dict[str, Planner] = {
+    "exact": Exact(),
+}
+"""Whole planners that prove their plan to be the best; a scenario that is too large for that they refuse."""
+
 
 def planner(name: str) -> Planner:
     """Return the planner of that name.
 
     Args:
-        name: A name in `PLANNERS`, `all-to-K` with a server's number K, or `PLACEMENT+ORDER`. Each may have parameters
-            behind it, `:NAME=VALUE`.
+        name: A name in `PLANNERS` or `ORACLES`, `all-to-K` with a server's number K, or `PLACEMENT+ORDER`. Each may
+            have parameters behind it, `:NAME=VALUE`.
 
     Raises:
         ValueError: If there is none, with the nearest name and the known ones, or a parameter is unknown or not valid.
     """
-    if name in PLANNERS:
-        return PLANNERS[name]
+    whole = PLANNERS | ORACLES
+    if name in whole:
+        return whole[name]
     placement, plus, order = name.partition("+")
     if plus:
         return TwoPhase(_placement_planner(placement), _order_planner(order))
     bare, *parameters = name.split(":")
-    if bare in PLANNERS:
-        return _with_parameters(bare, PLANNERS[bare], parameters)
+    if bare in whole:
+        return _with_parameters(bare, whole[bare], parameters)
     everything = _everything_to(bare)
     if everything is not None:
         return TwoPhase(_with_parameters(bare, everything, parameters), front_to_back)
@@ -109,7 +117,7 @@ def planner(name: str) -> Planner:
         raise ValueError(f"{name!r} only places layers; add an order, such as '{name}+{next(iter(ORDER_PLANNERS))}'.")
     if bare in ORDER_PLANNERS:
         raise ValueError(f"{name!r} only orders uploads; put a placement before it, such as 'best-server+{name}'.")
-    raise _unknown("planner", bare, [*PLANNERS, *PLACEMENT_PLANNERS, *ORDER_PLANNERS])
+    raise _unknown("planner", bare, [*whole, *PLACEMENT_PLANNERS, *ORDER_PLANNERS])
 
 
 def _placement_planner(name: str) -> PlacementPlanner:
@@ -171,7 +179,7 @@ def _unknown(kind: str, name: str, known: list[str]) -> ValueError:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return ValueError(
-        f"unknown {kind} {name!r}; {hint}Planners are {', '.join(PLANNERS)}, all-to-K for a server K, and "
+        f"unknown {kind} {name!r}; {hint}Planners are {', '.join(PLANNERS | ORACLES)}, all-to-K for a server K, and "
         f"PLACEMENT+ORDER with a placement from {', '.join(PLACEMENT_PLANNERS)} and an order from "
         f"{', '.join(ORDER_PLANNERS)}."
     )
