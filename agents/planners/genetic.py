@@ -48,6 +48,7 @@ class Settings(NamedTuple):
     crossover: float
     mutations: float
     upload_weight: float
+    mean_run: float
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ class Genetic:
         crossover: Probability that a child has two parents.
         mutations: Mean number of layers of a child that move.
         upload_weight: Share of the total upload time, in seconds, to add to the fitness; 0 = delay only.
+        mean_run: As of `PsoGa`.
 
     Raises:
-        ValueError: If a count is less than 1, the probability not in 0 to 1, or another number negative.
+        ValueError: If a count or the mean run is less than 1, the probability not in 0 to 1, or a number negative.
     """
 
     population: int = 100
@@ -76,9 +78,10 @@ class Genetic:
     crossover: float = 0.9
     mutations: float = 1.0
     upload_weight: float = 0.0
+    mean_run: float = 1.0
 
     def __post_init__(self) -> None:
-        counts = ("population", "generations", "patience", "tournament")
+        counts = ("population", "generations", "patience", "tournament", "mean_run")
         check_parameters(self, counts, weights=("mutations", "upload_weight"))
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
@@ -91,6 +94,7 @@ class Genetic:
             float(self.crossover),
             float(self.mutations),
             float(self.upload_weight),
+            float(self.mean_run),
         )
         return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
 
@@ -108,7 +112,10 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
         rng: Source of randomness.
     """
     p, size = borrowed(p), settings.population
-    members, values_s = random_particles(2 * size, positions, rng), np.empty(2 * size)  # children in the second half
+    members, values_s = (
+        random_particles(2 * size, positions, settings.mean_run, rng),
+        np.empty(2 * size),
+    )  # children in the second half
     fitnesses_s(p, b, slot, positions, members[:size], settings.upload_weight, values_s[:size])
     since, rate = 0, settings.mutations / members.shape[1]
     for _ in range(settings.generations):

@@ -90,12 +90,23 @@ def check_parameters(planner: Any, counts: tuple[str, ...], weights: tuple[str, 
 
 
 @compiled
-def random_particles(count: int, positions: Positions, rng: np.random.Generator) -> Small:
-    """Return random particles, shape (N, D)."""
+def random_particles(count: int, positions: Positions, mean_run: float, rng: np.random.Generator) -> Small:
+    """Return random particles, shape (N, D).
+
+    Args:
+        count: Number of particles, N.
+        positions: The layers and their choices.
+        mean_run: Mean number of neighbouring layers of a user that go to one node; 1 = every layer by itself.
+        rng: Source of randomness.
+    """
     particles = np.zeros((count, len(positions.user)), np.int8)
     for i in range(count):
         for k in range(len(positions.user)):
-            particles[i, k] = positions.choices[k, below(rng, positions.num_choices[k])]
+            follows = mean_run > 1.0 and k > 0 and positions.user[k] == positions.user[k - 1]
+            if follows and rng.random() * mean_run >= 1.0:
+                particles[i, k] = particles[i, k - 1]
+            else:
+                particles[i, k] = positions.choices[k, below(rng, positions.num_choices[k])]
     return particles
 
 

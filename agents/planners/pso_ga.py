@@ -12,7 +12,9 @@ their first to their last value; the inertia adapts to the share d of positions 
 
     w = w_max - (w_max - w_min) * exp(d / (d - 1.01))
 
-Form and operators are the papers'; the constants and the stop when stagnant are a reconstruction.
+Form and operators are the papers'; the constants and the stop when stagnant are a reconstruction. A first swarm of
+networks in runs (`mean_run`) is ours: cuts cost transfers, and from a swarm that cuts everywhere the search rarely gets
+rid of them all.
 
 O(swarm * iterations * U (L + E)).
 """
@@ -54,6 +56,7 @@ class Settings(NamedTuple):
     c2_first: float
     c2_last: float
     upload_weight: float
+    mean_run: float
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,11 @@ class PsoGa:
         c2_first: Probability of crossing with the swarm's best in the first iteration.
         c2_last: The same in the last iteration.
         upload_weight: Share of the total upload time, in seconds, to add to the fitness; 0 = delay only.
+        mean_run: Mean number of neighbouring layers that the first swarm puts on one node: 1, as in the papers, places
+            every layer by itself. With 16 the first swarm hardly cuts networks, and what is found is much better.
 
     Raises:
-        ValueError: If a count is less than 1, a probability not in 0 to 1, or the weight negative.
+        ValueError: If a count or the mean run is less than 1, a probability not in 0 to 1, or the weight negative.
     """
 
     swarm: int = 100
@@ -88,9 +93,10 @@ class PsoGa:
     c2_first: float = 0.4
     c2_last: float = 0.9
     upload_weight: float = 0.0
+    mean_run: float = 1.0
 
     def __post_init__(self) -> None:
-        check_parameters(self, counts=("swarm", "iterations", "patience"))
+        check_parameters(self, counts=("swarm", "iterations", "patience", "mean_run"))
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
@@ -112,7 +118,7 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
         rng: Source of randomness.
     """
     p, swarm = borrowed(p), settings.swarm
-    particles, values_s = random_particles(swarm, positions, rng), np.empty(swarm)
+    particles, values_s = random_particles(swarm, positions, settings.mean_run, rng), np.empty(swarm)
     fitnesses_s(p, b, slot, positions, particles, settings.upload_weight, values_s)
     own, own_s = particles.copy(), values_s.copy()
     leader = np.argmin(own_s)

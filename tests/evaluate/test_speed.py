@@ -109,7 +109,7 @@ def test_searches_are_measured_beside_those_of_pymoo(
     assert main(["speed", "--out", str(out), "--parts", "pymoo", "--repeats", "2"]) == 0
     found = json.loads(out.read_text())["pymoo"]
     assert found["evaluations"] == 3100
-    assert set(found["searches"]) == {"PSO-GA", "genetic", "PSO", "pymoo GA", "pymoo PSO"}
+    assert set(found["searches"]) == {"PSO-GA", "PSO-GA from runs", "genetic", "PSO", "pymoo GA", "pymoo PSO"}
     device_s = [device_only_s(scenario) for scenario in scenarios("multi-user", 2, seed=1, **FOUR_USERS)]
     for search in found["searches"].values():
         # A placement that fits: random ones hardly ever do, and are then all on the device.

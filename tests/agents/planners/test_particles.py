@@ -84,10 +84,36 @@ def test_without_progress_the_search_stops_early_and_without_harm(name: str) -> 
     assert placement_delay_s(scenario, endless(scenario, np.random.default_rng(0))) == pytest.approx(least_s)
 
 
+def test_first_particles_put_runs_of_the_wanted_length_on_one_node() -> None:
+    positions = positions_of(realistic(np.random.default_rng(0), max_layers=16))
+    particles = random_particles(2000, positions, 4.0, np.random.default_rng(1))
+    inside = positions.user[1:] == positions.user[:-1]
+    stays = (particles[:, 1:] == particles[:, :-1])[:, inside].mean()
+    # A new run with probability 1/4, which is on another of the four nodes with probability 3/4.
+    assert stays == pytest.approx(1 - 1 / 4 * 3 / 4, abs=0.01)
+    free = (particles[:, 1:] == particles[:, :-1])[:, ~inside].mean()
+    assert free == pytest.approx(1 / 4, abs=0.02)
+    apart = random_particles(2000, positions, 1.0, np.random.default_rng(1))
+    assert (apart[:, 1:] == apart[:, :-1]).mean() == pytest.approx(1 / 4, abs=0.01)
+
+
+@pytest.mark.parametrize("search", [PsoGa, Genetic])
+def test_starting_from_runs_finds_better_placements(search: type[PsoGa | Genetic]) -> None:
+    delays_s = []
+    for mean_run in (1.0, 16.0):
+        found = [
+            placement_delay_s(scenario, search(mean_run=mean_run)(scenario, np.random.default_rng(seed)))
+            for seed in range(4)
+            for scenario in [realistic(np.random.default_rng(seed), max_layers=16)]
+        ]
+        delays_s.append(np.mean(found))
+    assert delays_s[1] < 0.9 * delays_s[0]
+
+
 def test_fitness_is_the_migration_delay_and_the_bytes_too_many_where_memory_is_exceeded() -> None:
     scenario = realistic(np.random.default_rng(0), max_layers=8)
     p, positions, rng = present_problem(scenario), positions_of(scenario), np.random.default_rng(1)
-    particles, values_s = random_particles(200, positions, rng), np.empty(200)
+    particles, values_s = random_particles(200, positions, 1.0, rng), np.empty(200)
     fitnesses_s(p, 0, 0, positions, particles, 0.0, values_s)
     excesses = 0
     for particle, value_s in zip(particles, values_s, strict=True):
