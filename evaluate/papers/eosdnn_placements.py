@@ -29,6 +29,9 @@ from evaluate.statistics import delay_ratios, policy_figures
 SWARM = 100
 """Particles, or members of a population."""
 
+MEAN_RUN = 16.0
+"""Mean run of layers on one node in the first swarm of "pso-ga from runs", which is not EosDNN's."""
+
 REFERENCE, OPTIMUM = "pso-ga", "optimum"
 
 RULES = ("best-server", "dads", "greedy", "heft", "neurosurgeon")
@@ -113,6 +116,7 @@ def methods(iterations: int, exact: bool) -> dict[str, PlacementPlanner]:
         "genetic": Genetic(population=SWARM, generations=iterations, patience=iterations),
         "pso": Pso(swarm=SWARM, iterations=iterations, patience=iterations),
         REFERENCE: PsoGa(swarm=SWARM, iterations=iterations, patience=iterations),
+        "pso-ga from runs": PsoGa(swarm=SWARM, iterations=iterations, patience=iterations, mean_run=MEAN_RUN),
     }
     return {**found, OPTIMUM: exact_placement} if exact else found
 
