@@ -6,10 +6,13 @@ J from below:
 
     D(t) = min over assignments a with sum of upload_s(v, a(v)) <= t of delay(a)        J >= mean of D(t) over queries
 
-D comes from a dynamic programme over layer x node x upload time, which counts in `CELLS` parts of the horizon, rounded
-in favour of the bound. It is valid for every placement and order, memory limits, absences and changing rates included:
-then upload_s is taken at the best rate of all slots, and each slot has a D of its own. What it leaves out: a layer once
-uploaded stays uploaded, so no order reaches D at all times; and memory.
+D comes from a dynamic programme over layer x node x upload time, which counts in `CELLS` parts, rounded in favour of
+the bound. It is valid for every placement and order, memory limits and absences included. What it leaves out: a layer
+once uploaded stays uploaded, so no order reaches D at all times; and memory.
+
+Where rates change, each slot has a D of its own, and seconds are those at the mean rate of each link until the slot's
+end: in a short time dt no more of them are over than dt times the greatest ratio of a link's present rate to its mean.
+For one server this says that no more bytes are in than the line could carry.
 
 O(T L S^2 CELLS) for T slots, L layers and S servers.
 """
@@ -24,7 +27,7 @@ from dnnmig_env.problem import Floats, Ints, Problem, pack
 from dnnmig_env.scenario import Scenario
 
 CELLS = 8192
-"""Parts of the horizon in which upload times are counted."""
+"""Parts in which the upload time that can be over at most is counted."""
 
 ROUNDING = 1e-9
 """Share of an upload's cells by which rounding errors must not make it too long."""
@@ -48,18 +51,29 @@ def lower_bound(scenario: Scenario) -> float:
                 f"network {graph.name!r} is no chain: layer {v} ({layer.name!r}) reads {list(layer.predecessors)}; "
                 "make it one with dnnmig_env.preprocessing.blocks."
             )
-    p = pack([scenario])
-    cell_s, upload_cells = scenario.horizon_s / CELLS, _upload_cells(p, scenario.horizon_s / CELLS)
-    cost_s = queries = 0.0
+    p, cost_s, queries = pack([scenario]), 0.0, 0.0
     for slot in range(scenario.num_slots):
-        begin_s, end_s = p.slot_edges_s[0, slot : slot + 2]
-        rate_hz = p.query_rate_hz[0, slot, 0]
+        length_s, rate_hz = p.slot_edges_s[0, slot + 1] - p.slot_edges_s[0, slot], p.query_rate_hz[0, slot, 0]
         if rate_hz > 0:
-            until_s = np.append(0.0, np.cumsum(least_delays_s(p, slot, upload_cells)) * cell_s)
-            integral_s = np.interp([begin_s, end_s], np.arange(CELLS + 1) * cell_s, until_s)
-            cost_s += rate_hz * (integral_s[1] - integral_s[0])
-            queries += rate_hz * (end_s - begin_s)
+            cost_s += rate_hz * length_s * _mean_delay_s(p, slot)
+            queries += rate_hz * length_s
     return float(cost_s / queries)
+
+
+def _mean_delay_s(p: Problem, slot: int) -> float:
+    """Return the mean of D over a slot."""
+    lengths_s, rates = np.diff(p.slot_edges_s[0, : slot + 2]), p.up_bytes_per_s[0, : slot + 1, 0].copy()
+    rates[: np.argmax(p.query_rate_hz[0, :, 0] > 0)] = 0.0  # nothing is uploaded before the user has come
+    mean_rate = lengths_s @ rates / lengths_s.sum()
+    ratio = np.divide(rates, mean_rate, out=np.zeros_like(rates), where=mean_rate > 0).max(axis=1)
+    begin_s, end_s = np.cumsum(np.append(0.0, lengths_s * ratio))[-2:]  # what can be over when the slot begins and ends
+    cell_s = end_s / (CELLS - 1) if end_s > 0 else 1.0
+    delays_s = least_delays_s(p, slot, _upload_cells(p, mean_rate, cell_s))
+    if end_s == begin_s:
+        return float(delays_s[-1])
+    until = np.append(0.0, np.cumsum(delays_s))
+    integrals = np.interp([begin_s / cell_s, end_s / cell_s], np.arange(CELLS + 1), until)
+    return float((integrals[1] - integrals[0]) / (end_s - begin_s) * cell_s)
 
 
 def least_delays_s(p: Problem, slot: int, upload_cells: Ints) -> Floats:
@@ -88,13 +102,12 @@ def least_delays_s(p: Problem, slot: int, upload_cells: Ints) -> Floats:
     return np.asarray(np.minimum.accumulate(returned_s))
 
 
-def _upload_cells(p: Problem, cell_s: float) -> Ints:
-    """Return how many cells each layer's upload to each node takes at least, shape (L, S + 1)."""
+def _upload_cells(p: Problem, rate: Floats, cell_s: float) -> Ints:
+    """Return how many cells each layer's upload to each node takes at least at the servers' rates, shape (L, S + 1)."""
     weight_bytes, held = p.weight_bytes[0, 0], p.uploaded[0, 0]
-    best_rate = p.up_bytes_per_s[0, :, 0].max(axis=0)
-    upload_s = np.zeros((len(weight_bytes), 1 + len(best_rate)))
+    upload_s = np.zeros((len(weight_bytes), 1 + len(rate)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        upload_s[:, 1:] = np.where(weight_bytes[:, None] > 0, weight_bytes[:, None] / best_rate, 0.0)
+        upload_s[:, 1:] = np.where(weight_bytes[:, None] > 0, weight_bytes[:, None] / rate, 0.0)
     for v in np.flatnonzero(held):
         upload_s[v, 1:] = np.inf  # what is uploaded is not uploaded again
         upload_s[v, held[v]] = 0.0
