@@ -11,15 +11,17 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from agents.planners.annealing_moves import copy_plan, propose, uniform
+from agents.planners.annealing_edits import copy_plan
+from agents.planners.annealing_moves import propose
 from agents.planners.annealing_plans import BEST, ITEM, NONE, PRESENT, SERVER, TRIAL, Movable, Walk
-from agents.planners.annealing_replay import settle, try_out
+from agents.planners.annealing_random import uniform
+from agents.planners.annealing_replay import ROUNDING, settle, try_out
 from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, inlined
 from dnnmig_env.problem import Floats, Problem
 from dnnmig_env.state import State
 
 TRIES = 8
-"""Moves drawn, at most, until one changes the plan and can be carried out."""
+"""Moves drawn, at most, until one changes the plan."""
 
 
 def anneal(
@@ -77,14 +79,14 @@ def _walk(
         turn += 1
         changed = -1
         for _ in range(TRIES):
-            if propose(p, b, s, row, movable, walk, chances):
-                changed = _first_change(walk)
-                if changed >= 0:
-                    break
+            propose(p, b, s, row, movable, walk, chances)
+            changed = _first_change(walk)
+            if changed >= 0:
+                break
         if changed >= 0:
-            most_s = walk.cost_s[PRESENT] - temperature * walk.cost_s[BEST] * np.log(1.0 - uniform(walk))
+            most_s = walk.cost_s[PRESENT] - temperature * walk.cost_s[BEST] * np.log(1.0 - uniform(walk.random))
             try_out(p, b, s, row, movable, walk, changed, _same_from(walk), most_s)
-            if walk.cost_s[TRIAL] <= most_s:
+            if walk.cost_s[TRIAL] <= most_s and not _adds_ballast(walk):
                 copy_plan(walk, TRIAL, PRESENT)
             else:
                 changed = -1
@@ -98,11 +100,18 @@ def _chain(chains: Walk, c: int) -> Walk:
         chains.cost_s[c],
         chains.server[c],
         chains.taken[c],
-        chains.moves[c],
+        chains.leaves[c],
         chains.left_bytes[c],
         chains.random[c],
         chains.evaluations[c],
     )
+
+
+@inlined
+def _adds_ballast(walk: Walk) -> bool:
+    """Return whether the plan on trial uploads more than the present one to no effect: much would be, were it free."""
+    apart_s = abs(walk.cost_s[TRIAL] - walk.cost_s[PRESENT])
+    return bool(walk.length[TRIAL] > walk.length[PRESENT] and apart_s <= ROUNDING * walk.cost_s[PRESENT])
 
 
 @inlined

@@ -11,18 +11,31 @@
 | place | a run goes to one server drawn, its order unchanged |
 | drop | a run is no longer uploaded |
 | whole | gather-at or place for all layers of one user |
-| wait | one upload waits for the start of a slot drawn, or no longer waits (nothing where there is one slot) |
+| exchange | what a user has on one server goes to another; what another user (perhaps) has there comes back |
+| wait | one upload waits for the start of a later slot, or no longer waits |
 
-"Elsewhere" is near in some cases, anywhere in others. Neighbours that exceed a server's memory are not tried.
+"Elsewhere" is near in most cases, anywhere in others. Where memory ends, others give way (`make_room`): without that,
+users who share a full server could not change places in one move.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from agents.planners.annealing_plans import ITEM, NONE, ONE, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
-from dnnmig_env.compiled import copy, inlined, uncounted
-from dnnmig_env.problem import Floats, Ints, Problem
+from agents.planners.annealing_edits import copy_plan, make_room, put, swap, take_out
+from agents.planners.annealing_plans import (
+    ITEM,
+    NONE,
+    NOWHERE,
+    ONE,
+    PRESENT,
+    SERVER,
+    TRIAL,
+    WAIT,
+    Movable,
+    Walk,
+)
+from agents.planners.annealing_random import below, few, uniform
+from dnnmig_env.compiled import copy, uncounted
+from dnnmig_env.problem import Floats, Problem
 from dnnmig_env.state import State
 
 CHANCES = {
@@ -35,25 +48,23 @@ CHANCES = {
     "place": 0.10,
     "drop": 0.05,
     "whole": 0.05,
+    "exchange": 0.03,
     "wait": 0.05,
 }
-"""How often each move is tried."""
+"""How often each move is tried, in relation to the others."""
 
-(SHIFT, SHIFT_SOME, SWAP, REVERSE, GATHER, GATHER_AT, PLACE, DROP, WHOLE, DEFER) = range(len(CHANCES))
+SHIFT, SHIFT_SOME, SWAP, REVERSE, GATHER, GATHER_AT, PLACE, DROP, WHOLE, EXCHANGE, DEFER = range(len(CHANCES))
 
 ANYWHERE = 0.3
 """Share of moves in the order that go anywhere; the others stay near."""
 
 MEAN_DISTANCE, MEAN_RUN, MEAN_WAIT = 4.0, 3.0, 2.0
-"""Mean number of places that a near move goes, and mean length of what is moved."""
-
-GAMMA, MIX_1, MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-BITS_30, BITS_27, BITS_31, BITS_11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+"""About how many places a near move goes, how many layers are moved, and for how many slots an upload waits."""
 
 
 @uncounted
-def propose(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk, chances: Floats) -> bool:
-    """Write a neighbour of the present plan as the plan on trial; return whether it is one that can be carried out.
+def propose(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk, chances: Floats) -> None:
+    """Write a neighbour of the present plan as the plan on trial; it may be the same.
 
     Args:
         p: The problem.
@@ -62,151 +73,118 @@ def propose(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk
         row: The chain's first row of it.
         movable: The layers that may be uploaded.
         walk: The chain.
-        chances: How often each move is tried, in the order of `CHANCES`, adding up to 1.
+        chances: How often each move is tried, in the order of `CHANCES`, adding up to 1; the last ones may be missing.
     """
-    drawn, move = uniform(walk), 0
+    copy_plan(walk, PRESENT, TRIAL)
+    drawn, move = uniform(walk.random), 0
     while move < len(chances) - 1 and drawn >= chances[move]:
         drawn -= chances[move]
         move += 1
-    copy_plan(walk, PRESENT, TRIAL)
-    if GATHER <= move <= WHOLE:
-        return _change_run(movable, walk, move) and _fits(p, b, movable, walk)
-    length = walk.length[PRESENT]
-    if length == 0:
-        return False
-    plan, one = walk.uploads[TRIAL], _below(walk, length)
+    if move == PLACE or (move == WHOLE and uniform(walk.random) < 0.5):
+        _place_run(movable, walk, move == WHOLE)
+    elif GATHER <= move <= WHOLE:
+        _gather_run(movable, walk, move)
+    elif walk.length[PRESENT] > 0:
+        one = below(walk.random, walk.length[PRESENT])
+        if move == EXCHANGE:
+            _exchange(movable, walk, one)
+        elif move == DEFER:
+            later = s.slot[row + one] + few(walk.random, MEAN_WAIT)
+            waits = walk.uploads[TRIAL, one, WAIT] > 0
+            walk.uploads[TRIAL, one, WAIT] = 0 if waits or later >= p.num_slots[b] else later
+        else:
+            _reorder(walk, one, move)
+
+
+@uncounted
+def _reorder(walk: Walk, one: int, move: int) -> None:
+    """Change the order from upload `one` on."""
+    length = walk.length[TRIAL]
     if move == SWAP:
-        _swap(plan, one, _below(walk, length))
+        swap(walk, one, below(walk.random, length))
     elif move == REVERSE:
-        last = min(one + _few(walk, MEAN_RUN), length - 1)
+        last = min(one + few(walk.random, MEAN_RUN), length - 1)
         for k in range((last - one + 1) // 2):
-            _swap(plan, one + k, last - k)
-    elif move == DEFER:
-        later = s.slot[row + one] + _few(walk, MEAN_WAIT)
-        plan[one, WAIT] = 0 if plan[one, WAIT] > 0 or later >= p.num_slots[b] else later
+            swap(walk, one + k, last - k)
     else:
-        size = ONE if move == SHIFT else min(1 + _few(walk, MEAN_RUN), length - one)
+        size = ONE if move == SHIFT else min(1 + few(walk.random, MEAN_RUN), length - one)
         for k in range(size):
-            copy(walk.taken[k], plan[one + k])
-        _put(walk, size, _place(walk, one, length - size))
-    return True
+            copy(walk.taken[k], walk.uploads[TRIAL, one + k])
+        put(walk, size, _place(walk, one, length - size))
 
 
 @uncounted
-def uniform(walk: Walk) -> float:
-    """Return a random number in [0, 1) by SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): a stream per chain."""
-    walk.random[0] += GAMMA
-    z = walk.random[0]
-    z = (z ^ (z >> BITS_30)) * MIX_1
-    z = (z ^ (z >> BITS_27)) * MIX_2
-    return float((z ^ (z >> BITS_31)) >> BITS_11) / 2.0**53
-
-
-@uncounted
-def copy_plan(walk: Walk, source: int, target: int) -> None:
-    """Copy a plan and its cost."""
-    walk.length[target], walk.cost_s[target] = walk.length[source], walk.cost_s[source]
-    for k in range(walk.length[source]):
-        copy(walk.uploads[target, k], walk.uploads[source, k])
-
-
-@uncounted
-def _change_run(movable: Movable, walk: Walk, move: int) -> bool:
-    """Move, place or drop a run of layers of one user; return whether something changes."""
-    length, first = walk.length[PRESENT], _below(walk, len(movable.user))
-    last = min(first + _few(walk, MEAN_RUN) - 1, movable.last[first])
-    server = movable.servers[first, _below(walk, movable.num_servers[first])]
-    if move == WHOLE:
-        first, last = movable.first[first], movable.last[first]
-        move = GATHER_AT if uniform(walk) < 0.5 else PLACE
-    at, size, changes = length, NONE, False
-    for k in range(length - 1, -1, -1):
-        if first <= walk.uploads[PRESENT, k, ITEM] <= last:
-            at = k
-            if move == PLACE and walk.uploads[TRIAL, k, SERVER] != server:
-                walk.uploads[TRIAL, k, SERVER], changes = server, True
-    if move == PLACE:
-        return changes
-    absent = 0
+def _gather_run(movable: Movable, walk: Walk, move: int) -> None:
+    """Let a run of layers go elsewhere in the order, or out of the plan."""
+    first, last = _run(movable, walk, move == WHOLE)
+    server = movable.servers[first, below(walk.random, movable.num_servers[first])]
+    size, absent = NONE, 0
     for item in range(first, last + 1):
         present = walk.server[item]
-        if present == 0:
-            absent += 1
-        if present > 0 or move == GATHER_AT:
+        absent += present == NOWHERE
+        if present != NOWHERE or move in (GATHER_AT, WHOLE):
             walk.taken[size, ITEM], walk.taken[size, WAIT] = item, 0
-            walk.taken[size, SERVER] = server if move == GATHER_AT else present
+            walk.taken[size, SERVER] = present if move == GATHER else server
             size += 1
-    left = length + absent - (last - first + 1)
-    if size == 0:
-        return False
     if move == DROP:
-        _take_out(walk, size)
-    else:
-        _put(walk, size, _below(walk, left + 1) if at == length else _place(walk, min(at, left), left))
-    return True
+        take_out(walk, size)
+        return
+    at, others = 0, walk.length[TRIAL] - (last - first + 1 - absent)
+    while at < walk.length[TRIAL] and not first <= walk.uploads[TRIAL, at, ITEM] <= last:
+        at += 1
+    put(walk, size, below(walk.random, others + 1) if at > others else _place(walk, at, others))
+    make_room(movable, walk)
 
 
 @uncounted
-def _put(walk: Walk, size: int, place: int) -> None:
-    """Take uploads out of the plan on trial where it has them, and put them in one after another at a place."""
-    _take_out(walk, size)
-    plan, length = walk.uploads[TRIAL], walk.length[TRIAL]
-    for k in range(length - 1, place - 1, -1):
-        copy(plan[k + size], plan[k])
-    for k in range(size):
-        copy(plan[place + k], walk.taken[k])
-    walk.length[TRIAL] = length + size
-
-
-@uncounted
-def _take_out(walk: Walk, size: int) -> None:
-    plan, length = walk.uploads[TRIAL], 0
-    for k in range(size):
-        walk.moves[walk.taken[k, ITEM]] = 1
+def _place_run(movable: Movable, walk: Walk, whole: bool) -> None:
+    """Send those layers of a run that are uploaded to one server."""
+    first, last = _run(movable, walk, whole)
+    server = movable.servers[first, below(walk.random, movable.num_servers[first])]
     for k in range(walk.length[TRIAL]):
-        if walk.moves[plan[k, ITEM]] == 0:
-            if length < k:
-                copy(plan[length], plan[k])
-            length += 1
-    for k in range(size):
-        walk.moves[walk.taken[k, ITEM]] = 0
-    walk.length[TRIAL] = length
+        if first <= walk.uploads[TRIAL, k, ITEM] <= last:
+            walk.uploads[TRIAL, k, SERVER] = server
+    make_room(movable, walk)
 
 
 @uncounted
-def _fits(p: Problem, b: int, movable: Movable, walk: Walk) -> bool:
-    """Return whether the plan on trial respects the servers' memory."""
-    copy(walk.left_bytes, movable.memory_left_bytes)
+def _exchange(movable: Movable, walk: Walk, one: int) -> None:
+    """Send all that the user of an upload has on its server to another; what another user has there comes back."""
+    plan = walk.uploads[TRIAL]
+    item, here = plan[one, ITEM], plan[one, SERVER]
+    there = movable.servers[item, below(walk.random, movable.num_servers[item])]
+    user, other = movable.user[item], movable.user[below(walk.random, len(movable.user))]
     for k in range(walk.length[TRIAL]):
-        item, server = walk.uploads[TRIAL, k, ITEM], walk.uploads[TRIAL, k, SERVER] - 1
-        walk.left_bytes[server] -= movable.weight_bytes[item]
-        if walk.left_bytes[server] < 0.0:
-            return False
-    return True
+        item = plan[k, ITEM]
+        if movable.user[item] == user and plan[k, SERVER] == here:
+            plan[k, SERVER] = there
+        elif movable.user[item] == other and other != user and plan[k, SERVER] == there and _goes(movable, item, here):
+            plan[k, SERVER] = here
+    make_room(movable, walk)
 
 
-@inlined
-def _swap(plan: Ints, one: int, other: int) -> None:
-    for column in range(plan.shape[1]):
-        plan[one, column], plan[other, column] = plan[other, column], plan[one, column]
+@uncounted
+def _goes(movable: Movable, item: int, server: int) -> bool:
+    """Return whether a layer may go to a server."""
+    for k in range(movable.num_servers[item]):  # noqa: SIM110  generators do not compile
+        if movable.servers[item, k] == server:
+            return True
+    return False
+
+
+@uncounted
+def _run(movable: Movable, walk: Walk, whole: bool) -> tuple[int, int]:
+    """Return the first and the last of some neighbouring layers of a user, or of all its layers."""
+    first = below(walk.random, len(movable.user))
+    if whole:
+        return int(movable.first[first]), int(movable.last[first])
+    return first, int(min(first + few(walk.random, MEAN_RUN) - 1, movable.last[first]))
 
 
 @uncounted
 def _place(walk: Walk, near: int, most: int) -> int:
-    """Return a place from 0 to `most`, often one near another."""
-    if uniform(walk) < ANYWHERE:
-        return _below(walk, most + 1)
-    distance = _few(walk, MEAN_DISTANCE)
-    return min(near + distance, most) if uniform(walk) < 0.5 else max(near - distance, 0)
-
-
-@uncounted
-def _few(walk: Walk, mean: float) -> int:
-    """Return a random number from 1 on, most often a small one."""
-    return 1 - int((mean - 0.5) * np.log(1.0 - uniform(walk)))
-
-
-@uncounted
-def _below(walk: Walk, limit: int) -> int:
-    """Return a random number from 0 to `limit` - 1."""
-    return int(uniform(walk) * limit)
+    """Return a place from 0 to `most`, mostly one near another."""
+    if uniform(walk.random) < ANYWHERE:
+        return below(walk.random, most + 1)
+    distance = few(walk.random, MEAN_DISTANCE)
+    return min(near + distance, most) if uniform(walk.random) < 0.5 else max(near - distance, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -11,6 +12,9 @@ from dnnmig_env.problem import Floats, Ints, Problem
 
 ITEM, SERVER, WAIT = 0, 1, 2
 """Columns of an upload: which of the movable layers, its server 1..S, the slot whose start it waits for (0 = none)."""
+
+NOWHERE = 0
+"""The server of a layer that is not uploaded."""
 
 PRESENT, TRIAL, BEST = (cast(int, np.int64(plan)) for plan in range(3))  # plain numbers would be compiled for each
 """The plans that a chain keeps."""
@@ -40,7 +44,7 @@ class Walk(NamedTuple):
     cost_s: Floats  # (3,): of each plan, the integral of query rate x delay
     server: Ints  # (D,): where the present plan puts each layer, 0 = nowhere
     taken: Ints  # (D, 3): scratch, uploads on the move
-    moves: Ints  # (D,): scratch, 1 = on the move
+    leaves: Ints  # (D,): scratch, 1 = to be taken out
     left_bytes: Floats  # (S,): scratch
     random: Ints  # (1,): state of the random numbers
     evaluations: Ints  # (1,): plans tried out so far
@@ -69,24 +73,25 @@ def movable_in(p: Problem) -> Movable:
     )
 
 
-def new_chains(movable: Movable, plan: Plan, chains: int, rng: np.random.Generator) -> Walk:
-    """Return chains whose present plan is the given one, split into single layers; nothing is played yet."""
-    layers, servers = len(movable.user), len(movable.memory_left_bytes)
+def new_chains(movable: Movable, plans: Sequence[Plan], rng: np.random.Generator) -> Walk:
+    """Return chains whose present plans are the given ones, split into single layers; nothing is played yet."""
+    chains, layers, servers = len(plans), len(movable.user), len(movable.memory_left_bytes)
     walk = Walk(
         uploads=np.zeros((chains, 3, layers, 3), np.int64),
         length=np.zeros((chains, 3), np.int64),
         cost_s=np.full((chains, 3), np.inf),
         server=np.zeros((chains, layers), np.int64),
         taken=np.zeros((chains, layers, 3), np.int64),
-        moves=np.zeros((chains, layers), np.int64),
+        leaves=np.zeros((chains, layers), np.int64),
         left_bytes=np.zeros((chains, servers)),
         random=rng.integers(2**64, size=(chains, 1), dtype=np.uint64),
         evaluations=np.zeros((chains, 1), np.int64),
     )
     item = {key: k for k, key in enumerate(zip(movable.user.tolist(), movable.layer.tolist(), strict=True))}
-    for k, upload in enumerate(plan.singletons().uploads):
-        walk.uploads[:, PRESENT, k] = item[upload.user, upload.layers[0]], upload.server, 0
-    walk.length[:, PRESENT] = plan.num_layers
+    for c, plan in enumerate(plans):
+        for k, upload in enumerate(plan.singletons().uploads):
+            walk.uploads[c, PRESENT, k] = item[upload.user, upload.layers[0]], upload.server, 0
+        walk.length[c, PRESENT] = plan.num_layers
     return walk
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from agents.planners.lmu import lmu
 from agents.planners.planner import Planner, TwoPhase
 from agents.planners.present import present_problem
 from agents.planners.pso_ga import PsoGa
+from agents.planners.server_search import server_search
 from dnnmig_env.plan import Plan
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import Problem, pack
@@ -43,7 +44,10 @@ STARTS: tuple[Planner, ...] = (
 )
 """The planners whose best plan is where the search starts."""
 
-EVALUATIONS_PER_LAYER = 500
+TRIES_PER_SERVER = 5
+"""Choices of servers that are tried by default, for each user and each server that the user can reach."""
+
+EVALUATIONS_PER_LAYER = 300
 """Plans that each chain evaluates by default, for each layer that may be uploaded."""
 
 LEVELS = 100
@@ -64,6 +68,8 @@ class LocalSearch:
             uploaded.
         chains: Independent searches, as many at a time as there are threads; the best plan of all counts.
         seconds: Time limit, planning of the starts included; the search cools down by the clock. Not reproducible.
+        server_tries: Choices of servers to plan for before annealing (`server_search`), at most; 0 = `TRIES_PER_SERVER`
+            for each user and each server that the user can reach.
         hottest: Temperature at first, as a share of the mean query delay.
         coldest: Temperature at last, likewise.
         descent: Share of the search at the end that accepts nothing worse and begins with the best plan found.
@@ -77,7 +83,8 @@ class LocalSearch:
     evaluations: int = 0
     chains: int = 1
     seconds: float = math.inf
-    hottest: float = 0.03
+    server_tries: int = 0
+    hottest: float = 0.01
     coldest: float = 1e-5
     descent: float = 0.1
     clairvoyant: bool = False
@@ -85,6 +92,10 @@ class LocalSearch:
     def __post_init__(self) -> None:
         if self.evaluations < 0:
             raise ValueError(f"evaluations is {self.evaluations!r}; it must be at least 1, or 0 to go by the layers.")
+        if self.server_tries < 0:
+            raise ValueError(
+                f"server_tries is {self.server_tries!r}; it must be at least 1, or 0 to go by the servers."
+            )
         if self.chains < 1:
             raise ValueError(f"chains is {self.chains!r}; it must be at least 1.")
         if not self.seconds > 0:
@@ -103,16 +114,36 @@ class LocalSearch:
         movable = movable_in(p)
         if len(movable.user) == 0:
             return Plan()
-        start = best_of(p, [planner(known, rng) for known in _known(scenario, self.clairvoyant) for planner in STARTS])
-        chains = self.search(p, movable, start, rng, began_s)
+        chains = self.search(p, movable, self.starts(p, scenario, rng, began_s), rng, began_s)
         best = int(np.argmin(chains.cost_s[:, BEST]))
         return _without_ballast(p, as_plan(p, movable, chains.uploads[best, BEST, : chains.length[best, BEST]]))
 
+    def starts(self, p: Problem, scenario: Scenario, rng: np.random.Generator, began_s: float) -> list[Plan]:
+        """Return plans to start from, the best first, every layer uploaded on its own."""
+        plans = [planner(scenario, rng) for planner in STARTS]
+        known = scenario
+        if p.num_slots[0] > 1:  # what plans for one slot plans for the average of all
+            known = averaged(scenario)
+            plans += [planner(known, rng) for planner in STARTS]
+        model = present_problem(known)
+        movable = movable_in(model)
+        tries = self.server_tries or TRIES_PER_SERVER * int(movable.num_servers[np.unique(movable.first)].sum())
+        plans += server_search(model, movable, tries, rng, began_s + self.seconds / 2)
+        return sorted_by_delay(p, plans)
+
     def search(
-        self, p: Problem, movable: Movable, start: Plan, rng: np.random.Generator, began_s: float = -math.inf
+        self, p: Problem, movable: Movable, starts: Sequence[Plan], rng: np.random.Generator, began_s: float = 0.0
     ) -> Walk:
-        """Let chains walk until the evaluations, or the seconds since `began_s`, are spent; return where they stand."""
-        chains = new_chains(movable, start, self.chains, rng)
+        """Let chains walk until the evaluations, or the seconds since `began_s`, are spent; return where they stand.
+
+        Args:
+            p: The problem.
+            movable: The layers that may be uploaded.
+            starts: Where chains begin, in turns.
+            rng: Source of randomness.
+            began_s: Time of `time.perf_counter` from which `seconds` count.
+        """
+        chains = new_chains(movable, [starts[c % len(starts)] for c in range(self.chains)], rng)
         state = new_state(p, num_rows(self.chains, len(movable.user)))
         chances = np.array([chance for name, chance in CHANCES.items() if name != "wait" or p.num_slots[0] > 1])
         total, limited = self.evaluations or EVALUATIONS_PER_LAYER * len(movable.user), self.seconds < math.inf
@@ -133,20 +164,14 @@ class LocalSearch:
         return float(self.hottest * (self.coldest / self.hottest) ** (progress / (1.0 - self.descent)))
 
 
-def best_of(p: Problem, plans: Sequence[Plan]) -> Plan:
-    """Return the plan with the least mean query delay, every layer uploaded on its own; the first of equals."""
+def sorted_by_delay(p: Problem, plans: Sequence[Plan]) -> list[Plan]:
+    """Return plans of different mean query delay, the best first, every layer uploaded on its own."""
     single = [plan.singletons() for plan in plans]
-    return single[int(np.argmin(mean_delays_s(p, plan_arrays(single))))]
+    _, first = np.unique(mean_delays_s(p, plan_arrays(single)), return_index=True)
+    return [single[k] for k in first]
 
 
-def _known(scenario: Scenario, clairvoyant: bool) -> Iterator[Scenario]:
-    """Yield what the planners of `STARTS`, who see slot 0 alone, are asked to plan for."""
-    yield scenario
-    if clairvoyant and scenario.num_slots > 1:
-        yield _averaged(scenario)
-
-
-def _averaged(scenario: Scenario) -> Scenario:
+def averaged(scenario: Scenario) -> Scenario:
     """Return a scenario of one slot whose rates and latencies are those of all slots, averaged over time."""
     slot_s = np.diff(np.append(np.asarray(scenario.slot_starts_s), scenario.horizon_s))
 
@@ -173,5 +198,7 @@ def _without_ballast(p: Problem, plan: Plan) -> Plan:
     """Return the plan without uploads that make nothing faster, the last left out first."""
     for k in range(len(plan.uploads) - 1, -1, -1):
         lighter = Plan((*plan.uploads[:k], *plan.uploads[k + 1 :]))
-        plan = best_of(p, [lighter, plan])
+        lighter_s, plan_s = mean_delays_s(p, plan_arrays([lighter, plan]))
+        if lighter_s <= plan_s:
+            plan = lighter
     return plan

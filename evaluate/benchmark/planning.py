@@ -106,7 +106,7 @@ def measure_local_search(seconds: float, repeats: int) -> dict[str, Any]:
         nonlocal turn
         turn = (turn + 1) % SCENARIOS
         p = problems[turn]
-        return int(search.search(p, movable_in(p), starts[turn], rng).evaluations.sum())
+        return int(search.search(p, movable_in(p), [starts[turn]], rng).evaluations.sum())
 
     anneal()  # compiles
     return {

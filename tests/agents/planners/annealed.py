@@ -23,7 +23,7 @@ class Chain:
         sizes = Sizes(users=3, layers=8, servers=3, slots=int(self.rng.choice([1, 5])))
         self.p = pack([scenario or make_scenario(RandomChoices(self.rng), sizes)])
         self.movable = movable_in(self.p)
-        self.walk = Walk(*(array[0] for array in new_chains(self.movable, Plan(), 1, self.rng)))
+        self.walk = Walk(*(array[0] for array in new_chains(self.movable, [Plan()], self.rng)))
         self.state = new_state(self.p, num_rows(1, len(self.movable.user)))
         self.write(PRESENT, self.random_uploads())
         self.settle(0)
@@ -61,7 +61,7 @@ class Chain:
         plan = as_plan(self.p, self.movable, self.uploads(which))
         return float(mean_delays_s(self.p, plan_arrays([plan]))[0])
 
-    def propose(self, move: str) -> bool:
+    def propose(self, move: str) -> None:
         """Write a neighbour made by one move as the plan on trial."""
         chances = np.array([float(name == move) for name in CHANCES])
-        return propose(self.p, 0, self.state, 0, self.movable, self.walk, chances)
+        propose(self.p, 0, self.state, 0, self.movable, self.walk, chances)

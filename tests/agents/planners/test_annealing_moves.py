@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.planners.annealing_moves import CHANCES, uniform
+from agents.planners.annealing_edits import make_room
+from agents.planners.annealing_moves import CHANCES
 from agents.planners.annealing_plans import ITEM, PRESENT, SERVER, TRIAL, WAIT, as_plan
+from agents.planners.annealing_random import uniform
 from dnnmig_env.plan import check_plan
 from dnnmig_env.problem import Ints
+from tests.agents.planners import hand_made
 from tests.agents.planners.annealed import Chain
 from tests.agents.planners.random_scenarios import tiny
 
@@ -28,7 +31,8 @@ def neighbours(move: str, seeds: int = 40) -> list[tuple[Chain, Ints, Ints]]:
 
 
 def changed(chain: Chain, move: str) -> bool:
-    return chain.propose(move) and not np.array_equal(chain.uploads(PRESENT), chain.uploads(TRIAL))
+    chain.propose(move)
+    return not np.array_equal(chain.uploads(PRESENT), chain.uploads(TRIAL))
 
 
 def items(uploads: Ints) -> list[int]:
@@ -114,6 +118,43 @@ def test_layers_that_are_not_uploaded_enter_and_whole_users_change_server() -> N
     assert whole > 5
 
 
+def test_an_exchange_concerns_two_servers_and_at_most_two_users() -> None:
+    both = 0
+    for chain, before, after in neighbours("exchange", seeds=200):
+        assert items(before) == items(after)
+        moved = before[:, SERVER] != after[:, SERVER]
+        pairs = {(int(one), int(other)) for one, other in zip(before[moved, SERVER], after[moved, SERVER], strict=True)}
+        assert len(users(chain, before[moved])) == len(pairs) <= 2
+        if len(pairs) == 2:
+            (here, there), other = sorted(pairs)
+            assert other == (there, here)
+            both += 1
+    assert both > 0
+
+
+def test_others_give_way_to_who_moves_in() -> None:
+    # Server 1 holds one layer, server 2 both. User 1 moves to server 1, where user 0 is, who goes to server 2.
+    scenario = hand_made.chain(
+        [1], [0], server_s=[0.1, 0.1], rate_mb_per_s=[1, 1], memory_mb=[1, 2], query_rate_hz=[1, 1]
+    )
+    given = Chain(0, scenario)
+    given.write(PRESENT, np.array([[0, 1, 0], [1, 2, 0]]))
+    given.settle(0)
+    given.write(TRIAL, np.array([[0, 1, 0], [1, 1, 0]]))
+    make_room(given.movable, given.walk)
+    assert given.uploads(TRIAL)[:, SERVER].tolist() == [2, 1]
+
+
+def test_who_fits_nowhere_is_left_out_the_latest_first() -> None:
+    scenario = hand_made.chain([1, 1, 1], [0, 0, 0], memory_mb=[2])
+    given = Chain(0, scenario)
+    given.write(PRESENT, np.array([[0, 1, 0], [1, 1, 0]]))
+    given.settle(0)
+    given.write(TRIAL, np.array([[0, 1, 0], [1, 1, 0], [2, 1, 0]]))
+    make_room(given.movable, given.walk)
+    assert items(given.uploads(TRIAL)) == [0, 2]
+
+
 def test_one_upload_waits_for_a_slot_after_the_one_it_would_begin_in() -> None:
     for chain, before, after in neighbours("wait"):
         (k,) = np.flatnonzero((before != after).any(axis=1))
@@ -129,10 +170,10 @@ def test_neighbours_fit_the_memory(move: str) -> None:
         chain.write(PRESENT, chain.uploads(PRESENT)[:1])
         chain.settle(0)
         for _ in range(30):
-            if chain.propose(move):
-                check_plan(scenario, as_plan(chain.p, chain.movable, chain.uploads(TRIAL)))
-                chain.write(PRESENT, chain.uploads(TRIAL))
-                chain.settle(0)
+            chain.propose(move)
+            check_plan(scenario, as_plan(chain.p, chain.movable, chain.uploads(TRIAL)))
+            chain.write(PRESENT, chain.uploads(TRIAL))
+            chain.settle(0)
 
 
 def test_random_numbers_are_splitmix64() -> None:
@@ -140,4 +181,4 @@ def test_random_numbers_are_splitmix64() -> None:
     chain = Chain(0)
     chain.walk.random[0] = 1234567
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    assert [uniform(chain.walk) for _ in expected] == [(number >> 11) / 2**53 for number in expected]
+    assert [uniform(chain.walk.random) for _ in expected] == [(number >> 11) / 2**53 for number in expected]

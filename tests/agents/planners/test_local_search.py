@@ -84,10 +84,10 @@ def test_evaluations_are_counted_and_never_exceeded() -> None:
     for evaluations in (1, 99, 1000):
         for chains in (1, 3):
             parameters = LocalSearch(evaluations=evaluations, chains=chains)
-            walk = parameters.search(p, movable, Plan(), np.random.default_rng(0))
+            walk = parameters.search(p, movable, [Plan()], np.random.default_rng(0))
             assert walk.evaluations.shape == (chains, 1)
             assert np.all(walk.evaluations <= evaluations)
-            assert np.all(walk.evaluations > 0.9 * evaluations)
+            assert np.all(walk.evaluations >= 0.9 * evaluations - 1)  # a turn may find nothing to change
 
 
 def test_time_is_limited_by_the_clock() -> None:
@@ -104,7 +104,7 @@ def test_a_chain_walks_the_same_alone_as_among_others() -> None:
     scenario = realistic(np.random.default_rng(5), max_layers=6)
     p = present_problem(scenario)
     movable = movable_in(p)
-    together = new_chains(movable, Plan(), 3, np.random.default_rng(1))
+    together = new_chains(movable, [Plan()] * 3, np.random.default_rng(1))
     apart = [Walk(*(array[c : c + 1].copy() for array in together)) for c in range(3)]
     chances = np.array(list(CHANCES.values()))
     for walk in (together, *apart):
@@ -121,7 +121,7 @@ def test_the_best_of_all_chains_is_returned(monkeypatch: pytest.MonkeyPatch) -> 
     scenario, parameters = realistic(np.random.default_rng(5), max_layers=8), LocalSearch(evaluations=300, chains=4)
     p = present_problem(scenario)
     movable = movable_in(p)
-    walk = parameters.search(p, movable, Plan(), np.random.default_rng(0))
+    walk = parameters.search(p, movable, [Plan()], np.random.default_rng(0))
     plans = [as_plan(p, movable, walk.uploads[c, BEST, : walk.length[c, BEST]]) for c in range(4)]
     found_s = delays_s(scenario, plans)
     assert len(set(found_s)) > 1
@@ -213,6 +213,7 @@ def test_parameters_go_behind_its_name() -> None:
     ("change", "message"),
     [
         ({"evaluations": -1}, "evaluations is -1; it must be at least 1, or 0"),
+        ({"server_tries": -1}, "server_tries is -1; it must be at least 1, or 0"),
         ({"chains": 0}, "chains is 0; it must be at least 1"),
         ({"seconds": 0.0}, "seconds is 0.0; it must be positive, inf for no limit"),
         ({"seconds": math.nan}, "seconds is nan"),
