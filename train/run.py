@@ -24,6 +24,7 @@ from train import folder
 from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
 from train.config import TrainConfig, named_values
 from train.held_out import Delays, HeldOut
+from train.interrupt import StopBetweenSteps
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -109,6 +110,7 @@ def _learn(model: BaseAlgorithm, config: TrainConfig, generator: Generator, out:
     steps = model.num_timesteps
     curve = None
     progress = None
+    interruption = StopBetweenSteps()
     try:
         held_out = HeldOut(generator, config.decisions, config.held_out.scenarios)
         lines = _baselines(held_out, config, out / folder.CURVES)
@@ -119,7 +121,7 @@ def _learn(model: BaseAlgorithm, config: TrainConfig, generator: Generator, out:
         progress = Progress(curve, config.total_steps)
         model.learn(
             config.total_steps - steps,
-            callback=[curve, TrainingDelays(), progress],
+            callback=[curve, TrainingDelays(), progress, interruption],
             log_interval=1 if config.algorithm != "a2c" else 50,
             reset_num_timesteps=steps == 0,
         )
@@ -135,6 +137,8 @@ def _learn(model: BaseAlgorithm, config: TrainConfig, generator: Generator, out:
             file=sys.stderr,
         )
         return INTERRUPTED
+    finally:
+        interruption.restore()
     _report(curve, lines, out)
     return 0
 
