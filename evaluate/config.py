@@ -84,7 +84,7 @@ def _number_or_text(text: str) -> int | float | str:
     return text
 
 
-Part = Literal["env", "training", "kernel", "pso-ga", "pymoo"]
+Part = Literal["env", "training", "kernel", "pso-ga", "pymoo", "local-search"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class SpeedConfig:
 
     out: Path
     """JSON file to write."""
-    parts: str = "env,training,kernel,pso-ga,pymoo"
+    parts: str = "env,training,kernel,pso-ga,pymoo,local-search"
     """What to measure, with commas between."""
     seconds: float = 2.0
     """Length of each measurement of a rate, repeats included."""

@@ -54,9 +54,24 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
         _show(console, "PSO-GA", ("search", "seconds"), rows)
     if "pymoo" in parts:
         result["pymoo"] = _beside_pymoo(config, console)
+    if "local-search" in parts:
+        result["local_search"] = _local_search(config, console)
     replace_text(config.out, as_json(result))
     console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return result
+
+
+def _local_search(config: SpeedConfig, console: Console) -> dict[str, Any]:
+    from evaluate.benchmark.planning import measure_local_search
+
+    found = measure_local_search(config.seconds, config.repeats)
+    annealing, greedy = found["evaluations_per_s"], found["joint_efficiency"]
+    rows = [
+        ("local search, evaluations/s", _count(annealing["per_s"]), _count(annealing["per_cpu_s"])),
+        ("joint efficiency, ms", f"{1e3 * greedy['seconds']:.1f}", f"{1e3 * greedy['cpu_seconds']:.1f}"),
+    ]
+    _show(console, "Planning, 1 core, 4 users x 16 layers", ("what", "by the clock", "of CPU time"), rows)
+    return found
 
 
 def _environment(config: SpeedConfig, console: Console) -> list[dict[str, Any]]:

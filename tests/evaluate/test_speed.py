@@ -134,6 +134,15 @@ def test_without_pymoo_the_part_says_how_to_install_it(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_local_search_and_joint_efficiency_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "speed.json"
+    assert main(["speed", "--out", str(out), "--parts", "local-search", "--seconds", "0.1", "--repeats", "1"]) == 0
+    found = json.loads(out.read_text())["local_search"]
+    assert found["evaluations_per_s"]["per_cpu_s"] > 1000
+    assert 0 < found["joint_efficiency"]["seconds"] <= found["joint_efficiency"]["longest_s"] < 10
+    assert "joint efficiency, ms" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
