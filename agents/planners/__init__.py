@@ -1,6 +1,6 @@
 """Planners: from a scenario to a plan, one paper (or idea) per file, by name.
 
-`planner(name)` finds one: a name in `PLANNERS`, `all-to-K`, or `PLACEMENT+ORDER`, any pair of a name in
+`planner(name)` finds one: a name in `PLANNERS` or `ORACLES`, `all-to-K`, or `PLACEMENT+ORDER`, any pair of a name in
 `PLACEMENT_PLANNERS` (or `all-to-K`) and one in `ORDER_PLANNERS`. What a name stands for may be changed by parameters,
 `pso-ga:swarm=50:iterations=200+lmu`. Adding a planner is one file and one line below.
 """
