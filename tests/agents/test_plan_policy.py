@@ -75,3 +75,22 @@ def test_errors_name_the_policy():
         resolve_policy("joint-eficiency", env, 0)
     with pytest.raises(ValueError, match="@replan needs decisions"):
         resolve_policy("joint-efficiency@replan", env, 0)
+
+
+def test_a_clairvoyant_plan_is_followed_to_the_letter():
+    options = {"num_users": (2, 3), "max_layers": 6}
+    given = scenarios("mobile", 4, seed=2, **options)
+    env = MigrationVectorEnv(len(given), make_generator("mobile", **options))
+    acted = delays_in_environment(resolve_policy("local-search:evaluations=400@clairvoyant", env, 5), env, given)
+    planning = planner("local-search:evaluations=400:clairvoyant=true")
+    plans = [planning(scenario, np.random.default_rng([5, row, 1])) for row, scenario in enumerate(given)]
+    assert any(upload.not_before_s > 0 for plan in plans for upload in plan.uploads)
+    assert acted == pytest.approx(mean_delays_s(pack(given), plan_arrays(plans), np.arange(len(given))), rel=1e-9)
+    present = delays_in_environment(resolve_policy("joint-efficiency@replan", env, 5), env, given)
+    assert acted.mean() < present.mean()
+
+
+def test_only_planners_that_can_use_the_future_are_clairvoyant():
+    env = MigrationVectorEnv(1, make_generator("toy"))
+    with pytest.raises(ValueError, match="'joint-efficiency' has no parameter 'clairvoyant'"):
+        resolve_policy("joint-efficiency@clairvoyant", env, 0)
