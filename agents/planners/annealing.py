@@ -38,8 +38,10 @@ def anneal(
         evaluations: Plans that each chain tries out, at most.
         temperature: As a share of the cost of the chain's best plan.
     """
-    if len(chains.length) == 1:  # spares compiling for several threads
-        _walk(p, 0, s, movable, chains, 0, chances, evaluations, temperature)
+    count = len(chains.length)
+    if count == 1 or numba.get_num_threads() == 1:  # spares compiling for several threads
+        for c in range(count):
+            _walk(p, 0, s, movable, chains, c, chances, evaluations, temperature)
     else:
         _walk_in_parallel(p, 0, s, movable, chains, chances, evaluations, temperature)
 

@@ -47,8 +47,8 @@ STARTS: tuple[Planner, ...] = (
 TRIES_PER_SERVER = 5
 """Choices of servers that are tried by default, for each user and each server that the user can reach."""
 
-EVALUATIONS_PER_LAYER = 300
-"""Plans that each chain evaluates by default, for each layer that may be uploaded."""
+EVALUATIONS_PER_LAYER, LEAST_EVALUATIONS = 100, 5000
+"""Plans that each chain evaluates by default: so many for each layer that may be uploaded, and at least so many."""
 
 LEVELS = 100
 """Temperatures that a search without a time limit goes through."""
@@ -65,8 +65,8 @@ class LocalSearch:
 
     Attributes:
         evaluations: Plans that each chain evaluates, at most; 0 = `EVALUATIONS_PER_LAYER` for each layer that may be
-            uploaded.
-        chains: Independent searches, as many at a time as there are threads; the best plan of all counts.
+            uploaded, and at least `LEAST_EVALUATIONS`.
+        chains: Independent searches from different starts, as many at a time as there are threads; the best counts.
         seconds: Time limit, planning of the starts included; the search cools down by the clock. Not reproducible.
         server_tries: Choices of servers to plan for before annealing (`server_search`), at most; 0 = `TRIES_PER_SERVER`
             for each user and each server that the user can reach.
@@ -81,7 +81,7 @@ class LocalSearch:
     """
 
     evaluations: int = 0
-    chains: int = 1
+    chains: int = 4
     seconds: float = math.inf
     server_tries: int = 0
     hottest: float = 0.01
@@ -146,7 +146,8 @@ class LocalSearch:
         chains = new_chains(movable, [starts[c % len(starts)] for c in range(self.chains)], rng)
         state = new_state(p, num_rows(self.chains, len(movable.user)))
         chances = np.array([chance for name, chance in CHANCES.items() if name != "wait" or p.num_slots[0] > 1])
-        total, limited = self.evaluations or EVALUATIONS_PER_LAYER * len(movable.user), self.seconds < math.inf
+        scaled = max(LEAST_EVALUATIONS, EVALUATIONS_PER_LAYER * len(movable.user))
+        total, limited = self.evaluations or scaled, self.seconds < math.inf
         done, progress = 0, 0.0
         while progress < 1.0:
             size = min(EVALUATIONS_PER_GLANCE if limited else math.ceil(total / LEVELS), total - done)

@@ -100,7 +100,7 @@ def measure_local_search(seconds: float, repeats: int) -> dict[str, Any]:
         planning_s.append(time.perf_counter() - began_s)
         cpu_planning_s.append(time.process_time() - cpu_began_s)
     problems = [present_problem(scenario) for scenario in drawn]
-    search, turn = LocalSearch(evaluations=EVALUATIONS), 0
+    search, turn = LocalSearch(evaluations=EVALUATIONS, chains=1), 0
 
     def anneal() -> int:
         nonlocal turn

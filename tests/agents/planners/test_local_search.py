@@ -30,7 +30,7 @@ from tests.agents.planners.random_scenarios import delays_s, realistic, tiny
 from tests.agents.planners.test_registry import all_plans
 from tests.strategies import random_case
 
-SHORT = LocalSearch(evaluations=2000)
+SHORT = LocalSearch(evaluations=2000, chains=1)
 
 
 def searched(scenario: Scenario, parameters: LocalSearch = SHORT, seed: int = 0) -> Plan:
@@ -41,7 +41,7 @@ def test_it_is_never_worse_than_what_it_starts_from() -> None:
     better = 0
     for seed, scenario in enumerate(scenarios("edge-cloud", 8, seed=1000, max_layers=8)):
         starts = [start(scenario, np.random.default_rng(seed)).singletons() for start in STARTS]
-        plan = searched(scenario, LocalSearch(evaluations=3000))
+        plan = searched(scenario, SHORT)
         check_plan(scenario, plan)
         *starts_s, plan_s = delays_s(scenario, [*starts, plan])
         assert plan_s <= min(starts_s)
@@ -72,8 +72,8 @@ def test_more_evaluations_help() -> None:
     few, many = [], []
     for seed in range(4):
         scenario = realistic(np.random.default_rng(seed), max_layers=8)
-        few.append(delays_s(scenario, [searched(scenario, LocalSearch(evaluations=100))])[0])
-        many.append(delays_s(scenario, [searched(scenario, LocalSearch(evaluations=8000))])[0])
+        few.append(delays_s(scenario, [searched(scenario, replace(SHORT, evaluations=100))])[0])
+        many.append(delays_s(scenario, [searched(scenario, replace(SHORT, evaluations=8000))])[0])
     assert np.mean(many) < np.mean(few)
 
 
@@ -205,8 +205,8 @@ def test_nothing_known_ahead_changes_nothing_where_nothing_changes() -> None:
 
 
 def test_parameters_go_behind_its_name() -> None:
-    found = planner("local-search:evaluations=5e5:chains=4:seconds=2.5:clairvoyant=true")
-    assert found == LocalSearch(evaluations=500_000, chains=4, seconds=2.5, clairvoyant=True)
+    found = planner("local-search:evaluations=5e5:chains=2:seconds=2.5:clairvoyant=true")
+    assert found == LocalSearch(evaluations=500_000, chains=2, seconds=2.5, clairvoyant=True)
 
 
 @pytest.mark.parametrize(
