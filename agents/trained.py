@@ -90,17 +90,21 @@ class TrainedPolicy:
     ) -> tuple[NDArray[np.int64], Any]:
         """Return the best-scored legal action of each row (or of a single observation), or drawn ones by score."""
         single = observation["action_mask"].ndim == 1
-        with torch.no_grad():
-            scores, _ = self.network(
-                torch.as_tensor(np.atleast_2d(observation["observation"])),
-                torch.as_tensor(np.atleast_2d(observation["action_mask"])),
-            )
-            if deterministic or self.card.algorithm == "dqn":
-                actions = scores.argmax(-1)
-            else:
-                actions = torch.distributions.Categorical(logits=scores).sample()
+        scores = self.scores({name: np.atleast_2d(array) for name, array in observation.items()})
+        if deterministic or self.card.algorithm == "dqn":
+            actions = scores.argmax(-1)
+        else:
+            actions = torch.distributions.Categorical(logits=scores).sample()
         found: NDArray[np.int64] = actions.numpy()
         return (found[0] if single else found), state
+
+    def scores(self, observation: Observations) -> torch.Tensor:
+        """Return the scores of all actions of a batch of observations, shape (B, A), `ILLEGAL` for illegal ones."""
+        with torch.no_grad():
+            scores: torch.Tensor = self.network(
+                torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"])
+            )[0]
+        return scores
 
 
 def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorithm: str) -> None:
