@@ -180,6 +180,7 @@ def _problem(cast: Cast, execution_s: Floats, course: Course) -> Problem:
         server_positions=(
             np.zeros((batch, nodes - 1, 2)) if course.server_positions is None else course.server_positions
         ),
+        area_m=np.full(batch, course.area_m or 0.0),
     )
 
 

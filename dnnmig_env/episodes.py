@@ -187,3 +187,4 @@ def _copy_scenario(p: Problem, i: int, drawn: Problem, b: int) -> None:
     copy(p.user_positions[i], drawn.user_positions[b])
     copy(p.user_velocities[i], drawn.user_velocities[b])
     copy(p.server_positions[i], drawn.server_positions[b])
+    p.area_m[i] = drawn.area_m[b]

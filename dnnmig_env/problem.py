@@ -49,6 +49,7 @@ class Problem(NamedTuple):
     user_positions: Floats  # (B, T, U, 2), in units of the area's side, -0.5 to 0.5 from its centre; 0 if nobody moves
     user_velocities: Floats  # (B, T, U, 2), in sides per slot
     server_positions: Floats  # (B, S, 2), as user_positions
+    area_m: Floats  # (B,): side of the area; 0 if nobody moves
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def empty_problem(batch: int, limits: Limits) -> Problem:
         "user_positions": (b, t, u, 2),
         "user_velocities": (b, t, u, 2),
         "server_positions": (b, s, 2),
+        "area_m": (b,),
     }
     return Problem(
         num_users=np.zeros(b, np.int64),
@@ -198,6 +200,7 @@ def _pack_mobility(problem: Problem, row: int, scenario: Scenario) -> None:
         return
     u, s, t = len(scenario.users), len(scenario.servers), scenario.num_slots
     slot_s = np.diff(problem.slot_edges_s[row, : t + 1])[:, None, None]
+    problem.area_m[row] = mobility.area_m
     problem.user_positions[row, :t, :u] = np.asarray(mobility.user_positions_m) / mobility.area_m - 0.5
     problem.user_velocities[row, :t, :u] = np.asarray(mobility.user_velocities_m_per_s) * slot_s / mobility.area_m
     problem.server_positions[row, :s] = np.asarray(mobility.server_positions_m) / mobility.area_m - 0.5
