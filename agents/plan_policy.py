@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.planners.planner import Planner
+from dnnmig_env.forecast import expected_scenario
 from dnnmig_env.plan import Plan
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import Observations
@@ -58,9 +59,10 @@ class Questions(Protocol):
 class PlanPolicy:
     """Acts as a planner says.
 
-    Plans are made from `known_scenario`, so nothing of the slots to come is seen. Each layer of a partition is
-    uploaded on its own, in the partition's order. An upload that is not legal at present (its user is away) is put
-    off; a clairvoyant plan is followed to the letter instead: whatever comes next is waited for.
+    Plans are made from `known_scenario` (or what may be expected from it), so nothing of the slots to come is seen.
+    Each layer of a partition is uploaded on its own, in the partition's order. An upload that is not legal at present
+    (its user is away) is put off; a clairvoyant plan is followed to the letter instead: whatever comes next is waited
+    for.
 
     Args:
         planner: The planner.
@@ -68,6 +70,8 @@ class PlanPolicy:
         seed: Seed; episode k of row i plans with a random stream of its own.
         replan: Plan anew at every decision instead of once per episode.
         clairvoyant: Show the planner the whole scenario, its future included: no policy, but a bound for policies.
+        forecast: Show the planner, instead of the present links, those expected of users who keep their course
+            (`expected_scenario`).
 
     Attributes:
         planning_s: Seconds spent planning in the present episode of each row, shape (B,).
@@ -77,15 +81,23 @@ class PlanPolicy:
     """
 
     def __init__(
-        self, planner: Planner, env: Questions, seed: int, *, replan: bool = False, clairvoyant: bool = False
+        self,
+        planner: Planner,
+        env: Questions,
+        seed: int,
+        *,
+        replan: bool = False,
+        clairvoyant: bool = False,
+        forecast: bool = False,
     ) -> None:
         self._planner, self._env, self._seed, self._replan = planner, env, seed, replan
-        self._clairvoyant = clairvoyant
+        self._clairvoyant, self._forecast = clairvoyant, forecast
         self._episode = np.full(env.num_rows, -1)
         self._steps: list[list[Step]] = [[] for _ in range(env.num_rows)]
         self.planning_s = np.zeros(env.num_rows)
         if replan and getattr(env, "decision_mode", "joint") != "joint":
-            raise ValueError('@replan needs decisions="joint": in two phases a placement is not taken back.')
+            suffix = "@forecast" if forecast else "@replan"
+            raise ValueError(f'{suffix} needs decisions="joint": in two phases a placement is not taken back.')
 
     def predict(
         self,
@@ -124,6 +136,8 @@ class PlanPolicy:
         if scenario is None:
             return []
         begin = time.perf_counter()
+        if self._forecast:
+            scenario = expected_scenario(scenario)
         plan: Plan = self._planner(scenario, np.random.default_rng([self._seed, row, self._episode[row]]))
         self.planning_s[row] += time.perf_counter() - begin
         return [

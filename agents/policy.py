@@ -15,6 +15,9 @@ from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 REPLAN = "@replan"
 """Suffix of a planner's name: plan anew at every decision from what is known then."""
 
+FORECAST = "@forecast"
+"""Suffix of a planner's name: as "@replan", from the links expected of users who keep their course."""
+
 CLAIRVOYANT = "@clairvoyant"
 """Suffix of the name of a planner with the parameter `clairvoyant`: plan once, knowing all slots to come. A bound."""
 
@@ -59,7 +62,8 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
     Args:
-        name: "random", a planner's name, bare or with "@replan" or "@clairvoyant", or the path of a trained model.
+        name: "random", a planner's name, bare or with "@replan", "@forecast" or "@clairvoyant", or the path
+            of a trained model.
         env: The environment in which it will act.
         seed: Seed of whatever is random in it.
 
@@ -76,4 +80,6 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     if name.endswith(CLAIRVOYANT):
         planning = planner(name.removesuffix(CLAIRVOYANT) + ":clairvoyant=true")
         return PlanPolicy(planning, env, seed, clairvoyant=True)
+    if name.endswith(FORECAST):
+        return PlanPolicy(planner(name.removesuffix(FORECAST)), env, seed, replan=True, forecast=True)
     return PlanPolicy(planner(name.removesuffix(REPLAN)), env, seed, replan=name.endswith(REPLAN))

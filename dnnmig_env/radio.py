@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import numpy as np
 
+from dnnmig_env.compiled import inlined
 from dnnmig_env.problem import Floats
 
 BANDWIDTH_HZ = 20e6
@@ -35,6 +39,10 @@ def radio_bytes_per_s(distance_m: Floats, shadowing_db: Floats) -> Floats:
     """
     path_loss_db = 10 * PATH_LOSS_EXPONENT * np.log10(np.maximum(distance_m, REFERENCE_M) / REFERENCE_M)
     snr = 10 ** ((REFERENCE_SNR_DB - path_loss_db - shadowing_db) / 10)
-    efficiency = np.clip(np.log2(1 + snr), MIN_BITS_PER_S_PER_HZ, MAX_BITS_PER_S_PER_HZ)
+    efficiency = np.minimum(np.maximum(np.log2(1 + snr), MIN_BITS_PER_S_PER_HZ), MAX_BITS_PER_S_PER_HZ)
     rate: Floats = BANDWIDTH_HZ * efficiency / 8
     return rate
+
+
+one_radio_bytes_per_s: Callable[[float, float], float] = inlined(cast(Any, radio_bytes_per_s))
+"""The same of one distance, for compiled code."""

@@ -21,7 +21,8 @@ class Config:
     """
 
     policies: str
-    """Names with commas between: planners (NAME@replan plans anew at each decision), random, paths of models."""
+    """Names with commas between: planners, random, paths of models. NAME@replan plans anew at each decision,
+    NAME@forecast does so from the links expected of users who keep their course."""
     out: Path
     """Folder to write to."""
     family: str = "multi-user"

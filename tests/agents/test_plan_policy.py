@@ -7,6 +7,7 @@ from agents.plan_policy import PlanPolicy
 from agents.planners import PLANNERS, planner
 from agents.policy import resolve_policy
 from dnnmig_env.env import MigrationEnv
+from dnnmig_env.forecast import expected_scenario
 from dnnmig_env.generators import make_generator, scenarios
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import pack
@@ -49,6 +50,41 @@ def test_replanning_changes_nothing_where_nothing_changes_and_helps_where_users_
     assert ratios["mobile"] < 1.0
 
 
+def test_a_forecast_is_planned_from_at_every_decision():
+    given = scenarios("mobile", 4, seed=2)
+    env = MigrationVectorEnv(len(given), make_generator("mobile"))
+    asked = []
+
+    def noted(scenario, rng):
+        asked.append(scenario)
+        return planner("joint-efficiency")(scenario, rng)
+
+    observation, _ = env.reset(options={"scenarios": given})
+    known = [env.known_scenario(row) for row in range(len(given))]
+    policy = PlanPolicy(noted, env, 0, replan=True, forecast=True)
+    policy.predict(observation)
+    policy.predict(observation)
+    assert len(asked) == 2 * len(given)
+    for row, scenario in enumerate(known):
+        told = np.asarray(expected_scenario(scenario).links.up_bytes_per_s)
+        np.testing.assert_array_equal(asked[row].links.up_bytes_per_s, told)
+        assert not np.array_equal(scenario.links.up_bytes_per_s, told)
+
+
+def test_a_forecast_changes_nothing_where_nobody_moves_and_helps_where_users_do():
+    ratios = {}
+    for family, options in (("single", {}), ("mobile", {"speed_m_per_s": 15.0, "num_users": 2, "max_layers": 8})):
+        given = scenarios(family, 16, seed=4, **options)
+        env = MigrationVectorEnv(len(given), make_generator(family, **options))
+        present, expected = (
+            delays_in_environment(resolve_policy(f"joint-efficiency{suffix}", env, 0), env, given)
+            for suffix in ("@replan", "@forecast")
+        )
+        ratios[family] = expected.mean() / present.mean()
+    assert ratios["single"] == 1.0
+    assert ratios["mobile"] < 0.99
+
+
 def test_a_plan_policy_serves_the_single_environment_too():
     env = MigrationEnv(make_generator("toy"))
     observation, _ = env.reset(seed=0)
@@ -73,8 +109,9 @@ def test_errors_name_the_policy():
     env = MigrationVectorEnv(1, make_generator("toy"), decisions="two-phase")
     with pytest.raises(ValueError, match="unknown planner 'joint-eficiency'; did you mean 'joint-efficiency'"):
         resolve_policy("joint-eficiency", env, 0)
-    with pytest.raises(ValueError, match="@replan needs decisions"):
-        resolve_policy("joint-efficiency@replan", env, 0)
+    for suffix in ("@replan", "@forecast"):
+        with pytest.raises(ValueError, match=f"{suffix} needs decisions"):
+            resolve_policy(f"joint-efficiency{suffix}", env, 0)
 
 
 def test_a_clairvoyant_plan_is_followed_to_the_letter():

@@ -1,0 +1,154 @@
+"""What links are expected to be in the time to come, from where users are and where they are going.
+
+Only the present slot is looked at: its rates and latencies, places and velocities, and the lines between servers. At
+`POINTS` times in the next `LOOK_AHEAD_S` seconds (or what is left of the horizon) the user is where its velocity has
+carried it, between mirrors as in `mobility`. The nearest edge is its home there. The rate to that is the radio's
+(`radio`) times what is left of the ratio between the present rate and the radio's at present: its logarithm decays as
+shadowing does. Other servers are reached over the home edge (`access.reach`), latencies alike. Expected is the mean
+latency, and the rate at which bytes take the mean time: the harmonic mean.
+
+This is a RECONSTRUCTION: B. Liang and Z. J. Haas, "Predictive distance-based mobility management for PCS networks",
+INFOCOM 1999, predict places from the last one and its velocity; what they do to rates is added here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dnnmig_env.compiled import inlined, uncounted
+from dnnmig_env.knowledge import OUTAGE_BYTES_PER_S
+from dnnmig_env.problem import Problem, pack
+from dnnmig_env.radio import one_radio_bytes_per_s
+from dnnmig_env.scenario import Scenario
+
+LOOK_AHEAD_S = 12.0
+"""How far ahead."""
+
+POINTS = 8
+"""Number of times looked at, in the middles of as many equal parts of the time ahead."""
+
+SHADOWING_S = 5.6
+"""Seconds in which the logarithm of a rate's ratio to the radio's falls to 1/e: 0.7 in a slot of 2 s, as `Mobile`'s."""
+
+
+def expected_problem(p: Problem) -> Problem:
+    """Return a problem that shares all but rates and latencies between users and servers, for `expect_slot` to write.
+
+    The four arrays begin as copies of the problem's.
+    """
+    return p._replace(
+        up_bytes_per_s=p.up_bytes_per_s.copy(),
+        down_bytes_per_s=p.down_bytes_per_s.copy(),
+        up_latency_s=p.up_latency_s.copy(),
+        down_latency_s=p.down_latency_s.copy(),
+    )
+
+
+def expected_scenario(scenario: Scenario) -> Scenario:
+    """Return a known scenario with the links that are expected instead of the present ones.
+
+    Args:
+        scenario: What is known at present (`known_scenario`), one slot; returned as it is where nobody moves.
+
+    Raises:
+        ValueError: If it has several slots, that is, tells of the future.
+    """
+    if scenario.mobility is None:
+        return scenario
+    if scenario.num_slots != 1:
+        raise ValueError(f"scenario has {scenario.num_slots} slots; give what is known in one, `known_scenario(...)`.")
+    p = pack([scenario])
+    f = expected_problem(p)
+    expect_slot(p, 0, 0, f)
+    links = replace(
+        scenario.links,
+        up_bytes_per_s=np.maximum(f.up_bytes_per_s[0], OUTAGE_BYTES_PER_S),
+        down_bytes_per_s=np.maximum(f.down_bytes_per_s[0], OUTAGE_BYTES_PER_S),
+        up_latency_s=f.up_latency_s[0],
+        down_latency_s=f.down_latency_s[0],
+    )
+    return replace(scenario, links=links)
+
+
+@uncounted
+def expect_slot(p: Problem, b: int, slot: int, f: Problem) -> None:
+    """Write the links that are expected from the start of a slot on; those of the slot itself if nothing is known.
+
+    Nothing is known of scenarios without places, and of users whose home edge is out of reach or who are not there.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        slot: The slot, the only one that is read.
+        f: Its arrays of rates and latencies between users and servers are written, row `b`, slot `slot`.
+    """
+    for u in range(p.up_bytes_per_s.shape[2]):
+        for q in range(p.up_bytes_per_s.shape[3]):
+            f.up_bytes_per_s[b, slot, u, q] = p.up_bytes_per_s[b, slot, u, q]
+            f.down_bytes_per_s[b, slot, u, q] = p.down_bytes_per_s[b, slot, u, q]
+            f.up_latency_s[b, slot, u, q] = p.up_latency_s[b, slot, u, q]
+            f.down_latency_s[b, slot, u, q] = p.down_latency_s[b, slot, u, q]
+    if p.area_m[b] > 0.0:
+        for u in range(p.num_users[b]):
+            _expect_user(p, b, slot, u, f)
+
+
+@uncounted
+def _expect_user(p: Problem, b: int, slot: int, u: int, f: Problem) -> None:
+    x, y = p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1]
+    home, away_m = _home(p, b, x, y)
+    if home < 0 or p.up_bytes_per_s[b, slot, u, home] == 0.0 or p.down_bytes_per_s[b, slot, u, home] == 0.0:
+        return
+    radio = one_radio_bytes_per_s(away_m, 0.0)
+    up_ratio, down_ratio = p.up_bytes_per_s[b, slot, u, home] / radio, p.down_bytes_per_s[b, slot, u, home] / radio
+    up_s, down_s = p.up_latency_s[b, slot, u, home], p.down_latency_s[b, slot, u, home]
+    slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
+    ahead_s = min(LOOK_AHEAD_S, p.slot_edges_s[b, p.num_slots[b]] - p.slot_edges_s[b, slot])
+    for q in range(p.num_servers[b]):
+        f.up_bytes_per_s[b, slot, u, q], f.down_bytes_per_s[b, slot, u, q] = 0.0, 0.0
+        f.up_latency_s[b, slot, u, q], f.down_latency_s[b, slot, u, q] = 0.0, 0.0
+    for k in range(POINTS):
+        after_s = ahead_s * (k + 0.5) / POINTS
+        slots = after_s / slot_s
+        home, away_m = _home(
+            p,
+            b,
+            _mirrored(x + slots * p.user_velocities[b, slot, u, 0]),
+            _mirrored(y + slots * p.user_velocities[b, slot, u, 1]),
+        )
+        left, radio = np.exp(-after_s / SHADOWING_S), one_radio_bytes_per_s(away_m, 0.0)
+        up, down = radio * up_ratio**left, radio * down_ratio**left
+        for q in range(p.num_servers[b]):
+            line, line_s = p.between_bytes_per_s[b, home, q], p.between_latency_s[b, home, q]
+            if q == home:
+                line, line_s = np.inf, 0.0
+            f.up_bytes_per_s[b, slot, u, q] += 1.0 / min(up, line)  # seconds per byte, for now
+            f.down_bytes_per_s[b, slot, u, q] += 1.0 / min(down, line)
+            f.up_latency_s[b, slot, u, q] += (up_s + line_s) / POINTS
+            f.down_latency_s[b, slot, u, q] += (down_s + line_s) / POINTS
+    for q in range(p.num_servers[b]):
+        f.up_bytes_per_s[b, slot, u, q] = POINTS / f.up_bytes_per_s[b, slot, u, q]
+        f.down_bytes_per_s[b, slot, u, q] = POINTS / f.down_bytes_per_s[b, slot, u, q]
+
+
+@uncounted
+def _home(p: Problem, b: int, x: float, y: float) -> tuple[int, float]:
+    """Return the server nearest to a place and how far it is in metres; -1 if no server has a place.
+
+    A server at the very centre has none (`Mobility`), a cloud for example.
+    """
+    home, least = -1, np.inf
+    for q in range(p.num_servers[b]):
+        server_x, server_y = p.server_positions[b, q, 0], p.server_positions[b, q, 1]
+        square = (x - server_x) ** 2 + (y - server_y) ** 2
+        if square < least and (server_x != 0.0 or server_y != 0.0):
+            home, least = q, square
+    return home, p.area_m[b] * np.sqrt(least)
+
+
+@inlined
+def _mirrored(place: float) -> float:
+    """Fold a straight path in a plane of mirror images back between the borders -0.5 and 0.5."""
+    return float(0.5 - abs((place + 0.5) % 2.0 - 1.0))
