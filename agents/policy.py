@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.model_name import REPLAN, ModelName, parse_model_name
 from agents.plan_policy import PlanPolicy
 from agents.planners import planner
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
-
-REPLAN = "@replan"
-"""Suffix of a planner's name: plan anew at every decision from what is known then."""
-
-FORECAST = "@forecast"
-"""Suffix of a planner's name: as "@replan", from the links expected of users who keep their course."""
 
 CLAIRVOYANT = "@clairvoyant"
 """Suffix of the name of a planner with the parameter `clairvoyant`: plan once, knowing all slots to come. A bound."""
@@ -62,8 +56,8 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
     Args:
-        name: "random", a planner's name, bare or with "@replan", "@forecast" or "@clairvoyant", or the path
-            of a trained model.
+        name: "random", a planner's name, bare or with "@replan" or "@clairvoyant", or the path of a trained model.
+            "NAME@K" is the best of K plans of a trained model; see `parse_model_name`.
         env: The environment in which it will act.
         seed: Seed of whatever is random in it.
 
@@ -72,14 +66,22 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     """
     if name == "random":
         return RandomPolicy(seed)
-    if Path(name).exists() or name.endswith(".zip") or "/" in name:
-        from agents.trained import load
-
-        model: Policy = load(name, env)
-        return model
+    trained = parse_model_name(name)
+    if trained is not None:
+        return _trained_policy(trained, env, seed)
     if name.endswith(CLAIRVOYANT):
         planning = planner(name.removesuffix(CLAIRVOYANT) + ":clairvoyant=true")
         return PlanPolicy(planning, env, seed, clairvoyant=True)
-    if name.endswith(FORECAST):
-        return PlanPolicy(planner(name.removesuffix(FORECAST)), env, seed, replan=True, forecast=True)
     return PlanPolicy(planner(name.removesuffix(REPLAN)), env, seed, replan=name.endswith(REPLAN))
+
+
+def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int) -> Policy:
+    from agents.trained import load
+
+    model = load(name.path(env.episodes.generator.family), env)
+    if not name.samples:
+        return model
+    from agents.sampling import SampledPlanner
+
+    planning = SampledPlanner(model, env.episodes.generator.limits, name.samples)
+    return PlanPolicy(planning, env, seed, replan=name.replan)

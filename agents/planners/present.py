@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.problem import Bools, Floats, Problem, pack
+from dnnmig_env.problem import Bools, Floats, Limits, Problem, pack
 from dnnmig_env.scenario import Scenario
 
 
-def present_problem(scenario: Scenario) -> Problem:
-    """Return a scenario as a problem of one row and one slot: slot 0's rates hold until the horizon."""
-    p = pack([scenario])
+def present_problem(scenario: Scenario, limits: Limits | None = None) -> Problem:
+    """Return a scenario as a problem of one row and one slot: slot 0's rates hold until the horizon.
+
+    Args:
+        scenario: The scenario.
+        limits: Sizes to which it is padded, slots apart; by default its own.
+
+    Raises:
+        ValueError: If the scenario exceeds the limits.
+    """
+    p = pack([scenario], limits)
     sliced = {
         name: getattr(p, name)[:, :1]
         for name in Problem._fields
