@@ -12,6 +12,9 @@ from agents.plan_policy import PlanPolicy
 from agents.planners import planner
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 
+FORECAST = "@forecast"
+"""Suffix of a planner's name: as "@replan", from the links expected of users who keep their course."""
+
 CLAIRVOYANT = "@clairvoyant"
 """Suffix of the name of a planner with the parameter `clairvoyant`: plan once, knowing all slots to come. A bound."""
 
@@ -56,7 +59,8 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
     Args:
-        name: "random", a planner's name, bare or with "@replan" or "@clairvoyant", or the path of a trained model.
+        name: "random", a planner's name, bare or with "@replan", "@forecast" or "@clairvoyant", or the path
+            of a trained model.
             "NAME@K" is the best of K plans of a trained model; see `parse_model_name`.
         env: The environment in which it will act.
         seed: Seed of whatever is random in it.
@@ -72,6 +76,8 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     if name.endswith(CLAIRVOYANT):
         planning = planner(name.removesuffix(CLAIRVOYANT) + ":clairvoyant=true")
         return PlanPolicy(planning, env, seed, clairvoyant=True)
+    if name.endswith(FORECAST):
+        return PlanPolicy(planner(name.removesuffix(FORECAST)), env, seed, replan=True, forecast=True)
     return PlanPolicy(planner(name.removesuffix(REPLAN)), env, seed, replan=name.endswith(REPLAN))
 
 
