@@ -1,4 +1,4 @@
-"""Command line of the evaluation: compare policies, reproduce a paper's results, or measure speed."""
+"""Command line of the evaluation: compare policies, reproduce a paper's results, measure speed, publish an agent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 import tyro
 
 from evaluate.config import Config, EosdnnConfig, MjoaMuConfig, PaperConfig, SpeedConfig
+from evaluate.publish_config import PublishConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn", "reproduce"),
     "mjoa-mu": (MjoaMuConfig, "evaluate.papers.mjoa_mu", "reproduce"),
     "paper": (PaperConfig, "evaluate.papers.paper", "reproduce"),
+    "publish": (PublishConfig, "evaluate.publish", "publish"),
     "speed": (SpeedConfig, "evaluate.speed", "measure"),
 }
 """Commands beside the comparison: what their command line says, then module and function to run with it."""

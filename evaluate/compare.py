@@ -53,19 +53,27 @@ def compare(config: Config) -> Results:
     check_folder(config.out, overwrite=config.overwrite)
     generator, scenarios = _scenarios(config)
     arena = Arena(generator, scenarios, config.decisions)
-    policies = {
-        name: arena.policy(name, config.seed) for name in names
-    }  # all of them, so that a wrong one ends it here
-    rollouts: dict[str, Rollout] = {}
-    with _progress() as progress:
-        task = progress.add_task("", total=len(names) * len(scenarios))
-        for name, (policy, env) in policies.items():
-            progress.update(task, description=name)
-            arena.warm_up(name, config.seed)
-            rollouts[name] = arena.roll_out(policy, env, lambda: progress.advance(task))
+    rollouts = roll_out_all(arena, names, config.seed)
     results = Results(generator.family, config.seed, rollouts, config.objective)
     _publish(config, results)
     return results
+
+
+def roll_out_all(arena: Arena, names: Sequence[str], seed: int) -> dict[str, Rollout]:
+    """Play every scenario with every policy, showing progress.
+
+    Raises:
+        ValueError: If one of the policies cannot act; nothing has then been played.
+    """
+    policies = {name: arena.policy(name, seed) for name in names}  # all of them, so that a wrong one ends it here
+    rollouts: dict[str, Rollout] = {}
+    with _progress() as progress:
+        task = progress.add_task("", total=len(names) * arena.num_scenarios)
+        for name, (policy, env) in policies.items():
+            progress.update(task, description=name)
+            arena.warm_up(name, seed)
+            rollouts[name] = arena.roll_out(policy, env, lambda: progress.advance(task))
+    return rollouts
 
 
 def _scenarios(config: Config) -> tuple[Generator, list[Scenario]]:

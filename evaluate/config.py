@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
+from agents.model_name import parse_model_name
+
 Objective = Literal["mean-delay", "cold-start"]
 
 
@@ -22,7 +24,8 @@ class Config:
 
     policies: str
     """Names with commas between: planners, random, paths of models. NAME@replan plans anew at each decision,
-    NAME@forecast does so from the links expected of users who keep their course."""
+    NAME@forecast does so from the links expected of users who keep their course. pretrained is the trained agent that
+    comes with the project for the family. NAME@64 plans with a trained model by the best of 64 samples."""
     out: Path
     """Folder to write to."""
     family: str = "multi-user"
@@ -41,23 +44,20 @@ class Config:
     """Which networks of the zoo users have. By default those of the family."""
     option: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
     """Further options of the family's generator, such as num_users=4 or num_users=2,4."""
+    samples: int = 0
+    """Play each trained model a second time, as NAME@SAMPLES: plan once by the best of so many samples. 0: do not."""
     overwrite: bool = False
     """Write into a folder that is not empty; files of an earlier evaluation are replaced."""
 
     @property
     def policy_names(self) -> tuple[str, ...]:
-        """The policies' names, in the order given.
+        """The policies' names, in the order given; after each trained model that with samples, if asked for.
 
         Raises:
-            ValueError: If a name is empty or stands there twice.
+            ValueError: If a name is empty or stands there twice, or samples are asked for where none can be drawn.
         """
-        names = tuple(name.strip() for name in self.policies.split(","))
-        for index, name in enumerate(names):
-            if not name:
-                raise ValueError(f"--policies is {self.policies!r}; give names with single commas between them.")
-            if name in names[:index]:
-                raise ValueError(f"--policies has {name!r} twice; name every policy once.")
-        return names
+        names = separate_names(self.policies)
+        return names if self.samples == 0 else _with_samples(names, self.samples)
 
     @property
     def generator_options(self) -> dict[str, Any]:
@@ -74,6 +74,34 @@ class Config:
             values = [_number_or_text(part) for part in value.split(",")]
             options[name.replace("-", "_")] = values[0] if len(values) == 1 else tuple(values)
         return options
+
+
+def separate_names(policies: str) -> tuple[str, ...]:
+    """Return the names in --policies.
+
+    Raises:
+        ValueError: If a name is empty or stands there twice.
+    """
+    names = tuple(name.strip() for name in policies.split(","))
+    for index, name in enumerate(names):
+        if not name:
+            raise ValueError(f"--policies is {policies!r}; give names with single commas between them.")
+        if name in names[:index]:
+            raise ValueError(f"--policies has {name!r} twice; name every policy once.")
+    return names
+
+
+def _with_samples(names: tuple[str, ...], samples: int) -> tuple[str, ...]:
+    if samples < 1:
+        raise ValueError(f"--samples is {samples}; give 1 or more, or leave it out.")
+    more: list[str] = []
+    for name in names:
+        model, sampled = parse_model_name(name), f"{name}@{samples}"
+        of_model = model is not None and not model.samples and sampled not in names
+        more += [name, sampled] if of_model else [name]
+    if not any(parse_model_name(name) for name in names):
+        raise ValueError(f"--samples is {samples}, but --policies names no trained model; name one or leave it out.")
+    return tuple(more)
 
 
 def _number_or_text(text: str) -> int | float | str:

@@ -68,6 +68,11 @@ class Arena:
             generator.limits.check(scenario)
         self._generator, self._scenarios, self._decisions = generator, scenarios, decisions
 
+    @property
+    def num_scenarios(self) -> int:
+        """Number of scenarios, N."""
+        return len(self._scenarios)
+
     def policy(self, name: str, seed: int) -> tuple[Policy, MigrationVectorEnv]:
         """Return a policy and the environment it acts in, compiled and warm.
 

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[int, Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -51,7 +51,7 @@ class Measured(_Part):
     """
 
     scenarios: Count
-    seed: Seed
+    seed: NotNegative
     policies: dict[str, Figures]
 
 
@@ -65,7 +65,7 @@ class Check(_Part):
     """
 
     scenarios: Count
-    seed: Seed
+    seed: NotNegative
     mean_delay_s: Positive
 
 
@@ -76,7 +76,7 @@ class AgentCard(_Part):
         family: Family of scenarios it was trained on.
         algorithm: Algorithm it was trained with.
         decisions: "joint" or "two-phase".
-        seed: Seed of its training.
+        seed: NotNegative of its training.
         steps: Decisions it was trained on.
         commands: The commands that trained it.
         trained_with: Versions of packages and the machine of its training.
@@ -90,8 +90,8 @@ class AgentCard(_Part):
     family: str
     algorithm: str
     decisions: str
-    seed: Seed
-    steps: Count
+    seed: NotNegative
+    steps: NotNegative
     commands: tuple[str, ...]
     trained_with: dict[str, str | int]
     measured_with: dict[str, str | int]
@@ -101,25 +101,25 @@ class AgentCard(_Part):
     check: Check
 
 
-def pretrained_families(folder: Path = FOLDER) -> list[str]:
-    """Return the families that have an agent."""
-    return sorted(path.stem for path in folder.glob("*.zip"))
+def pretrained_families(folder: Path | None = None) -> list[str]:
+    """Return the families that have an agent in a folder, by default this one."""
+    return sorted(path.stem for path in (folder or FOLDER).glob("*.zip"))
 
 
-def pretrained_file(family: str, folder: Path = FOLDER) -> Path:
+def pretrained_file(family: str, folder: Path | None = None) -> Path:
     """Return the model file of a family's agent.
 
     Raises:
         ValueError: If the family has none, with those there are.
     """
-    file = folder / f"{family}.zip"
+    file = (folder or FOLDER) / f"{family}.zip"
     if not file.is_file():
         there = ", ".join(pretrained_families(folder)) or "none yet"
         raise ValueError(f"no pretrained agent for family {family!r}; there are: {there}. Train one: python -m train.")
     return file
 
 
-def read_agent_card(family: str, folder: Path = FOLDER) -> AgentCard:
+def read_agent_card(family: str, folder: Path | None = None) -> AgentCard:
     """Return the card of a family's agent.
 
     Raises:

@@ -1,0 +1,39 @@
+"""From the configuration of a training run to the command that starts it: only what differs from the defaults."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from train.config import TrainConfig, preset
+
+_PLACES = ("preset", "out", "resume")
+
+
+def training_command(config: TrainConfig) -> str:
+    """Return the command line of a run, without the folder it was written to.
+
+    A run that was stopped and resumed has the command of one that was not.
+    """
+    words = ["python", "-m", "train"]
+    if config.preset is not None:
+        words += ["--preset", config.preset]
+    return shlex.join([*words, *_options(config, preset(config.preset))])
+
+
+def _options(config: Any, default: Any, prefix: str = "--") -> Iterator[str]:
+    for field in fields(config):
+        value, usual = getattr(config, field.name), getattr(default, field.name)
+        option = prefix + field.name.replace("_", "-")
+        if field.name in _PLACES or value == usual:
+            continue
+        if is_dataclass(value):
+            yield from _options(value, usual, f"{option}.")
+        elif isinstance(value, bool):
+            yield option if value else prefix + "no-" + field.name.replace("_", "-")
+        elif isinstance(value, tuple):
+            yield from (option, *map(str, value))
+        else:
+            yield from (option, str(value))
