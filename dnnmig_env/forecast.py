@@ -9,6 +9,19 @@ latency, and the rate at which bytes take the mean time: the harmonic mean.
 
 This is a RECONSTRUCTION: B. Liang and Z. J. Haas, "Predictive distance-based mobility management for PCS networks",
 INFOCOM 1999, predict places from the last one and its velocity; what they do to rates is added here.
+
+Measured on 21 November 2026: `joint-efficiency@forecast`, 100 scenarios of `mobile`, seed 7, mean delay relative to
+`@replan`. The first has the 95 % interval 0.931 to 0.991. Against it, scenario by scenario (geometric mean), looking to
+the end and arithmetic means are worse with more than 95 % confidence; the other rows are not told apart from it.
+
+| variant | relative delay |
+|---|---|
+| 12 s, harmonic mean, 8 points (this one) | 0.965 |
+| 6 s; 20 s; to the end of the horizon | 0.972; 0.978; 1.115 |
+| arithmetic mean: 6 s; 12 s; 20 s; to the end | 0.981; 0.977; 0.995; 1.106 |
+| velocities decay by 0.9 per slot: 12 s; 20 s | 0.971; 0.985 |
+| weights decay exponentially: in 6 s; in 10 s, 24 points; in 10 s; in 20 s, 24 points | 0.964; 0.960; 0.979; 0.985 |
+| 4 points; 16 points | 0.988; 0.966 |
 """
 
 from __future__ import annotations
@@ -24,7 +37,7 @@ from dnnmig_env.radio import one_radio_bytes_per_s
 from dnnmig_env.scenario import Scenario
 
 LOOK_AHEAD_S = 12.0
-"""How far ahead."""
+"""How far ahead; beyond, the user is taken to be as in these seconds."""
 
 POINTS = 8
 """Number of times looked at, in the middles of as many equal parts of the time ahead."""
