@@ -55,42 +55,60 @@ def new_efficiencies(problem: Problem, rows: int) -> Efficiencies:
 
 
 @uncounted
-def measure(p: Problem, b: int, s: State, i: int, legal: Small, e: Efficiencies, tolerance: float) -> None:
-    """Measure the users of row `i` for whom something has changed.
+def measure(
+    p: Problem,
+    sending: Problem,
+    b: int,
+    s: State,
+    row: int,
+    legal: Small,
+    e: Efficiencies,
+    i: int,
+    tolerance: float,
+) -> None:
+    """Measure the users for whom something has changed.
 
     Args:
-        p: The problem.
+        p: The problem under whose rates queries are run, which may be others than those of the state's delays.
+        sending: The problem at whose rates weights are uploaded.
         b: The scenario.
         s: The state.
-        i: Its row, and that of the efficiencies.
+        row: Its row.
         legal: Which uploads may be made (1), numbered as actions are, shape (U * L * S,) or longer.
         e: The efficiencies.
+        i: Their row.
         tolerance: Relative change of a slowdown up to which contention counts as unchanged.
     """
     present = e.present[i]
     for u in range(p.num_users[b]):
-        slowdown_for(p, b, u, s.load[i], present)
+        slowdown_for(p, b, u, s.load[row], present)
         changed = e.stale[i, u]
         for node in range(present.shape[0]):
             changed = changed or abs(present[node] / e.slowdown[i, u, node] - 1.0) > tolerance
         if changed:
             e.stale[i, u] = False
             copy(e.slowdown[i, u], present)
-            _measure_user(p, b, s, i, u, legal, e)
+            _measure_user(p, sending, b, s, row, u, legal, e, i)
 
 
 @uncounted
-def _measure_user(p: Problem, b: int, s: State, i: int, u: int, legal: Small, e: Efficiencies) -> None:
+def _measure_user(
+    p: Problem, sending: Problem, b: int, s: State, row: int, u: int, legal: Small, e: Efficiencies, i: int
+) -> None:
     servers, layers = e.per_s.shape[2], e.per_s.shape[3]
-    slot, delay_s, node, usable = s.slot[i], s.delay_s[i, u], e.node[i], e.usable[i]
+    slot, node, usable = s.slot[row], e.node[i], e.usable[i]
     fill(e.per_s[i, u], 0.0)
+    delay_s = min(
+        s.device_delay_s[row, u],
+        query_delay_s(p, b, u, slot, s.assignment[row, u], e.present[i], s.finish_s[row], s.free_s[row]),
+    )
     for q in range(p.num_servers[b]):
-        worth = p.query_rate_hz[b, slot, u] * p.up_bytes_per_s[b, slot, u, q]
+        worth = p.query_rate_hz[b, slot, u] * sending.up_bytes_per_s[b, slot, u, q]
         for first in range(p.num_layers[b, u]):
             if legal[(u * layers + first) * servers + q] == 0:
                 continue
-            copy(node, s.node[i, u])
-            copy(usable, s.usable[i, u])
+            copy(node, s.node[row, u])
+            copy(usable, s.usable[row, u])
             size_bytes = 0.0
             for last in range(first, p.num_layers[b, u]):
                 if legal[(u * layers + last) * servers + q] == 0:
@@ -98,11 +116,11 @@ def _measure_user(p: Problem, b: int, s: State, i: int, u: int, legal: Small, e:
                 node[last], usable[last] = q + 1, True
                 size_bytes += p.weight_bytes[b, u, last]
                 e.size_bytes[i, u, q, first, last] = size_bytes
-                if size_bytes > s.memory_left_bytes[i, q]:
+                if size_bytes > s.memory_left_bytes[row, q]:
                     break
                 compose(p, b, u, node, usable, e.assignment[i])
                 saved_s = delay_s - query_delay_s(
-                    p, b, u, slot, e.assignment[i], e.present[i], s.finish_s[i], s.free_s[i]
+                    p, b, u, slot, e.assignment[i], e.present[i], s.finish_s[row], s.free_s[row]
                 )
                 if saved_s > ROUNDING * delay_s:
                     e.per_s[i, u, q, first, last] = worth * saved_s / size_bytes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.answers import Answers
-from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch
+from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch, ObservationKind
 from dnnmig_env.reward import RewardKind, RewardScale
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import Observations, check_options, spaces_of
@@ -37,13 +37,15 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
     `Dict(observation=Box(-1, 1, (D,)), action_mask=MultiBinary(U * L * S + 1))`. The vector is laid out as
     `dnnmig_env.observation.ObservationLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5),
     layers (U x L x 7); absent users and padding are zero. Only the present and the past are in it. `action_mask` is 1
-    for legal actions; "stop" is always legal.
+    for legal actions; "stop" is always legal. With `observation="candidates"` (joint decisions only) the vector is a
+    short list of promising uploads with what may be expected of each, `dnnmig_env.candidates.CandidateLayout`.
 
     ## Rewards
     Minus the query-weighted delay accrued until the next decision, in seconds per query, so that the return is -J, the
     negative mean query delay over the horizon. Placing a layer takes no time and earns 0. `scale="device-only"`
     divides by the scenario's device-only J. `reward="shaped"` adds a potential difference: the return becomes the
-    delay saved against never uploading anything.
+    delay saved against never uploading anything. `reward="reference"` is what a decision saves if the rest of a
+    reference plan follows (`dnnmig_env.reference`): the return becomes what is saved against that plan.
 
     ## Starting State
     A scenario drawn by the generator, or the given one, at time 0.
@@ -66,7 +68,8 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
 
     ```
     `generator` (or the generator's own options, for registered ids), `scenario` (played in every episode), `decisions`,
-    `reward`, `scale`, `render_mode` ("rgb_array": uploads and delays so far as a picture, "ansi": as text).
+    `reward`, `scale`, `observation`, `render_mode` ("rgb_array": uploads and delays so far as a picture, "ansi": as
+    text).
     `reset(options={"scenario": scenario})` plays a given scenario once.
 
     ## Vectorized environment
@@ -88,13 +91,14 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
         decisions: DecisionMode = "joint",
         reward: RewardKind = "delay",
         scale: RewardScale = "seconds",
+        observation: ObservationKind = "plain",
         render_mode: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode is {render_mode!r}; choose one of {', '.join(self.metadata['render_modes'])}."
             )
-        self.episodes = EpisodeBatch(1, generator, decisions, reward, scale)
+        self.episodes = EpisodeBatch(1, generator, decisions, reward, scale, observation)
         observation_space, self.action_space = spaces_of(self.episodes)
         self.observation_space = cast(Any, observation_space)
         self.render_mode = render_mode
@@ -150,5 +154,5 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
         return np.asarray(self.episodes.outputs.mask[0], np.bool_)
 
     def _observation(self) -> Observations:
-        outputs = self.episodes.outputs
-        return {"observation": outputs.observation[0].copy(), "action_mask": outputs.mask[0].copy()}
+        episodes = self.episodes
+        return {"observation": episodes.observation[0].copy(), "action_mask": episodes.outputs.mask[0].copy()}

@@ -9,20 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.actions import ActionLayout, new_decisions, pending_layer
+from dnnmig_env.candidates import (
+    STARTED,
+    CandidateLayout,
+    compare_candidates,
+    describe_candidates,
+    find_candidates,
+)
 from dnnmig_env.episodes import Rules, new_outputs, start_rows, step_rows, step_rows_in_parallel
+from dnnmig_env.forecast import expected_problem
+from dnnmig_env.hindsight import hindsight_costs
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.observation import ObservationLayout, offsets
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.problem import Problem, empty_problem
+from dnnmig_env.reference import Reference, follow_references, new_reference, new_workshop, plan_references
 from dnnmig_env.reward import RewardKind, RewardScale, check_reward
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
+from dnnmig_env.shortlist import new_prospects
 from dnnmig_env.state import new_state
 
 if TYPE_CHECKING:
     from dnnmig_env.generators import Generator
 
 DecisionMode = Literal["joint", "two-phase"]
+
+ObservationKind = Literal["plain", "candidates"]
+"""`plain`: every fact about every user, layer, server and link. `candidates`: the most promising uploads only, each
+with its prospects (see `dnnmig_env.candidates`)."""
 
 ROWS_PER_CORE = 16
 """Below twice this many rows, one core is faster than starting several."""
@@ -35,8 +50,9 @@ class EpisodeBatch:
         rows: Number of rows, B.
         generator: Where scenarios come from.
         decisions: "joint" (place and order at once) or "two-phase" (place all layers, then order the uploads).
-        reward: "delay" or "shaped".
+        reward: "delay", "shaped" or "reference".
         scale: "seconds" or "device-only".
+        observation: "plain" or "candidates".
 
     Raises:
         ValueError: If an argument is not among those named.
@@ -49,22 +65,41 @@ class EpisodeBatch:
         decisions: DecisionMode = "joint",
         reward: RewardKind = "delay",
         scale: RewardScale = "seconds",
+        observation: ObservationKind = "plain",
     ) -> None:
         if rows < 1:
             raise ValueError(f"num_envs is {rows}; it must be at least 1.")
         if decisions not in get_args(DecisionMode):
             raise ValueError(f"decisions is {decisions!r}; choose one of {', '.join(get_args(DecisionMode))}.")
         check_reward(reward, scale)
+        if observation not in get_args(ObservationKind):
+            raise ValueError(f"observation is {observation!r}; choose one of {', '.join(get_args(ObservationKind))}.")
+        if decisions != "joint" and (observation == "candidates" or reward == "reference"):
+            raise ValueError(
+                f"observation is {observation!r} and reward {reward!r}, but decisions is {decisions!r}: candidates and "
+                'references are uploads. Choose decisions="joint", or observation="plain" and another reward.'
+            )
         limits = generator.limits
         self.rows, self.generator, self.decision_mode = rows, generator, decisions
         self.actions = ActionLayout(limits.users, limits.layers, limits.servers)
-        self.layout = ObservationLayout(limits.users, limits.layers, limits.servers)
+        self.observation_kind = observation
+        facts = ObservationLayout(limits.users, limits.layers, limits.servers)
+        self.layout: ObservationLayout | CandidateLayout = facts
         self.problem = empty_problem(rows, limits)
         self._drawn = empty_problem(rows * generator.chunk, limits)
         self.state = new_state(self.problem, rows)
         self.decided = new_decisions(rows, self.actions, two_phase=decisions == "two-phase")
-        self.outputs = new_outputs(rows, self.layout.size, self.actions.size)
-        self._offsets, self._rules = offsets(self.layout), Rules(reward == "shaped", scale == "device-only")
+        self.outputs = new_outputs(rows, facts.size, self.actions.size)
+        self.observation = self.outputs.observation
+        self._offsets, self._rules = offsets(facts), Rules(reward == "shaped", scale == "device-only")
+        self._refers, self._saved_s = reward == "reference", np.zeros(rows)
+        if observation == "candidates" or self._refers:
+            self._soon, self._later = expected_problem(self.problem), expected_problem(self.problem)
+            self._reference, self._workshop = new_reference(self.problem, rows), new_workshop(self.problem, rows)
+        if observation == "candidates":
+            self.layout = CandidateLayout(limits.users, limits.layers, limits.servers)
+            self.observation = np.zeros((rows, self.layout.size), np.float32)
+            self._prospects = new_prospects(self.problem, rows, self.layout.candidates)
         self._random = [np.random.default_rng() for _ in range(rows)]
         self._stream: list[tuple[ScenarioBatch, int] | None] = [None] * rows
         self.begun = np.zeros(rows, np.int64)
@@ -91,12 +126,52 @@ class EpisodeBatch:
             self.begun[row] += 1
         drawn = self._drawn if given is None else given.problem
         episodes = self.problem, self.state, self.decided, self.outputs, self._offsets
-        start_rows(*episodes, np.asarray(rows, np.int64), drawn, chosen)
+        begun = np.asarray(rows, np.int64)
+        start_rows(*episodes, begun, drawn, chosen)
+        if self._refers or self.observation_kind == "candidates":
+            plan_references(self.problem, self.state, self._reference, *self._workshop, begun)
+        if self.observation_kind == "candidates":
+            self._observe_candidates(begun, np.full(len(begun), STARTED))
 
     def step(self, actions: NDArray[np.int64], active: NDArray[np.bool_]) -> None:
         """Take one decision in every active row; the results are in `outputs`, `decided` and `state`."""
         step = step_rows_in_parallel if self.rows >= 2 * ROWS_PER_CORE else step_rows
         step(self.problem, self.state, self.decided, self.outputs, self._offsets, self._rules, actions, active)
+        if self._refers or self.observation_kind == "candidates":
+            arrays = self.problem, self.state, self.decided, self._reference
+            follow_references(*arrays, self._workshop.state, self._workshop.legal, actions, active, self._saved_s)
+        if self._refers:
+            self.outputs.reward[:] = self._saved_s
+            if self._rules.in_device_only_units:
+                self.outputs.reward[:] /= self.outputs.device_only_s
+        if self.observation_kind == "candidates":
+            stepped = np.flatnonzero(active)
+            self._observe_candidates(stepped, actions[stepped])
+
+    def hindsight_costs(self, rows: NDArray[np.int64], plans: Reference, candidates: int) -> NDArray[np.float64]:
+        """Return the cost of taking each candidate now and going on with a plan, shape (N, candidates + 2).
+
+        The last two columns are of waiting for the next slot and of going on at once; see `dnnmig_env.hindsight`.
+
+        Args:
+            rows: Rows that have not ended, shape (N,).
+            plans: What each row goes on with, as `decided_plans` returns it.
+            candidates: How many candidates to look at.
+        """
+        costs = np.empty((len(rows), candidates + 2))
+        scratch, mask = self._workshop.state, self.outputs.mask
+        hindsight_costs(rows, costs, self.problem, self.state, scratch, mask, plans, self._prospects[1])
+        return costs
+
+    def decided_plans(self) -> Reference:
+        """Return a copy of what has been decided in all rows."""
+        d = self.decided
+        return new_reference(self.problem, self.rows)._replace(
+            length=d.num_uploads.copy(),
+            user=d.upload_user.copy(),
+            layer=d.upload_layer.copy(),
+            server=d.upload_server.copy(),
+        )
 
     def mean_delay_s(self, row: int) -> float:
         """Return J so far: at an episode's end the mean query delay of its plan."""
@@ -133,6 +208,14 @@ class EpisodeBatch:
         """Return the (user, layer) whose node is to be decided next; None when the next decision is an upload."""
         pending = int(pending_layer(self.problem, row, self.state, self.decided, row))
         return None if pending < 0 else divmod(pending, self.actions.layers)
+
+    def _observe_candidates(self, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
+        p, s, mask, r = self.problem, self.state, self.outputs.mask, self._reference
+        e, c = self._prospects
+        find_candidates(rows, actions, p, self._soon, self._later, s, mask, r, e, c)
+        describe_candidates(rows, self.observation, p, self._soon, self._later, s, mask, e, c)
+        if p.query_rate_hz.shape[1] == 1:
+            compare_candidates(rows, self.observation, p, s, self._workshop.state, mask, r, c)
 
     def _next_drawn(self, row: int) -> tuple[ScenarioBatch, int]:
         stream = self._stream[row]

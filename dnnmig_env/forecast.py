@@ -74,7 +74,7 @@ def expected_scenario(scenario: Scenario) -> Scenario:
         raise ValueError(f"scenario has {scenario.num_slots} slots; give what is known in one, `known_scenario(...)`.")
     p = pack([scenario])
     f = expected_problem(p)
-    expect_slot(p, 0, 0, f)
+    expect_slot(p, 0, 0, LOOK_AHEAD_S, f)
     links = replace(
         scenario.links,
         up_bytes_per_s=np.maximum(f.up_bytes_per_s[0], OUTAGE_BYTES_PER_S),
@@ -86,7 +86,7 @@ def expected_scenario(scenario: Scenario) -> Scenario:
 
 
 @uncounted
-def expect_slot(p: Problem, b: int, slot: int, f: Problem) -> None:
+def expect_slot(p: Problem, b: int, slot: int, look_ahead_s: float, f: Problem) -> None:
     """Write the links that are expected from the start of a slot on; those of the slot itself if nothing is known.
 
     Nothing is known of scenarios without places, and of users whose home edge is out of reach or who are not there.
@@ -95,6 +95,7 @@ def expect_slot(p: Problem, b: int, slot: int, f: Problem) -> None:
         p: The problem.
         b: The scenario.
         slot: The slot, the only one that is read.
+        look_ahead_s: How far ahead, at most to the horizon.
         f: Its arrays of rates and latencies between users and servers are written, row `b`, slot `slot`.
     """
     for u in range(p.up_bytes_per_s.shape[2]):
@@ -105,11 +106,11 @@ def expect_slot(p: Problem, b: int, slot: int, f: Problem) -> None:
             f.down_latency_s[b, slot, u, q] = p.down_latency_s[b, slot, u, q]
     if p.area_m[b] > 0.0:
         for u in range(p.num_users[b]):
-            _expect_user(p, b, slot, u, f)
+            _expect_user(p, b, slot, u, look_ahead_s, f)
 
 
 @uncounted
-def _expect_user(p: Problem, b: int, slot: int, u: int, f: Problem) -> None:
+def _expect_user(p: Problem, b: int, slot: int, u: int, look_ahead_s: float, f: Problem) -> None:
     x, y = p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1]
     home, away_m = _home(p, b, x, y)
     if home < 0 or p.up_bytes_per_s[b, slot, u, home] == 0.0 or p.down_bytes_per_s[b, slot, u, home] == 0.0:
@@ -118,7 +119,7 @@ def _expect_user(p: Problem, b: int, slot: int, u: int, f: Problem) -> None:
     up_ratio, down_ratio = p.up_bytes_per_s[b, slot, u, home] / radio, p.down_bytes_per_s[b, slot, u, home] / radio
     up_s, down_s = p.up_latency_s[b, slot, u, home], p.down_latency_s[b, slot, u, home]
     slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
-    ahead_s = min(LOOK_AHEAD_S, p.slot_edges_s[b, p.num_slots[b]] - p.slot_edges_s[b, slot])
+    ahead_s = min(look_ahead_s, p.slot_edges_s[b, p.num_slots[b]] - p.slot_edges_s[b, slot])
     for q in range(p.num_servers[b]):
         f.up_bytes_per_s[b, slot, u, q], f.down_bytes_per_s[b, slot, u, q] = 0.0, 0.0
         f.up_latency_s[b, slot, u, q], f.down_latency_s[b, slot, u, q] = 0.0, 0.0

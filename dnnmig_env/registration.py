@@ -19,7 +19,7 @@ ENVIRONMENT_IDS = {
 }
 """Environment id of each family."""
 
-ENVIRONMENT_OPTIONS = ("scenario", "decisions", "reward", "scale", "render_mode", "autoreset_mode")
+ENVIRONMENT_OPTIONS = ("scenario", "decisions", "reward", "scale", "observation", "render_mode", "autoreset_mode")
 
 
 def register_environments() -> None:

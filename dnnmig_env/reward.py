@@ -9,9 +9,11 @@ from dnnmig_env.kernel import horizon_s
 from dnnmig_env.problem import Problem
 from dnnmig_env.state import State
 
-RewardKind = Literal["delay", "shaped"]
+RewardKind = Literal["delay", "shaped", "reference"]
 """`delay`: the query-weighted delay accrued until the next decision, negative; the return is -J.
-`shaped`: the same plus the change of a potential, so that an upload is credited at once with all it saves."""
+`shaped`: the same plus the change of a potential, so that an upload is credited at once with all it saves.
+`reference`: what the decision saves if the rest of a reference plan follows (see `dnnmig_env.reference`); the return is
+J of that plan less the episode's."""
 
 RewardScale = Literal["seconds", "device-only"]
 """`seconds`: rewards in seconds per query. `device-only`: divided by the scenario's device-only J."""

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from dnnmig_env.answers import Answers
-from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch
+from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch, ObservationKind
 from dnnmig_env.reward import RewardKind, RewardScale
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
         num_envs: Number of rows.
         generator: Where scenarios come from.
         decisions: "joint" or "two-phase".
-        reward: "delay" or "shaped".
+        reward: "delay", "shaped" or "reference".
         scale: "seconds" or "device-only".
         autoreset_mode: NEXT_STEP (the default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows
             that have ended stay so, at reward 0, until `reset(options={"reset_mask": ...})` begins them anew.
+        observation: "plain" or "candidates".
 
     Raises:
         ValueError: If an argument is not valid.
@@ -67,8 +68,9 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
         reward: RewardKind = "delay",
         scale: RewardScale = "seconds",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        observation: ObservationKind = "plain",
     ) -> None:
-        self.episodes = EpisodeBatch(num_envs, generator, decisions, reward, scale)
+        self.episodes = EpisodeBatch(num_envs, generator, decisions, reward, scale, observation)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
@@ -138,8 +140,8 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
         return self.episodes.outputs.mask.astype(np.bool_)
 
     def _observations(self) -> Observations:
-        outputs = self.episodes.outputs
-        return {"observation": outputs.observation.copy(), "action_mask": outputs.mask.copy()}
+        episodes = self.episodes
+        return {"observation": episodes.observation.copy(), "action_mask": episodes.outputs.mask.copy()}
 
     def _end_infos(self, ended: NDArray[np.int64]) -> dict[str, Any]:
         episodes = self.episodes

@@ -18,8 +18,9 @@ import time
 import numpy as np
 
 from agents.planners.annealing_plans import Movable
-from agents.planners.joint_efficiency import upload_by_efficiency
+from agents.planners.joint_efficiency import CONTENTION_TOLERANCE
 from dnnmig_env.efficiency import Efficiencies, new_efficiencies
+from dnnmig_env.efficiency_plan import upload_by_efficiency
 from dnnmig_env.plan import Plan, plan_of
 from dnnmig_env.problem import Bools, Problem
 from dnnmig_env.state import State, new_state
@@ -78,7 +79,8 @@ def _planned(p: Problem, s: State, e: Efficiencies, movable: Movable, allowed: B
     uploads = np.zeros((*p.weight_bytes[0].shape, allowed.shape[1]), np.int8)
     uploads[movable.user, movable.layer] = allowed[movable.user]
     intervals, sent = np.zeros((len(movable.user), 4), np.int64), np.zeros(uploads.shape[:2], np.int64)
-    count, cost_s = upload_by_efficiency(p, 0, s, e, uploads.ravel(), False, intervals, sent)
+    legal = uploads.ravel()
+    count, cost_s = upload_by_efficiency(p, 0, s, 0, e, 0, legal, False, CONTENTION_TOLERANCE, intervals, sent)
     steps = (
         (int(user), int(layer), int(server))
         for number, (user, server, _, _) in enumerate(intervals[:count], start=1)

@@ -34,7 +34,7 @@ def measured(scenario: Scenario) -> tuple[Problem, State, Efficiencies, Any]:
     s, e = new_state(p, 1), new_efficiencies(p, 1)
     begin(p, 0, s, 0)
     legal = legal_uploads(p, s)
-    measure(p, 0, s, 0, legal, e, 0.0)
+    measure(p, p, 0, s, 0, legal, e, 0, 0.0)
     return p, s, e, legal
 
 
@@ -78,8 +78,8 @@ def test_measuring_what_has_changed_is_measuring_everything() -> None:
             upload(p, s, 0, u, [v], int(rng.integers(1, p.num_servers[0] + 1)))
             legal, anew = legal_uploads(p, s), new_efficiencies(p, 1)
             e.stale[0, u] = True
-            measure(p, 0, s, 0, legal, e, 0.0)
-            measure(p, 0, s, 0, legal, anew, 0.0)
+            measure(p, p, 0, s, 0, legal, e, 0, 0.0)
+            measure(p, p, 0, s, 0, legal, anew, 0, 0.0)
             np.testing.assert_array_equal(e.per_s, anew.per_s)
 
 
@@ -87,16 +87,16 @@ def test_contention_within_the_tolerance_is_not_measured_anew() -> None:
     p, s, e, legal = measured(make_scenario(RandomChoices(np.random.default_rng(3)), SIZES))
     before = e.per_s.copy()
     s.load[0] += 0.01
-    measure(p, 0, s, 0, legal, e, 0.5)
+    measure(p, p, 0, s, 0, legal, e, 0, 0.5)
     np.testing.assert_array_equal(e.per_s, before)
-    measure(p, 0, s, 0, legal, e, 1e-6)
+    measure(p, p, 0, s, 0, legal, e, 0, 1e-6)
     assert (e.per_s != before).any()
 
 
 def test_what_does_not_fit_the_memory_is_of_no_use() -> None:
     p, s, e, legal = measured(make_scenario(RandomChoices(np.random.default_rng(3)), SIZES))
     e.stale[:], s.memory_left_bytes[:] = True, 4e6
-    measure(p, 0, s, 0, legal, e, 0.0)
+    measure(p, p, 0, s, 0, legal, e, 0, 0.0)
     assert (e.per_s > 0).any()
     assert (e.size_bytes > 4e6).any()  # one more than fits is looked at
     assert (e.size_bytes[e.per_s > 0] <= 4e6).all()

@@ -51,7 +51,7 @@ def expected(p: Problem) -> Problem:
     f = expected_problem(p)
     for b in range(len(p.num_users)):
         for slot in range(p.num_slots[b]):
-            expect_slot(p, b, slot, f)
+            expect_slot(p, b, slot, LOOK_AHEAD_S, f)
     return f
 
 
@@ -132,7 +132,7 @@ def test_where_nobody_moves_the_present_is_expected(family: str) -> None:
         getattr(f, name)[:] = -1.0
     for b in range(4):
         for slot in range(p.num_slots.max()):
-            expect_slot(p, b, slot, f)
+            expect_slot(p, b, slot, LOOK_AHEAD_S, f)
         assert expected_scenario(given[b]) is given[b]
     for name in LINKS:
         np.testing.assert_array_equal(getattr(f, name), getattr(p, name))

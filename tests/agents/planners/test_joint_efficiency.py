@@ -119,7 +119,7 @@ def test_the_better_of_two_passes_is_returned_by_the_delay_it_really_has() -> No
             intervals, sent = np.zeros((movable.sum(), 4), np.int64), np.zeros(movable.shape, np.int64)
             legal = (movable[:, :, None] & reachable_servers(scenario)[:, None]).ravel().astype(np.int8)
             _, cost_s = upload_by_efficiency(
-                p, 0, new_state(p, 2), new_efficiencies(p, 1), legal, one_server, intervals, sent
+                p, 0, new_state(p, 2), 0, new_efficiencies(p, 1), 0, legal, one_server, 1e-3, intervals, sent
             )
             mean_s.append(cost_s / queries)
             assert not one_server or all(len(set(intervals[intervals[:, 0] == u, 1]) - {0}) <= 1 for u in range(4))
