@@ -111,11 +111,20 @@ ALGORITHMS: dict[str, Algorithm] = {
     "maskable-ppo": Algorithm(
         ("sb3_contrib", "MaskablePPO"), ("agents.masked_policy", "MaskableMigrationPolicy"), 128, _PPO
     ),
+    "hindsight": Algorithm(
+        ("agents.hindsight", "Hindsight"),
+        ("agents.masked_policy", "MaskedActorCriticPolicy"),
+        128,
+        MappingProxyType({}),
+    ),
 }
 """The algorithms by name."""
 
+CANDIDATES_REWARD: Mapping[str, str] = MappingProxyType({"reward": "reference", "scale": "device-only"})
+"""Options of environments to train in that show candidates: what a decision saves against the reference plan."""
+
 TRAINING_REWARD: Mapping[str, str] = MappingProxyType({"reward": "shaped", "scale": "device-only"})
-"""Options of environments to train in."""
+"""Options of environments to train in that show plain observations."""
 
 
 def algorithm(name: str) -> Algorithm:
@@ -160,7 +169,7 @@ def make_model(
         seed: Seed of the weights and of exploration.
         device: As torch names it, or "auto": a GPU where there is one.
         settings: Arguments of the SB3 class that differ from the defaults here.
-        network: `width` and `context` of `MigrationNetwork`.
+        network: `width` and `context` of `make_network`.
 
     Raises:
         ValueError: If the algorithm or a setting is unknown.
@@ -168,7 +177,8 @@ def make_model(
     chosen = algorithm(name)
     check_settings(name, settings)
     layout = env.env.episodes.layout
-    policy = {"sizes": (layout.users, layout.layers, layout.servers), **network}
+    sizes = layout.users, layout.layers, layout.servers
+    policy: dict[str, Any] = {"sizes": sizes, "observation": env.env.episodes.observation_kind, **network}
     if name != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
     merged = {**chosen.settings, **settings}

@@ -15,9 +15,10 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
-from agents.masked_policy import Sizes, Unchanged
-from agents.networks import MigrationNetwork
-from dnnmig_env.observation import ObservationLayout
+from agents.masked_policy import Unchanged
+from agents.network_choice import Sizes, make_network
+from agents.networks import ILLEGAL
+from dnnmig_env.episode_batch import ObservationKind
 
 ADVANTAGE_PER_SCORE = 0.02
 """Scores begin as logarithms of efficiencies, some nats apart; decisions differ by some hundredths of the return."""
@@ -28,21 +29,22 @@ class MaskedQNetwork(QNetwork):
 
     Args:
         sizes: Most users, layers and servers, (U, L, S).
-        width: See `MigrationNetwork`.
-        context: See `MigrationNetwork`.
+        width: See `make_network`.
+        context: See `make_network`.
+        observation: Kind of the environment's observations.
         **kwargs: As of SB3's `QNetwork`.
     """
 
-    def __init__(self, sizes: Sizes, width: int, context: int, **kwargs: Any) -> None:
+    def __init__(self, sizes: Sizes, width: int, context: int, observation: ObservationKind, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.q_net = nn.Identity()  # type: ignore[assignment]
-        self.network = MigrationNetwork(ObservationLayout(*sizes), width, context)
+        self.network = make_network(observation, sizes, width, context)
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]
         """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling)."""
         parts: Any = self.extract_features(obs, self.features_extractor)
-        legal = parts["action_mask"] > 0
-        scores, value = self.network(parts["observation"], legal)
+        scores, value = self.network(parts["observation"], parts["action_mask"])
+        legal = scores > 0.1 * ILLEGAL  # legal and, where candidates are seen, one of them
         mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / legal.sum(-1, keepdim=True).clamp(min=1)
         return torch.where(legal, value + ADVANTAGE_PER_SCORE * (scores - mean), scores)
 
@@ -55,8 +57,9 @@ class MaskedDQNPolicy(DQNPolicy):
         action_space: The environment's.
         lr_schedule: Learning rate as a function of the remaining share of training.
         sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
-        width: See `MigrationNetwork`.
-        context: See `MigrationNetwork`.
+        width: See `make_network`.
+        context: See `make_network`.
+        observation: Kind of the environment's observations.
         **kwargs: As of SB3's `DQNPolicy`.
     """
 
@@ -68,21 +71,22 @@ class MaskedDQNPolicy(DQNPolicy):
         sizes: Sizes,
         width: int = 24,
         context: int = 48,
+        observation: ObservationKind = "plain",
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context = sizes, width, context
+        self.sizes, self.width, self.context, self.observation = sizes, width, context, observation
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def make_q_net(self) -> MaskedQNetwork:
         """Return a new network."""
         own: BaseFeaturesExtractor | None = None
         arguments = self._update_features_extractor(self.net_args, features_extractor=own)
-        return MaskedQNetwork(self.sizes, self.width, self.context, **arguments).to(self.device)
+        return MaskedQNetwork(self.sizes, self.width, self.context, self.observation, **arguments).to(self.device)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         parameters = super()._get_constructor_parameters()
         parameters.pop("features_extractor_class")
-        return {**parameters, "sizes": self.sizes, "width": self.width, "context": self.context}
+        return {**parameters, **{name: getattr(self, name) for name in ("sizes", "width", "context", "observation")}}
 
 
 class MaskedDQN(DQN):

@@ -18,11 +18,8 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from agents.networks import MigrationNetwork
-from dnnmig_env.observation import ObservationLayout
-
-Sizes = tuple[int, int, int]
-"""Most users, layers per network and servers: (U, L, S)."""
+from agents.network_choice import Network, Sizes, make_network
+from dnnmig_env.episode_batch import ObservationKind
 
 
 class Unchanged(BaseFeaturesExtractor):
@@ -43,7 +40,7 @@ class ScoresAndValue(nn.Module):
         network: The network.
     """
 
-    def __init__(self, network: MigrationNetwork) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
@@ -100,8 +97,9 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
         action_space: The environment's.
         lr_schedule: Learning rate as a function of the remaining share of training.
         sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
-        width: See `MigrationNetwork`.
-        context: See `MigrationNetwork`.
+        width: See `make_network`.
+        context: See `make_network`.
+        observation: Kind of the environment's observations.
         **kwargs: As of SB3's `ActorCriticPolicy`.
     """
 
@@ -113,9 +111,10 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
         sizes: Sizes,
         width: int = 24,
         context: int = 48,
+        observation: ObservationKind = "plain",
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context = sizes, width, context
+        self.sizes, self.width, self.context, self.observation = sizes, width, context, observation
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -140,9 +139,10 @@ class MaskableMigrationPolicy(MaskableActorCriticPolicy):
         sizes: Sizes,
         width: int = 24,
         context: int = 48,
+        observation: ObservationKind = "plain",
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context = sizes, width, context
+        self.sizes, self.width, self.context, self.observation = sizes, width, context, observation
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -155,7 +155,7 @@ class MaskableMigrationPolicy(MaskableActorCriticPolicy):
 
 def _build(policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, lr_schedule: Schedule) -> None:
     """Put the network where SB3 expects its hidden layers; scores and values are what comes out of them."""
-    network = MigrationNetwork(ObservationLayout(*policy.sizes), policy.width, policy.context)
+    network = make_network(policy.observation, policy.sizes, policy.width, policy.context)
     policy.mlp_extractor = ScoresAndValue(network)  # type: ignore[assignment]
     policy.action_net = nn.Identity()
     policy.value_net = nn.Identity()  # type: ignore[assignment]
@@ -168,4 +168,5 @@ def _constructor_parameters(
 ) -> dict[str, Any]:
     """Add what SB3 needs to make the same policy again, and leave out what is fixed."""
     parameters.pop("features_extractor_class")
-    return {**parameters, "sizes": policy.sizes, "width": policy.width, "context": policy.context}
+    own = {name: getattr(policy, name) for name in ("sizes", "width", "context", "observation")}
+    return {**parameters, **own}

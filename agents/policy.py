@@ -81,6 +81,28 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     return PlanPolicy(planner(name.removesuffix(REPLAN)), env, seed, replan=name.endswith(REPLAN))
 
 
+def check_policy_name(name: str, family: str) -> None:
+    """Check that a name means a policy, without making it.
+
+    Args:
+        name: As of `resolve_policy`.
+        family: Family of the scenarios.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    trained = parse_model_name(name)
+    if trained is not None:
+        from agents.trained import find
+
+        find(trained.path(family))
+    elif name != "random":
+        bare = name
+        for suffix in (CLAIRVOYANT, FORECAST, REPLAN):
+            bare = bare.removesuffix(suffix)
+        planner(bare)
+
+
 def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int) -> Policy:
     from agents.trained import load
 

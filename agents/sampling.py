@@ -50,7 +50,13 @@ class SampledPlanner:
             )
         self._policy, self._scenario = policy, _OneScenario(limits, policy.card.family)
         decisions = cast(DecisionMode, policy.card.decisions)
-        self._env = MigrationVectorEnv(samples, self._scenario, decisions, autoreset_mode=AutoresetMode.DISABLED)
+        self._env = MigrationVectorEnv(
+            samples,
+            self._scenario,
+            decisions,
+            autoreset_mode=AutoresetMode.DISABLED,
+            observation=policy.card.observation,
+        )
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the best of the plans, the same for the same state of `rng`."""

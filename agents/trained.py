@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from agents.algorithms import algorithm as find_algorithm
-from agents.networks import MigrationNetwork
-from dnnmig_env.observation import ObservationLayout
+from agents.network_choice import Network, make_network
+from dnnmig_env.episode_batch import ObservationKind
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ class Card:
         users: Most users, U.
         layers: Most layers per network, L.
         servers: Most servers, S.
-        width: See `MigrationNetwork`.
-        context: See `MigrationNetwork`.
+        width: See `make_network`.
+        context: See `make_network`.
         steps: Decisions it was trained on.
+        observation: Kind of the observations.
     """
 
     algorithm: str
@@ -68,6 +69,7 @@ class Card:
     width: int
     context: int
     steps: int
+    observation: ObservationKind = "plain"
 
 
 class TrainedPolicy:
@@ -78,7 +80,7 @@ class TrainedPolicy:
         card: What it was trained for.
     """
 
-    def __init__(self, network: MigrationNetwork, card: Card) -> None:
+    def __init__(self, network: Network, card: Card) -> None:
         self.network, self.card = network.eval(), card
 
     def predict(
@@ -119,7 +121,8 @@ def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorith
     """
     policy: Any = model.policy
     users, layers, servers = policy.sizes
-    card = Card(algorithm, family, decisions, users, layers, servers, policy.width, policy.context, model.num_timesteps)
+    sizes = (users, layers, servers, policy.width, policy.context)
+    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:
         model.save(file)
@@ -145,7 +148,8 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, *, any_family:
         _check_fit(file, card, env, any_family)
         layout = env.episodes.layout
         card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
-    network = MigrationNetwork(ObservationLayout(card.users, card.layers, card.servers), card.width, card.context)
+    sizes = card.users, card.layers, card.servers
+    network = make_network(card.observation, sizes, card.width, card.context)
     prefix = find_algorithm(card.algorithm).network
     try:
         network.load_state_dict(
@@ -206,6 +210,11 @@ def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, any_family: bool
         raise ValueError(
             f"{file} was trained with decisions={card.decisions!r}, not {episodes.decision_mode!r}; "
             f"use it with {card.decisions!r} or train another."
+        )
+    if card.observation != episodes.observation_kind:
+        raise ValueError(
+            f"{file} sees {card.observation!r} observations, not {episodes.observation_kind!r}; "
+            f"make the environment with observation={card.observation!r}."
         )
     if not any_family and card.family != episodes.generator.family:
         raise ValueError(

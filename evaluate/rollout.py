@@ -11,8 +11,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from agents.model_name import parse_model_name
 from agents.policy import Policy, resolve_policy
-from dnnmig_env.episode_batch import DecisionMode
+from dnnmig_env.episode_batch import DecisionMode, ObservationKind
 from dnnmig_env.generators import Generator
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import MigrationVectorEnv
@@ -79,12 +80,12 @@ class Arena:
         Raises:
             ValueError: If no policy has that name, or it cannot act here.
         """
-        env = self._env(min(len(self._scenarios), MOST_ROWS))
+        env = self._env(name, min(len(self._scenarios), MOST_ROWS))
         return resolve_policy(name, env, seed), env
 
     def warm_up(self, name: str, seed: int) -> None:
         """Let a policy decide once, so that compilation and first calls do not count as planning."""
-        env = self._env(1)
+        env = self._env(name, 1)
         observation, _ = env.reset(options={"scenarios": [self._scenarios[0]]})
         resolve_policy(name, env, seed).predict(observation, episode_start=np.ones(1, np.bool_))
 
@@ -120,8 +121,17 @@ class Arena:
                 observation, _ = env.reset(options={"scenarios": following, "reset_mask": begins})
         return result
 
-    def _env(self, rows: int) -> MigrationVectorEnv:
-        return MigrationVectorEnv(rows, self._generator, self._decisions, autoreset_mode=AutoresetMode.DISABLED)
+    def _env(self, name: str, rows: int) -> MigrationVectorEnv:
+        """Return an environment that shows a policy what it needs to see."""
+        model = parse_model_name(name)
+        kind: ObservationKind = "plain"
+        if model is not None:
+            from agents.trained import read_card
+
+            kind = read_card(model.path(self._generator.family)).observation
+        return MigrationVectorEnv(
+            rows, self._generator, self._decisions, autoreset_mode=AutoresetMode.DISABLED, observation=kind
+        )
 
     def _note(
         self,

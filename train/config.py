@@ -46,7 +46,15 @@ class TrainConfig:
     family: str = "multi-user"
     """Family of scenarios: single, edge-cloud, multi-user, mobile or toy."""
     algorithm: str = "ppo"
-    """Learning algorithm: ppo, a2c, dqn or maskable-ppo."""
+    """Learning algorithm: ppo, a2c, dqn, maskable-ppo, or hindsight (what would each candidate have been worth?)."""
+    observation: Literal["candidates", "plain"] | None = None
+    """What the agent sees: a list of promising uploads with their prospects, or every fact about every layer. By
+    default candidates; plain with two-phase decisions."""
+    warm_start: str | None = None
+    """Imitate this policy first: joint-efficiency, local-search, exact, any other planner (with @replan, @forecast or
+    @clairvoyant), or a trained model."""
+    warm_start_episodes: int = 256
+    """Episodes of it to imitate."""
     decisions: Literal["joint", "two-phase"] = "joint"
     """Upload layer after layer (joint), or first place all layers and then order their uploads (two-phase)."""
     total_steps: int = 3_000_000
@@ -73,6 +81,13 @@ class TrainConfig:
     """Defaults for a purpose. quick: a few minutes on two cores, enough to beat PSO-GA + LMU on average."""
     resume: Path | None = None
     """Folder of a run to go on with, in its own configuration; only --total-steps and --device may differ."""
+
+    @property
+    def observation_kind(self) -> Literal["candidates", "plain"]:
+        """What the agent sees."""
+        if self.observation is not None:
+            return self.observation
+        return "plain" if self.decisions == "two-phase" else "candidates"
 
 
 def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
@@ -116,6 +131,7 @@ def check(config: TrainConfig) -> TrainConfig:
         "--total-steps": config.total_steps,
         "--num-envs": 1 if config.num_envs is None else config.num_envs,
         "--threads": config.threads,
+        "--warm-start-episodes": config.warm_start_episodes,
         "--network.width": config.network.width,
         "--network.context": config.network.context,
         "--held-out.scenarios": config.held_out.scenarios,
@@ -128,6 +144,14 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
     if config.learning_rate is not None and not config.learning_rate > 0:
         raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive number.")
+    if config.observation == "candidates" and config.decisions == "two-phase":
+        raise ValueError(
+            "--observation candidates needs --decisions joint; with two-phase, leave it out or take plain."
+        )
+    if config.algorithm == "hindsight" and config.observation_kind != "candidates":
+        raise ValueError("--algorithm hindsight learns about candidates; it needs --observation candidates.")
+    if config.algorithm == "dqn" and config.warm_start is not None:
+        raise ValueError(f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take ppo.")
     if config.resume is not None:
         return replace(config, out=config.resume)
     if config.out is None:

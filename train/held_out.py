@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnmig_env.episode_batch import DecisionMode
+from dnnmig_env.episode_batch import DecisionMode, ObservationKind
 from dnnmig_env.generators import Generator
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
@@ -58,11 +58,14 @@ class HeldOut:
         generator: Draws the scenarios.
         decisions: "joint" or "two-phase".
         count: Number of scenarios.
+        observation: What policies see.
     """
 
-    def __init__(self, generator: Generator, decisions: DecisionMode, count: int) -> None:
+    def __init__(
+        self, generator: Generator, decisions: DecisionMode, count: int, observation: ObservationKind = "plain"
+    ) -> None:
         self.scenarios = _draw(generator, count)
-        self.env = MigrationVectorEnv(count, generator, decisions)
+        self.env = MigrationVectorEnv(count, generator, decisions, observation=observation)
 
     def play(self, policy: Acting, advance: Callable[[], object] = lambda: None) -> Delays:
         """Let a policy decide in every scenario, greedily.

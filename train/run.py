@@ -13,9 +13,9 @@ import torch
 from stable_baselines3.common import logger
 from tqdm import tqdm
 
-from agents.algorithms import TRAINING_REWARD, algorithm, check_settings, make_model
-from agents.planners import planner
-from agents.policy import resolve_policy
+from agents.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
+from agents.imitation import EPOCHS, demonstrate, imitate
+from agents.policy import check_policy_name, resolve_policy
 from agents.sb3_vec_env import Sb3VecEnv
 from agents.trained import BEST_MODEL, MODEL, read_card, save
 from dnnmig_env.generators import Generator, make_generator
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+WARM_START, WARM_START_ROWS = 2**32, 16
+"""Stands for the number of steps in the seed of a warm start's scenarios; episodes that are played side by side."""
+
 
 def train(config: TrainConfig) -> int:
     """Train as configured, or go on with a run, and return the exit status: 0, or 130 after Ctrl-C.
@@ -44,13 +47,15 @@ def train(config: TrainConfig) -> int:
     torch.set_num_threads(config.threads)
     out = Path(config.out or "runs")
     generator = make_generator(config.family, **named_values("--generator", config.generator))
-    for name in config.held_out.baselines:
-        planner(name)
+    for name in (*config.held_out.baselines, *filter(None, [config.warm_start])):
+        check_policy_name(name, config.family)
     device = _device(config.device)
     if config.resume is None:
         folder.check_free(out)
         model = _new_model(config, generator, device)
         folder.begin(out, config)
+        if config.warm_start is not None:
+            _warm_start(model, config, generator, config.warm_start)
         _save(model, config, out, is_best=False)
     else:
         model = _saved_model(config, generator, device)
@@ -72,6 +77,17 @@ def _new_model(config: TrainConfig, generator: Generator, device: str) -> BaseAl
     return model
 
 
+def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator, teacher: str) -> None:
+    """Let the policy imitate a teacher."""
+    env = _batch(config, generator, min(WARM_START_ROWS, config.warm_start_episodes), "Disabled")
+    seed = environment_seed(config.seed, WARM_START)
+    with tqdm(desc=f"{teacher} plays", total=config.warm_start_episodes, unit=" episodes", leave=False) as bar:
+        shown = demonstrate(teacher, env, config.warm_start_episodes, seed, partial(bar.update, 1))
+    with tqdm(desc=f"imitating {teacher}", total=EPOCHS, unit=" epochs", leave=False) as bar:
+        alike = imitate(model, shown, config.seed, partial(bar.update, 1))
+    print(f"Warm start: decides as {teacher} in {100 * alike:.1f} % of {len(shown.action)} decisions.", file=sys.stderr)
+
+
 def _saved_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
     file = Path(config.out or "") / MODEL
     steps = read_card(file).steps
@@ -87,8 +103,15 @@ def _saved_model(config: TrainConfig, generator: Generator, device: str) -> Base
 
 def _environments(config: TrainConfig, generator: Generator) -> Sb3VecEnv:
     count = config.num_envs or algorithm(config.algorithm).num_envs
-    options: Any = TRAINING_REWARD
-    return Sb3VecEnv(MigrationVectorEnv(count, generator, config.decisions, autoreset_mode="SameStep", **options))
+    return Sb3VecEnv(_batch(config, generator, count, "SameStep"))
+
+
+def _batch(config: TrainConfig, generator: Generator, rows: int, autoreset_mode: str) -> MigrationVectorEnv:
+    kind = config.observation_kind
+    options: Any = CANDIDATES_REWARD if kind == "candidates" else TRAINING_REWARD
+    return MigrationVectorEnv(
+        rows, generator, config.decisions, autoreset_mode=autoreset_mode, observation=kind, **options
+    )
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
@@ -112,7 +135,7 @@ def _learn(model: BaseAlgorithm, config: TrainConfig, generator: Generator, out:
     progress = None
     interruption = StopBetweenSteps()
     try:
-        held_out = HeldOut(generator, config.decisions, config.held_out.scenarios)
+        held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
         lines = _baselines(held_out, config, out / folder.CURVES)
         model.set_logger(logger.configure(str(out / folder.CURVES / config.algorithm), ["tensorboard"]))
         curve = LearningCurve(

@@ -11,8 +11,8 @@ from dnnmig_env.generators import make_generator
 from dnnmig_env.vector_env import MigrationVectorEnv
 
 
-def mean_delay_s(policy, episodes=200):
-    env = MigrationVectorEnv(episodes, make_generator("toy"))
+def mean_delay_s(policy, episodes=200, observation="plain"):
+    env = MigrationVectorEnv(episodes, make_generator("toy"), observation=observation)
     observations, _ = env.reset(seed=1)
     found = np.full(episodes, np.nan)
     while np.isnan(found).any():
@@ -26,7 +26,7 @@ def mean_delay_s(policy, episodes=200):
 def forget_efficiency(model):
     """Take away what the network knows before training: with it, it would be near the optimum from the start."""
     weights = dict(model.policy.named_parameters())
-    forgotten = [name for name in weights if name.endswith("network.efficiency")]
+    forgotten = [name for name in weights if name.endswith(("network.efficiency", "network.prior"))]
     assert forgotten
     for name in forgotten:
         weights[name].data.zero_()
@@ -36,6 +36,7 @@ SHORT = {
     "ppo": (25_000, {"n_steps": 16, "batch_size": 512}),
     "maskable-ppo": (25_000, {"n_steps": 16, "batch_size": 512}),
     "a2c": (25_000, {}),
+    "hindsight": (3_000, {"batch_size": 128}),
     "dqn": (10_000, {"learning_starts": 500, "target_update_interval": 256, "gradient_steps": 4, "batch_size": 128}),
 }
 
@@ -43,12 +44,13 @@ SHORT = {
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_short_run_comes_within_a_tenth_of_the_optimum_of_the_toy(name):
     steps, settings = SHORT[name]
-    env = MigrationVectorEnv(32, make_generator("toy"), autoreset_mode="SameStep", **TRAINING_REWARD)
+    kind = "candidates" if name == "hindsight" else "plain"
+    env = MigrationVectorEnv(32, make_generator("toy"), autoreset_mode="SameStep", observation=kind, **TRAINING_REWARD)
     model = make_model(name, Sb3VecEnv(env), seed=0, device="cpu", settings=settings)
     forget_efficiency(model)
-    before = mean_delay_s(model, 1)
+    before = mean_delay_s(model, 1, kind)
     model.learn(steps)
-    after = mean_delay_s(model, 1)
+    after = mean_delay_s(model, 1, kind)
     assert after < 1.1 * OPTIMAL_DELAY_S < before  # learned, not there from the start
     assert after < 0.8 * mean_delay_s(RandomPolicy(0))
 

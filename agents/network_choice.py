@@ -1,0 +1,28 @@
+"""Which network sees which observations."""
+
+from __future__ import annotations
+
+from agents.candidate_network import CandidateNetwork
+from agents.networks import MigrationNetwork
+from dnnmig_env.candidates import CandidateLayout
+from dnnmig_env.episode_batch import ObservationKind
+from dnnmig_env.observation import ObservationLayout
+
+Sizes = tuple[int, int, int]
+"""Most users, layers per network and servers: (U, L, S)."""
+
+Network = MigrationNetwork | CandidateNetwork
+
+
+def make_network(observation: ObservationKind, sizes: Sizes, width: int, context: int) -> Network:
+    """Return a new network.
+
+    Args:
+        observation: The kind of observation that it is to see.
+        sizes: Sizes of the environment.
+        width: Of the layers' embeddings (plain).
+        context: Of the pairs' embeddings and the summary (plain), of all embeddings (candidates).
+    """
+    if observation == "candidates":
+        return CandidateNetwork(CandidateLayout(*sizes), context)
+    return MigrationNetwork(ObservationLayout(*sizes), width, context)
