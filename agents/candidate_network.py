@@ -91,7 +91,8 @@ class CandidateNetwork(nn.Module):
         inner = torch.relu(self.inner(embedded) + self.from_summary(summary).unsqueeze(1))
         scores = self.score(inner).squeeze(-1) + self._prior(features, situation[:, CHANGING, None])
         scores = torch.where(number > 0, scores, ILLEGAL)
-        best = scores.amax(1, keepdim=True).clamp(min=0.1 * ILLEGAL)
+        best = scores.amax(1, keepdim=True)
+        best = torch.where(best > 0.1 * ILLEGAL, best, 0.0)  # "stop" alone is no illegal action
         everything = torch.full(mask.shape, ILLEGAL, dtype=scores.dtype, device=scores.device)
         stop = torch.where(mask[:, -1:] > 0, self.stop(summary) + best, 0.5 * ILLEGAL)
         # A row that is no candidate points at "stop", which is written last.
