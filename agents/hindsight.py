@@ -33,6 +33,7 @@ from agents.candidate_network import CandidateNetwork, numbers
 from agents.masked_policy import MaskedActorCriticPolicy
 from agents.networks import ILLEGAL
 from agents.sb3_vec_env import Sb3VecEnv
+from dnnmig_env.candidates import MOST_CANDIDATES
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 
 MOST_GAIN = 0.02
@@ -89,6 +90,9 @@ class Hindsight(BaseAlgorithm):
         seed: Seed of the weights and scenarios.
         device: As in SB3; the network is small, a CPU is enough.
         _init_setup_model: As in SB3.
+
+    Raises:
+        ValueError: If the environments show no candidates, or an argument is out of range.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {}
@@ -112,6 +116,15 @@ class Hindsight(BaseAlgorithm):
         device: str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
+        if env is not None and env.env.episodes.observation_kind != "candidates":  # SB3 reads models without any
+            raise ValueError(
+                f"observation is {env.env.episodes.observation_kind!r}, but hindsight is about candidates; "
+                'make the environments with observation="candidates", or take ppo.'
+            )
+        if not 1 <= candidates <= MOST_CANDIDATES:
+            raise ValueError(f"candidates is {candidates}; look at 1 to {MOST_CANDIDATES}, as many as are listed.")
+        if not 0.0 < share <= 1.0:
+            raise ValueError(f"share is {share}; look at more than 0 and at most 1 of the moments.")
         super().__init__(
             policy,
             env,
