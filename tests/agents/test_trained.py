@@ -15,9 +15,12 @@ from agents.trained import BEST_MODEL, CARD, MODEL, load, read_card, save
 from dnnmig_env.generators import make_generator
 from dnnmig_env.vector_env import MigrationVectorEnv
 
+KINDS = ("plain", "candidates")
 
-def model_of(algorithm="a2c", decisions="joint", family="edge-cloud"):
-    env = MigrationVectorEnv(4, make_generator(family), decisions, autoreset_mode="SameStep", **TRAINING_REWARD)
+
+def model_of(algorithm="a2c", decisions="joint", family="edge-cloud", observation="plain"):
+    options = {"autoreset_mode": "SameStep", "observation": observation, **TRAINING_REWARD}
+    env = MigrationVectorEnv(4, make_generator(family), decisions, **options)
     settings = {"buffer_size": 100} if algorithm == "dqn" else {}
     return make_model(algorithm, Sb3VecEnv(env), seed=1, device="cpu", settings=settings, network={"width": 8})
 
@@ -29,9 +32,12 @@ def file(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_model_read_back_acts_as_the_one_written(algorithm, tmp_path):
-    model = model_of(algorithm)
+@pytest.mark.parametrize(
+    ("algorithm", "observation"),
+    [(name, kind) for name in ALGORITHMS for kind in KINDS if (name, kind) != ("hindsight", "plain")],
+)
+def test_a_model_read_back_acts_as_the_one_written(algorithm, observation, tmp_path):
+    model = model_of(algorithm, observation=observation)
     save(model, tmp_path / MODEL, "edge-cloud", "joint", algorithm)
     policy = load(tmp_path / MODEL)
     observations, differing = model.env.reset(), 0
@@ -44,7 +50,8 @@ def test_a_model_read_back_acts_as_the_one_written(algorithm, tmp_path):
         differing += len(set(expected)) > 1
         observations, _, _, _ = model.env.step(found)
     assert differing > 20
-    assert read_card(tmp_path / MODEL).algorithm == algorithm
+    card = read_card(tmp_path / MODEL)
+    assert (card.algorithm, card.observation) == (algorithm, observation)
 
 
 def test_drawn_actions_vary_and_are_legal(file):
@@ -87,6 +94,43 @@ def test_a_model_is_not_used_for_what_it_was_not_trained_for(file):
         load(file, toy)
     observations, _ = toy.reset(seed=0)
     assert observations["action_mask"][0, load(file, toy, any_family=True).predict(observations)[0][0]]
+
+
+def test_a_model_meets_only_observations_of_the_kind_it_knows(file, tmp_path):
+    seeing = tmp_path / MODEL
+    save(model_of("hindsight", observation="candidates"), seeing, "edge-cloud", "joint", "hindsight")
+    envs = {kind: MigrationVectorEnv(1, make_generator("edge-cloud"), observation=kind) for kind in KINDS}
+    with pytest.raises(ValueError, match=r"sees 'candidates' observations, not 'plain'; .* observation='candidates'\."):
+        load(seeing, envs["plain"])
+    with pytest.raises(ValueError, match=r"sees 'plain' observations, not 'candidates'; .* observation='plain'\."):
+        load(file, envs["candidates"])
+    for path, kind in ((seeing, "candidates"), (file, "plain")):
+        observations, _ = envs[kind].reset(seed=0)
+        action = load(path, envs[kind]).predict(observations)[0][0]
+        assert observations["action_mask"][0, action]
+
+
+def test_a_model_that_sees_candidates_acts_in_larger_and_smaller_environments(tmp_path):
+    save(model_of("ppo", observation="candidates"), tmp_path / MODEL, "edge-cloud", "joint", "ppo")
+    for options in ({"num_users": (6, 6), "num_edges": (4, 4), "max_layers": 24}, {"num_users": 1, "num_edges": 1}):
+        env = MigrationVectorEnv(4, make_generator("edge-cloud", **options), observation="candidates")
+        policy = resolve_policy(str(tmp_path), env, 0)
+        observations, _ = env.reset(seed=0)
+        for _ in range(10):
+            actions, _ = policy.predict(observations)
+            assert observations["action_mask"][np.arange(4), actions].all()
+            observations = env.step(actions)[0]
+
+
+def test_a_card_that_does_not_say_what_is_seen_means_plain_observations(file, tmp_path):
+    card = json.loads(zipfile.ZipFile(file).read(CARD))
+    assert card.pop("observation") == "plain"
+    older = damaged(file, tmp_path, CARD, json.dumps(card).encode())
+    assert read_card(older) == read_card(file)
+    env = MigrationVectorEnv(4, make_generator("edge-cloud"))
+    observations, _ = env.reset(seed=0)
+    expected = load(file, env).predict(observations)[0].tolist()
+    assert load(older, env).predict(observations)[0].tolist() == expected
 
 
 def damaged(file, folder, name=None, content=b""):
