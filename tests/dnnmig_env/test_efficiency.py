@@ -127,3 +127,29 @@ def test_the_finest_part_is_narrowed_down_step_by_step() -> None:
     # Of all three layers the most efficient part is layers 1 and 2, of these layer 1 alone.
     assert finest_part(hand_made(), 0, 0, 0, 0, 2) == (1, 1)
     assert finest_part(hand_made(), 0, 0, 0, 2, 2) == (2, 2)
+
+
+def test_what_weights_are_sent_at_scales_efficiencies_and_changes_nothing_else() -> None:
+    for seed in range(20):
+        p, s, e, legal = measured(make_scenario(RandomChoices(np.random.default_rng(seed)), SIZES))
+        factor = np.array([0.25, 2.0, 8.0])[: p.memory_bytes.shape[1]]  # powers of two scale without rounding
+        sending, scaled = p._replace(up_bytes_per_s=p.up_bytes_per_s * factor), new_efficiencies(p, 1)
+        measure(p, sending, 0, s, 0, legal, scaled, 0, 0.0)
+        np.testing.assert_array_equal(scaled.per_s, e.per_s * factor[:, None, None])
+        np.testing.assert_array_equal(scaled.size_bytes, e.size_bytes)
+
+
+def test_queries_are_run_at_other_rates_than_weights_are_sent_at() -> None:
+    differing = 0
+    for seed in range(20):
+        p, s, e, legal = measured(make_scenario(RandomChoices(np.random.default_rng(seed)), SIZES))
+        faster, at_faster, mixed = (
+            p._replace(up_bytes_per_s=2.0 * p.up_bytes_per_s),
+            *(new_efficiencies(p, 1) for _ in range(2)),
+        )
+        measure(faster, faster, 0, s, 0, legal, at_faster, 0, 0.0)
+        measure(faster, p, 0, s, 0, legal, mixed, 0, 0.0)
+        # Sent half as fast, but saving the same: what queries take at the faster rates.
+        np.testing.assert_array_equal(mixed.per_s, at_faster.per_s / 2.0)
+        differing += (mixed.per_s != e.per_s).any()
+    assert differing > 10
