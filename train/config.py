@@ -149,7 +149,9 @@ def check(config: TrainConfig) -> TrainConfig:
             "--observation candidates needs --decisions joint; with two-phase, leave it out or take plain."
         )
     if config.algorithm == "hindsight" and config.observation_kind != "candidates":
-        raise ValueError("--algorithm hindsight learns about candidates; it needs --observation candidates.")
+        raise ValueError(
+            "--algorithm hindsight learns about candidates; it needs --observation candidates and --decisions joint."
+        )
     if config.algorithm == "dqn" and config.warm_start is not None:
         raise ValueError(f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take ppo.")
     if config.resume is not None:

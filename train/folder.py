@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,7 +52,9 @@ def read_config(folder: Path) -> TrainConfig:
     if not file.is_file():
         raise ValueError(f"no run to resume in {folder}: it has no {CONFIG}; give the folder that --out named.")
     try:
-        return TypeAdapter(TrainConfig).validate_json(file.read_text())
+        values = TypeAdapter(dict[str, Any]).validate_json(file.read_text())
+        # Older runs do not say what is seen: there were plain observations only.
+        return TypeAdapter(TrainConfig).validate_python({"observation": "plain", **values})
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"{file} is damaged at {first['loc']}: {first['msg']}; mend it or train anew.") from None

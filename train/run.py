@@ -53,9 +53,9 @@ def train(config: TrainConfig) -> int:
     if config.resume is None:
         folder.check_free(out)
         model = _new_model(config, generator, device)
-        folder.begin(out, config)
         if config.warm_start is not None:
             _warm_start(model, config, generator, config.warm_start)
+        folder.begin(out, config)
         _save(model, config, out, is_best=False)
     else:
         model = _saved_model(config, generator, device)

@@ -68,7 +68,7 @@ def test_a_run_leaves_models_configuration_versions_and_curves(finished):
 def test_the_best_model_is_the_one_with_the_least_held_out_delay(finished):
     best_step, best_s = min(points(finished), key=lambda point: point[1])
     assert read_card(finished / BEST_MODEL).steps == best_step
-    held_out = HeldOut(make_generator("toy"), "joint", 2)
+    held_out = HeldOut(make_generator("toy"), "joint", 2, "candidates")
     assert held_out.play(load(finished / BEST_MODEL, held_out.env)).mean_s == pytest.approx(best_s)
     last_s = points(finished)[-1][1]
     assert held_out.play(load(finished / MODEL, held_out.env)).mean_s == pytest.approx(last_s)

@@ -1,0 +1,173 @@
+"""Runs that learn from hindsight, begin with a teacher, or see plain observations."""
+
+import json
+
+import pytest
+import torch
+
+from agents.trained import BEST_MODEL, MODEL, load, read_card
+from dnnmig_env.families.toy import OPTIMAL_DELAY_S
+from dnnmig_env.generators import make_generator
+from train.__main__ import main
+from train.config import parse
+from train.folder import read_config
+from train.held_out import HeldOut
+from train.run import WARM_START, environment_seed
+
+TINY = ["--family", "toy", "--num-envs", "4", "--held-out.scenarios", "2", "--held-out.every", "64"]
+TINY += ["--held-out.baselines", "device-only", "--device", "cpu", "--total-steps", "64"]
+HINDSIGHT = ["--algorithm", "hindsight", "--settings", "batch_size=16", "memory=500"]
+PPO = ["--settings", "n_steps=16"]
+
+
+def run(folder, *arguments):
+    return main([*TINY, "--out", str(folder), *arguments])
+
+
+def complaint(capsys, *arguments):
+    """Return the one line of an unsuccessful command."""
+    capsys.readouterr()
+    assert main([*TINY, *arguments]) == 2
+    printed = capsys.readouterr().err.rpartition("\r")[2]  # progress bars wipe themselves away
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+    return printed
+
+
+def weights(file):
+    return torch.cat([parameter.flatten() for parameter in load(file).network.parameters()]).detach()
+
+
+def delays_s(folder):
+    lines = (folder / "held_out.csv").read_text().split()[1:]
+    return [float(line.split(",")[1]) for line in lines]
+
+
+def test_agents_see_candidates_unless_told_otherwise():
+    kinds = {
+        "candidates": (parse([]), parse(["--algorithm", "dqn"]), parse(HINDSIGHT)),
+        "plain": (parse(["--decisions", "two-phase"]), parse(["--observation", "plain"])),
+    }
+    for kind, configs in kinds.items():
+        assert [config.observation_kind for config in configs] == [kind] * len(configs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (PPO, "candidates"),
+        ([*PPO, "--observation", "plain"], "plain"),
+        ([*PPO, "--decisions", "two-phase"], "plain"),
+        (["--algorithm", "dqn", "--settings", "buffer_size=500", "learning_starts=16"], "candidates"),
+        (HINDSIGHT, "candidates"),
+    ],
+)
+def test_a_run_trains_on_what_it_is_to_see_and_its_models_say_so(arguments, kind, tmp_path):
+    assert run(tmp_path / "run", *arguments) == 0
+    for name in (MODEL, BEST_MODEL):
+        assert read_card(tmp_path / "run" / name).observation == kind
+    card = read_card(tmp_path / "run" / MODEL)
+    held_out = HeldOut(make_generator("toy"), card.decisions, 2, kind)
+    found_s = held_out.play(load(tmp_path / "run" / MODEL, held_out.env)).mean_s
+    assert found_s == pytest.approx(delays_s(tmp_path / "run")[-1])
+
+
+def test_a_run_of_hindsight_is_resumed(tmp_path):
+    folder = tmp_path / "run"
+    assert run(folder, *HINDSIGHT, "--family", "single") == 0
+    before, first = weights(folder / MODEL), delays_s(folder)
+    assert main(["--resume", str(folder), "--total-steps", "160"]) == 0
+    assert delays_s(folder)[: len(first)] == first
+    assert len(delays_s(folder)) > len(first)
+    assert read_card(folder / MODEL).steps >= 160
+    assert read_card(folder / MODEL).algorithm == "hindsight"
+    assert not torch.equal(before, weights(folder / MODEL))
+
+
+def test_runs_of_hindsight_with_the_same_seed_are_the_same(tmp_path):
+    for name, seed in (("one", "3"), ("again", "3"), ("other", "4")):
+        assert run(tmp_path / name, *HINDSIGHT, "--family", "single", "--seed", seed) == 0
+    one, again, other = (weights(tmp_path / name / MODEL) for name in ("one", "again", "other"))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("arguments", [PPO, HINDSIGHT])
+def test_agents_that_see_candidates_begin_as_joint_efficiency(arguments, tmp_path, capsys):
+    teacher = "joint-efficiency"
+    started = ["--warm-start", teacher, "--warm-start-episodes", "40", "--held-out.baselines", teacher]
+    assert run(tmp_path / "warm", *arguments, *started) == 0
+    printed = capsys.readouterr()
+    assert "Warm start: decides as joint-efficiency in 100.0 % of 144 decisions." in printed.err  # 3 each of 48
+    assert f"{teacher:<24} {delays_s(tmp_path / 'warm')[0]:8.3f} s" in printed.out
+
+
+def test_a_warm_start_is_where_the_curve_begins(tmp_path, capsys):
+    arguments = [*PPO, "--observation", "plain"]
+    assert run(tmp_path / "cold", *arguments) == 0
+    assert run(tmp_path / "warm", *arguments, "--warm-start", "exact", "--warm-start-episodes", "1024") == 0
+    assert "of 4096 decisions." in capsys.readouterr().err
+    assert delays_s(tmp_path / "cold")[0] > 1.01 * OPTIMAL_DELAY_S
+    assert delays_s(tmp_path / "warm")[0] == pytest.approx(OPTIMAL_DELAY_S)
+
+
+def test_a_trained_agent_teaches_and_runs_remember_their_teacher(tmp_path, capsys):
+    assert run(tmp_path / "teacher", *PPO) == 0
+    taught = [*PPO, "--warm-start", str(tmp_path / "teacher"), "--warm-start-episodes", "20"]
+    assert run(tmp_path / "taught", *taught) == 0
+    assert "Warm start: decides as " in capsys.readouterr().err
+    config = json.loads((tmp_path / "taught" / "config.json").read_text())
+    assert (config["warm_start"], config["warm_start_episodes"]) == (str(tmp_path / "teacher"), 20)
+    assert main(["--resume", str(tmp_path / "taught"), "--total-steps", "128"]) == 0
+    assert "Warm start" not in capsys.readouterr().err  # once is enough
+
+
+def test_a_teacher_plays_scenarios_of_its_own():
+    assert environment_seed(0, WARM_START) != environment_seed(0, 0)
+    assert len({environment_seed(seed, WARM_START) for seed in range(100)}) == 100
+
+
+def test_a_teacher_that_sees_something_else_is_refused_before_anything_is_written(tmp_path, capsys):
+    assert run(tmp_path / "teacher", *PPO, "--observation", "plain") == 0
+    taught = ["--warm-start", str(tmp_path / "teacher"), "--out", str(tmp_path / "taught")]
+    assert "sees 'plain' observations, not 'candidates'" in complaint(capsys, *taught)
+    assert not (tmp_path / "taught").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ["--observation", "candidates", "--decisions", "two-phase"],
+            "--observation candidates needs --decisions joint",
+        ),
+        (["--algorithm", "hindsight", "--observation", "plain"], "it needs --observation candidates and"),
+        (["--algorithm", "hindsight", "--decisions", "two-phase"], "and --decisions joint"),
+        (
+            ["--algorithm", "dqn", "--warm-start", "exact"],
+            "--warm-start exact needs probabilities of actions, which dqn",
+        ),
+        (["--warm-start", "joint-eficiency"], "unknown planner 'joint-eficiency'; did you mean 'joint-efficiency'"),
+        (["--warm-start", "runs/no-such-run/"], "no model at runs/no-such-run"),
+        (["--warm-start", "exact", "--warm-start-episodes", "0"], "--warm-start-episodes is 0; give 1 or more"),
+        (["--warm-start", "joint-efficiency@replan", "--decisions", "two-phase"], '@replan needs decisions="joint"'),
+        (["--warm-start", "device-only@clairvoyant"], "clairvoyant"),
+        ([*HINDSIGHT[:2], "--settings", "candidates=99"], "candidates is 99; look at 1 to 24"),
+        ([*HINDSIGHT[:2], "--settings", "n_steps=16"], "algorithm 'hindsight' has no setting 'n_steps'"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_leaves_nothing_behind(arguments, text, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert text in complaint(capsys, "--out", str(out), *arguments)
+    assert not out.exists()
+
+
+def test_an_older_run_that_does_not_say_what_it_sees_is_resumed_with_plain_observations(tmp_path):
+    folder = tmp_path / "run"
+    assert run(folder, *PPO, "--observation", "plain") == 0
+    config = json.loads((folder / "config.json").read_text())
+    older = {name: value for name, value in config.items() if name not in ("observation", "warm_start")}
+    (folder / "config.json").write_text(json.dumps(older))
+    assert read_config(folder).observation == "plain"
+    assert main(["--resume", str(folder), "--total-steps", "128"]) == 0
+    assert read_card(folder / MODEL).observation == "plain"
