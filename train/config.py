@@ -117,7 +117,9 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
 def preset(name: str | None) -> TrainConfig:
     """Return the defaults of a preset."""
     if name == "quick":
-        return TrainConfig(preset="quick", total_steps=600_000, held_out=HeldOutConfig(scenarios=32, every=50_000))
+        return TrainConfig(
+            preset="quick", observation="plain", total_steps=600_000, held_out=HeldOutConfig(scenarios=32, every=50_000)
+        )
     return TrainConfig()
 
 
