@@ -127,6 +127,16 @@ def test_a_teacher_plays_scenarios_of_its_own():
     assert len({environment_seed(seed, WARM_START) for seed in range(100)}) == 100
 
 
+def test_ctrl_c_while_the_teacher_plays_leaves_nothing_behind(tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.run.demonstrate", interrupted)
+    assert run(tmp_path / "run", *PPO, "--warm-start", "exact") == 130
+    assert capsys.readouterr().err.endswith("\nStopped before training began.\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_teacher_that_sees_something_else_is_refused_before_anything_is_written(tmp_path, capsys):
     assert run(tmp_path / "teacher", *PPO, "--observation", "plain") == 0
     taught = ["--warm-start", str(tmp_path / "teacher"), "--out", str(tmp_path / "taught")]
