@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from agents.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
 from agents.imitation import EPOCHS, demonstrate, imitate
-from agents.policy import check_policy_name, resolve_policy
+from agents.policy import Policy, check_policy_name, resolve_policy
 from agents.sb3_vec_env import Sb3VecEnv
 from agents.trained import BEST_MODEL, MODEL, read_card, save
 from dnnmig_env.generators import Generator, make_generator
@@ -52,15 +52,17 @@ def train(config: TrainConfig) -> int:
     device = _device(config.device)
     if config.resume is None:
         folder.check_free(out)
-        model = _new_model(config, generator, device)
+    model = (_new_model if config.resume is None else _saved_model)(config, generator, device)
+    held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
+    baselines = {name: resolve_policy(name, held_out.env, 0) for name in config.held_out.baselines}
+    if config.resume is None:
         if config.warm_start is not None:
             _warm_start(model, config, generator, config.warm_start)
         folder.begin(out, config)
         _save(model, config, out, is_best=False)
     else:
-        model = _saved_model(config, generator, device)
         folder.write_config(out, config)
-    return _learn(model, config, generator, out)
+    return _learn(model, config, held_out, baselines, out)
 
 
 def environment_seed(seed: int, steps: int) -> int:
@@ -129,14 +131,15 @@ def _device(name: str) -> str:
     return name
 
 
-def _learn(model: BaseAlgorithm, config: TrainConfig, generator: Generator, out: Path) -> int:
+def _learn(
+    model: BaseAlgorithm, config: TrainConfig, held_out: HeldOut, baselines: dict[str, Policy], out: Path
+) -> int:
     steps = model.num_timesteps
     curve = None
     progress = None
     interruption = StopBetweenSteps()
     try:
-        held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
-        lines = _baselines(held_out, config, out / folder.CURVES)
+        lines = _play(baselines, held_out, out / folder.CURVES, config.total_steps)
         model.set_logger(logger.configure(str(out / folder.CURVES / config.algorithm), ["tensorboard"]))
         curve = LearningCurve(
             held_out, config.held_out.every, out / folder.HELD_OUT, partial(_save, model, config, out)
@@ -166,13 +169,13 @@ def _learn(model: BaseAlgorithm, config: TrainConfig, generator: Generator, out:
     return 0
 
 
-def _baselines(held_out: HeldOut, config: TrainConfig, curves: Path) -> dict[str, Delays]:
+def _play(baselines: dict[str, Policy], held_out: HeldOut, curves: Path, total_steps: int) -> dict[str, Delays]:
     """Play the baselines and draw each as a horizontal line."""
     lines = {}
-    for name in config.held_out.baselines:
+    for name, policy in baselines.items():
         with tqdm(desc=f"baseline {name}", unit=" steps", leave=False) as bar:
-            lines[name] = held_out.play(resolve_policy(name, held_out.env, 0), partial(bar.update, 1))
-        draw_line(curves / name, lines[name], config.total_steps)
+            lines[name] = held_out.play(policy, partial(bar.update, 1))
+        draw_line(curves / name, lines[name], total_steps)
     return lines
 
 

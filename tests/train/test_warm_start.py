@@ -162,6 +162,7 @@ def test_a_teacher_that_sees_something_else_is_refused_before_anything_is_writte
         (["--warm-start", "exact", "--warm-start-episodes", "0"], "--warm-start-episodes is 0; give 1 or more"),
         (["--warm-start", "joint-efficiency@replan", "--decisions", "two-phase"], '@replan needs decisions="joint"'),
         (["--warm-start", "device-only@clairvoyant"], "clairvoyant"),
+        (["--held-out.baselines", "exact@replan", "--decisions", "two-phase"], '@replan needs decisions="joint"'),
         ([*HINDSIGHT[:2], "--settings", "candidates=99"], "candidates is 99; look at 1 to 24"),
         ([*HINDSIGHT[:2], "--settings", "n_steps=16"], "algorithm 'hindsight' has no setting 'n_steps'"),
     ],
