@@ -53,7 +53,7 @@ class CandidateNetwork(nn.Module):
 
     def __init__(self, layout: CandidateLayout, width: int = 48) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.width = layout, width
         self.candidate = nn.Linear(CANDIDATE_WIDTH - 1, width)
         self.situation = nn.Linear(SITUATION_WIDTH, width, bias=False)
         self.summary = nn.Linear(2 * width + SITUATION_WIDTH, width)
