@@ -7,7 +7,7 @@ import numpy as np
 from dnnmig_env.compiled import uncounted
 from dnnmig_env.efficiency import Efficiencies
 from dnnmig_env.kernel import horizon_s
-from dnnmig_env.observation import Row
+from dnnmig_env.observation import Row, input_bytes, log_scaled
 from dnnmig_env.problem import Problem, Small
 from dnnmig_env.reference import Reference, cost_after_run
 from dnnmig_env.shortlist import LATER, SOON, Prospects
@@ -96,17 +96,17 @@ def describe_situation(p: Problem, s: State, i: int, c: Prospects, out: Row) -> 
                     left += p.weight_bytes[i, u, v]
     out[0] = left_s / horizon_s(p, i)
     out[1] = (p.slot_edges_s[i, slot + 1] - s.time_s[i]) / (p.slot_edges_s[i, slot + 1] - p.slot_edges_s[i, slot])
-    out[2] = _log_scaled(left_s, 1.0, 2.0)
+    out[2] = log_scaled(left_s, 1.0, 2.0)
     out[3] = 1.0 if p.num_slots[i] > 1 else 0.0
     out[4] = min(present / 8.0, 1.0)
     if delay > 0.0:
-        out[5] = _log_scaled(c.best[i, 0] * left_s / delay, 0.0, 3.0)
+        out[5] = log_scaled(c.best[i, 0] * left_s / delay, 0.0, 3.0)
         out[6] = min(delay / device, 1.0)
         out[7] = left / weights if weights > 0.0 else 0.0
     out[8] = 1.0 / (p.num_slots[i] - slot)
     if c.best.shape[1] > 1 and c.best[i, 0] > 0.0:
-        out[9] = _log_scaled(c.best[i, SOON] / c.best[i, 0], 0.0, 1.0)
-        out[10] = _log_scaled(c.best[i, LATER] / c.best[i, 0], 0.0, 1.0)
+        out[9] = log_scaled(c.best[i, SOON] / c.best[i, 0], 0.0, 1.0)
+        out[10] = log_scaled(c.best[i, LATER] / c.best[i, 0], 0.0, 1.0)
 
 
 @uncounted
@@ -137,12 +137,12 @@ def describe(
         own = at + 1 if view == 0 else at + 2 + 2 * view
         out[own] = _relative(e.per_s[row + view, u, q, v, c.chosen[i, k, 3 + view]], c.best[i, view])
         out[at + 3 + 2 * view] = _relative(c.finest[i, view, a], c.best[i, view])
-    out[at + 8] = _log_scaled(run_bytes / (rate * left_s), -1.0, 2.0)
-    out[at + 9] = _log_scaled(own_bytes / (rate * left_s), -1.0, 2.0)
+    out[at + 8] = log_scaled(run_bytes / (rate * left_s), -1.0, 2.0)
+    out[at + 9] = log_scaled(own_bytes / (rate * left_s), -1.0, 2.0)
     out[at + 10] = min(saved_s / (rate_hz * s.delay_s[i, u]), 1.0)
     if views > 1:
-        out[at + 11] = _log_scaled(soon.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
-        out[at + 12] = _log_scaled(later.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
+        out[at + 11] = log_scaled(soon.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
+        out[at + 12] = log_scaled(later.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
     if c.rank[i, a] > 0:
         out[at + 13], out[at + 14] = 1.0 / c.rank[i, a], 1.0
     else:
@@ -154,13 +154,10 @@ def describe(
     out[at + 18] = 1.0 if c.latest[i, 0] == u and c.latest[i, 1] == q + 1 else 0.0
     _describe_pair(p, s, i, u, q, out, at)
     out[at + 27] = min(p.execution_s[i, u, v, 0] / s.device_delay_s[i, u], 1.0)
-    out[at + 28] = _log_scaled(own_bytes, 6.0, 3.0)
-    out[at + 29] = _log_scaled(p.tensor_bytes[i, u, v + 1], 5.5, 2.0)
-    input_bytes = 0.0
-    for link in range(p.predecessor_offsets[i, u, v], p.predecessor_offsets[i, u, v + 1]):
-        input_bytes += p.tensor_bytes[i, u, p.predecessors[i, u, link] + 1]
-    out[at + 30] = _log_scaled(input_bytes, 5.5, 2.0)
-    out[at + 33] = _log_scaled(rate, 6.5, 2.0)
+    out[at + 28] = log_scaled(own_bytes, 6.0, 3.0)
+    out[at + 29] = log_scaled(p.tensor_bytes[i, u, v + 1], 5.5, 2.0)
+    out[at + 30] = log_scaled(input_bytes(p, i, u, v), 5.5, 2.0)
+    out[at + 33] = log_scaled(rate, 6.5, 2.0)
     latency_s = p.up_latency_s[i, slot, u, q] + p.down_latency_s[i, slot, u, q]
     out[at + 34] = min(latency_s / s.device_delay_s[i, u], 1.0)
     all_s = 0.0
@@ -183,10 +180,10 @@ def _describe_pair(p: Problem, s: State, i: int, u: int, q: int, out: Row, at: i
             most, main = s.load[i, u, other], other
     out[at + 23] = p.query_rate_hz[i, slot, u] / rates
     out[at + 24] = min(s.delay_s[i, u] / s.device_delay_s[i, u], 1.0)
-    out[at + 25] = _log_scaled(s.device_delay_s[i, u], -0.5, 2.0)
+    out[at + 25] = log_scaled(s.device_delay_s[i, u], -0.5, 2.0)
     out[at + 31] = min(others, 1.0)
     if main >= 0 and main != q:
-        out[at + 37] = _log_scaled(p.between_bytes_per_s[i, main, q] / p.up_bytes_per_s[i, slot, u, q], 0.0, 2.0)
+        out[at + 37] = log_scaled(p.between_bytes_per_s[i, main, q] / p.up_bytes_per_s[i, slot, u, q], 0.0, 2.0)
     left = _describe_whereabouts(p, s, i, u, q, out, at)
     memory, wanted = s.memory_left_bytes[i, q], 0.0
     out[at + 35] = 1.0 if memory >= left else memory / left
@@ -214,7 +211,7 @@ def _describe_whereabouts(p: Problem, s: State, i: int, u: int, q: int, out: Row
     out[at + 19], out[at + 20] = here_s / device_s, away_s / device_s
     out[at + 21], out[at + 22] = here / weights, (stored - here) / weights
     out[at + 26] = 1.0 - stored / weights
-    out[at + 32] = _log_scaled(device_s / server_s, 1.0, 2.0)
+    out[at + 32] = log_scaled(device_s / server_s, 1.0, 2.0)
     return weights - stored
 
 
@@ -249,9 +246,3 @@ def _relative(efficiency: float, best: float) -> float:
     if efficiency <= 0.0 or best <= 0.0:
         return 0.0
     return float(min(max(1.0 + np.log(efficiency / best) / LOG_RANGE, 0.0), 1.0))
-
-
-@uncounted
-def _log_scaled(value: float, middle: float, width: float) -> float:
-    """Return (log10(value) - middle) / width within [-1, 1]; -1 for zero."""
-    return float(min(max((np.log10(value) - middle) / width, -1.0), 1.0)) if value > 0.0 else -1.0

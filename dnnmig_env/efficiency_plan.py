@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiled import borrowed, compiled, copy, uncounted
+from dnnmig_env.compiled import borrowed, compiled, uncounted
 from dnnmig_env.efficiency import ROUNDING, Efficiencies, best_interval, finest_part, measure
 from dnnmig_env.kernel import begin, complete, horizon_s
 from dnnmig_env.problem import Ints, Problem, Small
 from dnnmig_env.state import State
+from dnnmig_env.state_rows import copy_row
 
 
 @compiled
@@ -59,13 +60,13 @@ def upload_by_efficiency(
                 return count, cost_s + total_s * (horizon_s(p, b) - time_s)
             uploads = legal[u * sent.shape[1] * num_servers : (u + 1) * sent.shape[1] * num_servers]
             uploads = uploads.reshape((-1, num_servers))
-            _copy_row(s, now, then)
+            copy_row(s, now, s, then)
             _upload(p, b, s, then, u, server, first, last, uploads)
             if _total_delay_s(p, b, s, then) < (1.0 - ROUNDING) * total_s:
                 break
             e.per_s[i, u, server - 1, first, last] = 0.0
             e.stale[i, u] = True
-        _copy_row(s, then, now)
+        copy_row(s, then, s, now)
         intervals[count] = chosen
         count += 1
         size_bytes = e.size_bytes[i, u, server - 1, first, last]
@@ -115,16 +116,3 @@ def _total_delay_s(p: Problem, b: int, s: State, i: int) -> float:
         if p.query_rate_hz[b, 0, u] > 0.0:  # the delay of an absent user may be infinite
             total += p.query_rate_hz[b, 0, u] * s.delay_s[i, u]
     return total
-
-
-@uncounted
-def _copy_row(s: State, source: int, target: int) -> None:
-    """Copy what an upload may change, and the times it is judged by."""
-    copy(s.node[target], s.node[source])
-    copy(s.usable[target], s.usable[source])
-    copy(s.assignment[target], s.assignment[source])
-    copy(s.load[target], s.load[source])
-    copy(s.delay_s[target], s.delay_s[source])
-    copy(s.stale[target], s.stale[source])
-    copy(s.device_delay_s[target], s.device_delay_s[source])
-    s.slot[target] = s.slot[source]

@@ -93,10 +93,12 @@ class EpisodeBatch:
         self.observation = self.outputs.observation
         self._offsets, self._rules = offsets(facts), Rules(reward == "shaped", scale == "device-only")
         self._refers, self._saved_s = reward == "reference", np.zeros(rows)
+        # Where rates change, candidates do not show the reference, as that looks ahead.
+        self._plans_references = self._refers or (observation == "candidates" and limits.slots == 1)
         if observation == "candidates" or self._refers:
-            self._soon, self._later = expected_problem(self.problem), expected_problem(self.problem)
             self._reference, self._workshop = new_reference(self.problem, rows), new_workshop(self.problem, rows)
         if observation == "candidates":
+            self._soon, self._later = expected_problem(self.problem), expected_problem(self.problem)
             self.layout = CandidateLayout(limits.users, limits.layers, limits.servers)
             self.observation = np.zeros((rows, self.layout.size), np.float32)
             self._prospects = new_prospects(self.problem, rows, self.layout.candidates)
@@ -128,7 +130,7 @@ class EpisodeBatch:
         episodes = self.problem, self.state, self.decided, self.outputs, self._offsets
         begun = np.asarray(rows, np.int64)
         start_rows(*episodes, begun, drawn, chosen)
-        if self._refers or self.observation_kind == "candidates":
+        if self._plans_references:
             plan_references(self.problem, self.state, self._reference, *self._workshop, begun)
         if self.observation_kind == "candidates":
             self._observe_candidates(begun, np.full(len(begun), STARTED))
@@ -137,7 +139,7 @@ class EpisodeBatch:
         """Take one decision in every active row; the results are in `outputs`, `decided` and `state`."""
         step = step_rows_in_parallel if self.rows >= 2 * ROWS_PER_CORE else step_rows
         step(self.problem, self.state, self.decided, self.outputs, self._offsets, self._rules, actions, active)
-        if self._refers or self.observation_kind == "candidates":
+        if self._plans_references:
             arrays = self.problem, self.state, self.decided, self._reference
             follow_references(*arrays, self._workshop.state, self._workshop.legal, actions, active, self._saved_s)
         if self._refers:

@@ -14,9 +14,10 @@ import numpy as np
 from dnnmig_env.compiled import compiled_parallel, uncounted
 from dnnmig_env.kernel import advance
 from dnnmig_env.problem import Floats, Ints, Problem, Small
-from dnnmig_env.reference import Reference, complete, copy_row
+from dnnmig_env.reference import Reference, complete
 from dnnmig_env.shortlist import LATER, Prospects
 from dnnmig_env.state import State
+from dnnmig_env.state_rows import copy_row
 
 
 @compiled_parallel

@@ -106,7 +106,7 @@ def observe_fixed(p: Problem, b: int, s: State, i: int, at: Offsets, out: Row) -
             continue  # nothing is known of a user who is not there
         k = at.users + u * USER_WIDTH
         out[k], out[k + 1] = 1.0, rate / rates
-        out[k + 3] = _log_scaled(device_s, -0.5, 2.0)
+        out[k + 3] = log_scaled(device_s, -0.5, 2.0)
         for axis in range(2):
             out[k + 5 + axis] = _clipped(p.user_positions[b, slot, u, axis])
             out[k + 7 + axis] = _clipped(p.user_velocities[b, slot, u, axis] * 10.0)
@@ -122,7 +122,7 @@ def observe_changing(p: Problem, b: int, s: State, d: Decisions, i: int, at: Off
     slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
     out[0] = left_s / horizon_s(p, b)
     out[1] = (p.slot_edges_s[b, slot + 1] - s.time_s[i]) / slot_s
-    out[2] = _log_scaled(left_s, 1.0, 2.0)
+    out[2] = log_scaled(left_s, 1.0, 2.0)
     out[3] = 1.0 if pending_layer(p, b, s, d, i) >= 0 else 0.0
     bytes_left = 0.0
     for u in range(p.num_users[b]):
@@ -131,7 +131,7 @@ def observe_changing(p: Problem, b: int, s: State, d: Decisions, i: int, at: Off
     for server in range(num_servers):
         k = at.servers + server * SERVER_WIDTH
         memory = s.memory_left_bytes[i, server] - d.reserved_bytes[i, server]
-        out[k + 1] = _log_scaled(memory, 8.0, 3.0)
+        out[k + 1] = log_scaled(memory, 8.0, 3.0)
         out[k + 2] = 1.0 if memory >= bytes_left else memory / bytes_left
         total = 0.0
         for u in range(p.num_users[b]):
@@ -153,23 +153,20 @@ def _observe_links(p: Problem, b: int, u: int, slot: int, device_s: float, first
         for v in range(p.num_layers[b, u]):
             on_server += p.execution_s[b, u, v, server + 1]
         latency_s = p.up_latency_s[b, slot, u, server] + p.down_latency_s[b, slot, u, server]
-        out[k] = _log_scaled(p.up_bytes_per_s[b, slot, u, server], 6.5, 2.0)
-        out[k + 1] = _log_scaled(p.down_bytes_per_s[b, slot, u, server], 6.5, 2.0)
+        out[k] = log_scaled(p.up_bytes_per_s[b, slot, u, server], 6.5, 2.0)
+        out[k + 1] = log_scaled(p.down_bytes_per_s[b, slot, u, server], 6.5, 2.0)
         out[k + 2] = min(latency_s / device_s, 1.0)
-        out[k + 3] = _log_scaled(on_device / on_server, 1.0, 2.0)
+        out[k + 3] = log_scaled(on_device / on_server, 1.0, 2.0)
 
 
 @uncounted
 def _observe_layers(p: Problem, b: int, u: int, device_s: float, first: int, out: Row) -> None:
     for v in range(p.num_layers[b, u]):
         k = first + v * LAYER_WIDTH
-        input_bytes = 0.0
-        for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-            input_bytes += p.tensor_bytes[b, u, p.predecessors[b, u, e] + 1]
         out[k + 3] = min(p.execution_s[b, u, v, 0] / device_s, 1.0)
-        out[k + 4] = _log_scaled(p.weight_bytes[b, u, v], 6.0, 3.0)
-        out[k + 5] = _log_scaled(p.tensor_bytes[b, u, v + 1], 5.5, 2.0)
-        out[k + 6] = _log_scaled(input_bytes, 5.5, 2.0)
+        out[k + 4] = log_scaled(p.weight_bytes[b, u, v], 6.0, 3.0)
+        out[k + 5] = log_scaled(p.tensor_bytes[b, u, v + 1], 5.5, 2.0)
+        out[k + 6] = log_scaled(input_bytes(p, b, u, v), 5.5, 2.0)
 
 
 @uncounted
@@ -192,7 +189,16 @@ def _observe_progress(p: Problem, b: int, s: State, i: int, u: int, at: Offsets,
 
 
 @uncounted
-def _log_scaled(value: float, middle: float, width: float) -> float:
+def input_bytes(p: Problem, b: int, u: int, v: int) -> float:
+    """Return the bytes that a layer reads from its predecessors."""
+    total = 0.0
+    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
+        total += p.tensor_bytes[b, u, p.predecessors[b, u, e] + 1]
+    return total
+
+
+@uncounted
+def log_scaled(value: float, middle: float, width: float) -> float:
     """Return (log10(value) - middle) / width within [-1, 1]; -1 for zero."""
     return _clipped((np.log10(value) - middle) / width) if value > 0.0 else -1.0
 

@@ -14,12 +14,13 @@ import numba
 import numpy as np
 
 from dnnmig_env.actions import Decisions
-from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, copy, uncounted
+from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, uncounted
 from dnnmig_env.efficiency import Efficiencies, new_efficiencies
 from dnnmig_env.efficiency_plan import upload_by_efficiency
 from dnnmig_env.kernel import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 from dnnmig_env.state import State, new_state
+from dnnmig_env.state_rows import copy_row
 
 CONTENTION_TOLERANCE = 0.02
 """Relative change of a slowdown below which efficiencies are not measured anew: ten times faster than exactly."""
@@ -248,17 +249,3 @@ def _action(r: Reference, d: Decisions, i: int) -> int:
     if k < 0:
         return int(d.upload_user.shape[1] * servers)
     return int((r.user[i, k] * layers + r.layer[i, k]) * servers + r.server[i, k] - 1)
-
-
-@uncounted
-def copy_row(s: State, source: int, t: State, target: int) -> None:
-    """Copy where an episode stands to a row of another state."""
-    copy(t.node[target], s.node[source])
-    copy(t.usable[target], s.usable[source])
-    copy(t.assignment[target], s.assignment[source])
-    copy(t.load[target], s.load[source])
-    copy(t.delay_s[target], s.delay_s[source])
-    copy(t.device_delay_s[target], s.device_delay_s[source])
-    copy(t.memory_left_bytes[target], s.memory_left_bytes[source])
-    copy(t.stale[target], s.stale[source])
-    t.time_s[target], t.slot[target], t.cost_s[target] = s.time_s[source], s.slot[source], s.cost_s[source]

@@ -11,10 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from agents.planners.annealing_plans import ITEM, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
-from dnnmig_env.compiled import copy, fill, inlined, uncounted
+from dnnmig_env.compiled import fill, inlined, uncounted
 from dnnmig_env.kernel import advance, begin, horizon_s, upload
 from dnnmig_env.problem import Ints, Problem
 from dnnmig_env.state import State
+from dnnmig_env.state_rows import copy_row
 
 ROUNDING = 1e-12
 """Times that differ by less than this share are the same but for the order in which seconds were added up."""
@@ -37,13 +38,13 @@ def settle(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk,
         begin(p, b, s, row)
     k, end_s = first, horizon_s(p, b)
     while k < walk.length[PRESENT]:
-        rewind(s, row + k, row + k + 1)
+        copy_row(s, row + k, s, row + k + 1)
         _step(p, b, s, row + k + 1, movable, walk.uploads[PRESENT, k])
         if s.time_s[row + k + 1] >= end_s:  # of no use to anybody
             walk.length[PRESENT] = k
         else:
             k += 1
-    rewind(s, row + k, row + k + 1)
+    copy_row(s, row + k, s, row + k + 1)
     advance(p, b, s, row + k + 1, end_s)
     walk.cost_s[PRESENT] = s.cost_s[row + k + 1]
     fill(walk.server, 0)
@@ -69,7 +70,7 @@ def try_out(
         most_s: The greatest cost of interest.
     """
     i = row + len(movable.user) + 1
-    rewind(s, row + first, i)
+    copy_row(s, row + first, s, i)
     walk.evaluations[0] += 1
     for k in range(first, walk.length[TRIAL]):
         if k == same_from and _stand_alike(p, b, s, row + k, i):
@@ -103,17 +104,3 @@ def _stand_alike(p: Problem, b: int, s: State, one: int, other: int) -> bool:
             for v in range(p.num_layers[b, u]):
                 alike = alike and bool(s.assignment[one, u, v] == s.assignment[other, u, v])
     return alike
-
-
-@uncounted
-def rewind(s: State, source: int, target: int) -> None:
-    """Copy where an episode stands from one row to another."""
-    s.time_s[target], s.slot[target], s.cost_s[target] = s.time_s[source], s.slot[source], s.cost_s[source]
-    copy(s.node[target], s.node[source])
-    copy(s.usable[target], s.usable[source])
-    copy(s.assignment[target], s.assignment[source])
-    copy(s.load[target], s.load[source])
-    copy(s.stale[target], s.stale[source])
-    copy(s.delay_s[target], s.delay_s[source])
-    copy(s.device_delay_s[target], s.device_delay_s[source])
-    copy(s.memory_left_bytes[target], s.memory_left_bytes[source])

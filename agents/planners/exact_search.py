@@ -25,10 +25,11 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.planners.exact_bound import Bound, Vectors, cell, digit, relaxed_cost
-from dnnmig_env.compiled import borrowed, compiled, copy, uncounted
+from dnnmig_env.compiled import borrowed, compiled, uncounted
 from dnnmig_env.kernel import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem
 from dnnmig_env.state import State
+from dnnmig_env.state_rows import copy_row
 
 ROUNDING = 1e-12
 """Times that differ by a smaller share are the same."""
@@ -86,7 +87,7 @@ def grow(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: No
 def _decide(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, node: int) -> None:
     """Add the nodes that one leads to, and note if it is best to stop there."""
     now = len(nodes.vector) - 2
-    _copy_row(s, node, now)
+    copy_row(s, node, s, now)
     nodes.vector[now], nodes.waits_until_s[now] = nodes.vector[node], 0.0
     while _promises(p, b, vectors, bound, s, nodes, now):
         for layer in range(len(vectors.user)):
@@ -109,13 +110,13 @@ def _upload(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes:
     for server in range(1, p.num_servers[b] + 1):
         connected = p.query_rate_hz[b, slot, u] > 0.0 and p.up_bytes_per_s[b, slot, u, server - 1] > 0.0
         if connected and p.weight_bytes[b, u, v] <= s.memory_left_bytes[now, server - 1]:
-            _copy_row(s, now, then)
+            copy_row(s, now, s, then)
             upload(p, b, s, then, u, v, server)
             nodes.vector[then] = nodes.vector[node] + server * vectors.power[layer]
             if s.usable[then, u, v] and _promises(p, b, vectors, bound, s, nodes, then):
                 place = _place(p, b, s, nodes, then)
                 if place >= 0:
-                    _copy_row(s, then, place)
+                    copy_row(s, then, s, place)
                     nodes.parent[place], nodes.layer[place] = node, layer
                     nodes.waits_until_s[place] = nodes.waits_until_s[now]
 
@@ -166,17 +167,3 @@ def _is_no_worse(p: Problem, b: int, s: State, one: int, other: int) -> bool:
             if s.assignment[one, u, v] != s.assignment[other, u, v]:
                 return False
     return True
-
-
-@uncounted
-def _copy_row(s: State, source: int, target: int) -> None:
-    """Copy a row of the state but for its scratch, its log and the number of queries."""
-    s.time_s[target], s.slot[target], s.cost_s[target] = s.time_s[source], s.slot[source], s.cost_s[source]
-    copy(s.node[target], s.node[source])
-    copy(s.usable[target], s.usable[source])
-    copy(s.assignment[target], s.assignment[source])
-    copy(s.load[target], s.load[source])
-    copy(s.stale[target], s.stale[source])
-    copy(s.delay_s[target], s.delay_s[source])
-    copy(s.device_delay_s[target], s.device_delay_s[source])
-    copy(s.memory_left_bytes[target], s.memory_left_bytes[source])
