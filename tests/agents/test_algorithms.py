@@ -1,6 +1,5 @@
 """Every algorithm of the registry learns, and wrong names and settings are named."""
 
-import numpy as np
 import pytest
 
 from agents.algorithms import ALGORITHMS, TRAINING_REWARD, algorithm, check_settings, make_model
@@ -9,18 +8,11 @@ from agents.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from dnnmig_env.generators import make_generator
 from dnnmig_env.vector_env import MigrationVectorEnv
+from tests.agents.played import mean_delay_s
 
 
-def mean_delay_s(policy, episodes=200, observation="plain"):
-    env = MigrationVectorEnv(episodes, make_generator("toy"), observation=observation)
-    observations, _ = env.reset(seed=1)
-    found = np.full(episodes, np.nan)
-    while np.isnan(found).any():
-        observations, _, ended, _, infos = env.step(policy.predict(observations, deterministic=True)[0])
-        now = ended & np.isnan(found)
-        if now.any():
-            found[now] = infos["mean_delay_s"][now]
-    return found.mean()
+def delay_in_the_toy_s(policy, episodes=200, observation="plain"):
+    return mean_delay_s(policy, MigrationVectorEnv(episodes, make_generator("toy"), observation=observation), seed=1)
 
 
 def forget_efficiency(model):
@@ -48,11 +40,11 @@ def test_a_short_run_comes_within_a_tenth_of_the_optimum_of_the_toy(name):
     env = MigrationVectorEnv(32, make_generator("toy"), autoreset_mode="SameStep", observation=kind, **TRAINING_REWARD)
     model = make_model(name, Sb3VecEnv(env), seed=0, device="cpu", settings=settings)
     forget_efficiency(model)
-    before = mean_delay_s(model, 1, kind)
+    before = delay_in_the_toy_s(model, 1, kind)
     model.learn(steps)
-    after = mean_delay_s(model, 1, kind)
+    after = delay_in_the_toy_s(model, 1, kind)
     assert after < 1.1 * OPTIMAL_DELAY_S < before  # learned, not there from the start
-    assert after < 0.8 * mean_delay_s(RandomPolicy(0))
+    assert after < 0.8 * delay_in_the_toy_s(RandomPolicy(0))
 
 
 def test_unknown_algorithms_and_settings_are_named():

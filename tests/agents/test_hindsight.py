@@ -11,6 +11,7 @@ from agents.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from dnnmig_env.generators import make_generator
 from dnnmig_env.vector_env import MigrationVectorEnv
+from tests.agents.played import mean_delay_s
 
 ROWS = 8
 
@@ -41,16 +42,8 @@ def weights(model):
     return torch.cat([weight.detach().flatten() for weight in model.policy.parameters()])
 
 
-def mean_delay_s(model, family, rows=64):
-    env = env_of(family, rows, autoreset_mode="Disabled")
-    observation, _ = env.reset(seed=12345)
-    found = np.full(rows, np.nan)
-    while np.isnan(found).any():
-        observation, _, ended, _, infos = env.step(model.predict(observation, deterministic=True)[0])
-        now = ended & np.isnan(found)
-        if now.any():
-            found[now] = infos["mean_delay_s"][now]
-    return float(found.mean())
+def delay_of(model, family, rows=64):
+    return mean_delay_s(model, env_of(family, rows, autoreset_mode="Disabled"), seed=12345)
 
 
 class Rounds:
@@ -230,9 +223,9 @@ class _Silent:
 @pytest.mark.parametrize(("family", "steps"), [("toy", 2_000), ("single", 4_000)])
 def test_training_from_nothing_saves_delay(family, steps):
     model = forget(model_of(family, rows=16, learning_rate=3e-3, batch_size=128))
-    before = mean_delay_s(model, family)
+    before = delay_of(model, family)
     model.learn(steps)
-    after = mean_delay_s(model, family)
+    after = delay_of(model, family)
     assert after < before
     if family == "toy":
         assert after < 1.1 * OPTIMAL_DELAY_S < before
@@ -240,9 +233,9 @@ def test_training_from_nothing_saves_delay(family, steps):
 
 def test_training_an_agent_that_knows_the_reference_does_it_no_harm():
     model = model_of("single", rows=16, batch_size=128)
-    before = mean_delay_s(model, "single")
+    before = delay_of(model, "single")
     model.learn(4_000)
-    assert mean_delay_s(model, "single") < 1.002 * before
+    assert delay_of(model, "single") < 1.002 * before
 
 
 def test_the_acting_policy_follows_slowly():

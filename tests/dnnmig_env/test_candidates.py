@@ -16,7 +16,7 @@ from dnnmig_env.env import MigrationEnv
 from dnnmig_env.generators import FAMILIES, make_generator, scenarios
 from dnnmig_env.registration import ENVIRONMENT_IDS
 from dnnmig_env.scenario import Scenario
-from dnnmig_env.vector_env import MigrationVectorEnv
+from tests.batch_rows import assert_rows_are_single_environments
 from tests.candidate_play import AT, Play, actions_of, choose, listed, make_env, moments
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
@@ -92,32 +92,7 @@ def test_candidates_are_legal_different_and_in_order(family: str, how: Play) -> 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 def test_row_i_of_a_batch_is_the_single_environment_seeded_with_seed_plus_i(family: str, mode: AutoresetMode) -> None:
     generator = make_generator(family, num_users=(2, 3), max_layers=6)
-    batch = MigrationVectorEnv(40, generator, observation="candidates", autoreset_mode=mode)
-    singles = [MigrationEnv(generator, observation="candidates") for _ in range(3)]
-    rows, rng, ends = (0, 1, 39), np.random.default_rng(0), 0
-    finished = [False] * 3
-    observations, _ = batch.reset(seed=100)
-    alone: list[Any] = [env.reset(seed=100 + row)[0] for env, row in zip(singles, rows, strict=True)]
-    for k, row in enumerate(rows):
-        np.testing.assert_array_equal(observations["observation"][row], alone[k]["observation"])
-    for _ in range(60):
-        scores = rng.random(observations["action_mask"].shape) * observations["action_mask"]
-        scores[:, -1] *= 0.5
-        actions = scores.argmax(axis=1)
-        observations, rewards, terminated, _, infos = batch.step(actions)
-        for k, (env, row) in enumerate(zip(singles, rows, strict=True)):
-            if finished[k]:
-                alone[k], reward, done = env.reset()[0], 0.0, False
-            else:
-                alone[k], reward, done, _, _ = env.step(actions[row])
-            if done and mode is AutoresetMode.SAME_STEP:
-                np.testing.assert_array_equal(infos["final_obs"]["observation"][row], alone[k]["observation"])
-                alone[k] = env.reset()[0]
-            ends += done
-            finished[k] = done and mode is AutoresetMode.NEXT_STEP
-            assert (reward, done) == (rewards[row], terminated[row])
-            np.testing.assert_array_equal(observations["observation"][row], alone[k]["observation"])
-    assert ends >= 2
+    assert_rows_are_single_environments(generator, mode, observation="candidates")
 
 
 def stale_and_fresh(

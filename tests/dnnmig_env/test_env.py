@@ -18,6 +18,7 @@ from dnnmig_env.problem import pack
 from dnnmig_env.registration import ENVIRONMENT_IDS
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.vector_env import MigrationVectorEnv
+from tests.batch_rows import assert_rows_are_single_environments
 
 MODES = ["joint", "two-phase"]
 
@@ -106,33 +107,7 @@ def test_an_illegal_action_charges_the_rest_at_the_device_only_delay():
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 def test_row_i_of_a_batch_is_the_single_environment_seeded_with_seed_plus_i(family, decisions, mode):
     generator = make_generator(family, num_users=(2, 3), max_layers=6)
-    batch = MigrationVectorEnv(40, generator, decisions=decisions, autoreset_mode=mode)
-    singles = [MigrationEnv(generator, decisions=decisions) for _ in range(3)]
-    rows, rng = (0, 1, 39), np.random.default_rng(0)
-    observations, _ = batch.reset(seed=100)
-    alone = [env.reset(seed=100 + row)[0] for env, row in zip(singles, rows, strict=True)]
-    finished, ends = [False] * 3, 0
-    for _ in range(60):
-        scores = rng.random(observations["action_mask"].shape) * observations["action_mask"]
-        scores[:, -1] *= 0.5
-        actions = scores.argmax(axis=1)
-        observations, rewards, terminated, _, infos = batch.step(actions)
-        for k, (env, row) in enumerate(zip(singles, rows, strict=True)):
-            if finished[k]:
-                alone[k], reward, done = env.reset()[0], 0.0, False
-            else:
-                alone[k], reward, done, _, info = env.step(actions[row])
-            if done and mode is AutoresetMode.SAME_STEP:
-                final = infos["final_obs"]
-                assert np.array_equal(final["observation"][row], alone[k]["observation"])
-                assert infos["final_info"]["mean_delay_s"][row] == info["mean_delay_s"]
-                alone[k] = env.reset()[0]
-            ends += done
-            finished[k] = done and mode is AutoresetMode.NEXT_STEP
-            assert (reward, done) == (rewards[row], terminated[row])
-            assert np.array_equal(observations["observation"][row], alone[k]["observation"])
-            assert np.array_equal(observations["action_mask"][row], alone[k]["action_mask"])
-    assert ends >= 2
+    assert_rows_are_single_environments(generator, mode, decisions=decisions)
 
 
 def test_without_autoreset_rows_rest_until_they_are_begun_anew():
