@@ -7,7 +7,11 @@ training, the reference plan is followed where there is one, else the most effic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.networks import ILLEGAL
@@ -117,3 +121,24 @@ def numbers(observation: Tensor, actions: int) -> Tensor:
     """Return the action of each candidate + 1, shape (B, K); 0 = no candidate."""
     features = observation[:, SITUATION_WIDTH:].unflatten(1, (-1, CANDIDATE_WIDTH))
     return torch.round(features[..., ACTION] * actions).long()
+
+
+def blinded(observation: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
+    """Return a copy of observations, (B, D), in which some features of all candidates are 0.
+
+    Args:
+        observation: Flat observations.
+        names: Names of the features, among `CANDIDATE_FEATURES`.
+
+    Raises:
+        ValueError: If a candidate has no such feature.
+    """
+    unknown = sorted(set(names) - set(CANDIDATE_FEATURES))
+    if unknown:
+        raise ValueError(
+            f"names has {unknown[0]!r}, but candidates have {', '.join(CANDIDATE_FEATURES)}; choose among them."
+        )
+    seen = observation.copy()
+    for name in names:
+        seen[:, SITUATION_WIDTH + CANDIDATE_FEATURES.index(name) :: CANDIDATE_WIDTH] = 0.0
+    return seen

@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from agents.candidate_network import blinded
 from agents.planners.present import present_problem
 from agents.trained import TrainedPolicy
 from dnnmig_env.episode_batch import DecisionMode
@@ -23,7 +24,13 @@ from dnnmig_env.plan import Plan
 from dnnmig_env.problem import Limits
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch
-from dnnmig_env.vector_env import MigrationVectorEnv
+from dnnmig_env.vector_env import MigrationVectorEnv, Observations
+
+REFERENCE_FEATURES = ("rank", "as_planned", "gain")
+"""What candidates say of the reference plan."""
+
+SPREADS = (0.0, 0.1, 0.2, 0.3)
+"""Standard deviations of the tastes of samples 0, 1, 2, 3, and so on in turn; 0 = sees the reference, has no taste."""
 
 
 class SampledPlanner:
@@ -49,6 +56,8 @@ class SampledPlanner:
                 "they are; let it act in one pass, or train with 'ppo'."
             )
         self._policy, self._scenario = policy, _OneScenario(limits, policy.card.family)
+        sees_reference = policy.card.observation == "candidates"
+        self._blind = (np.resize(SPREADS, samples) > 0.0) & sees_reference
         decisions = cast(DecisionMode, policy.card.decisions)
         self._env = MigrationVectorEnv(
             samples,
@@ -71,20 +80,44 @@ class SampledPlanner:
         env = self._env
         self._scenario.give(scenario)
         observation, _ = env.reset()
+        tastes = self._tastes(rng)
         delays_s = np.full(env.num_envs, np.inf)
         actions = np.full(env.num_envs, env.stop_action)
         running = np.arange(env.num_envs)
         while len(running):
-            scores = self._policy.scores({name: array[running] for name, array in observation.items()}).numpy()
-            actions[running] = _drawn(scores, rng)
-            if running[0] == 0:
-                actions[0] = scores[0].argmax()
+            seen = {name: array[running] for name, array in observation.items()}
+            actions[running] = self._choices(seen, running, tastes, rng)
             observation, _, ended, _, infos = env.step(actions)
             if ended[running].any():
                 now = running[ended[running]]
                 delays_s[now] = infos["mean_delay_s"][now]
                 running = running[~ended[running]]
         return env.plan(int(delays_s.argmin()))
+
+    def _choices(
+        self, seen: Observations, samples: NDArray[np.int64], tastes: NDArray[np.float32], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Return the actions of some samples, (R,), given what there is to see and the tastes of all, (K, A)."""
+        blind = self._blind[samples]
+        if blind.any():
+            seen["observation"][blind] = blinded(seen["observation"][blind], REFERENCE_FEATURES)
+        scores = self._policy.scores(seen).numpy()
+        chosen = np.empty(len(samples), np.int64)
+        chosen[blind] = (scores[blind] + tastes[samples[blind]]).argmax(axis=1)
+        chosen[~blind] = _drawn(scores[~blind], rng)
+        if samples[0] == 0:
+            chosen[0] = scores[0].argmax()
+        return chosen
+
+    def _tastes(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Draw what each sample adds to the score of each action, (K, A); 0 for all samples but the blind ones."""
+        layout, samples = self._env.episodes.layout, self._env.num_envs
+        tastes = np.zeros((samples, self._env.stop_action + 1), np.float32)
+        if self._blind.any():
+            spread = np.resize(SPREADS, samples)[:, None, None, None]
+            pairs = spread * rng.standard_normal((samples, layout.users, 1, layout.servers))
+            tastes[:, :-1] = pairs.repeat(layout.layers, axis=2).reshape(samples, -1)
+        return tastes
 
 
 class _OneScenario:
