@@ -1,0 +1,143 @@
+"""Samples of a network that sees candidates: most do not see the reference plan, and each has a taste of its own."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from agents.candidate_network import CandidateNetwork, blinded
+from agents.sampling import REFERENCE_FEATURES, SampledPlanner
+from agents.trained import Card, TrainedPolicy
+from dnnmig_env.candidate_features import CANDIDATE_FEATURES, CANDIDATE_WIDTH, SITUATION_WIDTH
+from dnnmig_env.candidates import CandidateLayout
+from dnnmig_env.generators import make_generator, scenarios
+from dnnmig_env.plan import check_plan
+from dnnmig_env.simulator import simulate
+from dnnmig_env.vector_env import MigrationVectorEnv
+
+SMALL = {"num_users": (2, 3), "max_layers": 8}
+GENERATOR = make_generator("multi-user", **SMALL)
+LIMITS = GENERATOR.limits
+
+
+class Watched(TrainedPolicy):
+    """Notes what it is shown."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.shown = []
+
+    def scores(self, observation):
+        self.shown.append(observation["observation"].copy())
+        return super().scores(observation)
+
+
+@pytest.fixture
+def policy():
+    torch.manual_seed(0)
+    sizes = LIMITS.users, LIMITS.layers, LIMITS.servers
+    card = Card("ppo", "multi-user", "joint", *sizes, 48, 48, 0, "candidates")
+    return Watched(CandidateNetwork(CandidateLayout(*sizes)), card)
+
+
+@pytest.fixture(scope="module")
+def given():
+    return scenarios("multi-user", 6, seed=3, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def observation(given):
+    env = MigrationVectorEnv(len(given), GENERATOR, observation="candidates")
+    return env.reset(options={"scenarios": given})[0]
+
+
+def feature(observations, name):
+    """Return one feature of all candidates, (B, K)."""
+    features = observations[:, SITUATION_WIDTH:].reshape(len(observations), -1, CANDIDATE_WIDTH)
+    return features[..., CANDIDATE_FEATURES.index(name)]
+
+
+def delays_s(policy, samples, given, seed=0):
+    planner = SampledPlanner(policy, LIMITS, samples)
+    plans = [planner(scenario, np.random.default_rng(seed)) for scenario in given]
+    for scenario, plan in zip(given, plans, strict=True):
+        check_plan(scenario, plan)
+    return np.array([simulate(scenario, plan).mean_delay_s for scenario, plan in zip(given, plans, strict=True)])
+
+
+def test_one_sample_is_one_pass_and_many_find_better_plans(policy, given):
+    env = MigrationVectorEnv(1, GENERATOR, observation="candidates")
+    one_pass = []
+    for scenario in given:
+        seen, _ = env.reset(options={"scenarios": [scenario]})
+        ended = [False]
+        while not ended[0]:
+            seen, _, ended, _, infos = env.step(policy.predict(seen)[0])
+        one_pass.append(infos["mean_delay_s"][0])
+    np.testing.assert_allclose(delays_s(policy, 1, given), one_pass, rtol=1e-9)
+    many = delays_s(policy, 24, given)
+    assert (many <= np.array(one_pass) * (1.0 + 1e-9)).all()
+    assert many.mean() < 0.999 * np.mean(one_pass)
+
+
+def test_a_blind_sample_is_the_same_however_many_follow(policy, given):
+    """Of up to four samples the greedy one alone sees the reference: only tastes are drawn, one after the other."""
+    found = [delays_s(policy, samples, given) for samples in (1, 2, 3, 4)]
+    for fewer, more in pairwise(found):
+        assert (more <= fewer * (1.0 + 1e-12)).all()
+
+
+def test_plans_depend_on_the_random_stream_alone(policy, given):
+    planner = SampledPlanner(policy, LIMITS, 8)
+    first = [planner(scenario, np.random.default_rng(7)) for scenario in given]
+    assert [planner(scenario, np.random.default_rng(7)) for scenario in reversed(given)] == first[::-1]
+
+
+def test_another_random_stream_tries_other_plans(policy, given):
+    planner, tried = SampledPlanner(policy, LIMITS, 8), []
+    for seed in (7, 7, 8):
+        policy.shown.clear()
+        for scenario in given:
+            planner(scenario, np.random.default_rng(seed))
+        tried.append(np.concatenate(policy.shown))
+    assert np.array_equal(tried[0], tried[1])
+    assert not np.array_equal(tried[0], tried[2])
+
+
+def test_three_of_four_samples_never_see_the_reference_plan(policy, given):
+    SampledPlanner(policy, LIMITS, 8)(given[0], np.random.default_rng(0))
+    first = policy.shown[0]  # every sample still runs: row k is sample k
+    for name in REFERENCE_FEATURES[:2]:
+        assert feature(first, name).any(axis=1).tolist() == [True, False, False, False] * 2
+    assert feature(first, "run").any(axis=1).all()  # all else is there
+    assert any(feature(shown, "gain").any() for shown in policy.shown)
+    for shown in policy.shown:
+        if len(shown) == 8:
+            for name in REFERENCE_FEATURES:
+                assert not feature(shown, name)[[1, 2, 3, 5, 6, 7]].any()
+
+
+def test_who_is_blind_to_features_decides_alike_whatever_they_are(policy, observation):
+    mask, other = observation["action_mask"], observation["observation"].copy()
+    for name in REFERENCE_FEATURES:
+        feature(other, name)[:] = np.random.default_rng(0).uniform(-1.0, 1.0, feature(other, name).shape)
+    seeing = [policy.scores({"observation": seen, "action_mask": mask}) for seen in (observation["observation"], other)]
+    blind = [
+        policy.scores({"observation": blinded(seen, REFERENCE_FEATURES), "action_mask": mask})
+        for seen in (observation["observation"], other)
+    ]
+    assert not torch.equal(*seeing)
+    assert torch.equal(*blind)
+
+
+def test_blinding_leaves_the_rest_and_the_original_as_they_are(observation):
+    vector = observation["observation"]
+    before, hidden = vector.copy(), blinded(vector, ["rank"])
+    np.testing.assert_array_equal(vector, before)
+    assert feature(vector, "rank").any()
+    assert not feature(hidden, "rank").any()
+    feature(hidden, "rank")[:] = feature(vector, "rank")
+    np.testing.assert_array_equal(hidden, vector)
+    with pytest.raises(ValueError, match=r"names has 'charm', but candidates have action, run, .*choose among them"):
+        blinded(vector, ["rank", "charm"])
