@@ -1,9 +1,20 @@
-"""A trained network as a planner: the best of several plans drawn by its scores.
+"""A trained network as a planner: the best of several plans that it draws.
 
 A policy acts once and takes nothing back; a static planner may simulate as much as it likes. So the network plays what
-is known of the scenario K times side by side, once greedily and K - 1 times drawing actions by their scores, and the
-plan with the least mean query delay is kept. Best-of-K sampling is how networks that build solutions step by step are
-usually decoded: Kool, van Hoof and Welling, "Attention, Learn to Solve Routing Problems!" (ICLR 2019), section 5.
+is known of the scenario K times side by side, once greedily and K - 1 times with some randomness, and the plan with the
+least mean query delay is kept. Best-of-K sampling is how networks that build solutions step by step are usually
+decoded: Kool, van Hoof and Welling, "Attention, Learn to Solve Routing Problems!" (ICLR 2019), section 5.
+
+Networks that see all facts draw every action by its score. Of those that see candidates, one sample in four does. The
+others do not see the reference plan, or all would follow it and be nearly the same plan; and each has a taste: a number
+per user and server, the same throughout the episode, is added to the scores. A taste changes a plan as a whole, where
+independent draws scatter a user's layers over servers and interrupt runs of uploads.
+
+Measured with the untrained network and K = 64 in 34 of `scenarios("multi-user", 40, seed=2**40)` (0 to 13 and 20 to
+39), 21 November 2026: 1.0030 times the delay of local search, the mean of ratios (standard error 0.0015, greatest
+1.047), where joint efficiency takes 1.0112 times. The spreads were chosen in the first scenarios of seed 2**41. There
+the greedy plan takes 1.0107 times, the best of it and 24 blind samples 1.0044, 1.0035, 1.0057 and 1.0090 at spreads of
+0.1, 0.2, 0.3 and 0.5 (9 scenarios); Gumbel noise of 0.1 at every decision makes 1.0050 of 1.0038 (15 scenarios).
 """
 
 from __future__ import annotations
