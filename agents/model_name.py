@@ -14,6 +14,8 @@ PRETRAINED = "pretrained"
 REPLAN = "@replan"
 """Suffix of a name: plan anew at every decision from what is known then."""
 
+_SAMPLES = re.compile(r"(.+)@(-?\d+)")
+
 
 @dataclass(frozen=True)
 class ModelName:
@@ -38,6 +40,47 @@ class ModelName:
         return pretrained_file(family) if self.model == PRETRAINED else Path(self.model)
 
 
+@dataclass(frozen=True)
+class HalfName:
+    """What a name says of which one half is a trained model's and the other a planner's.
+
+    Attributes:
+        model: The model.
+        planner: Name of the planner of the other half.
+        places: Whether the model places and the planner orders (`MODEL+ORDER`), or else the other way round.
+    """
+
+    model: ModelName
+    planner: str
+    places: bool
+
+
+def parse_half_name(name: str) -> HalfName | None:
+    """Return what a planner's name says of half a model, or None if it does not name one.
+
+    `MODEL+ORDER` and `PLACEMENT+MODEL` do; MODEL is "pretrained", a file whose name ends in .zip, or a path with "/".
+
+    Raises:
+        ValueError: If both halves are models', or samples are asked for.
+    """
+    if Path(_SAMPLES.sub(r"\1", name.removesuffix(REPLAN))).exists():
+        return None  # a path may have a "+" in it
+    before, _, order = name.rpartition("+")
+    placement, _, after = name.partition("+")
+    places, orders = _is_path(before), _is_path(after)
+    if places and not _is_path(order):
+        model, planner = before, order
+    elif orders and not _is_path(placement):
+        model, planner = after, placement
+    elif places or orders:
+        raise ValueError(f"{name!r} names a model for both halves; put a planner beside one of them.")
+    else:
+        return None
+    if _SAMPLES.fullmatch(model):
+        raise ValueError(f"{name!r} asks for samples of half a model, which decides greedily; leave out the number.")
+    return HalfName(ModelName(model), planner, places=model == before)
+
+
 def parse_model_name(name: str) -> ModelName | None:
     """Return what a policy's name says of a trained model, or None if it names none.
 
@@ -46,10 +89,12 @@ def parse_model_name(name: str) -> ModelName | None:
     """
     if Path(name).exists():
         return ModelName(name)
+    if parse_half_name(name) is not None:
+        return None
     bare = name.removesuffix(REPLAN)
-    match = re.fullmatch(r"(.+)@(-?\d+)", bare)
+    match = _SAMPLES.fullmatch(bare)
     model = match.group(1) if match else bare
-    is_model = model == PRETRAINED or Path(model).exists() or model.endswith(".zip") or "/" in model
+    is_model = Path(model).exists() or _is_path(model)
     if match is None:
         if is_model and bare != name:
             raise ValueError(f"{name!r}: a model decides anew each time; leave out {REPLAN}, or ask for samples.")
@@ -60,3 +105,8 @@ def parse_model_name(name: str) -> ModelName | None:
     if samples < 1:
         raise ValueError(f"{name!r} asks for {samples} samples; give 1 or more, such as '{model}@64'.")
     return ModelName(model, samples, bare != name)
+
+
+def _is_path(text: str) -> bool:
+    """Return whether a text can mean nothing but a model, be there one or not."""
+    return _SAMPLES.sub(r"\1", text) == PRETRAINED or text.endswith(".zip") or "/" in text

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.model_name import REPLAN, ModelName, parse_model_name
+from agents.model_name import REPLAN, ModelName, parse_half_name, parse_model_name
 from agents.plan_policy import PlanPolicy
-from agents.planners import planner
+from agents.planners import Planner, order_planner, placement_planner, planner
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 
 FORECAST = "@forecast"
@@ -61,7 +61,8 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     Args:
         name: "random", a planner's name, bare or with "@replan", "@forecast" or "@clairvoyant", or the path
             of a trained model.
-            "NAME@K" is the best of K plans of a trained model; see `parse_model_name`.
+            "NAME@K" is the best of K plans of a trained model; see `parse_model_name`. "MODEL+ORDER" and
+            "PLACEMENT+MODEL" are planners of which one half is a two-phase model's; see `agents.model_halves`.
         env: The environment in which it will act.
         seed: Seed of whatever is random in it.
 
@@ -74,11 +75,11 @@ def resolve_policy(name: str, env: MigrationVectorEnv, seed: int) -> Policy:
     if trained is not None:
         return _trained_policy(trained, env, seed)
     if name.endswith(CLAIRVOYANT):
-        planning = planner(name.removesuffix(CLAIRVOYANT) + ":clairvoyant=true")
+        planning = _planner(name.removesuffix(CLAIRVOYANT) + ":clairvoyant=true", env)
         return PlanPolicy(planning, env, seed, clairvoyant=True)
     if name.endswith(FORECAST):
-        return PlanPolicy(planner(name.removesuffix(FORECAST)), env, seed, replan=True, forecast=True)
-    return PlanPolicy(planner(name.removesuffix(REPLAN)), env, seed, replan=name.endswith(REPLAN))
+        return PlanPolicy(_planner(name.removesuffix(FORECAST), env), env, seed, replan=True, forecast=True)
+    return PlanPolicy(_planner(name.removesuffix(REPLAN), env), env, seed, replan=name.endswith(REPLAN))
 
 
 def check_policy_name(name: str, family: str) -> None:
@@ -100,7 +101,14 @@ def check_policy_name(name: str, family: str) -> None:
         bare = name
         for suffix in (CLAIRVOYANT, FORECAST, REPLAN):
             bare = bare.removesuffix(suffix)
-        planner(bare)
+        half = parse_half_name(bare)
+        if half is None:
+            planner(bare)
+            return
+        from agents.trained import find
+
+        find(half.model.path(family))
+        (order_planner if half.places else placement_planner)(half.planner)
 
 
 def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int) -> Policy:
@@ -113,3 +121,12 @@ def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int) -> Poli
 
     planning = SampledPlanner(model, env.episodes.generator.limits, name.samples)
     return PlanPolicy(planning, env, seed, replan=name.replan)
+
+
+def _planner(name: str, env: MigrationVectorEnv) -> Planner:
+    half = parse_half_name(name)
+    if half is None:
+        return planner(name)
+    from agents.model_halves import half_planner
+
+    return half_planner(half, env.episodes.generator)

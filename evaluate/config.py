@@ -25,7 +25,8 @@ class Config:
     policies: str
     """Names with commas between: planners, random, paths of models. NAME@replan plans anew at each decision,
     NAME@forecast does so from the links expected of users who keep their course. pretrained is the trained agent that
-    comes with the project for the family. NAME@64 plans with a trained model by the best of 64 samples."""
+    comes with the project for the family. NAME@64 plans with a trained model by the best of 64 samples. Of a model
+    trained with two-phase decisions MODEL+ORDER takes the placement, PLACEMENT+MODEL the order of uploads."""
     out: Path
     """Folder to write to."""
     family: str = "multi-user"

@@ -44,6 +44,8 @@ __all__ = [
     "PlacementPlanner",
     "Planner",
     "TwoPhase",
+    "order_planner",
+    "placement_planner",
     "planner",
 ]
 
@@ -106,7 +108,7 @@ def planner(name: str) -> Planner:
         return whole[name]
     placement, plus, order = name.partition("+")
     if plus:
-        return TwoPhase(_placement_planner(placement), _order_planner(order))
+        return TwoPhase(placement_planner(placement), order_planner(order))
     bare, *parameters = name.split(":")
     if bare in whole:
         return _with_parameters(bare, whole[bare], parameters)
@@ -120,7 +122,12 @@ def planner(name: str) -> Planner:
     raise _unknown("planner", bare, [*whole, *PLACEMENT_PLANNERS, *ORDER_PLANNERS])
 
 
-def _placement_planner(name: str) -> PlacementPlanner:
+def placement_planner(name: str) -> PlacementPlanner:
+    """Return the planner of the first half of that name: one in `PLACEMENT_PLANNERS`, or `all-to-K`.
+
+    Raises:
+        ValueError: As `planner`.
+    """
     bare, *parameters = name.split(":")
     found = PLACEMENT_PLANNERS.get(bare) or _everything_to(bare)
     if found is None:
@@ -128,7 +135,12 @@ def _placement_planner(name: str) -> PlacementPlanner:
     return _with_parameters(bare, found, parameters)
 
 
-def _order_planner(name: str) -> OrderPlanner:
+def order_planner(name: str) -> OrderPlanner:
+    """Return the planner of the second half of that name, one in `ORDER_PLANNERS`.
+
+    Raises:
+        ValueError: As `planner`.
+    """
     bare, *parameters = name.split(":")
     if bare not in ORDER_PLANNERS:
         raise _unknown("order planner", bare, list(ORDER_PLANNERS))
