@@ -1,4 +1,4 @@
-"""Command line of the evaluation: compare policies, reproduce a paper's results, measure speed, publish an agent."""
+"""Command line of the evaluation: compare policies, reproduce results, run studies, measure speed, publish an agent."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tyro
 
 from evaluate.config import Config, EosdnnConfig, MjoaMuConfig, PaperConfig, SpeedConfig
 from evaluate.publish_config import PublishConfig
+from evaluate.study_config import StudyConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn", "reproduce"),
@@ -18,6 +19,7 @@ COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "paper": (PaperConfig, "evaluate.papers.paper", "reproduce"),
     "publish": (PublishConfig, "evaluate.publish", "publish"),
     "speed": (SpeedConfig, "evaluate.speed", "measure"),
+    "study": (StudyConfig, "evaluate.studies.study", "run"),
 }
 """Commands beside the comparison: what their command line says, then module and function to run with it."""
 

@@ -1,0 +1,110 @@
+"""A study that trains agents: trains what is missing, plays every row, and says how they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dnnmig_env.generators import make_generator, scenarios
+from evaluate.rollout import Floats
+from evaluate.seed_statistics import SeededFigures, seeded_figures
+from evaluate.studies.playing import played_s
+from evaluate.studies.runs import Run, finished_run
+from evaluate.studies.variants import REFERENCE, Study
+from evaluate.study_config import StudyConfig
+
+HEADINGS = ("variant", "seeds", "decisions", "delay [s]", f"IQM / {REFERENCE}", "95 %", f"mean / {REFERENCE}", "95 %")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What came out of a study.
+
+    Attributes:
+        study: The study.
+        delays_s: Mean query delays of each row, shape (K, N): training seeds, or 1 of planners, by scenarios.
+        steps: Decisions on which the agent of each row was trained, the mean over seeds; absent of planners.
+        seed: Seed of the resampling.
+    """
+
+    study: Study
+    delays_s: Mapping[str, Floats]
+    steps: Mapping[str, float]
+    seed: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what study.json says: the figures of each row, and a record per row, training seed and scenario."""
+        variants = {
+            name: {"policy": self.study.rows[name], "steps": self.steps.get(name), **asdict(figures)}
+            for name, figures in self.figures().items()
+        }
+        return {"reference": REFERENCE, "variants": variants, "records": list(self._records())}
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return a row of text per variant, in the study's order, under `HEADINGS`."""
+        return [self._row(name, figures) for name, figures in self.figures().items()]
+
+    def figures(self) -> dict[str, SeededFigures]:
+        """Return the figures of every row."""
+        return seeded_figures(self.delays_s, REFERENCE, self.seed)
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        reference_s = self.delays_s[REFERENCE][0]
+        for name, table_s in self.delays_s.items():
+            for training_seed, row_s in enumerate(table_s):
+                for scenario, delay_s in enumerate(row_s):
+                    yield {
+                        "variant": name,
+                        "training_seed": training_seed if name in self.steps else None,
+                        "scenario": scenario,
+                        "mean_delay_s": float(delay_s),
+                        "relative": float(delay_s / reference_s[scenario]),
+                    }
+
+    def _row(self, name: str, f: SeededFigures) -> tuple[str, ...]:
+        is_learned = name in self.steps
+        return (
+            name,
+            str(f.seeds) if is_learned else "",
+            f"{self.steps[name]:.0f}" if is_learned else "",
+            f"{f.mean_delay_s:.3f}",
+            f"{f.iqm:.3f}",
+            _interval(f.iqm_ci95),
+            f"{f.ratio:.3f}",
+            _interval(f.ratio_ci95),
+        )
+
+
+def train_and_compare(study: Study, config: StudyConfig, say: Callable[[str], None]) -> Comparison:
+    """Train the agents of a study, or take the runs that are there, and play all rows in the same scenarios.
+
+    Args:
+        study: The study.
+        config: Numbers, family, and the folder whose `runs` receives the training runs.
+        say: Receives a line per training run and row.
+
+    Raises:
+        ValueError: If the family is unknown, or a run that is there was trained otherwise.
+    """
+    generator = make_generator(config.family)
+    runs: dict[str, list[Run]] = {name: [] for name in study.agents}
+    for seed in range(config.seeds):  # seed by seed: a study that is stopped has some of every agent
+        for name, agent in study.agents.items():
+            folder = config.out / "runs"
+            runs[name].append(finished_run(name, agent, seed, config.family, config.steps, folder, say))
+    given = scenarios(config.family, config.scenarios, config.seed)
+    delays_s, steps = {}, {}
+    for row, policy in study.rows.items():
+        agent_name = study.agent_in(row)
+        of_row = runs[agent_name] if agent_name else []
+        names = [policy.replace(f"{{{agent_name}}}", str(run.model)) for run in of_row] or [policy]
+        delays_s[row] = played_s(names, generator, given, config.seed)
+        if of_row:
+            steps[row] = sum(run.steps for run in of_row) / len(of_row)
+        say(f"played {row}")
+    return Comparison(study, delays_s, steps, config.seed)
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    return f"{bounds[0]:.3f} - {bounds[1]:.3f}"

@@ -1,0 +1,46 @@
+"""Plays the rows of a study: a table of delays for each, training seeds by scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from agents.model_name import REPLAN, parse_model_name
+from dnnmig_env.episode_batch import DecisionMode
+from dnnmig_env.generators import Generator
+from dnnmig_env.scenario import Scenario
+from evaluate.rollout import Arena, Floats
+
+
+def played_s(names: Sequence[str], generator: Generator, scenarios: Sequence[Scenario], seed: int) -> Floats:
+    """Return the mean query delay of policies in the same scenarios, shape (policies, scenarios).
+
+    A model decides as it was trained to, jointly or in two phases; planners decide jointly, which leaves placing before
+    uploading to them. Where rates change, whatever plans does so anew at every decision: models, too, see the present
+    whenever they decide.
+
+    Args:
+        names: Names of the policies, as of `resolve_policy`.
+        generator: Gives environments their sizes.
+        scenarios: The scenarios.
+        seed: Seed of whatever is random in a policy.
+
+    Raises:
+        ValueError: If a name is no policy's, or the policy cannot act here.
+    """
+    return np.stack([_played_s(name, generator, scenarios, seed) for name in names])
+
+
+def _played_s(name: str, generator: Generator, scenarios: Sequence[Scenario], seed: int) -> Floats:
+    model = parse_model_name(name)
+    decisions: DecisionMode = "joint"
+    if model is not None and not model.samples:
+        from agents.trained import read_card
+
+        decisions = cast(DecisionMode, read_card(model.path(generator.family)).decisions)
+    elif generator.limits.slots > 1:
+        name += REPLAN
+    arena = Arena(generator, scenarios, decisions)
+    return arena.roll_out(*arena.policy(name, seed)).mean_delay_s

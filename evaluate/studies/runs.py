@@ -1,0 +1,117 @@
+"""Training runs of a study: made one after another, quietly, and used again if they are there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from agents.trained import MODEL, read_card, save
+from dnnmig_env.generators import make_generator
+from evaluate.studies.variants import Agent
+from train.config import HeldOutConfig, TrainConfig, check
+from train.folder import begin, read_config
+from train.run import train
+
+HELD_OUT = HeldOutConfig(scenarios=16, every=1_000_000_000, baselines=())
+"""Held-out scenarios are played before the first and after the last step only."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training run.
+
+    Attributes:
+        model: File of the model after its last step. It is not the best one on held-out scenarios: what is compared is
+            what a number of decisions leads to, not how often one has looked.
+        steps: Decisions it was trained on.
+    """
+
+    model: Path
+    steps: int
+
+
+def finished_run(
+    name: str, agent: Agent, seed: int, family: str, steps: int, folder: Path, say: Callable[[str], None]
+) -> Run:
+    """Return the run of an agent and seed, from `folder`/NAME-SEED if it is there, else trained now.
+
+    A run appears in the folder when it is finished; one that was stopped is begun anew, so that its result does not
+    depend on when that was.
+
+    Args:
+        name: Name of the agent.
+        agent: What is particular about it.
+        seed: Seed of the training.
+        family: Family of the scenarios.
+        steps: Decisions to train on.
+        folder: Folder of all runs.
+        say: Receives a line about the run.
+
+    Raises:
+        ValueError: If the run that is there was trained otherwise, or the configuration cannot work.
+        KeyboardInterrupt: If Ctrl-C stopped the training.
+    """
+    config, where = _config(agent, seed, family, steps), folder / f"{name}-{seed}"
+    if where.exists():
+        _check_alike(where, config)
+        say(f"{where.name}: is there already")
+        return _run(where)
+    partial = folder / f".{where.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    began_s = time.perf_counter()
+    _make(replace(config, out=partial), is_trained=agent.is_trained)
+    os.replace(partial, where)
+    run = _run(where)
+    say(f"{where.name}: {run.steps} decisions in {time.perf_counter() - began_s:.0f} s")
+    return run
+
+
+def _config(agent: Agent, seed: int, family: str, steps: int) -> TrainConfig:
+    changes: dict[str, Any] = {"family": family, "seed": seed, "total_steps": steps, **agent.changes}
+    return replace(check(TrainConfig(device="cpu", held_out=HELD_OUT, **changes)), out=None)
+
+
+def _make(config: TrainConfig, *, is_trained: bool) -> None:
+    if not is_trained:
+        _save_untrained(config)
+        return
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        status = train(config)
+    if status != 0:
+        raise KeyboardInterrupt
+
+
+def _save_untrained(config: TrainConfig) -> None:
+    """Write the folder of a run that has not taken its first step."""
+    from agents.algorithms import make_model
+    from agents.sb3_vec_env import Sb3VecEnv
+    from dnnmig_env.vector_env import MigrationVectorEnv
+
+    out = config.out or Path()
+    generator, kind = make_generator(config.family), config.observation_kind
+    env = MigrationVectorEnv(1, generator, config.decisions, autoreset_mode="SameStep", observation=kind)
+    model = make_model(config.algorithm, Sb3VecEnv(env), config.seed, config.device)
+    begin(out, config)
+    save(model, out / MODEL, config.family, config.decisions, config.algorithm)
+
+
+def _check_alike(folder: Path, config: TrainConfig) -> None:
+    there = read_config(folder)
+    for one in fields(TrainConfig):
+        is_, wanted = getattr(there, one.name), getattr(config, one.name)
+        if is_ != wanted:
+            raise ValueError(
+                f"{folder} was trained with --{one.name.replace('_', '-')} {is_}, not {wanted}; "
+                "name another --out, or remove that folder."
+            )
+
+
+def _run(folder: Path) -> Run:
+    return Run(folder / MODEL, read_card(folder / MODEL).steps)

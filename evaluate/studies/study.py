@@ -1,0 +1,93 @@
+"""The command `study`: runs one study, prints its table and writes what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from dnnmig_env.generators import make_generator
+from dnnmig_env.provenance import machine, versions
+from evaluate.report import as_json, check_folder, write_folder
+from evaluate.study_config import StudyConfig
+from evaluate.tables import markdown_table, terminal_table
+
+JSON, TABLE, RUNS = "study.json", "table.md", "runs"
+
+
+class _Table(NamedTuple):
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def run(config: StudyConfig) -> dict[str, Any]:
+    """Run a study.
+
+    Returns:
+        What `study.json` says.
+
+    Raises:
+        ValueError: For anything in the config that is not valid; nothing has then been written.
+        SystemExit: With status 130 after Ctrl-C.
+    """
+    config.check()
+    make_generator(config.family)  # raises if there is no such family
+    check_folder(config.out, overwrite=config.overwrite or _has_runs_alone(config))
+    progress = Console(stderr=True)
+
+    def say(line: str) -> None:
+        progress.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        result, table = (_elsewhere if config.name == "generalisation" else _comparison)(config, say)
+    except KeyboardInterrupt:
+        say(f"interrupted: finished training runs are in {config.out / RUNS}; the same command goes on from there.")
+        raise SystemExit(130) from None
+    result = {
+        "study": config.name,
+        **result,
+        "config": {**asdict(config), "out": str(config.out)},
+        "versions": versions(),
+        "machine": machine(),
+    }
+    text = f"**{table.title}**\n\n{markdown_table(table.headings, table.rows)}"
+    write_folder(config.out, {JSON: as_json(result), TABLE: text})
+    console = Console()
+    console.print(terminal_table(*table))
+    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    return result
+
+
+def _comparison(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[str, Any], _Table]:
+    from evaluate.studies.comparison import HEADINGS, train_and_compare
+    from evaluate.studies.variants import study
+
+    found = train_and_compare(study(config.name), config, say)
+    title = f"{found.study.title}: {config.family}, {_count(config.seeds, 'training seed')}, {_scenarios(config)}"
+    return found.as_dict(), _Table(title, HEADINGS, found.rows())
+
+
+def _elsewhere(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[str, Any], _Table]:
+    from evaluate.studies.generalisation import HEADINGS, play_elsewhere
+
+    settings = play_elsewhere(config, say)
+    title = f"{config.agent} where it was not trained: {config.family}, {_scenarios(config)} each"
+    return {"settings": [setting.as_dict() for setting in settings]}, _Table(
+        title, HEADINGS, [setting.row() for setting in settings]
+    )
+
+
+def _has_runs_alone(config: StudyConfig) -> bool:
+    """Return whether a folder holds no more than the training runs of a study that did not come to its end."""
+    return config.out.is_dir() and {path.name for path in config.out.iterdir()} <= {RUNS}
+
+
+def _scenarios(config: StudyConfig) -> str:
+    return f"{_count(config.scenarios, 'scenario')}, seed {config.seed}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,119 @@
+"""The studies that train agents, as data: what is trained, and which policies are played beside each other.
+
+A row of a study is a policy by its name, as `python -m evaluate --policies` takes it; `{NAME}` in it stands for the
+model of the agent NAME, and the row is then played once per training seed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from train.config import NetworkConfig
+
+REFERENCE = "joint-efficiency"
+"""The row to which delays are relative, in every study."""
+
+PLANNERS = (REFERENCE, "pso-ga+lmu")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What distinguishes an agent from others in its training.
+
+    Attributes:
+        changes: Fields of `TrainConfig` with values other than the defaults.
+        is_trained: False leaves it as it is before its first step.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    is_trained: bool = True
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is trained and what is compared.
+
+    Attributes:
+        title: Heading of the table.
+        agents: The agents by name.
+        rows: The policy of each row by the row's name, in the table's order.
+    """
+
+    title: str
+    agents: Mapping[str, Agent]
+    rows: Mapping[str, str]
+
+    def agent_in(self, row: str) -> str | None:
+        """Return the name of the agent that plays a row, or None if only planners do."""
+        found = re.search(r"\{(.+)\}", self.rows[row])
+        return found.group(1) if found else None
+
+
+def study(name: str) -> Study:
+    """Return a study that trains agents, by its name on the command line."""
+    return {"decisions": _decisions, "algorithms": _algorithms, "ablation": _ablation}[name]()
+
+
+def _decisions() -> Study:
+    """Plain observations for both, as candidates are uploads, not placements."""
+    return Study(
+        title="Joint against two-phase decisions, PPO, plain observations",
+        agents={
+            "joint": Agent({"observation": "plain"}),
+            "two-phase": Agent({"observation": "plain", "decisions": "two-phase"}),
+        },
+        rows={
+            "joint": "{joint}",
+            "two-phase": "{two-phase}",
+            "learned placement + LMU": "{two-phase}+lmu",
+            "PSO-GA + learned order": "pso-ga+{two-phase}",
+            **{name: name for name in (*PLANNERS, "best-server+lmu")},
+        },
+    )
+
+
+def _algorithms() -> Study:
+    """Candidates for all: it is the one observation that every algorithm takes."""
+    names = ("ppo", "a2c", "dqn", "maskable-ppo", "hindsight")
+    agents = {name: Agent({"algorithm": name}) for name in names} | {"untrained": Agent(is_trained=False)}
+    return Study(
+        title="Algorithms after equally many decisions, candidates",
+        agents=agents,
+        rows={name: f"{{{name}}}" for name in agents} | {name: name for name in PLANNERS},
+    )
+
+
+def _ablation() -> Study:
+    """PPO throughout; what is left out, or put in, is in the row's name."""
+    warm = {"warm_start": REFERENCE}
+    agents = {
+        "candidates": Agent(),
+        "candidates-warm-start": Agent(warm),
+        "plain": Agent({"observation": "plain"}),
+        "plain-warm-start": Agent({"observation": "plain", **warm}),
+        **_blind_agents(),
+    }
+    rows = {}
+    for name in agents:
+        rows[name] = f"{{{name}}}"
+        if name in ("candidates", "plain"):
+            rows[f"{name}, best of 64"] = f"{{{name}}}@64"
+    return Study(
+        title="What the agent sees, how it is trained and how it decides, PPO",
+        agents=agents,
+        rows=rows | {name: name for name in PLANNERS},
+    )
+
+
+def _blind_agents() -> dict[str, Agent]:
+    if not hasattr(NetworkConfig, "blind"):
+        return {}
+    hidden = {"without-gain": ("gain",), "without-reference": ("rank", "as_planned", "gain")}
+    return {name: Agent({"network": replace(NetworkConfig(), **_blind(features))}) for name, features in hidden.items()}
+
+
+def _blind(features: tuple[str, ...]) -> dict[str, Any]:
+    return {"blind": features}
