@@ -17,7 +17,8 @@ class StudyConfig:
 
     decisions: joint decisions, two-phase ones, and two-phase ones with one half left to a planner. algorithms: what is
     learned in equally many decisions. ablation: what the agent sees, whether it first imitates, how it decides.
-    generalisation trains nothing: it plays one agent in scenarios unlike those it was trained on.
+    generalisation trains nothing: it plays one agent in scenarios unlike those it was trained on. Agents are compared
+    as they are after their last step; where links change, planners plan anew at each decision.
 
     Tables are printed; `--out` receives table.md, study.json (figures, and a record per variant, seed and scenario),
     and runs/VARIANT-SEED of every training run. Finished runs are used again: a study that was stopped goes on.
@@ -41,6 +42,11 @@ class StudyConfig:
     """For generalisation: the agent, by its path or as pretrained, the one that comes with the project."""
     overwrite: bool = False
     """Replace the results of an earlier study in the folder; its training runs are kept, and used if they are alike."""
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the training runs."""
+        return self.out / "runs"
 
     def check(self) -> None:
         """Check the numbers.

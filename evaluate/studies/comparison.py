@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 from dnnmig_env.generators import make_generator, scenarios
 from evaluate.rollout import Floats
 from evaluate.seed_statistics import SeededFigures, seeded_figures
 from evaluate.studies.playing import played_s
-from evaluate.studies.runs import Run, finished_run
+from evaluate.studies.runs import Run, check_run, finished_run
 from evaluate.studies.variants import REFERENCE, Study
 from evaluate.study_config import StudyConfig
 
-HEADINGS = ("variant", "seeds", "decisions", "delay [s]", f"IQM / {REFERENCE}", "95 %", f"mean / {REFERENCE}", "95 %")
+HEADINGS = ("variant", "steps", "delay [s]", "IQM", "95 %", "mean", "95 %")
+"""IQM and mean are relative to the reference, which the title names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +65,9 @@ class Comparison:
                     }
 
     def _row(self, name: str, f: SeededFigures) -> tuple[str, ...]:
-        is_learned = name in self.steps
         return (
             name,
-            str(f.seeds) if is_learned else "",
-            f"{self.steps[name]:.0f}" if is_learned else "",
+            f"{self.steps[name]:.0f}" if name in self.steps else "",
             f"{f.mean_delay_s:.3f}",
             f"{f.iqm:.3f}",
             _interval(f.iqm_ci95),
@@ -89,10 +89,10 @@ def train_and_compare(study: Study, config: StudyConfig, say: Callable[[str], No
     """
     generator = make_generator(config.family)
     runs: dict[str, list[Run]] = {name: [] for name in study.agents}
-    for seed in range(config.seeds):  # seed by seed: a study that is stopped has some of every agent
-        for name, agent in study.agents.items():
-            folder = config.out / "runs"
-            runs[name].append(finished_run(name, agent, seed, config.family, config.steps, folder, say))
+    for seed, (name, agent) in product(range(config.seeds), study.agents.items()):
+        check_run(name, agent, seed, config.family, config.steps, config.runs)
+    for seed, (name, agent) in product(range(config.seeds), study.agents.items()):
+        runs[name].append(finished_run(name, agent, seed, config.family, config.steps, config.runs, say))
     given = scenarios(config.family, config.scenarios, config.seed)
     delays_s, steps = {}, {}
     for row, policy in study.rows.items():

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,12 @@ def finished_run(
         say: Receives a line about the run.
 
     Raises:
-        ValueError: If the run that is there was trained otherwise, or the configuration cannot work.
+        ValueError: As `check_run`, or if the configuration cannot work.
         KeyboardInterrupt: If Ctrl-C stopped the training.
     """
     config, where = _config(agent, seed, family, steps), folder / f"{name}-{seed}"
+    check_run(name, agent, seed, family, steps, folder)
     if where.exists():
-        _check_alike(where, config)
         say(f"{where.name}: is there already")
         return _run(where)
     partial = folder / f".{where.name}.partial"
@@ -71,6 +71,25 @@ def finished_run(
     run = _run(where)
     say(f"{where.name}: {run.steps} decisions in {time.perf_counter() - began_s:.0f} s")
     return run
+
+
+def check_run(name: str, agent: Agent, seed: int, family: str, steps: int, folder: Path) -> None:
+    """Check that a run which is there already is the one that `finished_run` would train; all arguments are as there.
+
+    Raises:
+        ValueError: If it was trained otherwise, or is no run.
+    """
+    where, config = folder / f"{name}-{seed}", _config(agent, seed, family, steps)
+    if not where.exists():
+        return
+    there = read_config(where)
+    for one in fields(TrainConfig):
+        was, wanted = getattr(there, one.name), getattr(config, one.name)
+        if was != wanted:
+            raise ValueError(
+                f"{where} was trained with --{one.name.replace('_', '-')} {was}, not {wanted}; "
+                "name another --out, or remove that folder."
+            )
 
 
 def _config(agent: Agent, seed: int, family: str, steps: int) -> TrainConfig:
@@ -97,20 +116,9 @@ def _save_untrained(config: TrainConfig) -> None:
     out = config.out or Path()
     generator, kind = make_generator(config.family), config.observation_kind
     env = MigrationVectorEnv(1, generator, config.decisions, autoreset_mode="SameStep", observation=kind)
-    model = make_model(config.algorithm, Sb3VecEnv(env), config.seed, config.device)
+    model = make_model(config.algorithm, Sb3VecEnv(env), config.seed, config.device, network=asdict(config.network))
     begin(out, config)
     save(model, out / MODEL, config.family, config.decisions, config.algorithm)
-
-
-def _check_alike(folder: Path, config: TrainConfig) -> None:
-    there = read_config(folder)
-    for one in fields(TrainConfig):
-        is_, wanted = getattr(there, one.name), getattr(config, one.name)
-        if is_ != wanted:
-            raise ValueError(
-                f"{folder} was trained with --{one.name.replace('_', '-')} {is_}, not {wanted}; "
-                "name another --out, or remove that folder."
-            )
 
 
 def _run(folder: Path) -> Run:

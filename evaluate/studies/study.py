@@ -14,7 +14,7 @@ from evaluate.report import as_json, check_folder, write_folder
 from evaluate.study_config import StudyConfig
 from evaluate.tables import markdown_table, terminal_table
 
-JSON, TABLE, RUNS = "study.json", "table.md", "runs"
+JSON, TABLE = "study.json", "table.md"
 
 
 class _Table(NamedTuple):
@@ -31,7 +31,8 @@ def run(config: StudyConfig) -> dict[str, Any]:
 
     Raises:
         ValueError: For anything in the config that is not valid; nothing has then been written.
-        SystemExit: With status 130 after Ctrl-C.
+        SystemExit: With status 130 after Ctrl-C while there are training runs to go on from.
+        KeyboardInterrupt: After Ctrl-C where there are none.
     """
     config.check()
     make_generator(config.family)  # raises if there is no such family
@@ -44,7 +45,9 @@ def run(config: StudyConfig) -> dict[str, Any]:
     try:
         result, table = (_elsewhere if config.name == "generalisation" else _comparison)(config, say)
     except KeyboardInterrupt:
-        say(f"interrupted: finished training runs are in {config.out / RUNS}; the same command goes on from there.")
+        if config.name == "generalisation":
+            raise
+        say(f"interrupted: finished training runs are in {config.runs}; the same command goes on from there.")
         raise SystemExit(130) from None
     result = {
         "study": config.name,
@@ -63,10 +66,11 @@ def run(config: StudyConfig) -> dict[str, Any]:
 
 def _comparison(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[str, Any], _Table]:
     from evaluate.studies.comparison import HEADINGS, train_and_compare
-    from evaluate.studies.variants import study
+    from evaluate.studies.variants import REFERENCE, study
 
     found = train_and_compare(study(config.name), config, say)
-    title = f"{found.study.title}: {config.family}, {_count(config.seeds, 'training seed')}, {_scenarios(config)}"
+    title = f"{found.study.title}: {config.family}, {_count(config.seeds, 'training seed')}, {_scenarios(config)}; "
+    title += f"IQM and mean relative to {REFERENCE}"
     return found.as_dict(), _Table(title, HEADINGS, found.rows())
 
 
@@ -82,7 +86,7 @@ def _elsewhere(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[st
 
 def _has_runs_alone(config: StudyConfig) -> bool:
     """Return whether a folder holds no more than the training runs of a study that did not come to its end."""
-    return config.out.is_dir() and {path.name for path in config.out.iterdir()} <= {RUNS}
+    return config.out.is_dir() and {path.name for path in config.out.iterdir()} <= {config.runs.name}
 
 
 def _scenarios(config: StudyConfig) -> str:

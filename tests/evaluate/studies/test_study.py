@@ -12,12 +12,12 @@ import pytest
 from agents.trained import MODEL, read_card
 from evaluate.__main__ import main
 from evaluate.studies import runs
-from evaluate.studies.variants import Agent, Study, study
+from evaluate.studies.variants import Study, study
 from train.folder import read_config
 
 
-def run(name: str, out: Path, *arguments: str, family: str = "toy") -> int:
-    options = ["--family", family, "--seeds", "2", "--steps", "200", "--scenarios", "3", "--out", str(out)]
+def run(name: str, out: Path, *arguments: str) -> int:
+    options = ["--family", "toy", "--seeds", "2", "--steps", "200", "--scenarios", "3", "--out", str(out)]
     return main(["study", name, *options, *arguments])
 
 
@@ -101,58 +101,11 @@ def test_a_study_that_was_stopped_goes_on(
     assert (out / "table.md").read_text() == (decisions / "table.md").read_text()
 
 
-def test_every_algorithm_takes_part_and_one_is_untrained(tmp_path: Path) -> None:
-    assert run("algorithms", tmp_path / "out", "--seeds", "1") == 0
-    variants = found_in(tmp_path / "out")["variants"]
-    learned = {"ppo", "a2c", "dqn", "maskable-ppo", "hindsight", "untrained"}
-    assert {name for name, figures in variants.items() if figures["steps"] is not None} == learned
-    assert variants["untrained"]["steps"] == 0
-    for name in learned:
-        card = read_card(tmp_path / "out" / "runs" / f"{name}-0" / MODEL)
-        assert card.observation == "candidates"
-        assert card.algorithm == ("ppo" if name == "untrained" else name)
-
-
-def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path) -> None:
-    assert run("ablation", tmp_path / "out", "--seeds", "1") == 0
-    variants = found_in(tmp_path / "out")["variants"]
-    for name in ("candidates", "plain"):
-        many, one = variants[f"{name}, best of 64"], variants[name]
-        assert many["policy"].endswith("@64")
-        assert many["mean_delay_s"] <= one["mean_delay_s"] * (1 + 1e-9)
-        assert many["steps"] == one["steps"]
-    plain = Agent({"observation": "plain"}).changes
-    agents = study("ablation").agents
-    assert agents["plain"].changes == plain
-    assert agents["plain-warm-start"].changes == {**plain, "warm_start": "joint-efficiency"}
-    for name in agents:
-        assert read_config(tmp_path / "out" / "runs" / f"{name}-0").warm_start == agents[name].changes.get("warm_start")
-
-
 def test_rows_name_agents_that_are_trained() -> None:
     for name in ("decisions", "algorithms", "ablation"):
         found: Study = study(name)
         assert {found.agent_in(row) for row in found.rows} == {None, *found.agents}
         assert "joint-efficiency" in found.rows
-
-
-@pytest.mark.parametrize("family", ["multi-user", "toy"])
-def test_an_agent_is_played_where_it_was_not_trained(tmp_path: Path, family: str) -> None:
-    model = runs.finished_run("any", Agent(is_trained=False), 0, family, 1, tmp_path, lambda line: None).model
-    assert run("generalisation", tmp_path / "out", "--agent", str(model), family=family) == 0
-    settings = {setting["setting"]: setting for setting in found_in(tmp_path / "out")["settings"]}
-    unlike = ["networks never trained on", "12 users", "5 edges", "up to 32 layers"]
-    assert list(settings) == ["nothing unusual", *(unlike if family == "multi-user" else [])]
-    table = (tmp_path / "out" / "table.md").read_text()
-    for title, setting in settings.items():
-        means_s = setting["mean_delay_s"]
-        assert f"| {title} | {means_s['agent']:.3f} |" in table
-        for name in ("joint-efficiency", "pso-ga+lmu"):
-            ratio = setting["agent_to"][name]
-            assert ratio["ratio"] == pytest.approx(means_s["agent"] / means_s[name])
-            assert ratio["ci95"][0] <= ratio["ratio"] * (1 + 1e-9)
-            assert ratio["ratio"] <= ratio["ci95"][1] * (1 + 1e-9)
-    assert not (tmp_path / "out" / "runs").exists()
 
 
 @pytest.mark.parametrize(
