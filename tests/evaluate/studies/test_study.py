@@ -47,7 +47,7 @@ def test_a_study_says_the_same_in_all_its_files(decisions: Path) -> None:
         assert figures["iqm_ci95"][0] <= figures["iqm"] * (1 + 1e-9)
         assert (figures["steps"] is None) == (wanted.agent_in(name) is None)
     assert found["variants"]["joint-efficiency"]["iqm"] == 1.0
-    assert found["variants"]["pso-ga+lmu"]["iqm"] >= 1.0  # no plan of the toy is better than joint efficiency's
+    assert found["variants"]["pso-ga+lmu"]["iqm"] > 1.0
     assert (found["study"], found["config"]["seeds"], found["reference"]) == ("decisions", 2, "joint-efficiency")
 
 
