@@ -2,7 +2,7 @@
 
 Every candidate passes the same small network together with a summary of the situation and of all candidates, so nothing
 depends on how many users, layers and servers there are. What it learns is a correction of a greedy order: before
-training, the reference plan is followed where there is one, else the most efficient run.
+training, the reference plan is followed but for what saves more, and nothing is uploaded that saves nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dnnmig_env.candidates import CandidateLayout
 ACTION, RUN, FINEST = (CANDIDATE_FEATURES.index(name) for name in ("action", "run", "finest"))
 LATER_RUN, LATER_FINEST = (CANDIDATE_FEATURES.index(name) for name in ("later_run", "later_finest"))
 HERE, ELSEWHERE = (CANDIDATE_FEATURES.index(name) for name in ("stored_here", "stored_elsewhere"))
-CHANGING = SITUATION_FEATURES.index("changing")
+CHANGING, DONE = (SITUATION_FEATURES.index(name) for name in ("changing", "done"))
 RANK, GAIN = CANDIDATE_FEATURES.index("rank"), CANDIDATE_FEATURES.index("gain")
 
 INITIAL_GAP = 0.3
@@ -45,6 +45,9 @@ servers are slow. In `mobile` it lowered the mean delay of the untrained network
 
 INITIAL_STOP = -7.0
 """Score of "stop" before training, less that of the best candidate: one decision in a thousand."""
+
+INITIAL_DONE = 10.0
+"""What is added to it where the plan is done and no candidate gains: an idle channel is ready for what comes."""
 
 
 class CandidateNetwork(nn.Module):
@@ -66,8 +69,10 @@ class CandidateNetwork(nn.Module):
         self.score = nn.Linear(width, 1)
         self.stop = nn.Linear(width, 1)
         self.value = nn.Linear(width, 1)
-        # efficiency, rank, foresight, gain, stickiness
-        self.prior = nn.Parameter(torch.tensor([1.0, INITIAL_RANK, 1.0, INITIAL_GAIN, INITIAL_STICKINESS]))
+        # efficiency, rank, foresight, gain, stickiness, done
+        self.prior = nn.Parameter(
+            torch.tensor([1.0, INITIAL_RANK, 1.0, INITIAL_GAIN, INITIAL_STICKINESS, INITIAL_DONE])
+        )
         for last in (self.score, self.stop, self.value):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -98,14 +103,16 @@ class CandidateNetwork(nn.Module):
         best = scores.amax(1, keepdim=True)
         best = torch.where(best > 0.1 * ILLEGAL, best, 0.0)  # "stop" alone is no illegal action
         everything = torch.full(mask.shape, ILLEGAL, dtype=scores.dtype, device=scores.device)
-        stop = torch.where(mask[:, -1:] > 0, self.stop(summary) + best, 0.5 * ILLEGAL)
+        gains = (features[..., GAIN] > 0).any(dim=1, keepdim=True)
+        done = self.prior[5] * situation[:, DONE, None] * (~gains).to(best.dtype)
+        stop = torch.where(mask[:, -1:] > 0, self.stop(summary) + best + done, 0.5 * ILLEGAL)
         # A row that is no candidate points at "stop", which is written last.
         everything = everything.scatter(1, torch.where(number > 0, number - 1, mask.shape[1] - 1), scores)
         return torch.cat([everything[:, :-1], stop], dim=1), self.value(summary)
 
     def _prior(self, features: Tensor, changing: Tensor) -> Tensor:
         """Return the scores of the greedy order, (B, K); `changing` is 1 where rates change, (B, 1)."""
-        efficiency, rank, foresight, gain, stickiness = self.prior
+        efficiency, rank, foresight, gain, stickiness = self.prior[:5]
         present = torch.where(features[..., FINEST] > 0, features[..., FINEST], features[..., RUN] - INITIAL_GAP)
         later = torch.where(
             features[..., LATER_FINEST] > 0, features[..., LATER_FINEST], features[..., LATER_RUN] - INITIAL_GAP
@@ -124,21 +131,23 @@ def numbers(observation: Tensor, actions: int) -> Tensor:
 
 
 def blinded(observation: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
-    """Return a copy of observations, (B, D), in which some features of all candidates are 0.
+    """Return a copy of observations, (B, D), in which some features are 0.
 
     Args:
         observation: Flat observations.
-        names: Names of the features, among `CANDIDATE_FEATURES`.
+        names: Names of features of candidates (`CANDIDATE_FEATURES`) and of the situation (`SITUATION_FEATURES`); one
+            that both have is hidden in both.
 
     Raises:
-        ValueError: If a candidate has no such feature.
+        ValueError: If there is no such feature.
     """
-    unknown = sorted(set(names) - set(CANDIDATE_FEATURES))
-    if unknown:
-        raise ValueError(
-            f"names has {unknown[0]!r}, but candidates have {', '.join(CANDIDATE_FEATURES)}; choose among them."
-        )
     seen = observation.copy()
     for name in names:
-        seen[:, SITUATION_WIDTH + CANDIDATE_FEATURES.index(name) :: CANDIDATE_WIDTH] = 0.0
+        if name not in CANDIDATE_FEATURES and name not in SITUATION_FEATURES:
+            known = ", ".join(dict.fromkeys(SITUATION_FEATURES + CANDIDATE_FEATURES))
+            raise ValueError(f"names has {name!r}, which is no feature; choose among {known}.")
+        if name in SITUATION_FEATURES:
+            seen[:, SITUATION_FEATURES.index(name)] = 0.0
+        if name in CANDIDATE_FEATURES:
+            seen[:, SITUATION_WIDTH + CANDIDATE_FEATURES.index(name) :: CANDIDATE_WIDTH] = 0.0
     return seen

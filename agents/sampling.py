@@ -37,8 +37,8 @@ from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
 
-REFERENCE_FEATURES = ("rank", "as_planned", "gain")
-"""What candidates say of the reference plan."""
+REFERENCE_FEATURES = ("rank", "as_planned", "gain", "done")
+"""What observations say of the reference plan."""
 
 SPREADS = (0.0, 0.1, 0.2, 0.3)
 """Standard deviations of the tastes of samples 0, 1, 2, 3, and so on in turn; 0 = sees the reference, has no taste."""

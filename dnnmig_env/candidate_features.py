@@ -25,6 +25,7 @@ SITUATION_FEATURES = (
     "last_slots",
     "soon",  # log of the best efficiency as expected soon / at present
     "later",
+    "done",  # the reference plan has nothing to upload now
 )
 CANDIDATE_FEATURES = (
     "action",  # number of the action + 1, by the number of actions; 0 = no candidate
@@ -66,6 +67,9 @@ CANDIDATE_FEATURES = (
     "memory_left_for_all",
     "log_line",  # to the server that runs most of the user's layers, against the access rate
     "saving_share",  # the run's saving, as a share of the delay of all users
+    "run_arrival",  # expected time until the run has arrived, as a share of the time left; 1 = not before the horizon
+    "own_arrival",  # the same of this layer
+    "stay",  # share of the horizon for which the user has been present
 )
 SITUATION_WIDTH, CANDIDATE_WIDTH = len(SITUATION_FEATURES), len(CANDIDATE_FEATURES)
 
@@ -80,7 +84,7 @@ LEAST_GAIN = 1e-6
 
 
 @uncounted
-def describe_situation(p: Problem, s: State, i: int, c: Prospects, out: Row) -> None:
+def describe_situation(p: Problem, s: State, i: int, r: Reference, c: Prospects, out: Row) -> None:
     """Write the features that all candidates have in common."""
     slot, left_s = s.slot[i], horizon_s(p, i) - s.time_s[i]
     present, delay, device, weights, left = 0.0, 0.0, 0.0, 0.0, 0.0
@@ -107,6 +111,7 @@ def describe_situation(p: Problem, s: State, i: int, c: Prospects, out: Row) -> 
     if c.best.shape[1] > 1 and c.best[i, 0] > 0.0:
         out[9] = log_scaled(c.best[i, SOON] / c.best[i, 0], 0.0, 1.0)
         out[10] = log_scaled(c.best[i, LATER] / c.best[i, 0], 0.0, 1.0)
+    out[11] = 1.0 if r.following[i] < 0 else 0.0
 
 
 @uncounted
@@ -114,6 +119,7 @@ def describe(
     p: Problem,
     soon: Problem,
     later: Problem,
+    course: Problem,
     s: State,
     i: int,
     e: Efficiencies,
@@ -165,6 +171,11 @@ def describe(
         if p.query_rate_hz[i, slot, w] > 0.0:
             all_s += p.query_rate_hz[i, slot, w] * s.delay_s[i, w]
     out[at + 38] = min(saved_s / all_s, 1.0)
+    out[at + 39] = _arrival(course, s, i, u, q, run_bytes)
+    out[at + 40] = _arrival(course, s, i, u, q, own_bytes)
+    for t in range(slot):
+        if p.query_rate_hz[i, t, u] > 0.0:
+            out[at + 41] += (p.slot_edges_s[i, t + 1] - p.slot_edges_s[i, t]) / horizon_s(p, i)
 
 
 @uncounted
@@ -216,6 +227,20 @@ def _describe_whereabouts(p: Problem, s: State, i: int, u: int, q: int, out: Row
 
 
 @uncounted
+def _arrival(p: Problem, s: State, i: int, u: int, q: int, size_bytes: float) -> float:
+    """Return how long an upload is expected to take that begins now, as a share of the time left; at most 1."""
+    slot, left_s, missing = s.slot[i], horizon_s(p, i) - s.time_s[i], size_bytes
+    now_s = s.time_s[i]
+    for k in range(p.num_slots[i] - slot):
+        rate, until_s = p.up_bytes_per_s[i, slot + k, u, q], p.slot_edges_s[i, slot + k + 1]
+        if missing <= rate * (until_s - now_s):
+            return float((now_s + missing / rate - s.time_s[i]) / left_s)
+        missing -= rate * (until_s - now_s)
+        now_s = until_s
+    return 1.0
+
+
+@uncounted
 def forks(s: State, i: int, r: Reference, c: Prospects) -> bool:
     """Return whether the reference plan begins a new run now: its next upload does not continue the latest one."""
     k = r.following[i]
@@ -234,7 +259,12 @@ def gain(p: Problem, s: State, t: State, i: int, mask: Small, r: Reference, c: P
     u, v, q, last = c.chosen[i, k, 0], c.chosen[i, k, 1], c.chosen[i, k, 2], c.chosen[i, k, 3]
     if c.rank[i, (u * s.node.shape[2] + v) * s.memory_left_bytes.shape[1] + q] == 1:
         return 0.0
-    saved = 1.0 - cost_after_run(p, s, r, t, i, mask, u, q, v, last) / r.cost_s[i]
+    return _root(1.0 - cost_after_run(p, s, r, t, i, mask, u, q, v, last) / r.cost_s[i])
+
+
+@uncounted
+def _root(saved: float) -> float:
+    """Return the root of a share of the cost, with its sign."""
     if abs(saved) < LEAST_GAIN:
         return 0.0
     return float(max(np.sqrt(saved) if saved > 0.0 else -np.sqrt(-saved), -1.0))

@@ -1,17 +1,16 @@
 """What an agent may see instead of all facts: a short list of promising uploads, each with its prospects.
 
 A candidate is an upload (user, layer, server) that begins an efficient run of layers (see `dnnmig_env.efficiency`), by
-the present rates or by those that are expected, or is next in the reference plan (see `dnnmig_env.reference`; where
-there is one time slot). The list does not grow with users, layers and servers, and its features are ratios and
-logarithms: so a network that has learned on some sizes acts on others, and is small enough to train on a CPU.
-All of it is known at present; where rates change, no reference plan is shown, as that looks ahead.
+the present rates or by those that are expected, or is next in the reference plan: where there is one time slot that of
+`dnnmig_env.reference`, where rates change one for what is expected to come (`dnnmig_env.outlook`). The list does not
+grow with users, layers and servers, and its features are ratios and logarithms: so a network that has learned on some
+sizes acts on others, and is small enough to train on a CPU. All of it rests on the present alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,19 +24,17 @@ from dnnmig_env.candidate_features import (
     forks,
     gain,
 )
-from dnnmig_env.compiled import compiled_parallel, fill, uncounted
+from dnnmig_env.compiled import fill, shared, uncounted
 from dnnmig_env.efficiency import Efficiencies
 from dnnmig_env.kernel import horizon_s
 from dnnmig_env.observation import Row
+from dnnmig_env.outlook import STARTED
 from dnnmig_env.problem import Ints, Problem, Small
 from dnnmig_env.reference import Reference
 from dnnmig_env.shortlist import Prospects, find, note_start, note_upload
 from dnnmig_env.state import State
 
 MOST_CANDIDATES = 24
-
-STARTED = -2
-"""Stands for the latest action of a row whose episode has just begun."""
 
 _GAIN = CANDIDATE_FEATURES.index("gain")
 
@@ -71,12 +68,10 @@ class CandidateLayout:
         return SITUATION_WIDTH + self.candidates * CANDIDATE_WIDTH
 
 
-# Three loops over rows, as each function that `numba.prange` calls is compiled into the loop: together they would take
-# minutes. What the body of such a loop itself writes into a named tuple's arrays is lost; functions called there may.
-
-
-@compiled_parallel
+@shared
 def find_candidates(
+    begin: int,
+    end: int,
     rows: Ints,
     actions: Ints,
     p: Problem,
@@ -88,34 +83,47 @@ def find_candidates(
     e: Efficiencies,
     c: Prospects,
 ) -> None:
-    """Find the candidates of some rows, shape (N,), after their latest actions, (N,); `STARTED` for new episodes."""
-    for k in numba.prange(len(rows)):
+    """Find the candidates of rows `rows[begin:end]` after their latest actions, (N,); `STARTED` for new episodes."""
+    for k in range(begin, end):
         _find(rows[k], actions[k], p, soon, later, s, mask, r, e, c)
 
 
-@compiled_parallel
+@shared
 def describe_candidates(
+    begin: int,
+    end: int,
     rows: Ints,
     out: Rows,
     p: Problem,
     soon: Problem,
     later: Problem,
+    course: Problem,
     s: State,
     mask: Small,
+    r: Reference,
     e: Efficiencies,
     c: Prospects,
 ) -> None:
-    """Write the observations of some rows, shape (B, D), all but "gain"; zeros where the horizon is reached."""
-    for k in numba.prange(len(rows)):
-        _describe(rows[k], out[rows[k]], p, soon, later, s, mask, e, c)
+    """Write these rows' observations, shape (B, D), all but "gain"; zeros where the horizon is reached."""
+    for k in range(begin, end):
+        _describe(rows[k], out[rows[k]], p, soon, later, course, s, mask, r, e, c)
 
 
-@compiled_parallel
+@shared
 def compare_candidates(
-    rows: Ints, out: Rows, p: Problem, s: State, t: State, mask: Small, r: Reference, c: Prospects
+    begin: int,
+    end: int,
+    rows: Ints,
+    out: Rows,
+    p: Problem,
+    s: State,
+    t: State,
+    mask: Small,
+    r: Reference,
+    c: Prospects,
 ) -> None:
-    """Write "gain" into the observations of some rows; `t` is scratch, two rows for each episode."""
-    for k in numba.prange(len(rows)):
+    """Write "gain" into these rows' observations; `t` is scratch, two rows for each episode."""
+    for k in range(begin, end):
         _compare(rows[k], out[rows[k]], p, s, t, mask, r, c)
 
 
@@ -135,22 +143,32 @@ def _find(
     if action == STARTED:
         note_start(i, c)
     elif 0 <= action < mask.shape[1] - 1:
-        note_upload(i, action, e.per_s.shape[3], e.per_s.shape[2], e, c)
+        note_upload(p, s, i, action, e, c)
     if s.time_s[i] < horizon_s(p, i):
         find(p, soon, later, s, i, mask[i], r, e, c)
 
 
 @uncounted
 def _describe(
-    i: int, out: Row, p: Problem, soon: Problem, later: Problem, s: State, mask: Small, e: Efficiencies, c: Prospects
+    i: int,
+    out: Row,
+    p: Problem,
+    soon: Problem,
+    later: Problem,
+    course: Problem,
+    s: State,
+    mask: Small,
+    r: Reference,
+    e: Efficiencies,
+    c: Prospects,
 ) -> None:
     fill(out, 0.0)
     if s.time_s[i] < horizon_s(p, i):
-        describe_situation(p, s, i, c, out)
+        describe_situation(p, s, i, r, c, out)
         for k in range(c.value.shape[1]):
             if c.value[i, k] <= 0.0:
                 break
-            describe(p, soon, later, s, i, e, c, k, mask.shape[1], out, SITUATION_WIDTH + k * CANDIDATE_WIDTH)
+            describe(p, soon, later, course, s, i, e, c, k, mask.shape[1], out, SITUATION_WIDTH + k * CANDIDATE_WIDTH)
 
 
 @uncounted

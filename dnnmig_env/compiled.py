@@ -47,6 +47,14 @@ def uncounted(function: Function) -> Function:
     return _compile(function, _nrt=False)
 
 
+def shared(function: Function) -> Function:
+    """Compile a loop for `share_rows`: as `uncounted`, and other threads of Python run meanwhile.
+
+    Compiling a loop over rows that carries a dozen named tuples takes a second this way, with `numba.prange` a minute.
+    """
+    return _compile(function, _nrt=False, nogil=True)
+
+
 def compiled_parallel(function: Function) -> Function:
     """Compile a function whose `numba.prange` loops run on all cores."""
     return _compile(function, parallel=True)

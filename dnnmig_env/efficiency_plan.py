@@ -6,9 +6,7 @@ state says is uploaded until nothing helps.
 
 from __future__ import annotations
 
-import numpy as np
-
-from dnnmig_env.compiled import borrowed, compiled, uncounted
+from dnnmig_env.compiled import fill, uncounted
 from dnnmig_env.efficiency import ROUNDING, Efficiencies, best_interval, finest_part, measure
 from dnnmig_env.kernel import begin, complete, horizon_s
 from dnnmig_env.problem import Ints, Problem, Small
@@ -16,7 +14,7 @@ from dnnmig_env.state import State
 from dnnmig_env.state_rows import copy_row
 
 
-@compiled
+@uncounted
 def upload_by_efficiency(
     p: Problem,
     b: int,
@@ -45,17 +43,14 @@ def upload_by_efficiency(
         intervals: Receives (user, server 1..S, first layer, last layer) of each partition, shape (K, 4).
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
     """
-    p, s, e = borrowed(p), borrowed(s), borrowed(e)
     then, num_servers, count, time_s, cost_s = now + 1, e.per_s.shape[2], 0, 0.0, 0.0
-    chosen = np.zeros(4, np.int64)
     begin(p, b, s, now)
     e.stale[i] = True
     while True:
         total_s = _total_delay_s(p, b, s, now)
         measure(p, p, b, s, now, legal, e, i, tolerance)
         while True:
-            _choose(p, b, s, now, time_s, e, i, chosen)
-            u, server, first, last = int(chosen[0]), int(chosen[1]), int(chosen[2]), int(chosen[3])
+            u, server, first, last = _choose(p, b, s, now, time_s, e, i)
             if u < 0:
                 return count, cost_s + total_s * (horizon_s(p, b) - time_s)
             uploads = legal[u * sent.shape[1] * num_servers : (u + 1) * sent.shape[1] * num_servers]
@@ -67,7 +62,7 @@ def upload_by_efficiency(
             e.per_s[i, u, server - 1, first, last] = 0.0
             e.stale[i, u] = True
         copy_row(s, then, s, now)
-        intervals[count] = chosen
+        intervals[count, 0], intervals[count, 1], intervals[count, 2], intervals[count, 3] = u, server, first, last
         count += 1
         size_bytes = e.size_bytes[i, u, server - 1, first, last]
         upload_s = size_bytes / p.up_bytes_per_s[b, 0, u, server - 1]
@@ -75,28 +70,32 @@ def upload_by_efficiency(
         s.memory_left_bytes[now, server - 1] -= size_bytes
         for v in range(first, last + 1):
             if uploads[v, server - 1] != 0:
-                uploads[v, :], sent[u, v] = 0, count
+                fill(uploads[v], 0)
+                sent[u, v] = count
         if one_server:
             for other in range(num_servers):
                 if other != server - 1:
-                    uploads[:, other] = 0
+                    fill(uploads[:, other], 0)
         e.stale[i, u] = True
 
 
 @uncounted
-def _choose(p: Problem, b: int, s: State, now: int, time_s: float, e: Efficiencies, i: int, chosen: Ints) -> None:
-    """Write the (user, server, first, last) to upload next; the user is -1 if no candidate is left."""
+def _choose(
+    p: Problem, b: int, s: State, now: int, time_s: float, e: Efficiencies, i: int
+) -> tuple[int, int, int, int]:
+    """Return the (user, server, first, last) to upload next; the user is -1 if no candidate is left."""
     best, left_s = 0.0, horizon_s(p, b) - time_s
-    chosen[0] = -1
+    user, server, first, last = -1, 0, 0, 0
     for u in range(p.num_users[b]):
         for q in range(p.num_servers[b]):
             most_bytes = min(s.memory_left_bytes[now, q], left_s * p.up_bytes_per_s[b, 0, u, q])
-            first, last = best_interval(e, i, u, q, most_bytes)
-            if first >= 0 and e.per_s[i, u, q, first, last] > best:
-                best = e.per_s[i, u, q, first, last]
-                chosen[0], chosen[1], chosen[2], chosen[3] = u, q + 1, first, last
-    if chosen[0] >= 0:
-        chosen[2], chosen[3] = finest_part(e, i, chosen[0], chosen[1] - 1, chosen[2], chosen[3])
+            low, high = best_interval(e, i, u, q, most_bytes)
+            if low >= 0 and e.per_s[i, u, q, low, high] > best:
+                best = e.per_s[i, u, q, low, high]
+                user, server, first, last = u, q + 1, low, high
+    if user >= 0:
+        first, last = finest_part(e, i, user, server - 1, first, last)
+    return user, server, first, last
 
 
 @uncounted

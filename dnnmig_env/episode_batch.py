@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from dnnmig_env.actions import ActionLayout, new_decisions, pending_layer
 from dnnmig_env.candidates import (
-    STARTED,
     CandidateLayout,
     compare_candidates,
     describe_candidates,
     find_candidates,
 )
 from dnnmig_env.episodes import Rules, new_outputs, start_rows, step_rows, step_rows_in_parallel
-from dnnmig_env.forecast import expected_problem
+from dnnmig_env.forecast import COURSE, expected_problem
 from dnnmig_env.hindsight import hindsight_costs
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.observation import ObservationLayout, offsets
+from dnnmig_env.outlook import STARTED, look_ahead
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.problem import Problem, empty_problem
 from dnnmig_env.reference import Reference, follow_references, new_reference, new_workshop, plan_references
@@ -29,6 +29,7 @@ from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
 from dnnmig_env.shortlist import new_prospects
 from dnnmig_env.state import new_state
+from dnnmig_env.threads import ROWS_PER_CORE, share_rows
 
 if TYPE_CHECKING:
     from dnnmig_env.generators import Generator
@@ -38,9 +39,6 @@ DecisionMode = Literal["joint", "two-phase"]
 ObservationKind = Literal["plain", "candidates"]
 """`plain`: every fact about every user, layer, server and link. `candidates`: the most promising uploads only, each
 with its prospects (see `dnnmig_env.candidates`)."""
-
-ROWS_PER_CORE = 16
-"""Below twice this many rows, one core is faster than starting several."""
 
 
 class EpisodeBatch:
@@ -93,12 +91,16 @@ class EpisodeBatch:
         self.observation = self.outputs.observation
         self._offsets, self._rules = offsets(facts), Rules(reward == "shaped", scale == "device-only")
         self._refers, self._saved_s = reward == "reference", np.zeros(rows)
-        # Where rates change, candidates do not show the reference, as that looks ahead.
-        self._plans_references = self._refers or (observation == "candidates" and limits.slots == 1)
+        self._changes = limits.slots > 1
+        # Where rates change, the reference knows them; what candidates show is a plan for what is expected.
+        self._plans_references = self._refers or (observation == "candidates" and not self._changes)
         if observation == "candidates" or self._refers:
             self._reference, self._workshop = new_reference(self.problem, rows), new_workshop(self.problem, rows)
         if observation == "candidates":
             self._soon, self._later = expected_problem(self.problem), expected_problem(self.problem)
+            self._course, self._outlook, self._seen = self.problem, self._reference, np.full(rows, -1)
+            if self._changes:
+                self._course, self._outlook = expected_problem(self.problem, COURSE), new_reference(self.problem, rows)
             self.layout = CandidateLayout(limits.users, limits.layers, limits.servers)
             self.observation = np.zeros((rows, self.layout.size), np.float32)
             self._prospects = new_prospects(self.problem, rows, self.layout.candidates)
@@ -131,7 +133,8 @@ class EpisodeBatch:
         begun = np.asarray(rows, np.int64)
         start_rows(*episodes, begun, drawn, chosen)
         if self._plans_references:
-            plan_references(self.problem, self.state, self._reference, *self._workshop, begun)
+            plans = self.problem, self.state, self._reference, *self._workshop
+            share_rows(plan_references, len(begun), *plans, begun)
         if self.observation_kind == "candidates":
             self._observe_candidates(begun, np.full(len(begun), STARTED))
 
@@ -141,7 +144,8 @@ class EpisodeBatch:
         step(self.problem, self.state, self.decided, self.outputs, self._offsets, self._rules, actions, active)
         if self._plans_references:
             arrays = self.problem, self.state, self.decided, self._reference
-            follow_references(*arrays, self._workshop.state, self._workshop.legal, actions, active, self._saved_s)
+            workshop = self._workshop.state, self._workshop.legal
+            share_rows(follow_references, self.rows, *arrays, *workshop, actions, active, self._saved_s)
         if self._refers:
             self.outputs.reward[:] = self._saved_s
             if self._rules.in_device_only_units:
@@ -162,7 +166,9 @@ class EpisodeBatch:
         """
         costs = np.empty((len(rows), candidates + 2))
         scratch, mask = self._workshop.state, self.outputs.mask
-        hindsight_costs(rows, costs, self.problem, self.state, scratch, mask, plans, self._prospects[1])
+        share_rows(
+            hindsight_costs, len(rows), rows, costs, self.problem, self.state, scratch, mask, plans, self._prospects[1]
+        )
         return costs
 
     def decided_plans(self) -> Reference:
@@ -212,12 +218,15 @@ class EpisodeBatch:
         return None if pending < 0 else divmod(pending, self.actions.layers)
 
     def _observe_candidates(self, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
-        p, s, mask, r = self.problem, self.state, self.outputs.mask, self._reference
+        p, s, mask, course, r = self.problem, self.state, self.outputs.mask, self._course, self._outlook
         e, c = self._prospects
-        find_candidates(rows, actions, p, self._soon, self._later, s, mask, r, e, c)
-        describe_candidates(rows, self.observation, p, self._soon, self._later, s, mask, e, c)
-        if p.query_rate_hz.shape[1] == 1:
-            compare_candidates(rows, self.observation, p, s, self._workshop.state, mask, r, c)
+        if self._changes:
+            share_rows(look_ahead, len(rows), rows, actions, p, s, self.decided, course, self._seen, r, *self._workshop)
+        share_rows(find_candidates, len(rows), rows, actions, p, self._soon, self._later, s, mask, r, e, c)
+        share_rows(
+            describe_candidates, len(rows), rows, self.observation, p, self._soon, self._later, course, s, mask, r, e, c
+        )
+        share_rows(compare_candidates, len(rows), rows, self.observation, course, s, self._workshop.state, mask, r, c)
 
     def _next_drawn(self, row: int) -> tuple[ScenarioBatch, int]:
         stream = self._stream[row]

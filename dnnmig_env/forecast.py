@@ -46,17 +46,21 @@ SHADOWING_S = 5.6
 """Seconds in which the logarithm of a rate's ratio to the radio's falls to 1/e: 0.7 in a slot of 2 s, as `Mobile`'s."""
 
 
-def expected_problem(p: Problem) -> Problem:
-    """Return a problem that shares all but rates and latencies between users and servers, for `expect_slot` to write.
+LINKS = ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
+"""Fields of a problem that tell of links between users and servers."""
 
-    The four arrays begin as copies of the problem's.
+COURSE = (*LINKS, "query_rate_hz")
+"""Fields of a problem that tell how a scenario goes on."""
+
+
+def expected_problem(p: Problem, fields: tuple[str, ...] = LINKS) -> Problem:
+    """Return a problem that shares all but some fields, which begin as copies, to write what is expected to.
+
+    Args:
+        p: The problem.
+        fields: `LINKS` for `expect_slot`, `COURSE` for `expect_course`.
     """
-    return p._replace(
-        up_bytes_per_s=p.up_bytes_per_s.copy(),
-        down_bytes_per_s=p.down_bytes_per_s.copy(),
-        up_latency_s=p.up_latency_s.copy(),
-        down_latency_s=p.down_latency_s.copy(),
-    )
+    return p._replace(**{name: getattr(p, name).copy() for name in fields})
 
 
 def expected_scenario(scenario: Scenario) -> Scenario:
@@ -145,6 +149,61 @@ def _expect_user(p: Problem, b: int, slot: int, u: int, look_ahead_s: float, f: 
     for q in range(p.num_servers[b]):
         f.up_bytes_per_s[b, slot, u, q] = POINTS / f.up_bytes_per_s[b, slot, u, q]
         f.down_bytes_per_s[b, slot, u, q] = POINTS / f.down_bytes_per_s[b, slot, u, q]
+
+
+@uncounted
+def expect_course(p: Problem, b: int, slot: int, f: Problem) -> None:
+    """Write how a scenario is expected to go on: who is present stays, and nobody else comes.
+
+    The present slot is as it is, the only one that is read. In a later slot a user is where its velocity has carried it
+    by the slot's middle, and links are those of that place, as in `expect_slot`.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        slot: The present slot.
+        f: Its arrays of query rates, and of rates and latencies between users and servers, are written, row `b`, from
+            `slot` on.
+    """
+    for u in range(p.num_users[b]):
+        for t in range(slot, p.num_slots[b]):
+            f.query_rate_hz[b, t, u] = p.query_rate_hz[b, slot, u]
+            for q in range(p.num_servers[b]):
+                f.up_bytes_per_s[b, t, u, q] = p.up_bytes_per_s[b, slot, u, q]
+                f.down_bytes_per_s[b, t, u, q] = p.down_bytes_per_s[b, slot, u, q]
+                f.up_latency_s[b, t, u, q] = p.up_latency_s[b, slot, u, q]
+                f.down_latency_s[b, t, u, q] = p.down_latency_s[b, slot, u, q]
+        if p.area_m[b] > 0.0 and p.query_rate_hz[b, slot, u] > 0.0:
+            _expect_way(p, b, slot, u, f)
+
+
+@uncounted
+def _expect_way(p: Problem, b: int, slot: int, u: int, f: Problem) -> None:
+    x, y = p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1]
+    home, away_m = _home(p, b, x, y)
+    if home < 0 or p.up_bytes_per_s[b, slot, u, home] == 0.0 or p.down_bytes_per_s[b, slot, u, home] == 0.0:
+        return
+    radio = one_radio_bytes_per_s(away_m, 0.0)
+    up_ratio, down_ratio = p.up_bytes_per_s[b, slot, u, home] / radio, p.down_bytes_per_s[b, slot, u, home] / radio
+    up_s, down_s = p.up_latency_s[b, slot, u, home], p.down_latency_s[b, slot, u, home]
+    slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
+    for t in range(slot + 1, p.num_slots[b]):
+        after_s = 0.5 * (p.slot_edges_s[b, t] + p.slot_edges_s[b, t + 1]) - p.slot_edges_s[b, slot]
+        slots = after_s / slot_s
+        home, away_m = _home(
+            p,
+            b,
+            _mirrored(x + slots * p.user_velocities[b, slot, u, 0]),
+            _mirrored(y + slots * p.user_velocities[b, slot, u, 1]),
+        )
+        left, radio = np.exp(-after_s / SHADOWING_S), one_radio_bytes_per_s(away_m, 0.0)
+        up, down = radio * up_ratio**left, radio * down_ratio**left
+        for q in range(p.num_servers[b]):
+            line, line_s = p.between_bytes_per_s[b, home, q], p.between_latency_s[b, home, q]
+            if q == home:
+                line, line_s = np.inf, 0.0
+            f.up_bytes_per_s[b, t, u, q], f.down_bytes_per_s[b, t, u, q] = min(up, line), min(down, line)
+            f.up_latency_s[b, t, u, q], f.down_latency_s[b, t, u, q] = up_s + line_s, down_s + line_s
 
 
 @uncounted

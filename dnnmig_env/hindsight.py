@@ -8,10 +8,9 @@ returns. That is hindsight: for learning only, as the future is not known when o
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from dnnmig_env.compiled import compiled_parallel, uncounted
+from dnnmig_env.compiled import shared, uncounted
 from dnnmig_env.kernel import advance
 from dnnmig_env.problem import Floats, Ints, Problem, Small
 from dnnmig_env.reference import Reference, complete
@@ -20,13 +19,24 @@ from dnnmig_env.state import State
 from dnnmig_env.state_rows import copy_row
 
 
-@compiled_parallel
+@shared
 def hindsight_costs(
-    rows: Ints, out: Floats, p: Problem, s: State, t: State, mask: Small, plan: Reference, c: Prospects
+    begin: int,
+    end: int,
+    rows: Ints,
+    out: Floats,
+    p: Problem,
+    s: State,
+    t: State,
+    mask: Small,
+    plan: Reference,
+    c: Prospects,
 ) -> None:
     """Write the costs (J times the number of queries) of taking each candidate now, and going on with a plan.
 
     Args:
+        begin: The first of `rows` to look at.
+        end: The one after the last.
         rows: Rows of the episodes, shape (N,).
         out: Receives a row per episode, shape (N, K + 2): of the first K candidates (inf where there are fewer), of
             waiting for the next slot, and of going on with the plan at once.
@@ -37,7 +47,7 @@ def hindsight_costs(
         plan: What to go on with.
         c: The candidates.
     """
-    for k in numba.prange(len(rows)):
+    for k in range(begin, end):
         _costs(rows[k], out[k], p, s, t, mask, plan, c)
 
 

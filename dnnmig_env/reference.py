@@ -1,22 +1,23 @@
 """A reference plan for every episode, and what completing it from any state would cost.
 
-The plan is that of joint efficiency for the scenario's mean rates. Its use is twofold. An agent may see it where it is
-no more than a planner could know: in one time slot. And a reward may measure against it: before and after a decision,
-what would the horizon cost if the rest of the reference were uploaded? The difference is what the decision was worth,
-given such a continuation. Where rates change, that takes the slots to come into account: it is for rewards alone.
+The plan is that of joint efficiency for mean rates. Its use is twofold. An agent may see it, and what taking something
+else first would save, where all it rests on is known: in one time slot, or under the rates that are expected
+(`dnnmig_env.outlook`). And a reward may measure against it: before and after a decision, what would the horizon cost if
+the rest of the reference were uploaded? The difference is what the decision was worth, given such a continuation. Where
+rates change, that takes the slots to come into account, which is for rewards alone.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from dnnmig_env.actions import Decisions
-from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, uncounted
+from dnnmig_env.compiled import fill, shared, uncounted
 from dnnmig_env.efficiency import Efficiencies, new_efficiencies
 from dnnmig_env.efficiency_plan import upload_by_efficiency
+from dnnmig_env.forecast import LOOK_AHEAD_S
 from dnnmig_env.kernel import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 from dnnmig_env.state import State, new_state
@@ -35,6 +36,7 @@ class Reference(NamedTuple):
     server: Small  # (B, K): 1..S
     following: Ints  # (B,): the upload that is next now, -1 = none can be made in this slot
     cost_s: Floats  # (B,): J times the number of queries, if the plan is completed from now on
+    dice: Ints  # (B,): where the random numbers of a search for better plans stand
 
 
 def new_reference(problem: Problem, rows: int) -> Reference:
@@ -48,6 +50,7 @@ def new_reference(problem: Problem, rows: int) -> Reference:
         server=np.zeros(shape, np.int8),
         following=np.full(rows, -1),
         cost_s=np.zeros(rows),
+        dice=np.zeros(rows, np.int64),
     )
 
 
@@ -58,6 +61,9 @@ class Workshop(NamedTuple):
     state: State  # two rows for each episode
     efficiencies: Efficiencies
     legal: Small  # (B, U * L * S)
+    trial: Reference
+    intervals: Ints  # (B, K, 4)
+    sent: Ints  # (B, U, L)
 
 
 def new_workshop(problem: Problem, rows: int) -> Workshop:
@@ -67,26 +73,49 @@ def new_workshop(problem: Problem, rows: int) -> Workshop:
         name: np.zeros_like(getattr(problem, name)[:, :1])
         for name in ("query_rate_hz", "up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
     }
-    mean = problem._replace(num_slots=np.ones(rows, np.int64), slot_edges_s=np.zeros((rows, 2)), **one_slot)
+    mean = problem._replace(
+        num_slots=np.ones(rows, np.int64),
+        slot_edges_s=np.zeros((rows, 2)),
+        uploaded=np.zeros_like(problem.uploaded),
+        **one_slot,
+    )
     return Workshop(
         mean=mean,
         state=new_state(problem, 2 * rows),
         efficiencies=new_efficiencies(problem, rows),
         legal=np.zeros((rows, users * layers * (nodes - 1)), np.int8),
+        trial=new_reference(problem, rows),
+        intervals=np.zeros((rows, users * layers, 4), np.int64),
+        sent=np.zeros((rows, users, layers), np.int64),
     )
 
 
-@compiled_parallel
+@shared
 def plan_references(
-    p: Problem, s: State, r: Reference, mean: Problem, t: State, e: Efficiencies, legal: Small, rows: Ints
+    begin: int,
+    end: int,
+    p: Problem,
+    s: State,
+    r: Reference,
+    mean: Problem,
+    t: State,
+    e: Efficiencies,
+    legal: Small,
+    trial: Reference,
+    intervals: Ints,
+    sent: Ints,
+    rows: Ints,
 ) -> None:
-    """Make the plans of episodes that have just begun."""
-    for k in numba.prange(len(rows)):
-        _plan(p, s, r, mean, t, e, legal, rows[k])
+    """Make the plans of episodes that have just begun, in rows [begin, end) of `rows`."""
+    for k in range(begin, end):
+        clear(r, rows[k])
+        improve(p, s, r, mean, t, e, legal, trial, intervals, sent, rows[k])
 
 
-@compiled_parallel
+@shared
 def follow_references(
+    begin: int,
+    end: int,
     p: Problem,
     s: State,
     d: Decisions,
@@ -97,14 +126,15 @@ def follow_references(
     active: Bools,
     saved_s: Floats,
 ) -> None:
-    """Write what the latest decision of every active row has saved against the reference, shape (B,), seconds."""
-    for i in numba.prange(len(actions)):
+    """Write what the latest decision of active rows in [begin, end) has saved against the reference, in seconds."""
+    for i in range(begin, end):
         if active[i]:
-            saved_s[i] = _follow(p, s, d, r, t, legal, actions[i], i)
+            saved_s[i] = follow(p, s, d, r, t, legal, actions[i], i)
 
 
 @uncounted
-def _follow(p: Problem, s: State, d: Decisions, r: Reference, t: State, legal: Small, action: int, i: int) -> float:
+def follow(p: Problem, s: State, d: Decisions, r: Reference, t: State, legal: Small, action: int, i: int) -> float:
+    """Bring row `i`'s reference up to date after an action; return what that has saved, in seconds."""
     before_s = r.cost_s[i]
     if d.done[i]:
         r.following[i], r.cost_s[i] = -1, s.cost_s[i]
@@ -115,25 +145,51 @@ def _follow(p: Problem, s: State, d: Decisions, r: Reference, t: State, legal: S
     return float((before_s - r.cost_s[i]) / s.queries[i])
 
 
-@compiled
-def _plan(p: Problem, s: State, r: Reference, mean: Problem, t: State, e: Efficiencies, legal: Small, i: int) -> None:
-    p, mean, t, e = borrowed(p), borrowed(mean), borrowed(t), borrowed(e)
-    average(p, i, mean)
-    servers = mean.memory_bytes.shape[1]
-    most = r.user.shape[1]
-    intervals = np.zeros((most, 4), np.int64)
-    sent = np.zeros((p.weight_bytes.shape[1], p.weight_bytes.shape[2]), np.int64)
-    best_s = np.inf
-    for one_server in (False, True):
-        _all_uploads(mean, i, servers, legal[i])
-        sent[:] = 0
-        count, cost_s = upload_by_efficiency(
-            mean, i, t, 2 * i, e, i, legal[i], one_server, CONTENTION_TOLERANCE, intervals, sent
-        )
-        if cost_s < best_s:
-            best_s = cost_s
-            _write(r, i, intervals, count, sent)
+@uncounted
+def clear(r: Reference, i: int) -> None:
+    """Make a plan empty."""
+    r.length[i], r.dice[i] = 0, 88_172_645_463_325_252
+
+
+@uncounted
+def improve(
+    p: Problem,
+    s: State,
+    r: Reference,
+    mean: Problem,
+    t: State,
+    e: Efficiencies,
+    legal: Small,
+    trial: Reference,
+    intervals: Ints,
+    sent: Ints,
+    i: int,
+) -> None:
+    """Take for row `i` the best of its plan and those of joint efficiency, for mean rates soon and until the end."""
     complete_reference(p, s, r, t, legal[i], i)
+    now_s, end_s, servers = s.time_s[i], horizon_s(p, i), mean.memory_bytes.shape[1]
+    for look_ahead_s in (LOOK_AHEAD_S, np.inf):
+        if look_ahead_s < np.inf and (p.num_slots[i] == 1 or now_s + look_ahead_s >= end_s):
+            continue  # soon is no other than until the end
+        average(p, i, s, min(now_s + look_ahead_s, end_s), mean)
+        for one_server in (False, True):
+            _all_uploads(mean, i, servers, legal[i])
+            fill(sent[i], 0)
+            count, _ = upload_by_efficiency(
+                mean, i, t, 2 * i, e, i, legal[i], one_server, CONTENTION_TOLERANCE, intervals[i], sent[i]
+            )
+            _write(trial, i, intervals[i], count, sent[i])
+            complete_reference(p, s, trial, t, legal[i], i)
+            if trial.cost_s[i] < r.cost_s[i]:
+                adopt(r, trial, i)
+
+
+@uncounted
+def adopt(r: Reference, other: Reference, i: int) -> None:
+    """Make row `i`'s plan another one."""
+    r.length[i], r.following[i], r.cost_s[i] = other.length[i], other.following[i], other.cost_s[i]
+    for k in range(r.length[i]):
+        r.user[i, k], r.layer[i, k], r.server[i, k] = other.user[i, k], other.layer[i, k], other.server[i, k]
 
 
 @uncounted
@@ -162,18 +218,24 @@ def _all_uploads(p: Problem, b: int, servers: int, legal: Small) -> None:
 
 
 @uncounted
-def average(p: Problem, b: int, mean: Problem) -> None:
-    """Write scenario `b` with one slot: mean query rates over time, and mean rates and latencies while present."""
-    all_s = horizon_s(p, b)
-    mean.slot_edges_s[b, 0], mean.slot_edges_s[b, 1] = 0.0, all_s
+def average(p: Problem, b: int, s: State, until_s: float, mean: Problem) -> None:
+    """Write what is left of scenario `b` with one slot: mean rates while present, from now until a time.
+
+    Its horizon is what is left of the scenario's, and what has been uploaded stays so.
+    """
+    now_s = s.time_s[b]
+    mean.slot_edges_s[b, 0], mean.slot_edges_s[b, 1] = 0.0, horizon_s(p, b) - now_s
     for u in range(p.num_users[b]):
+        for v in range(p.num_layers[b, u]):
+            mean.uploaded[b, u, v] = s.node[b, u, v] if s.usable[b, u, v] else 0
         present_s, queries = 0.0, 0.0
         for q in range(p.num_servers[b]):
             mean.up_bytes_per_s[b, 0, u, q], mean.down_bytes_per_s[b, 0, u, q] = 0.0, 0.0
             mean.up_latency_s[b, 0, u, q], mean.down_latency_s[b, 0, u, q] = 0.0, 0.0
-        for slot in range(p.num_slots[b]):
-            rate_hz, slot_s = p.query_rate_hz[b, slot, u], p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
-            if rate_hz > 0.0:
+        for slot in range(s.slot[b], p.num_slots[b]):
+            rate_hz = p.query_rate_hz[b, slot, u]
+            slot_s = min(p.slot_edges_s[b, slot + 1], until_s) - max(p.slot_edges_s[b, slot], now_s)
+            if rate_hz > 0.0 and slot_s > 0.0:
                 present_s += slot_s
                 queries += rate_hz * slot_s
                 for q in range(p.num_servers[b]):
@@ -181,7 +243,7 @@ def average(p: Problem, b: int, mean: Problem) -> None:
                     mean.down_bytes_per_s[b, 0, u, q] += slot_s * p.down_bytes_per_s[b, slot, u, q]
                     mean.up_latency_s[b, 0, u, q] += slot_s * p.up_latency_s[b, slot, u, q]
                     mean.down_latency_s[b, 0, u, q] += slot_s * p.down_latency_s[b, slot, u, q]
-        mean.query_rate_hz[b, 0, u] = queries / all_s
+        mean.query_rate_hz[b, 0, u] = queries / (until_s - now_s)
         if present_s > 0.0:
             for q in range(p.num_servers[b]):
                 mean.up_bytes_per_s[b, 0, u, q] /= present_s

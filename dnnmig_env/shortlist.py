@@ -59,13 +59,20 @@ def note_start(i: int, c: Prospects) -> None:
 
 
 @uncounted
-def note_upload(i: int, action: int, layers: int, servers: int, e: Efficiencies, c: Prospects) -> None:
-    """Note that a decision was to upload."""
-    views = c.best.shape[1]
-    u = action // (layers * servers)
-    c.latest[i, 0], c.latest[i, 1] = u, action % servers + 1
-    for view in range(views):
-        e.stale[i * views + view, u] = True
+def note_upload(p: Problem, s: State, i: int, action: int, e: Efficiencies, c: Prospects) -> None:
+    """Note that a decision was to upload: runs change of its user, and of others whose layers do not fit any more."""
+    layers, servers, views = e.per_s.shape[3], e.per_s.shape[2], c.best.shape[1]
+    u, q = action // (layers * servers), action % servers
+    c.latest[i, 0], c.latest[i, 1] = u, q + 1
+    left_bytes = s.memory_left_bytes[i, q]
+    before_bytes = left_bytes + p.weight_bytes[i, u, action // servers % layers]
+    for w in range(p.num_users[i]):
+        stale = w == u
+        for v in range(p.num_layers[i, w]):
+            stale = stale or (s.node[i, w, v] == 0 and left_bytes < p.weight_bytes[i, w, v] <= before_bytes)
+        if stale:
+            for view in range(views):
+                e.stale[i * views + view, w] = True
 
 
 @uncounted
@@ -82,13 +89,12 @@ def find(
 ) -> None:
     """Find row `i`'s candidates.
 
-    First come the next uploads of the reference plan (where there is one slot), then those where the finest part of
+    First come the next uploads of the reference plan, then those where the finest part of
     some pair's best run begins, then others, each by the efficiency of their runs.
     """
     _measure(p, soon, later, s, i, mask, e, c)
     fill(c.rank[i], 0)
-    if c.best.shape[1] == 1:
-        _rank(p, i, mask, r, c)
+    _rank(p, i, mask, r, c)
     fill(c.value[i], 0.0)
     fill(c.finest[i], 0.0)
     fill(c.best[i], 0.0)

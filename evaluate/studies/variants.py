@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
-
-from train.config import NetworkConfig
 
 REFERENCE = "joint-efficiency"
 """The row to which delays are relative, in every study."""
@@ -94,7 +92,6 @@ def _ablation() -> Study:
         "candidates-warm-start": Agent(warm),
         "plain": Agent({"observation": "plain"}),
         "plain-warm-start": Agent({"observation": "plain", **warm}),
-        **_blind_agents(),
     }
     rows = {}
     for name in agents:
@@ -106,14 +103,3 @@ def _ablation() -> Study:
         agents=agents,
         rows=rows | {name: name for name in PLANNERS},
     )
-
-
-def _blind_agents() -> dict[str, Agent]:
-    if not hasattr(NetworkConfig, "blind"):
-        return {}
-    hidden = {"without-gain": ("gain",), "without-reference": ("rank", "as_planned", "gain")}
-    return {name: Agent({"network": replace(NetworkConfig(), **_blind(features))}) for name, features in hidden.items()}
-
-
-def _blind(features: tuple[str, ...]) -> dict[str, Any]:
-    return {"blind": features}

@@ -207,7 +207,7 @@ def test_scores_come_to_differ_by_what_candidates_save_besides_the_greedy_order(
     model._add(observation, candidates[:, 0].numpy(), gains, moments)
     learner = network_of(model)
     optimizer = torch.optim.Adam(learner.parameters(), lr=5e-3)
-    model.slowness, model.n_epochs = 1.0, 4000  # 1000 steps
+    model.slowness, model.n_epochs = 1.0, 16_000  # 4000 steps
     model._logger = _Silent()
     model._train(learner, optimizer, moments, looked_at=8)
     np.testing.assert_allclose(scores() - before, 300.0 * gains, atol=0.9)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -21,7 +19,7 @@ from dnnmig_env.plan import Plan, plan_of
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import pack
 from dnnmig_env.scenario import Links, Scenario, User
-from tests.candidate_play import AT, Play, actions_of, listed, make_env, moments
+from tests.candidate_play import AT, actions_of, listed, make_env, moments
 
 STATIC = ["single", "edge-cloud", "multi-user", "toy"]
 
@@ -30,24 +28,6 @@ Steps = list[tuple[int, int, int]]
 
 def delay_s(scenario: Scenario, plan: Plan) -> float:
     return float(mean_delays_s(pack([scenario]), plan_arrays([plan]))[0])
-
-
-@pytest.mark.parametrize("how", ["random", "greedy"])
-@pytest.mark.parametrize("family", ["mobile", "single"])
-def test_where_rates_change_no_reference_plan_is_shown(family: str, how: Play, tmp_path: Path) -> None:
-    options = {}
-    if family == "single":
-        trace = tmp_path / "trace.csv"
-        trace.write_text("time_s,mbps\n0,20\n7,60\n19,8\n30,0\n", encoding="utf-8")
-        options = {"traces": str(trace)}
-    env, rng, seen = make_env(family, **options), np.random.default_rng(4), 0
-    for seed in range(8):
-        for observation in moments(env, rng, how, seed=seed):
-            candidates = listed(observation["observation"])
-            assert env.observation_space.contains(observation)
-            assert not candidates[:, [AT["rank"], AT["as_planned"], AT["gain"]]].any()
-            seen += len(candidates)
-    assert seen > 300
 
 
 def test_where_rates_stay_the_first_candidate_is_the_next_upload_of_the_reference() -> None:
@@ -165,19 +145,26 @@ def test_the_features_of_a_situation_worked_out_by_hand() -> None:
         "last_slots": 1.0,
         "soon": 0.0,
         "later": 0.0,
+        "done": 0.0,
     }
     assert situation == pytest.approx(expected, rel=1e-5)
     b, a = (dict(zip(CANDIDATE_FEATURES, row, strict=True)) for row in listed(observation))
     common = {"query_share": 1.0, "delay_ratio": 1.0, "weights_left": 1.0, "as_planned": 1.0, "latest": 0.0}
     common |= {"memory_left_for_user": 1.0, "memory_left_for_all": 1.0, "log_speedup": 0.0, "log_weight": 0.0}
+    common |= {"own_arrival": 1 / 20, "stay": 0.0}
     common |= {"log_up_rate": -0.25, "load_of_others": 0.0, "stored_here": 0.0, "runs_here": 0.0, "soon_run": 0.0}
     own = np.log10(1.0 / 20.0) / 2.0 + 0.5  # 1 s of upload
     of_b = {"action": 2 / 17, "run": 1.0, "own": 1.0, "finest": 1.0, "rank": 1.0, "gain": 0.0, "log_output": -1.0}
     of_b |= {"log_run_upload": own, "log_own_upload": own, "run_saving": 1.6 / 3, "saving_share": 1.6 / 3}
-    of_b |= {"execution_share": 2 / 3, "log_input": (np.log10(2e5) - 5.5) / 2.0}
+    of_b |= {"run_arrival": 1 / 20, "execution_share": 2 / 3, "log_input": (np.log10(2e5) - 5.5) / 2.0}
     of_a = {"action": 1 / 17, "run": 1.0 + np.log(1.3 / 1.6) / 10.0, "own": 1.0 + np.log(0.6 / 1.6) / 10.0}
     of_a |= {"finest": 0.0, "rank": 0.5, "log_run_upload": 0.0, "log_own_upload": own, "run_saving": 2.6 / 3}
-    of_a |= {"execution_share": 1 / 3, "log_output": (np.log10(2e5) - 5.5) / 2.0, "log_input": -0.25}
+    of_a |= {
+        "run_arrival": 2 / 20,
+        "execution_share": 1 / 3,
+        "log_output": (np.log10(2e5) - 5.5) / 2.0,
+        "log_input": -0.25,
+    }
     # B and then A cost 1 x 3 + 1 x 1.4 + 18 x 0.4 = 11.6 s; A and then B 1 x 3 + 1 x 2.4 + 18 x 0.4 = 12.6 s.
     of_a |= {"gain": -np.sqrt(12.6 / 11.6 - 1.0)}
     for features, special in ((b, of_b), (a, of_a)):
@@ -190,13 +177,12 @@ def test_the_features_of_a_situation_worked_out_by_hand() -> None:
     then = {"rank": 1.0, "gain": 0.0, "run": 1.0, "own": 1.0, "finest": 1.0, "before": 0.0, "after": 1.0, "latest": 1.0}
     then |= {"runs_here": 2 / 3, "runs_elsewhere": 0.0, "stored_here": 0.5, "stored_elsewhere": 0.0}
     then |= {"weights_left": 0.5, "delay_ratio": 1.4 / 3, "run_saving": 1.0 / 1.4, "saving_share": 1.0 / 1.4}
-    then |= {"log_own_upload": np.log10(1.0 / 19.0) / 2.0 + 0.5}
+    then |= {"log_own_upload": np.log10(1.0 / 19.0) / 2.0 + 0.5, "own_arrival": 1 / 19, "run_arrival": 1 / 19}
     for name, value in then.items():
         assert a[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
     assert observation[0] == pytest.approx(19 / 20)
 
 
-@pytest.mark.xfail(strict=True, reason="another user's upload that leaves too little memory for a layer is not noticed")
 def test_runs_leave_out_a_layer_that_no_longer_fits_the_memory() -> None:
     # User 1's layers: 0.9 s, nothing and 2 s on the device, 1, 3 and 1 MB. The first layer alone saves nothing, as the
     # input takes 1 s to get to the server; together with the third one it does.

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from dnnmig_env.cluster import Node, Tier
-from dnnmig_env.forecast import LOOK_AHEAD_S, POINTS, SHADOWING_S, expect_slot, expected_problem, expected_scenario
+from dnnmig_env.forecast import (
+    COURSE,
+    LINKS,
+    LOOK_AHEAD_S,
+    POINTS,
+    SHADOWING_S,
+    expect_course,
+    expect_slot,
+    expected_problem,
+    expected_scenario,
+)
 from dnnmig_env.generators import make_generator, scenarios
 from dnnmig_env.kernel import advance, begin
 from dnnmig_env.knowledge import known_scenario
@@ -15,8 +27,6 @@ from dnnmig_env.problem import Problem, pack
 from dnnmig_env.radio import radio_bytes_per_s
 from dnnmig_env.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.state import new_state
-
-LINKS = ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
 
 GRAPH = LayerGraph("net", 10_000, (Layer("only", 1e9, 1_000_000, 1_000, (-1,)),))
 
@@ -194,3 +204,43 @@ def test_looking_ahead_is_nearer_to_what_comes_than_the_present() -> None:
         for k, told in enumerate((f, p)):
             errors[k] += np.mean(abs(np.log(told.up_bytes_per_s[:, slot][there] / came[there])))
     assert errors[0] < 0.9 * errors[1]
+
+
+def test_the_course_of_a_user_on_its_way_slot_by_slot() -> None:
+    # Slots of 4 s at 25 m/s: the middles of the next three slots are 150, 250 and 350 m from where the user is, at x =
+    # 250 m. It turns at the border, at 600 m, so that these are at 400, 500 and 600 m: all nearer to edge 2 at 450 m.
+    scenario, slots = at_edge_1(25.0, shadowing=0.5), 4
+    links = scenario.links
+    rates = np.repeat(np.asarray(links.up_bytes_per_s), slots, axis=0)
+    scenario = replace(
+        scenario,
+        links=replace(links, up_bytes_per_s=rates, down_bytes_per_s=rates),
+        horizon_s=16.0,
+        slot_starts_s=(0.0, 4.0, 8.0, 12.0),
+    )
+    p = pack([scenario])
+    f = expected_problem(p, COURSE)
+    for name in COURSE:
+        getattr(f, name)[:] = -1.0
+    expect_course(p, 0, 0, f)
+    after_s = np.array([6.0, 10.0, 14.0])
+    access = radio_bytes_per_s(np.array([50.0, 50.0, 150.0]), np.zeros(3)) * 0.5 ** np.exp(-after_s / SHADOWING_S)
+    expected_rates = [np.minimum(access, line) for line in (1e6, np.inf, 5e5)]
+    np.testing.assert_allclose(f.up_bytes_per_s[0, 1:, 0], np.transpose(expected_rates), rtol=1e-12)
+    np.testing.assert_allclose(f.down_bytes_per_s[0, 1:, 0], np.transpose(expected_rates), rtol=1e-12)
+    np.testing.assert_allclose(f.up_latency_s[0, 1:, 0], np.tile([0.008, 0.005, 0.045], (3, 1)), rtol=1e-12)
+    for name in COURSE:
+        np.testing.assert_array_equal(getattr(f, name)[0, 0], getattr(p, name)[0, 0])
+    assert (f.query_rate_hz == p.query_rate_hz[0, 0]).all()
+
+
+def test_who_is_away_is_not_expected_and_who_is_there_stays() -> None:
+    p = make_generator("mobile").draw(np.random.default_rng(6), 8).problem
+    f, come_and_go = expected_problem(p, COURSE), 0
+    for b in range(8):
+        for slot in (0, 11, 29):
+            expect_course(p, b, slot, f)
+            present = p.query_rate_hz[b, slot]
+            np.testing.assert_array_equal(f.query_rate_hz[b, slot:], np.tile(present, (30 - slot, 1)))
+            come_and_go += not np.array_equal(p.query_rate_hz[b, slot:], f.query_rate_hz[b, slot:])
+    assert come_and_go > 5
