@@ -23,7 +23,8 @@ from dnnmig_env.observation import ObservationLayout, offsets
 from dnnmig_env.outlook import STARTED, look_ahead
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.problem import Problem, empty_problem
-from dnnmig_env.reference import Reference, follow_references, new_reference, new_workshop, plan_references
+from dnnmig_env.reference import Reference, follow_references, new_reference
+from dnnmig_env.reference_plan import new_workshop, plan_references
 from dnnmig_env.reward import RewardKind, RewardScale, check_reward
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
@@ -98,7 +99,7 @@ class EpisodeBatch:
             self._reference, self._workshop = new_reference(self.problem, rows), new_workshop(self.problem, rows)
         if observation == "candidates":
             self._soon, self._later = expected_problem(self.problem), expected_problem(self.problem)
-            self._course, self._outlook, self._seen = self.problem, self._reference, np.full(rows, -1)
+            self._course, self._outlook = self.problem, self._reference
             if self._changes:
                 self._course, self._outlook = expected_problem(self.problem, COURSE), new_reference(self.problem, rows)
             self.layout = CandidateLayout(limits.users, limits.layers, limits.servers)
@@ -133,8 +134,8 @@ class EpisodeBatch:
         begun = np.asarray(rows, np.int64)
         start_rows(*episodes, begun, drawn, chosen)
         if self._plans_references:
-            plans = self.problem, self.state, self._reference, *self._workshop
-            share_rows(plan_references, len(begun), *plans, begun)
+            arrays = self.problem, self.state, self._reference, self._workshop
+            share_rows(plan_references, len(begun), *arrays, begun)
         if self.observation_kind == "candidates":
             self._observe_candidates(begun, np.full(len(begun), STARTED))
 
@@ -221,7 +222,7 @@ class EpisodeBatch:
         p, s, mask, course, r = self.problem, self.state, self.outputs.mask, self._course, self._outlook
         e, c = self._prospects
         if self._changes:
-            share_rows(look_ahead, len(rows), rows, actions, p, s, self.decided, course, self._seen, r, *self._workshop)
+            share_rows(look_ahead, len(rows), rows, actions, p, s, self.decided, course, c.slot, r, self._workshop)
         share_rows(find_candidates, len(rows), rows, actions, p, self._soon, self._later, s, mask, r, e, c)
         share_rows(
             describe_candidates, len(rows), rows, self.observation, p, self._soon, self._later, course, s, mask, r, e, c

@@ -30,7 +30,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnnmig_env.compiled import inlined, uncounted
+from dnnmig_env.compiled import copy, inlined, uncounted
 from dnnmig_env.knowledge import OUTAGE_BYTES_PER_S
 from dnnmig_env.problem import Problem, pack
 from dnnmig_env.radio import one_radio_bytes_per_s
@@ -103,11 +103,7 @@ def expect_slot(p: Problem, b: int, slot: int, look_ahead_s: float, f: Problem) 
         f: Its arrays of rates and latencies between users and servers are written, row `b`, slot `slot`.
     """
     for u in range(p.up_bytes_per_s.shape[2]):
-        for q in range(p.up_bytes_per_s.shape[3]):
-            f.up_bytes_per_s[b, slot, u, q] = p.up_bytes_per_s[b, slot, u, q]
-            f.down_bytes_per_s[b, slot, u, q] = p.down_bytes_per_s[b, slot, u, q]
-            f.up_latency_s[b, slot, u, q] = p.up_latency_s[b, slot, u, q]
-            f.down_latency_s[b, slot, u, q] = p.down_latency_s[b, slot, u, q]
+        _copy_links(p, b, slot, u, slot, f)
     if p.area_m[b] > 0.0:
         for u in range(p.num_users[b]):
             _expect_user(p, b, slot, u, look_ahead_s, f)
@@ -115,33 +111,18 @@ def expect_slot(p: Problem, b: int, slot: int, look_ahead_s: float, f: Problem) 
 
 @uncounted
 def _expect_user(p: Problem, b: int, slot: int, u: int, look_ahead_s: float, f: Problem) -> None:
-    x, y = p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1]
-    home, away_m = _home(p, b, x, y)
-    if home < 0 or p.up_bytes_per_s[b, slot, u, home] == 0.0 or p.down_bytes_per_s[b, slot, u, home] == 0.0:
+    home = _present_home(p, b, slot, u)
+    if home < 0:
         return
-    radio = one_radio_bytes_per_s(away_m, 0.0)
-    up_ratio, down_ratio = p.up_bytes_per_s[b, slot, u, home] / radio, p.down_bytes_per_s[b, slot, u, home] / radio
     up_s, down_s = p.up_latency_s[b, slot, u, home], p.down_latency_s[b, slot, u, home]
-    slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
     ahead_s = min(look_ahead_s, p.slot_edges_s[b, p.num_slots[b]] - p.slot_edges_s[b, slot])
     for q in range(p.num_servers[b]):
         f.up_bytes_per_s[b, slot, u, q], f.down_bytes_per_s[b, slot, u, q] = 0.0, 0.0
         f.up_latency_s[b, slot, u, q], f.down_latency_s[b, slot, u, q] = 0.0, 0.0
     for k in range(POINTS):
-        after_s = ahead_s * (k + 0.5) / POINTS
-        slots = after_s / slot_s
-        home, away_m = _home(
-            p,
-            b,
-            _mirrored(x + slots * p.user_velocities[b, slot, u, 0]),
-            _mirrored(y + slots * p.user_velocities[b, slot, u, 1]),
-        )
-        left, radio = np.exp(-after_s / SHADOWING_S), one_radio_bytes_per_s(away_m, 0.0)
-        up, down = radio * up_ratio**left, radio * down_ratio**left
+        then, up, down = _access_after(p, b, slot, u, home, ahead_s * (k + 0.5) / POINTS)
         for q in range(p.num_servers[b]):
-            line, line_s = p.between_bytes_per_s[b, home, q], p.between_latency_s[b, home, q]
-            if q == home:
-                line, line_s = np.inf, 0.0
+            line, line_s = _line(p, b, then, q)
             f.up_bytes_per_s[b, slot, u, q] += 1.0 / min(up, line)  # seconds per byte, for now
             f.down_bytes_per_s[b, slot, u, q] += 1.0 / min(down, line)
             f.up_latency_s[b, slot, u, q] += (up_s + line_s) / POINTS
@@ -168,42 +149,71 @@ def expect_course(p: Problem, b: int, slot: int, f: Problem) -> None:
     for u in range(p.num_users[b]):
         for t in range(slot, p.num_slots[b]):
             f.query_rate_hz[b, t, u] = p.query_rate_hz[b, slot, u]
-            for q in range(p.num_servers[b]):
-                f.up_bytes_per_s[b, t, u, q] = p.up_bytes_per_s[b, slot, u, q]
-                f.down_bytes_per_s[b, t, u, q] = p.down_bytes_per_s[b, slot, u, q]
-                f.up_latency_s[b, t, u, q] = p.up_latency_s[b, slot, u, q]
-                f.down_latency_s[b, t, u, q] = p.down_latency_s[b, slot, u, q]
+            _copy_links(p, b, slot, u, t, f)
         if p.area_m[b] > 0.0 and p.query_rate_hz[b, slot, u] > 0.0:
             _expect_way(p, b, slot, u, f)
 
 
 @uncounted
 def _expect_way(p: Problem, b: int, slot: int, u: int, f: Problem) -> None:
-    x, y = p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1]
-    home, away_m = _home(p, b, x, y)
-    if home < 0 or p.up_bytes_per_s[b, slot, u, home] == 0.0 or p.down_bytes_per_s[b, slot, u, home] == 0.0:
+    home = _present_home(p, b, slot, u)
+    if home < 0:
         return
-    radio = one_radio_bytes_per_s(away_m, 0.0)
-    up_ratio, down_ratio = p.up_bytes_per_s[b, slot, u, home] / radio, p.down_bytes_per_s[b, slot, u, home] / radio
     up_s, down_s = p.up_latency_s[b, slot, u, home], p.down_latency_s[b, slot, u, home]
-    slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
     for t in range(slot + 1, p.num_slots[b]):
         after_s = 0.5 * (p.slot_edges_s[b, t] + p.slot_edges_s[b, t + 1]) - p.slot_edges_s[b, slot]
-        slots = after_s / slot_s
-        home, away_m = _home(
-            p,
-            b,
-            _mirrored(x + slots * p.user_velocities[b, slot, u, 0]),
-            _mirrored(y + slots * p.user_velocities[b, slot, u, 1]),
-        )
-        left, radio = np.exp(-after_s / SHADOWING_S), one_radio_bytes_per_s(away_m, 0.0)
-        up, down = radio * up_ratio**left, radio * down_ratio**left
+        then, up, down = _access_after(p, b, slot, u, home, after_s)
         for q in range(p.num_servers[b]):
-            line, line_s = p.between_bytes_per_s[b, home, q], p.between_latency_s[b, home, q]
-            if q == home:
-                line, line_s = np.inf, 0.0
+            line, line_s = _line(p, b, then, q)
             f.up_bytes_per_s[b, t, u, q], f.down_bytes_per_s[b, t, u, q] = min(up, line), min(down, line)
             f.up_latency_s[b, t, u, q], f.down_latency_s[b, t, u, q] = up_s + line_s, down_s + line_s
+
+
+@uncounted
+def _copy_links(p: Problem, b: int, slot: int, u: int, t: int, f: Problem) -> None:
+    """Write the links of one slot as what is expected of another."""
+    copy(f.up_bytes_per_s[b, t, u], p.up_bytes_per_s[b, slot, u])
+    copy(f.down_bytes_per_s[b, t, u], p.down_bytes_per_s[b, slot, u])
+    copy(f.up_latency_s[b, t, u], p.up_latency_s[b, slot, u])
+    copy(f.down_latency_s[b, t, u], p.down_latency_s[b, slot, u])
+
+
+@uncounted
+def _present_home(p: Problem, b: int, slot: int, u: int) -> int:
+    """Return a user's home edge, -1 if it is out of reach or the user is not there."""
+    home, _ = _home(p, b, p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1])
+    if home >= 0 and (p.up_bytes_per_s[b, slot, u, home] == 0.0 or p.down_bytes_per_s[b, slot, u, home] == 0.0):
+        return -1
+    return home
+
+
+@uncounted
+def _access_after(p: Problem, b: int, slot: int, u: int, home: int, after_s: float) -> tuple[int, float, float]:
+    """Return the home edge so many seconds after a slot's start, and the rates to and from it; `home` is the present.
+
+    What sets present rates apart from the radio's at the distance wears off.
+    """
+    x, y = p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1]
+    slots = after_s / (p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot])
+    then, then_m = _home(
+        p,
+        b,
+        _mirrored(x + slots * p.user_velocities[b, slot, u, 0]),
+        _mirrored(y + slots * p.user_velocities[b, slot, u, 1]),
+    )
+    _, away_m = _home(p, b, x, y)
+    left = np.exp(-after_s / SHADOWING_S)
+    present, radio = one_radio_bytes_per_s(away_m, 0.0), one_radio_bytes_per_s(then_m, 0.0)
+    up, down = p.up_bytes_per_s[b, slot, u, home] / present, p.down_bytes_per_s[b, slot, u, home] / present
+    return then, radio * up**left, radio * down**left
+
+
+@inlined
+def _line(p: Problem, b: int, home: int, q: int) -> tuple[float, float]:
+    """Return rate and latency of the line from a home edge to a server."""
+    if q == home:
+        return np.inf, 0.0
+    return p.between_bytes_per_s[b, home, q], p.between_latency_s[b, home, q]
 
 
 @uncounted

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dnnmig_env.actions import Decisions
 from dnnmig_env.compiled import shared, uncounted
-from dnnmig_env.efficiency import Efficiencies
 from dnnmig_env.forecast import expect_course
 from dnnmig_env.kernel import horizon_s
 from dnnmig_env.polish import polish
-from dnnmig_env.problem import Ints, Problem, Small
-from dnnmig_env.reference import Reference, clear, follow, improve
+from dnnmig_env.problem import Ints, Problem
+from dnnmig_env.reference import Reference, follow
+from dnnmig_env.reference_plan import Workshop, clear, improve
 from dnnmig_env.state import State
 
 STARTED = -2
@@ -36,13 +36,7 @@ def look_ahead(
     course: Problem,
     seen: Ints,
     r: Reference,
-    mean: Problem,
-    t: State,
-    e: Efficiencies,
-    legal: Small,
-    trial: Reference,
-    intervals: Ints,
-    sent: Ints,
+    w: Workshop,
 ) -> None:
     """Bring courses and plans of some rows, shape (N,), up to date after their latest actions, (N,).
 
@@ -55,22 +49,16 @@ def look_ahead(
         s: Where they stand.
         d: What has been decided.
         course: How they are expected to go on.
-        seen: Slots in which that was expected, shape (B,).
+        seen: Slots in which that was expected, shape (B,), still as they were (`Prospects.slot`).
         r: The plans.
-        mean: Scratch, like the following.
-        t: Two rows for each episode.
-        e: Efficiencies.
-        legal: Shape (B, U * L * S).
-        trial: Plans to compare with.
-        intervals: Shape (B, K, 4).
-        sent: Shape (B, U, L).
+        w: Where plans are made and tried out.
     """
     for k in range(begin, end):
         if _is_new(rows[k], actions[k], p, s, course, seen, r):
-            improve(course, s, r, mean, t, e, legal, trial, intervals, sent, rows[k])
-            polish(course, s, r, trial, t, legal, rows[k], TRIES)
+            improve(course, s, r, w, rows[k])
+            polish(course, s, r, w, rows[k], TRIES)
         else:
-            follow(course, s, d, r, t, legal, actions[k], rows[k])
+            follow(course, s, d, r, w.state, w.legal, actions[k], rows[k])
 
 
 @uncounted
@@ -78,9 +66,7 @@ def _is_new(i: int, action: int, p: Problem, s: State, course: Problem, seen: In
     """Return whether a slot has begun; if so, its course is expected anew."""
     if action == STARTED:
         clear(r, i)
-        seen[i] = -1
-    new = seen[i] != s.slot[i] and s.time_s[i] < horizon_s(p, i)
+    new = (action == STARTED or seen[i] != s.slot[i]) and s.time_s[i] < horizon_s(p, i)
     if new:
-        seen[i] = s.slot[i]
         expect_course(p, i, s.slot[i], course)
     return bool(new)

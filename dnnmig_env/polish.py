@@ -17,32 +17,31 @@ goes through worse plans on its way.
 from __future__ import annotations
 
 from dnnmig_env.compiled import uncounted
-from dnnmig_env.problem import Problem, Small
+from dnnmig_env.problem import Problem
 from dnnmig_env.reference import Reference, adopt, complete_reference
+from dnnmig_env.reference_plan import Workshop
 from dnnmig_env.state import State
 
 
 @uncounted
-def polish(p: Problem, s: State, r: Reference, trial: Reference, t: State, legal: Small, i: int, tries: int) -> None:
+def polish(p: Problem, s: State, r: Reference, w: Workshop, i: int, tries: int) -> None:
     """Try some changes of row `i`'s plan.
 
     Args:
         p: The scenarios as they are expected to go on.
         s: Where the episodes stand.
         r: Their plans.
-        trial: Scratch.
-        t: Scratch, two rows for each episode.
-        legal: Shape (B, U * L * S).
+        w: Where plans are tried out.
         i: The row.
         tries: How many.
     """
     _drop_uploaded(s, r, i)
     for _ in range(tries):
-        adopt(trial, r, i)
-        _change(p, s, r, trial, i)
-        complete_reference(p, s, trial, t, legal[i], i)
-        if trial.cost_s[i] < r.cost_s[i]:
-            adopt(r, trial, i)
+        adopt(w.trial, r, i)
+        _change(p, s, r, w.trial, i)
+        complete_reference(p, s, w.trial, w.state, w.legal[i], i)
+        if w.trial.cost_s[i] < r.cost_s[i]:
+            adopt(r, w.trial, i)
 
 
 @uncounted

@@ -14,17 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.actions import Decisions
-from dnnmig_env.compiled import fill, shared, uncounted
-from dnnmig_env.efficiency import Efficiencies, new_efficiencies
-from dnnmig_env.efficiency_plan import upload_by_efficiency
-from dnnmig_env.forecast import LOOK_AHEAD_S
+from dnnmig_env.compiled import shared, uncounted
 from dnnmig_env.kernel import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
-from dnnmig_env.state import State, new_state
+from dnnmig_env.state import State
 from dnnmig_env.state_rows import copy_row
-
-CONTENTION_TOLERANCE = 0.02
-"""Relative change of a slowdown below which efficiencies are not measured anew: ten times faster than exactly."""
 
 
 class Reference(NamedTuple):
@@ -52,64 +46,6 @@ def new_reference(problem: Problem, rows: int) -> Reference:
         cost_s=np.zeros(rows),
         dice=np.zeros(rows, np.int64),
     )
-
-
-class Workshop(NamedTuple):
-    """Where plans are made and tried out, for B rows."""
-
-    mean: Problem  # the scenarios with one slot of mean rates
-    state: State  # two rows for each episode
-    efficiencies: Efficiencies
-    legal: Small  # (B, U * L * S)
-    trial: Reference
-    intervals: Ints  # (B, K, 4)
-    sent: Ints  # (B, U, L)
-
-
-def new_workshop(problem: Problem, rows: int) -> Workshop:
-    """Return room to plan `rows` episodes of a problem."""
-    _, users, layers, nodes = problem.execution_s.shape
-    one_slot = {
-        name: np.zeros_like(getattr(problem, name)[:, :1])
-        for name in ("query_rate_hz", "up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
-    }
-    mean = problem._replace(
-        num_slots=np.ones(rows, np.int64),
-        slot_edges_s=np.zeros((rows, 2)),
-        uploaded=np.zeros_like(problem.uploaded),
-        **one_slot,
-    )
-    return Workshop(
-        mean=mean,
-        state=new_state(problem, 2 * rows),
-        efficiencies=new_efficiencies(problem, rows),
-        legal=np.zeros((rows, users * layers * (nodes - 1)), np.int8),
-        trial=new_reference(problem, rows),
-        intervals=np.zeros((rows, users * layers, 4), np.int64),
-        sent=np.zeros((rows, users, layers), np.int64),
-    )
-
-
-@shared
-def plan_references(
-    begin: int,
-    end: int,
-    p: Problem,
-    s: State,
-    r: Reference,
-    mean: Problem,
-    t: State,
-    e: Efficiencies,
-    legal: Small,
-    trial: Reference,
-    intervals: Ints,
-    sent: Ints,
-    rows: Ints,
-) -> None:
-    """Make the plans of episodes that have just begun, in rows [begin, end) of `rows`."""
-    for k in range(begin, end):
-        clear(r, rows[k])
-        improve(p, s, r, mean, t, e, legal, trial, intervals, sent, rows[k])
 
 
 @shared
@@ -146,110 +82,11 @@ def follow(p: Problem, s: State, d: Decisions, r: Reference, t: State, legal: Sm
 
 
 @uncounted
-def clear(r: Reference, i: int) -> None:
-    """Make a plan empty."""
-    r.length[i], r.dice[i] = 0, 88_172_645_463_325_252
-
-
-@uncounted
-def improve(
-    p: Problem,
-    s: State,
-    r: Reference,
-    mean: Problem,
-    t: State,
-    e: Efficiencies,
-    legal: Small,
-    trial: Reference,
-    intervals: Ints,
-    sent: Ints,
-    i: int,
-) -> None:
-    """Take for row `i` the best of its plan and those of joint efficiency, for mean rates soon and until the end."""
-    complete_reference(p, s, r, t, legal[i], i)
-    now_s, end_s, servers = s.time_s[i], horizon_s(p, i), mean.memory_bytes.shape[1]
-    for look_ahead_s in (LOOK_AHEAD_S, np.inf):
-        if look_ahead_s < np.inf and (p.num_slots[i] == 1 or now_s + look_ahead_s >= end_s):
-            continue  # soon is no other than until the end
-        average(p, i, s, min(now_s + look_ahead_s, end_s), mean)
-        for one_server in (False, True):
-            _all_uploads(mean, i, servers, legal[i])
-            fill(sent[i], 0)
-            count, _ = upload_by_efficiency(
-                mean, i, t, 2 * i, e, i, legal[i], one_server, CONTENTION_TOLERANCE, intervals[i], sent[i]
-            )
-            _write(trial, i, intervals[i], count, sent[i])
-            complete_reference(p, s, trial, t, legal[i], i)
-            if trial.cost_s[i] < r.cost_s[i]:
-                adopt(r, trial, i)
-
-
-@uncounted
 def adopt(r: Reference, other: Reference, i: int) -> None:
     """Make row `i`'s plan another one."""
     r.length[i], r.following[i], r.cost_s[i] = other.length[i], other.following[i], other.cost_s[i]
     for k in range(r.length[i]):
         r.user[i, k], r.layer[i, k], r.server[i, k] = other.user[i, k], other.layer[i, k], other.server[i, k]
-
-
-@uncounted
-def _write(r: Reference, i: int, intervals: Ints, count: int, sent: Ints) -> None:
-    length = 0
-    for k in range(count):
-        u = intervals[k, 0]
-        for v in range(intervals[k, 2], intervals[k, 3] + 1):
-            if sent[u, v] == k + 1:
-                r.user[i, length], r.layer[i, length], r.server[i, length] = u, v, intervals[k, 1]
-                length += 1
-    r.length[i] = length
-
-
-@uncounted
-def _all_uploads(p: Problem, b: int, servers: int, legal: Small) -> None:
-    layers = p.weight_bytes.shape[2]
-    for k in range(legal.shape[0]):
-        legal[k] = 0
-    for u in range(p.num_users[b]):
-        for v in range(p.num_layers[b, u]):
-            if p.query_rate_hz[b, 0, u] > 0.0 and p.weight_bytes[b, u, v] > 0.0 and p.uploaded[b, u, v] == 0:
-                for q in range(p.num_servers[b]):
-                    if p.up_bytes_per_s[b, 0, u, q] > 0.0 and p.down_bytes_per_s[b, 0, u, q] > 0.0:
-                        legal[(u * layers + v) * servers + q] = 1
-
-
-@uncounted
-def average(p: Problem, b: int, s: State, until_s: float, mean: Problem) -> None:
-    """Write what is left of scenario `b` with one slot: mean rates while present, from now until a time.
-
-    Its horizon is what is left of the scenario's, and what has been uploaded stays so.
-    """
-    now_s = s.time_s[b]
-    mean.slot_edges_s[b, 0], mean.slot_edges_s[b, 1] = 0.0, horizon_s(p, b) - now_s
-    for u in range(p.num_users[b]):
-        for v in range(p.num_layers[b, u]):
-            mean.uploaded[b, u, v] = s.node[b, u, v] if s.usable[b, u, v] else 0
-        present_s, queries = 0.0, 0.0
-        for q in range(p.num_servers[b]):
-            mean.up_bytes_per_s[b, 0, u, q], mean.down_bytes_per_s[b, 0, u, q] = 0.0, 0.0
-            mean.up_latency_s[b, 0, u, q], mean.down_latency_s[b, 0, u, q] = 0.0, 0.0
-        for slot in range(s.slot[b], p.num_slots[b]):
-            rate_hz = p.query_rate_hz[b, slot, u]
-            slot_s = min(p.slot_edges_s[b, slot + 1], until_s) - max(p.slot_edges_s[b, slot], now_s)
-            if rate_hz > 0.0 and slot_s > 0.0:
-                present_s += slot_s
-                queries += rate_hz * slot_s
-                for q in range(p.num_servers[b]):
-                    mean.up_bytes_per_s[b, 0, u, q] += slot_s * p.up_bytes_per_s[b, slot, u, q]
-                    mean.down_bytes_per_s[b, 0, u, q] += slot_s * p.down_bytes_per_s[b, slot, u, q]
-                    mean.up_latency_s[b, 0, u, q] += slot_s * p.up_latency_s[b, slot, u, q]
-                    mean.down_latency_s[b, 0, u, q] += slot_s * p.down_latency_s[b, slot, u, q]
-        mean.query_rate_hz[b, 0, u] = queries / (until_s - now_s)
-        if present_s > 0.0:
-            for q in range(p.num_servers[b]):
-                mean.up_bytes_per_s[b, 0, u, q] /= present_s
-                mean.down_bytes_per_s[b, 0, u, q] /= present_s
-                mean.up_latency_s[b, 0, u, q] /= present_s
-                mean.down_latency_s[b, 0, u, q] /= present_s
 
 
 @uncounted
