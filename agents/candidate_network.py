@@ -27,8 +27,10 @@ from dnnmig_env.candidates import CandidateLayout
 ACTION, RUN, FINEST = (CANDIDATE_FEATURES.index(name) for name in ("action", "run", "finest"))
 LATER_RUN, LATER_FINEST = (CANDIDATE_FEATURES.index(name) for name in ("later_run", "later_finest"))
 HERE, ELSEWHERE = (CANDIDATE_FEATURES.index(name) for name in ("stored_here", "stored_elsewhere"))
-CHANGING, DONE = (SITUATION_FEATURES.index(name) for name in ("changing", "done"))
-RANK, GAIN = CANDIDATE_FEATURES.index("rank"), CANDIDATE_FEATURES.index("gain")
+CHANGING, DONE, AWAITED, LEFT = (
+    SITUATION_FEATURES.index(name) for name in ("changing", "done", "awaited", "horizon_left")
+)
+RANK, GAIN, ARRIVAL = (CANDIDATE_FEATURES.index(name) for name in ("rank", "gain", "own_arrival"))
 
 INITIAL_GAP = 0.3
 """What a candidate lacks before training that begins no pair's finest part, in units of LOG_RANGE."""
@@ -48,6 +50,10 @@ INITIAL_STOP = -7.0
 
 INITIAL_DONE = 10.0
 """What is added to it where the plan is done and no candidate gains: an idle channel is ready for what comes."""
+
+INITIAL_RISK = 360.0
+"""Score that an upload loses while somebody may still come, for the square of the share of the horizon that it is
+expected to take: the newcomer would have to wait for its end. One of 8 of 60 s is left for an idle channel."""
 
 
 class CandidateNetwork(nn.Module):
@@ -69,9 +75,9 @@ class CandidateNetwork(nn.Module):
         self.score = nn.Linear(width, 1)
         self.stop = nn.Linear(width, 1)
         self.value = nn.Linear(width, 1)
-        # efficiency, rank, foresight, gain, stickiness, done
+        # efficiency, rank, foresight, gain, stickiness, done, risk
         self.prior = nn.Parameter(
-            torch.tensor([1.0, INITIAL_RANK, 1.0, INITIAL_GAIN, INITIAL_STICKINESS, INITIAL_DONE])
+            torch.tensor([1.0, INITIAL_RANK, 1.0, INITIAL_GAIN, INITIAL_STICKINESS, INITIAL_DONE, INITIAL_RISK])
         )
         for last in (self.score, self.stop, self.value):
             nn.init.zeros_(last.weight)
@@ -103,6 +109,7 @@ class CandidateNetwork(nn.Module):
         best = scores.amax(1, keepdim=True)
         best = torch.where(best > 0.1 * ILLEGAL, best, 0.0)  # "stop" alone is no illegal action
         everything = torch.full(mask.shape, ILLEGAL, dtype=scores.dtype, device=scores.device)
+        scores = scores - self._risk(features, situation)
         gains = (features[..., GAIN] > 0).any(dim=1, keepdim=True)
         done = self.prior[5] * situation[:, DONE, None] * (~gains).to(best.dtype)
         stop = torch.where(mask[:, -1:] > 0, self.stop(summary) + best + done, 0.5 * ILLEGAL)
@@ -122,6 +129,12 @@ class CandidateNetwork(nn.Module):
         greedy = greedy + stickiness * stored
         scores: Tensor = torch.where(features[..., RANK] > 0.99, rank, greedy) + gain * features[..., GAIN]
         return scores
+
+    def _risk(self, features: Tensor, situation: Tensor) -> Tensor:
+        """Return what long uploads lose while users are awaited, (B, K)."""
+        share = features[..., ARRIVAL] * situation[:, LEFT, None]
+        awaited = (situation[:, AWAITED, None] > 0).to(share.dtype)
+        return self.prior[6] * awaited * share.square()
 
 
 def numbers(observation: Tensor, actions: int) -> Tensor:

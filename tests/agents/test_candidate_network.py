@@ -230,7 +230,7 @@ def test_what_it_knows_before_training_can_be_unlearned_and_values_learned(famil
     scores, values = network(*tensors(some_moment(env, network)))
     assert not values.any()  # nothing is expected before training
     (values.sum() + torch.log_softmax(scores, 1)[:, env.stop_action].sum()).backward()
-    names = ("efficiency", "rank", "foresight", "gain", "stickiness", "done")
+    names = ("efficiency", "rank", "foresight", "gain", "stickiness", "done", "risk")
     of_prior = dict(zip(names, network.prior.grad, strict=True))
     assert {name for name, gradient in of_prior.items() if gradient != 0} >= known
     assert network.value.weight.grad.any()
