@@ -7,6 +7,7 @@ import numpy as np
 from dnnmig_env.compiled import uncounted
 from dnnmig_env.efficiency import Efficiencies
 from dnnmig_env.kernel import horizon_s
+from dnnmig_env.newcomers import share_at_stake
 from dnnmig_env.observation import Row, input_bytes, log_scaled
 from dnnmig_env.problem import Problem, Small
 from dnnmig_env.reference import Reference, cost_after_run
@@ -26,7 +27,7 @@ SITUATION_FEATURES = (
     "soon",  # log of the best efficiency as expected soon / at present
     "later",
     "done",  # the reference plan has nothing to upload now
-    "awaited",  # share of the users who have not been present so far and may still come
+    "newcomers",  # what is at stake for users who have not come yet, as a share of what is for all
 )
 CANDIDATE_FEATURES = (
     "action",  # number of the action + 1, by the number of actions; 0 = no candidate
@@ -113,20 +114,7 @@ def describe_situation(p: Problem, s: State, i: int, r: Reference, c: Prospects,
         out[9] = log_scaled(c.best[i, SOON] / c.best[i, 0], 0.0, 1.0)
         out[10] = log_scaled(c.best[i, LATER] / c.best[i, 0], 0.0, 1.0)
     out[11] = 1.0 if r.following[i] < 0 else 0.0
-    if slot + 1 < p.num_slots[i]:
-        out[12] = _never_present(p, i, slot) / p.num_users[i]
-
-
-@uncounted
-def _never_present(p: Problem, i: int, slot: int) -> int:
-    """Return how many users have not been present in any slot up to this one."""
-    count = 0
-    for u in range(p.num_users[i]):
-        t = slot
-        while t >= 0 and p.query_rate_hz[i, t, u] == 0.0:
-            t -= 1
-        count += 1 if t < 0 else 0
-    return count
+    out[12] = share_at_stake(p, s, i)
 
 
 @uncounted

@@ -146,7 +146,7 @@ def test_the_features_of_a_situation_worked_out_by_hand() -> None:
         "soon": 0.0,
         "later": 0.0,
         "done": 0.0,
-        "awaited": 0.0,
+        "newcomers": 0.0,
     }
     assert situation == pytest.approx(expected, rel=1e-5)
     b, a = (dict(zip(CANDIDATE_FEATURES, row, strict=True)) for row in listed(observation))
