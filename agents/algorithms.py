@@ -159,7 +159,7 @@ def make_model(
     seed: int,
     device: str = "auto",
     settings: Mapping[str, Any] = MappingProxyType({}),
-    network: Mapping[str, int] = MappingProxyType({}),
+    network: Mapping[str, Any] = MappingProxyType({}),
 ) -> BaseAlgorithm:
     """Return a new, untrained model.
 
@@ -169,7 +169,7 @@ def make_model(
         seed: Seed of the weights and of exploration.
         device: As torch names it, or "auto": a GPU where there is one.
         settings: Arguments of the SB3 class that differ from the defaults here.
-        network: `width` and `context` of `make_network`.
+        network: `width`, `context` and `blind` of `make_network`.
 
     Raises:
         ValueError: If the algorithm or a setting is unknown.

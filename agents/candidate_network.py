@@ -72,11 +72,23 @@ class CandidateNetwork(nn.Module):
     Args:
         layout: Sizes of the observations.
         width: Numbers in the embedding of a candidate and in the summary.
+        blind: Names of features that it does not see, see `blinded`.
+
+    Raises:
+        ValueError: If there is no such feature, or nothing can be decided without it.
     """
 
-    def __init__(self, layout: CandidateLayout, width: int = 48) -> None:
+    sight: Tensor
+
+    def __init__(self, layout: CandidateLayout, width: int = 48, blind: Sequence[str] = ()) -> None:
         super().__init__()
-        self.layout, self.width = layout, width
+        self.layout, self.width, self.blind = layout, width, tuple(blind)
+        if "action" in blind:
+            raise ValueError(
+                'blind has "action", but without it nobody knows which action a candidate is; leave it out.'
+            )
+        sight = torch.from_numpy(blinded(np.ones((1, layout.size), np.float32), blind))
+        self.register_buffer("sight", sight, persistent=False)
         self.candidate = nn.Linear(CANDIDATE_WIDTH - 1, width)
         self.situation = nn.Linear(SITUATION_WIDTH, width, bias=False)
         self.summary = nn.Linear(2 * width + SITUATION_WIDTH, width)
@@ -105,6 +117,8 @@ class CandidateNetwork(nn.Module):
         Returns:
             Scores of the actions, shape (B, A), `ILLEGAL` for all that are no candidates, and values, shape (B, 1).
         """
+        if self.blind:
+            observation = observation * self.sight
         situation = observation[:, :SITUATION_WIDTH]
         features = observation[:, SITUATION_WIDTH:].unflatten(1, (-1, CANDIDATE_WIDTH))
         number = numbers(observation, mask.shape[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
-from agents.masked_policy import Unchanged
+from agents.masked_policy import OWN_ARGUMENTS, Unchanged
 from agents.network_choice import Sizes, make_network
 from agents.networks import ILLEGAL
 from dnnmig_env.episode_batch import ObservationKind
@@ -32,13 +33,22 @@ class MaskedQNetwork(QNetwork):
         width: See `make_network`.
         context: See `make_network`.
         observation: Kind of the environment's observations.
+        blind: See `make_network`.
         **kwargs: As of SB3's `QNetwork`.
     """
 
-    def __init__(self, sizes: Sizes, width: int, context: int, observation: ObservationKind, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        width: int,
+        context: int,
+        observation: ObservationKind,
+        blind: Sequence[str],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.q_net = nn.Identity()  # type: ignore[assignment]
-        self.network = make_network(observation, sizes, width, context)
+        self.network = make_network(observation, sizes, width, context, blind)
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]
         """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling)."""
@@ -60,6 +70,7 @@ class MaskedDQNPolicy(DQNPolicy):
         width: See `make_network`.
         context: See `make_network`.
         observation: Kind of the environment's observations.
+        blind: See `make_network`.
         **kwargs: As of SB3's `DQNPolicy`.
     """
 
@@ -72,21 +83,24 @@ class MaskedDQNPolicy(DQNPolicy):
         width: int = 24,
         context: int = 48,
         observation: ObservationKind = "plain",
+        blind: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context, self.observation = sizes, width, context, observation
+        self.sizes, self.width, self.context = sizes, width, context
+        self.observation, self.blind = observation, tuple(blind)
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def make_q_net(self) -> MaskedQNetwork:
         """Return a new network."""
         own: BaseFeaturesExtractor | None = None
         arguments = self._update_features_extractor(self.net_args, features_extractor=own)
-        return MaskedQNetwork(self.sizes, self.width, self.context, self.observation, **arguments).to(self.device)
+        own_arguments = {name: getattr(self, name) for name in OWN_ARGUMENTS}
+        return MaskedQNetwork(**own_arguments, **arguments).to(self.device)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         parameters = super()._get_constructor_parameters()
         parameters.pop("features_extractor_class")
-        return {**parameters, **{name: getattr(self, name) for name in ("sizes", "width", "context", "observation")}}
+        return {**parameters, **{name: getattr(self, name) for name in OWN_ARGUMENTS}}
 
 
 class MaskedDQN(DQN):

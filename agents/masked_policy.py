@@ -6,6 +6,7 @@ policy (SB3's `predict`, `evaluate_policy`, callbacks) can forget it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from torch import Tensor, nn
 
 from agents.network_choice import Network, Sizes, make_network
 from dnnmig_env.episode_batch import ObservationKind
+
+OWN_ARGUMENTS = ("sizes", "width", "context", "observation", "blind")
+"""Arguments of our policies that SB3's do not have."""
 
 
 class Unchanged(BaseFeaturesExtractor):
@@ -100,6 +104,7 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
         width: See `make_network`.
         context: See `make_network`.
         observation: Kind of the environment's observations.
+        blind: See `make_network`.
         **kwargs: As of SB3's `ActorCriticPolicy`.
     """
 
@@ -112,9 +117,11 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
         width: int = 24,
         context: int = 48,
         observation: ObservationKind = "plain",
+        blind: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context, self.observation = sizes, width, context, observation
+        self.sizes, self.width, self.context = sizes, width, context
+        self.observation, self.blind = observation, tuple(blind)
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -140,9 +147,11 @@ class MaskableMigrationPolicy(MaskableActorCriticPolicy):
         width: int = 24,
         context: int = 48,
         observation: ObservationKind = "plain",
+        blind: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context, self.observation = sizes, width, context, observation
+        self.sizes, self.width, self.context = sizes, width, context
+        self.observation, self.blind = observation, tuple(blind)
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
 
     def _build(self, lr_schedule: Schedule) -> None:
@@ -155,7 +164,7 @@ class MaskableMigrationPolicy(MaskableActorCriticPolicy):
 
 def _build(policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, lr_schedule: Schedule) -> None:
     """Put the network where SB3 expects its hidden layers; scores and values are what comes out of them."""
-    network = make_network(policy.observation, policy.sizes, policy.width, policy.context)
+    network = make_network(policy.observation, policy.sizes, policy.width, policy.context, policy.blind)
     policy.mlp_extractor = ScoresAndValue(network)  # type: ignore[assignment]
     policy.action_net = nn.Identity()
     policy.value_net = nn.Identity()  # type: ignore[assignment]
@@ -168,5 +177,5 @@ def _constructor_parameters(
 ) -> dict[str, Any]:
     """Add what SB3 needs to make the same policy again, and leave out what is fixed."""
     parameters.pop("features_extractor_class")
-    own = {name: getattr(policy, name) for name in ("sizes", "width", "context", "observation")}
+    own = {name: getattr(policy, name) for name in OWN_ARGUMENTS}
     return {**parameters, **own}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agents.candidate_network import CandidateNetwork
 from agents.networks import MigrationNetwork
 from dnnmig_env.candidates import CandidateLayout
@@ -14,7 +16,9 @@ Sizes = tuple[int, int, int]
 Network = MigrationNetwork | CandidateNetwork
 
 
-def make_network(observation: ObservationKind, sizes: Sizes, width: int, context: int) -> Network:
+def make_network(
+    observation: ObservationKind, sizes: Sizes, width: int, context: int, blind: Sequence[str] = ()
+) -> Network:
     """Return a new network.
 
     Args:
@@ -22,7 +26,16 @@ def make_network(observation: ObservationKind, sizes: Sizes, width: int, context
         sizes: Sizes of the environment.
         width: Of the layers' embeddings (plain).
         context: Of the pairs' embeddings and the summary (plain), of all embeddings (candidates).
+        blind: Names of features of candidates that it does not see.
+
+    Raises:
+        ValueError: If there is no such feature, or the network sees no candidates.
     """
     if observation == "candidates":
-        return CandidateNetwork(CandidateLayout(*sizes), context)
+        return CandidateNetwork(CandidateLayout(*sizes), context, blind)
+    if blind:
+        raise ValueError(
+            f"blind is {', '.join(blind)}, but these are features of candidates and observation is {observation!r}; "
+            'take observation="candidates", or hide nothing.'
+        )
     return MigrationNetwork(ObservationLayout(*sizes), width, context)

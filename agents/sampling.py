@@ -30,15 +30,13 @@ from numpy.typing import NDArray
 from agents.candidate_network import blinded
 from agents.planners.present import present_problem
 from agents.trained import TrainedPolicy
+from dnnmig_env.candidate_features import REFERENCE_FEATURES
 from dnnmig_env.episode_batch import DecisionMode
 from dnnmig_env.plan import Plan
 from dnnmig_env.problem import Limits
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch
 from dnnmig_env.vector_env import MigrationVectorEnv, Observations
-
-REFERENCE_FEATURES = ("rank", "as_planned", "gain", "done")
-"""What observations say of the reference plan."""
 
 SPREADS = (0.0, 0.1, 0.2, 0.3)
 """Standard deviations of the tastes of samples 0, 1, 2, 3, and so on in turn; 0 = sees the reference, has no taste."""

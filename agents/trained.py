@@ -12,6 +12,7 @@ import os
 import pickle
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ class Card:
         context: See `make_network`.
         steps: Decisions it was trained on.
         observation: Kind of the observations.
+        blind: Features of candidates that it does not see.
     """
 
     algorithm: str
@@ -70,6 +72,7 @@ class Card:
     context: int
     steps: int
     observation: ObservationKind = "plain"
+    blind: Sequence[str] = ()
 
 
 class TrainedPolicy:
@@ -122,7 +125,7 @@ def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorith
     policy: Any = model.policy
     users, layers, servers = policy.sizes
     sizes = (users, layers, servers, policy.width, policy.context)
-    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation)
+    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation, policy.blind)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:
         model.save(file)
@@ -149,7 +152,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, *, any_family:
         layout = env.episodes.layout
         card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
     sizes = card.users, card.layers, card.servers
-    network = make_network(card.observation, sizes, card.width, card.context)
+    network = make_network(card.observation, sizes, card.width, card.context, card.blind)
     prefix = find_algorithm(card.algorithm).network
     try:
         network.load_state_dict(

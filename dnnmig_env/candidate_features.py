@@ -75,6 +75,9 @@ CANDIDATE_FEATURES = (
 )
 SITUATION_WIDTH, CANDIDATE_WIDTH = len(SITUATION_FEATURES), len(CANDIDATE_FEATURES)
 
+REFERENCE_FEATURES = ("rank", "as_planned", "gain", "done")
+"""What observations say of the reference plan."""
+
 LOG_RANGE = 10.0
 """Efficiencies less than exp(-LOG_RANGE) times the greatest look alike."""
 

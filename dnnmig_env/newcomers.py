@@ -49,7 +49,7 @@ def _fastest_s(p: Problem, i: int, u: int) -> float:
 
 @uncounted
 def _has_been_present(p: Problem, i: int, slot: int, u: int) -> bool:
-    for t in range(slot):
-        if p.query_rate_hz[i, t, u] > 0.0:
-            return True
-    return False
+    t = 0
+    while t < slot and p.query_rate_hz[i, t, u] == 0.0:
+        t += 1
+    return t < slot

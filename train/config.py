@@ -16,12 +16,14 @@ PRESETS = ("quick",)
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Size of the network; the number of weights does not depend on the scenarios."""
+    """Size of the network, and what it sees; the number of weights does not depend on the scenarios."""
 
     width: int = 24
     """Numbers in the embedding of a layer."""
     context: int = 48
     """Numbers in the embedding of a pair of user and server, and in the summary of everything."""
+    blind: tuple[str, ...] = ()
+    """Features of candidates that it does not see (dnnmig_env/candidate_features.py lists them), e.g. gain rank."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(
             "--observation candidates needs --decisions joint; with two-phase, leave it out or take plain."
         )
+    _check_blind(config)
     if config.algorithm == "hindsight" and config.observation_kind != "candidates":
         raise ValueError(
             "--algorithm hindsight learns about candidates; it needs --observation candidates and --decisions joint."
@@ -162,6 +165,24 @@ def check(config: TrainConfig) -> TrainConfig:
         name = f"{config.family}-{config.algorithm}-{config.decisions}-{config.seed}"
         return replace(config, out=Path("runs") / name)
     return config
+
+
+def _check_blind(config: TrainConfig) -> None:
+    if not config.network.blind:
+        return
+    if config.observation_kind != "candidates":
+        raise ValueError(
+            f"--network.blind is {' '.join(config.network.blind)}, but hides features of candidates; it needs "
+            "--observation candidates and --decisions joint."
+        )
+    from dnnmig_env.candidate_features import CANDIDATE_FEATURES, SITUATION_FEATURES
+
+    known = dict.fromkeys(SITUATION_FEATURES + CANDIDATE_FEATURES)
+    for name in config.network.blind:
+        if name not in known or name == "action":
+            raise ValueError(
+                f"--network.blind has {name!r}; choose among {', '.join(each for each in known if each != 'action')}."
+            )
 
 
 def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:

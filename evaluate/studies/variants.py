@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dnnmig_env.candidate_features import REFERENCE_FEATURES
+from train.config import NetworkConfig
+
 REFERENCE = "joint-efficiency"
 """The row to which delays are relative, in every study."""
 
@@ -74,11 +77,15 @@ def _decisions() -> Study:
 
 
 def _algorithms() -> Study:
-    """Candidates for all: it is the one observation that every algorithm takes."""
-    names = ("ppo", "a2c", "dqn", "maskable-ppo", "hindsight")
-    agents = {name: Agent({"algorithm": name}) for name in names} | {"untrained": Agent(is_trained=False)}
+    """Plain observations, from which all is to be learned; beside them what shows candidates, for comparison."""
+    names = ("ppo", "a2c", "dqn", "maskable-ppo")
+    agents = {name: Agent({"algorithm": name, "observation": "plain"}) for name in names} | {
+        "ppo-candidates": Agent({"algorithm": "ppo"}),
+        "hindsight-candidates": Agent({"algorithm": "hindsight"}),
+        "untrained-candidates": Agent(is_trained=False),
+    }
     return Study(
-        title="Algorithms after equally many decisions, candidates",
+        title="Algorithms after equally many decisions, plain observations unless said",
         agents=agents,
         rows={name: f"{{{name}}}" for name in agents} | {name: name for name in PLANNERS},
     )
@@ -90,6 +97,8 @@ def _ablation() -> Study:
     agents = {
         "candidates": Agent(),
         "candidates-warm-start": Agent(warm),
+        "candidates-without-gain": Agent({"network": NetworkConfig(blind=("gain",))}),
+        "candidates-without-reference": Agent({"network": NetworkConfig(blind=REFERENCE_FEATURES)}),
         "plain": Agent({"observation": "plain"}),
         "plain-warm-start": Agent({"observation": "plain", **warm}),
     }

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents.algorithms import make_model
-from agents.candidate_network import GAIN, RANK, CandidateNetwork, numbers
+from agents.candidate_network import GAIN, NEWCOMERS, OWN_ARRIVAL, RANK, RUN_ARRIVAL, CandidateNetwork, numbers
 from agents.network_choice import make_network
 from agents.networks import ILLEGAL, MigrationNetwork
 from agents.policy import resolve_policy
@@ -33,8 +33,8 @@ def restless(env):
     """Return a network of which everything matters; untrained, it is zero but for the prior."""
     network = untrained(env)
     for name, parameter in network.named_parameters():
-        if name != "prior":
-            torch.nn.init.normal_(parameter, std=0.3)
+        if name not in ("prior", "stop.bias"):
+            torch.nn.init.normal_(parameter, std=0.01 if name == "stop.weight" else 0.3)
     return network
 
 
@@ -247,3 +247,53 @@ def test_gradients_reach_every_weight():
     (log.gather(1, first[:, None]).sum() + log[:, -1].sum() + values.sum()).backward()
     idle = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert idle == []
+
+
+def test_untrained_it_leaves_the_channel_idle_rather_than_block_newcomers_for_long():
+    env = env_of("mobile")
+    network, followed, waited = untrained(env), 0, 0
+    for observation, running in moments(env, greedily(network)):
+        features, _ = listed(observation)
+        planned = running & (features[..., RANK] > 0.99).any(1) & (features[..., GAIN] <= 0).all(1)
+        if not planned.any():
+            continue
+        vector, mask = observation["observation"][planned], observation["action_mask"][planned]
+        candidates = vector[:, SITUATION_WIDTH:].reshape(len(vector), -1, CANDIDATE_WIDTH)
+        exists = candidates[..., 0] > 0
+        for arrival, newcomers in ((0.9, 0.0), (1e-3, 0.5), (0.9, 0.5)):
+            vector[:, NEWCOMERS] = newcomers
+            candidates[..., OWN_ARRIVAL], candidates[..., RUN_ARRIVAL] = arrival * exists, arrival * exists
+            chosen = judge(network, {"observation": vector, "action_mask": mask})[0].argmax(1).numpy()
+            blocks = arrival == 0.9 and newcomers > 0
+            followed, waited = followed + (not blocks) * len(chosen), waited + blocks * len(chosen)
+            # Late in the horizon nobody is blocked for long, whatever an upload's share of what is left.
+            early = vector[:, 0] > 0.5
+            assert (chosen[early] == env.stop_action).all() == blocks or not early.any()
+    assert min(followed, waited) > 100
+
+
+def test_what_it_is_blind_to_does_not_matter():
+    env = env_of("mobile", max_layers=8, num_users=(2, 3))
+    seeing = restless(env)
+    blind = CandidateNetwork(env.episodes.layout, blind=("gain", "newcomers"))
+    blind.load_state_dict(seeing.state_dict())
+    for number in (0, 5):
+        observation = some_moment(env, seeing, number)
+        other = {name: array.copy() for name, array in observation.items()}
+        other["observation"][:, NEWCOMERS] = 0.7
+        other["observation"][:, SITUATION_WIDTH + GAIN :: CANDIDATE_WIDTH] = -0.3
+        assert torch.equal(judge(blind, observation)[0], judge(blind, other)[0])
+        assert not torch.equal(judge(seeing, observation)[0], judge(seeing, other)[0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "blind", "text"),
+    [
+        ("candidates", ("charm",), "names has 'charm', which is no feature"),
+        ("candidates", ("action",), 'blind has "action"'),
+        ("plain", ("gain",), "blind is gain, but these are features of candidates"),
+    ],
+)
+def test_what_nobody_can_be_blind_to_is_refused(kind, blind, text):
+    with pytest.raises(ValueError, match=text):
+        make_network(kind, (2, 3, 2), 24, 16, blind)

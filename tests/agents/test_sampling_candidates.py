@@ -7,9 +7,15 @@ import pytest
 import torch
 
 from agents.candidate_network import CandidateNetwork, blinded
-from agents.sampling import REFERENCE_FEATURES, SampledPlanner
+from agents.sampling import SampledPlanner
 from agents.trained import Card, TrainedPolicy
-from dnnmig_env.candidate_features import CANDIDATE_FEATURES, CANDIDATE_WIDTH, SITUATION_FEATURES, SITUATION_WIDTH
+from dnnmig_env.candidate_features import (
+    CANDIDATE_FEATURES,
+    CANDIDATE_WIDTH,
+    REFERENCE_FEATURES,
+    SITUATION_FEATURES,
+    SITUATION_WIDTH,
+)
 from dnnmig_env.candidates import CandidateLayout
 from dnnmig_env.generators import make_generator, scenarios
 from dnnmig_env.plan import check_plan

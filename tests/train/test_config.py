@@ -65,3 +65,16 @@ def test_help_and_wrong_usage_import_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == (0 if arguments == ["--help"] else 2), done.stderr
     assert ("--total-steps" in done.stdout) == (arguments == ["--help"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--observation", "plain", "--network.blind", "gain"], "--network.blind is gain, but hides features of cand"),
+        (["--network.blind", "gain", "charm"], "--network.blind has 'charm'; choose among horizon_left, "),
+        (["--network.blind", "action"], "--network.blind has 'action'; choose among"),
+    ],
+)
+def test_what_nobody_can_be_blind_to_is_named(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        parse(arguments)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.trained import MODEL, read_card
+from dnnmig_env.candidate_features import REFERENCE_FEATURES
 from evaluate.__main__ import main
 from evaluate.studies.variants import Agent, study
 from train.folder import read_config
@@ -19,13 +20,15 @@ def run(name: str, out: Path, *arguments: str) -> dict[str, Any]:
 
 def test_every_algorithm_takes_part_and_one_is_untrained(tmp_path: Path) -> None:
     variants = run("algorithms", tmp_path / "out")["variants"]
-    learned = {"ppo", "a2c", "dqn", "maskable-ppo", "hindsight", "untrained"}
-    assert {name for name, figures in variants.items() if figures["steps"] is not None} == learned
-    assert variants["untrained"]["steps"] == 0
-    for name in learned:
+    plain = ["ppo", "a2c", "dqn", "maskable-ppo"]
+    candidates = {f"{name}-candidates": name for name in ("ppo", "hindsight", "untrained")}
+    assert [name for name, figures in variants.items() if figures["steps"] is not None] == [*plain, *candidates]
+    assert variants["untrained-candidates"]["steps"] == 0
+    for name in (*plain, *candidates):
         card = read_card(tmp_path / "out" / "runs" / f"{name}-0" / MODEL)
-        assert card.observation == "candidates"
-        assert card.algorithm == ("ppo" if name == "untrained" else name)
+        assert card.observation == ("candidates" if name in candidates else "plain")
+        learned_by = candidates.get(name, name)
+        assert card.algorithm == ("ppo" if learned_by == "untrained" else learned_by)
 
 
 def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path) -> None:
@@ -39,5 +42,8 @@ def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path) -> No
     agents = study("ablation").agents
     assert agents["plain"].changes == plain
     assert agents["plain-warm-start"].changes == {**plain, "warm_start": "joint-efficiency"}
+    hidden = {"candidates-without-gain": ["gain"], "candidates-without-reference": list(REFERENCE_FEATURES)}
     for name in agents:
-        assert read_config(tmp_path / "out" / "runs" / f"{name}-0").warm_start == agents[name].changes.get("warm_start")
+        folder = tmp_path / "out" / "runs" / f"{name}-0"
+        assert read_config(folder).warm_start == agents[name].changes.get("warm_start")
+        assert list(read_card(folder / MODEL).blind) == hidden.get(name, [])
