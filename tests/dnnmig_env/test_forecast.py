@@ -14,6 +14,7 @@ from dnnmig_env.forecast import (
     LOOK_AHEAD_S,
     POINTS,
     SHADOWING_S,
+    STAY_S,
     expect_course,
     expect_slot,
     expected_problem,
@@ -231,16 +232,18 @@ def test_the_course_of_a_user_on_its_way_slot_by_slot() -> None:
     np.testing.assert_allclose(f.up_latency_s[0, 1:, 0], np.tile([0.008, 0.005, 0.045], (3, 1)), rtol=1e-12)
     for name in COURSE:
         np.testing.assert_array_equal(getattr(f, name)[0, 0], getattr(p, name)[0, 0])
-    assert (f.query_rate_hz == p.query_rate_hz[0, 0]).all()
+    there = np.exp(-np.array([0.0, 4.0, 8.0, 12.0]) / STAY_S)
+    np.testing.assert_allclose(f.query_rate_hz[0, :, 0], p.query_rate_hz[0, 0, 0] * there, rtol=1e-12)
 
 
-def test_who_is_away_is_not_expected_and_who_is_there_stays() -> None:
+def test_who_is_away_is_not_expected_and_who_is_there_leaves_by_and_by() -> None:
     p = make_generator("mobile").draw(np.random.default_rng(6), 8).problem
     f, come_and_go = expected_problem(p, COURSE), 0
     for b in range(8):
         for slot in (0, 11, 29):
             expect_course(p, b, slot, f)
             present = p.query_rate_hz[b, slot]
-            np.testing.assert_array_equal(f.query_rate_hz[b, slot:], np.tile(present, (30 - slot, 1)))
-            come_and_go += not np.array_equal(p.query_rate_hz[b, slot:], f.query_rate_hz[b, slot:])
+            staying = np.exp(-2.0 * np.arange(30 - slot)[:, None] / STAY_S)
+            np.testing.assert_allclose(f.query_rate_hz[b, slot:], present * staying, rtol=1e-12)
+            come_and_go += not np.array_equal(p.query_rate_hz[b, slot:] > 0, f.query_rate_hz[b, slot:] > 0)
     assert come_and_go > 5

@@ -10,7 +10,7 @@ import pytest
 
 from agents.planners.joint_efficiency import joint_efficiency
 from dnnmig_env.env import MigrationEnv
-from dnnmig_env.forecast import COURSE
+from dnnmig_env.forecast import COURSE, STAY_S
 from dnnmig_env.generators import scenarios
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import pack
@@ -21,14 +21,14 @@ SIZES: dict[str, Any] = {"num_users": (2, 4), "max_layers": 8}
 
 
 def steady(count: int) -> list[Scenario]:
-    """Return scenarios in which users stand still, in no shadow, and stay: things go on as they are expected to."""
+    """Return scenarios in which users stand still, in no shadow, and query less and less: as is expected of all."""
     drawn = scenarios("mobile", count, seed=3, speed_m_per_s=1e-9, shadowing_db=0.0, **SIZES)
+    staying = np.exp(-np.asarray(drawn[0].slot_starts_s) / STAY_S)
     return [
         replace(
             scenario,
             users=tuple(
-                replace(user, query_rate_hz=np.full(scenario.num_slots, np.max(np.asarray(user.query_rate_hz))))
-                for user in scenario.users
+                replace(user, query_rate_hz=np.max(np.asarray(user.query_rate_hz)) * staying) for user in scenario.users
             ),
         )
         for scenario in drawn
