@@ -46,8 +46,8 @@ SHADOWING_S = 5.6
 """Seconds in which the logarithm of a rate's ratio to the radio's falls to 1/e: 0.7 in a slot of 2 s, as `Mobile`'s."""
 
 STAY_S = 30.0
-"""Mean time for which a user who is present is expected to stay. With 25 to 40 s the mean delay of the untrained network
-in `mobile` is 0.2 to 0.5 % less than if everybody were expected to stay, with 15 s it is as much."""
+"""Mean time for which a user who is present is expected to stay. With 25 to 40 s the mean delay of the untrained
+network in `mobile` is 0.2 to 0.5 % less than if everybody were expected to stay, with 15 s it is as much."""
 
 
 LINKS = ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
