@@ -23,6 +23,7 @@ from dnnmig_env.vector_env import MigrationVectorEnv
 from train import folder
 from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
 from train.config import TrainConfig, named_values
+from train.curriculum import Advance, Curriculum
 from train.held_out import Delays, HeldOut
 from train.interrupt import StopBetweenSteps
 
@@ -46,13 +47,15 @@ def train(config: TrainConfig) -> int:
     """
     torch.set_num_threads(config.threads)
     out = Path(config.out or "runs")
-    generator = make_generator(config.family, **named_values("--generator", config.generator))
+    options = named_values("--generator", config.generator)
+    generator = make_generator(config.family, **options)
+    curriculum = _curriculum(config, options, generator)
     for name in (*config.held_out.baselines, *filter(None, [config.warm_start])):
         check_policy_name(name, config.family)
     device = _device(config.device)
     if config.resume is None:
         folder.check_free(out)
-    model = (_new_model if config.resume is None else _saved_model)(config, generator, device)
+    model = (_new_model if config.resume is None else _saved_model)(config, curriculum or generator, device)
     held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
     baselines = {name: resolve_policy(name, held_out.env, 0) for name in config.held_out.baselines}
     if config.resume is None:
@@ -62,12 +65,19 @@ def train(config: TrainConfig) -> int:
         _save(model, config, out, is_best=False)
     else:
         folder.write_config(out, config)
-    return _learn(model, config, held_out, baselines, out)
+    return _learn(model, config, held_out, baselines, out, curriculum)
 
 
 def environment_seed(seed: int, steps: int) -> int:
     """Return the seed of the training environments, below 2**32: another one whenever a run is resumed."""
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
+
+
+def _curriculum(config: TrainConfig, options: dict[str, Any], usual: Generator) -> Curriculum | None:
+    if not config.curriculum:
+        return None
+    easier = named_values("--curriculum", config.curriculum)
+    return Curriculum(make_generator(config.family, **{**options, **easier}), usual)
 
 
 def _new_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
@@ -132,7 +142,12 @@ def _device(name: str) -> str:
 
 
 def _learn(
-    model: BaseAlgorithm, config: TrainConfig, held_out: HeldOut, baselines: dict[str, Policy], out: Path
+    model: BaseAlgorithm,
+    config: TrainConfig,
+    held_out: HeldOut,
+    baselines: dict[str, Policy],
+    out: Path,
+    curriculum: Curriculum | None,
 ) -> int:
     steps = model.num_timesteps
     curve = None
@@ -145,9 +160,10 @@ def _learn(
             held_out, config.held_out.every, out / folder.HELD_OUT, partial(_save, model, config, out)
         )
         progress = Progress(curve, config.total_steps)
+        lessons = [] if curriculum is None else [Advance(curriculum, config.curriculum_share * config.total_steps)]
         model.learn(
             config.total_steps - steps,
-            callback=[curve, TrainingDelays(), progress, interruption],
+            callback=[curve, TrainingDelays(), *lessons, progress, interruption],
             log_interval=1 if config.algorithm != "a2c" else 50,
             reset_num_timesteps=steps == 0,
         )
