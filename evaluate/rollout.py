@@ -35,8 +35,8 @@ class Rollout:
         cold_start_s: Cold-start delay of what was uploaded, mean over users (see `cold_start`), shape (N,). An illegal
             action saves nothing: it then is that of uploading nothing at least.
         device_only_cold_start_s: Cold-start delay of uploading nothing, shape (N,).
-        planning_s: Seconds the policy took, shape (N,): a planner's own time; of other policies the time of `predict`,
-            shared equally by the scenarios decided in the same call.
+        planning_s: Seconds the policy took, shape (N,): a planner's own time; of other policies the time of `predict`
+            and of the environment, which works out what they see, shared equally by scenarios decided in one call.
         decisions: Number of decisions, shape (N,).
         illegal: Whether an illegal action ended the episode, shape (N,).
     """
@@ -87,7 +87,8 @@ class Arena:
         """Let a policy decide once, so that compilation and first calls do not count as planning."""
         env = self._env(name, 1)
         observation, _ = env.reset(options={"scenarios": [self._scenarios[0]]})
-        resolve_policy(name, env, seed).predict(observation, episode_start=np.ones(1, np.bool_))
+        actions, _ = resolve_policy(name, env, seed).predict(observation, episode_start=np.ones(1, np.bool_))
+        env.step(actions)
 
     def roll_out(self, policy: Policy, env: MigrationVectorEnv, on_end: Callable[[], object] = lambda: None) -> Rollout:
         """Play every scenario once.
@@ -100,16 +101,18 @@ class Arena:
         result = _empty_rollout(len(self._scenarios))
         waiting = deque(range(env.num_envs, len(self._scenarios)))
         playing = np.arange(env.num_envs)  # scenario of each row, -1 = none left
+        began_s = time.perf_counter()
         observation, _ = env.reset(options={"scenarios": self._scenarios[: env.num_envs]})
+        result.planning_s[: env.num_envs] += (time.perf_counter() - began_s) / env.num_envs
         begins, state = np.ones(env.num_envs, np.bool_), None
         while (playing >= 0).any():
             began_s = time.perf_counter()
             actions, state = policy.predict(observation, state, begins, deterministic=True)
+            observation, _, _, _, infos = env.step(actions)
             spent_s = time.perf_counter() - began_s
             active = playing[playing >= 0]
             result.planning_s[active] += spent_s / len(active)
             result.decisions[active] += 1
-            observation, _, _, _, infos = env.step(actions)
             begins[:] = False
             for row in np.flatnonzero(infos.get("_mean_delay_s", ())):
                 self._note(result, int(playing[row]), policy, env, int(row), infos)
@@ -118,7 +121,9 @@ class Arena:
                 begins[row] = playing[row] >= 0
             if begins.any():
                 following = [self._scenarios[index] for index in playing[begins]]
+                began_s = time.perf_counter()
                 observation, _ = env.reset(options={"scenarios": following, "reset_mask": begins})
+                result.planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
         return result
 
     def _env(self, name: str, rows: int) -> MigrationVectorEnv:

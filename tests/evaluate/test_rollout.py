@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,29 @@ def test_every_scenario_ends_once_and_is_planned_once() -> None:
     assert (rollout.mean_delay_s > 0).all()
 
 
-def test_planning_seconds_of_other_policies_add_up_to_the_time_of_predict() -> None:
-    arena = Arena(make_generator("toy"), scenarios("toy", 5, seed=0))
+def test_planning_seconds_of_other_policies_are_those_of_predict_and_of_what_they_see(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count = 5
+    arena = Arena(make_generator("toy"), scenarios("toy", count, seed=0))
     policy, env = arena.policy("random", seed=0)
+    seconds = 0.0
+
+    def slowly(function: Any, pause_s: float) -> Any:
+        def slow(*args: Any, **kwargs: Any) -> Any:
+            nonlocal seconds
+            seconds += pause_s
+            time.sleep(pause_s)
+            return function(*args, **kwargs)
+
+        return slow
+
+    monkeypatch.setattr(policy, "predict", slowly(policy.predict, 0.002))
+    monkeypatch.setattr(env, "step", slowly(env.step, 0.004))
+    monkeypatch.setattr(env, "reset", slowly(env.reset, 0.03))
     rollout = arena.roll_out(policy, env)
-    assert (rollout.planning_s > 0).all()
-    assert rollout.planning_s.sum() < 5.0
+    assert (rollout.planning_s > 0.03 / count).all()
+    assert seconds <= rollout.planning_s.sum() < seconds + 2.0
 
 
 def test_no_scenario_and_scenarios_that_do_not_fit_are_refused() -> None:
