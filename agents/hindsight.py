@@ -257,7 +257,7 @@ class Hindsight(BaseAlgorithm):
         acting, losses = _network(self.policy), []
         actions = self.action_space.n  # type: ignore[attr-defined]
         mask = torch.ones((1, actions), device=self.device).expand(self.batch_size, -1)  # all "stop" needs
-        untrained = CandidateNetwork(acting.layout, acting.width).to(self.device)
+        untrained = CandidateNetwork(acting.layout, acting.width, acting.blind).to(self.device)
         for _ in range(max(1, self.n_epochs * looked_at // self.batch_size) if moments.count else 0):
             at = torch.randint(moments.count, (self.batch_size,))
             observation = moments.observation[at].to(self.device)
