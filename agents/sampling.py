@@ -1,20 +1,18 @@
-"""A trained network as a planner: the best of several plans that it draws.
+"""A trained network as a planner: the best of several plans that it makes.
 
 A policy acts once and takes nothing back; a static planner may simulate as much as it likes. So the network plays what
-is known of the scenario K times side by side, once greedily and K - 1 times with some randomness, and the plan with the
-least mean query delay is kept. Best-of-K sampling is how networks that build solutions step by step are usually
-decoded: Kool, van Hoof and Welling, "Attention, Learn to Solve Routing Problems!" (ICLR 2019), section 5.
+is known of the scenario K times side by side, and the plan with the least mean query delay is kept. Best-of-K sampling
+is how networks that build solutions step by step are usually decoded: Kool, van Hoof and Welling, "Attention, Learn to
+Solve Routing Problems!" (ICLR 2019), section 5. One sample is greedy, so no plan is worse than that of one pass.
 
-Networks that see all facts draw every action by its score. Of those that see candidates, one sample in four does. The
-others do not see the reference plan, or all would follow it and be nearly the same plan; and each has a taste: a number
-per user and server, the same throughout the episode, is added to the scores. A taste changes a plan as a whole, where
-independent draws scatter a user's layers over servers and interrupt runs of uploads.
+Networks that see all facts draw every action of the other samples by its score. Those that see candidates sample in two
+stages. Three samples in four explore: all but the greedy one do not see the reference plan, or they would follow it and
+be nearly the same plan; and each has a taste, a number per user and server, the same throughout the episode, that is
+added to the scores. A taste changes a plan as a whole, where independent draws scatter a user's layers over servers and
+interrupt runs of uploads. The others refine: each takes one of the best plans so far, improved by a search with random
+numbers of its own, as the reference that it corrects.
 
-Measured with the untrained network and K = 64 in 34 of `scenarios("multi-user", 40, seed=2**40)` (0 to 13 and 20 to
-39), 21 November 2026: 1.0030 times the delay of local search, the mean of ratios (standard error 0.0015, greatest
-1.047), where joint efficiency takes 1.0112 times. The spreads were chosen in the first scenarios of seed 2**41. There
-the greedy plan takes 1.0107 times, the best of it and 24 blind samples 1.0044, 1.0035, 1.0057 and 1.0090 at spreads of
-0.1, 0.2, 0.3 and 0.5 (9 scenarios); Gumbel noise of 0.1 at every decision makes 1.0050 of 1.0038 (15 scenarios).
+MEASURED
 """
 
 from __future__ import annotations
@@ -24,28 +22,37 @@ from typing import cast
 
 import numba
 import numpy as np
-from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from agents.candidate_network import blinded
 from agents.planners.present import present_problem
 from agents.trained import TrainedPolicy
 from dnnmig_env.candidate_features import REFERENCE_FEATURES
-from dnnmig_env.episode_batch import DecisionMode
+from dnnmig_env.episode_batch import DecisionMode, EpisodeBatch
 from dnnmig_env.plan import Plan
 from dnnmig_env.problem import Limits
+from dnnmig_env.reference import Reference
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch
-from dnnmig_env.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.vector_env import Observations
 
-SPREADS = (0.0, 0.1, 0.2, 0.3)
-"""Standard deviations of the tastes of samples 0, 1, 2, 3, and so on in turn; 0 = sees the reference, has no taste."""
+SPREADS = (0.1, 0.2, 0.3)
+"""Standard deviations of the tastes of exploring samples, in turn."""
+
+REFINED = 8
+"""So many of the best plans are refined, in turn."""
+
+TRIES = 1000
+"""Changes of a plan that the search tries before a sample refines it."""
+
+Floats = NDArray[np.float32]
 
 
 class SampledPlanner:
     """Plans with a trained network, never worse than its greedy plan of the same scenario.
 
-    Decisions of all samples are taken in one batch; time and memory are O(K). Samples that have ended cost nothing.
+    Decisions of all samples of a stage are taken in one batch; time and memory are O(K). Samples that have ended cost
+    nothing.
 
     Args:
         policy: The network.
@@ -65,67 +72,82 @@ class SampledPlanner:
                 "they are; let it act in one pass, or train with 'ppo'."
             )
         self._policy, self._scenario = policy, _OneScenario(limits, policy.card.family)
-        sees_reference = policy.card.observation == "candidates"
-        self._blind = (np.resize(SPREADS, samples) > 0.0) & sees_reference
-        decisions = cast(DecisionMode, policy.card.decisions)
-        self._env = MigrationVectorEnv(
-            samples,
-            self._scenario,
-            decisions,
-            autoreset_mode=AutoresetMode.DISABLED,
-            observation=policy.card.observation,
-        )
+        self._sees_candidates = policy.card.observation == "candidates"
+        refining = samples // 4 if self._sees_candidates else 0
+        self._explorers, self._refiners = self._rows(samples - refining), self._rows(refining) if refining else None
+        self._explorers.blind[1:] = self._sees_candidates
+
+    def _rows(self, count: int) -> EpisodeBatch:
+        card = self._policy.card
+        return EpisodeBatch(count, self._scenario, cast(DecisionMode, card.decisions), observation=card.observation)
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the best of the plans, the same for the same state of `rng`."""
         threads = numba.get_num_threads()
         numba.set_num_threads(1)  # decisions are short: on a busy machine threads would mostly wait for each other
         try:
-            return self._best_plan(scenario, rng)
+            self._scenario.give(scenario)
+            return self._best_plan(rng)
         finally:
             numba.set_num_threads(threads)
 
-    def _best_plan(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
-        env = self._env
-        self._scenario.give(scenario)
-        observation, _ = env.reset()
-        tastes = self._tastes(rng)
-        delays_s = np.full(env.num_envs, np.inf)
-        actions = np.full(env.num_envs, env.stop_action)
-        running = np.arange(env.num_envs)
-        while len(running):
-            seen = {name: array[running] for name, array in observation.items()}
-            actions[running] = self._choices(seen, running, tastes, rng)
-            observation, _, ended, _, infos = env.step(actions)
-            if ended[running].any():
-                now = running[ended[running]]
-                delays_s[now] = infos["mean_delay_s"][now]
-                running = running[~ended[running]]
-        return env.plan(int(delays_s.argmin()))
+    def _best_plan(self, rng: np.random.Generator) -> Plan:
+        explorers = self._explorers
+        explorers.start(np.arange(explorers.rows))
+        delays_s = self._play(explorers, self._tastes(rng), rng)
+        return self._refine(delays_s, rng) or explorers.plan(int(delays_s.argmin()))
+
+    def _refine(self, explored_s: NDArray[np.float64], rng: np.random.Generator) -> Plan | None:
+        """Return a better plan than all that the explorers made, whose delays are given; None if none was found."""
+        rows = self._refiners
+        if rows is None:
+            return None
+        best = np.resize(explored_s.argsort(kind="stable")[:REFINED], rows.rows)
+        plans = Reference._make(array[best] for array in self._explorers.decided_plans())
+        rows.start(np.arange(rows.rows))
+        rows.take_plans(plans, rng.integers(1, 2**62, rows.rows), TRIES)
+        delays_s = self._play(rows, np.zeros((rows.rows, 1), np.float32), rng)
+        return rows.plan(int(delays_s.argmin())) if delays_s.min() < explored_s.min() else None
+
+    def _play(self, rows: EpisodeBatch, tastes: Floats, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Let every row decide to its end; return their mean query delays."""
+        actions, running = np.full(rows.rows, rows.actions.size - 1), np.ones(rows.rows, np.bool_)
+        while running.any():
+            samples = np.flatnonzero(running)
+            actions[samples] = self._choices(rows, samples, tastes, rng)
+            rows.step(actions, running)
+            running = ~rows.decided.done
+        delays_s: NDArray[np.float64] = rows.state.cost_s / rows.state.queries
+        return delays_s
 
     def _choices(
-        self, seen: Observations, samples: NDArray[np.int64], tastes: NDArray[np.float32], rng: np.random.Generator
+        self, rows: EpisodeBatch, samples: NDArray[np.int64], tastes: Floats, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Return the actions of some samples, (R,), given what there is to see and the tastes of all, (K, A)."""
-        blind = self._blind[samples]
+        """Return the actions of some samples, (R,)."""
+        observation, blind = rows.observation[samples], rows.blind[samples]
         if blind.any():
-            seen["observation"][blind] = blinded(seen["observation"][blind], REFERENCE_FEATURES)
-        scores = self._policy.scores(seen).numpy()
-        chosen = np.empty(len(samples), np.int64)
-        chosen[blind] = (scores[blind] + tastes[samples[blind]]).argmax(axis=1)
-        chosen[~blind] = _drawn(scores[~blind], rng)
-        if samples[0] == 0:
-            chosen[0] = scores[0].argmax()
+            observation[blind] = blinded(observation[blind], REFERENCE_FEATURES)
+        seen: Observations = {"observation": observation, "action_mask": rows.outputs.mask[samples]}
+        scores = self._policy.scores(seen).numpy() + tastes[samples]
+        chosen: NDArray[np.int64] = scores.argmax(axis=1)
+        if not self._sees_candidates:
+            others = samples > 0
+            chosen[others] = _drawn(scores[others], rng)
         return chosen
 
-    def _tastes(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Draw what each sample adds to the score of each action, (K, A); 0 for all samples but the blind ones."""
-        layout, samples = self._env.episodes.layout, self._env.num_envs
-        tastes = np.zeros((samples, self._env.stop_action + 1), np.float32)
-        if self._blind.any():
-            spread = np.resize(SPREADS, samples)[:, None, None, None]
-            pairs = spread * rng.standard_normal((samples, layout.users, 1, layout.servers))
-            tastes[:, :-1] = pairs.repeat(layout.layers, axis=2).reshape(samples, -1)
+    def _tastes(self, rng: np.random.Generator) -> Floats:
+        """Draw what each exploring sample adds to the scores of actions; 0 for the greedy one and without candidates.
+
+        Returns:
+            Shape (K, A), or (K, 1) where all is 0.
+        """
+        layout, samples = self._explorers.layout, self._explorers.rows
+        if not self._sees_candidates:
+            return np.zeros((samples, 1), np.float32)
+        spread = np.append(0.0, np.resize(SPREADS, samples - 1))[:, None, None, None]
+        pairs = spread * rng.standard_normal((samples, layout.users, 1, layout.servers))
+        tastes = np.zeros((samples, self._explorers.actions.size), np.float32)
+        tastes[:, :-1] = pairs.repeat(layout.layers, axis=2).reshape(samples, -1)
         return tastes
 
 

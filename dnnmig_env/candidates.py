@@ -1,10 +1,10 @@
 """What an agent may see instead of all facts: a short list of promising uploads, each with its prospects.
 
 A candidate is an upload (user, layer, server) that begins an efficient run of layers (see `dnnmig_env.efficiency`), by
-the present rates or by those that are expected, or is next in the reference plan: where there is one time slot that of
-`dnnmig_env.reference`, where rates change one for what is expected to come (`dnnmig_env.outlook`). The list does not
-grow with users, layers and servers, and its features are ratios and logarithms: so a network that has learned on some
-sizes acts on others, and is small enough to train on a CPU. All of it rests on the present alone.
+the present rates or by those that are expected, or is next in a reference plan for what is expected to come
+(`dnnmig_env.outlook`). The list does not grow with users, layers and servers, and its features are ratios and
+logarithms: so a network that has learned on some sizes acts on others, and is small enough to train on a CPU. All of it
+rests on the present alone.
 """
 
 from __future__ import annotations

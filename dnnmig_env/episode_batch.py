@@ -20,7 +20,7 @@ from dnnmig_env.forecast import COURSE, expected_problem
 from dnnmig_env.hindsight import hindsight_costs
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.observation import ObservationLayout, offsets
-from dnnmig_env.outlook import STARTED, look_ahead
+from dnnmig_env.outlook import STARTED, UNCHANGED, look_ahead, search
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.problem import Problem, empty_problem
 from dnnmig_env.reference import Reference, follow_references, new_reference
@@ -55,6 +55,10 @@ class EpisodeBatch:
 
     Raises:
         ValueError: If an argument is not among those named.
+
+    Attributes:
+        blind: Rows whose candidates refer to no plan, which takes a quarter of the time: what `REFERENCE_FEATURES` show
+            means nothing there. To be set between episodes, shape (B,).
     """
 
     def __init__(
@@ -91,20 +95,23 @@ class EpisodeBatch:
         self.outputs = new_outputs(rows, facts.size, self.actions.size)
         self.observation = self.outputs.observation
         self._offsets, self._rules = offsets(facts), Rules(reward == "shaped", scale == "device-only")
+        shows_candidates, changes = observation == "candidates", limits.slots > 1
         self._refers, self._saved_s = reward == "reference", np.zeros(rows)
-        self._changes = limits.slots > 1
-        # Where rates change, the reference knows them; what candidates show is a plan for what is expected.
-        self._plans_references = self._refers or (observation == "candidates" and not self._changes)
-        if observation == "candidates" or self._refers:
-            self._reference, self._workshop = new_reference(self.problem, rows), new_workshop(self.problem, rows)
-        if observation == "candidates":
+        # Rewards are measured against the plan that candidates show, but where rates change: that plan is for what is
+        # expected of them, and rewards take what really comes into account.
+        self._refers_apart = self._refers and (changes or not shows_candidates)
+        if shows_candidates or self._refers:
+            self._workshop = new_workshop(self.problem, rows)
+        if self._refers_apart:
+            self._reference = new_reference(self.problem, rows)
+        if shows_candidates:
+            self._outlook, self._foreseen_s = new_reference(self.problem, rows), np.zeros(rows)
             self._soon, self._later = expected_problem(self.problem), expected_problem(self.problem)
-            self._course, self._outlook = self.problem, self._reference
-            if self._changes:
-                self._course, self._outlook = expected_problem(self.problem, COURSE), new_reference(self.problem, rows)
+            self._course = expected_problem(self.problem, COURSE) if changes else self.problem
             self.layout = CandidateLayout(limits.users, limits.layers, limits.servers)
             self.observation = np.zeros((rows, self.layout.size), np.float32)
             self._prospects = new_prospects(self.problem, rows, self.layout.candidates)
+        self.blind = np.zeros(rows, np.bool_)
         self._random = [np.random.default_rng() for _ in range(rows)]
         self._stream: list[tuple[ScenarioBatch, int] | None] = [None] * rows
         self.begun = np.zeros(rows, np.int64)
@@ -133,27 +140,39 @@ class EpisodeBatch:
         episodes = self.problem, self.state, self.decided, self.outputs, self._offsets
         begun = np.asarray(rows, np.int64)
         start_rows(*episodes, begun, drawn, chosen)
-        if self._plans_references:
+        if self._refers_apart:
             arrays = self.problem, self.state, self._reference, self._workshop
             share_rows(plan_references, len(begun), *arrays, begun)
         if self.observation_kind == "candidates":
+            self._outlook.length[begun] = 0
             self._observe_candidates(begun, np.full(len(begun), STARTED))
 
     def step(self, actions: NDArray[np.int64], active: NDArray[np.bool_]) -> None:
         """Take one decision in every active row; the results are in `outputs`, `decided` and `state`."""
         step = step_rows_in_parallel if self.rows >= 2 * ROWS_PER_CORE else step_rows
         step(self.problem, self.state, self.decided, self.outputs, self._offsets, self._rules, actions, active)
-        if self._plans_references:
+        if self._refers_apart:
             arrays = self.problem, self.state, self.decided, self._reference
             workshop = self._workshop.state, self._workshop.legal
             share_rows(follow_references, self.rows, *arrays, *workshop, actions, active, self._saved_s)
-        if self._refers:
-            self.outputs.reward[:] = self._saved_s
-            if self._rules.in_device_only_units:
-                self.outputs.reward[:] /= self.outputs.device_only_s
         if self.observation_kind == "candidates":
             stepped = np.flatnonzero(active)
             self._observe_candidates(stepped, actions[stepped])
+        if self._refers:
+            self.outputs.reward[:] = self._saved_s if self._refers_apart else self._foreseen_s
+            if self._rules.in_device_only_units:
+                self.outputs.reward[:] /= self.outputs.device_only_s
+
+    def take_plans(self, plans: Reference, dice: NDArray[np.int64], tries: int) -> None:
+        """Take other plans as those that candidates refer to, in all rows, each improved by a search.
+
+        Args:
+            plans: One for each row.
+            dice: Where the random numbers of each row's search begin, none 0, shape (B,).
+            tries: Changes that are tried.
+        """
+        share_rows(search, self.rows, self._course, self.state, self._outlook, self._workshop, plans, dice, tries)
+        self._observe_candidates(np.arange(self.rows), np.full(self.rows, UNCHANGED))
 
     def hindsight_costs(self, rows: NDArray[np.int64], plans: Reference, candidates: int) -> NDArray[np.float64]:
         """Return the cost of taking each candidate now and going on with a plan, shape (N, candidates + 2).
@@ -221,13 +240,16 @@ class EpisodeBatch:
     def _observe_candidates(self, rows: NDArray[np.int64], actions: NDArray[np.int64]) -> None:
         p, s, mask, course, r = self.problem, self.state, self.outputs.mask, self._course, self._outlook
         e, c = self._prospects
-        if self._changes:
-            share_rows(look_ahead, len(rows), rows, actions, p, s, self.decided, course, c.slot, r, self._workshop)
+        sees = ~self.blind[rows]
+        seeing = rows[sees]
+        plans = course, c, r, self._workshop, self._foreseen_s
+        share_rows(look_ahead, len(seeing), seeing, actions[sees], p, s, self.decided, *plans)
         share_rows(find_candidates, len(rows), rows, actions, p, self._soon, self._later, s, mask, r, e, c)
         share_rows(
             describe_candidates, len(rows), rows, self.observation, p, self._soon, self._later, course, s, mask, r, e, c
         )
-        share_rows(compare_candidates, len(rows), rows, self.observation, course, s, self._workshop.state, mask, r, c)
+        comparison = self.observation, course, s, self._workshop.state, mask, r, c
+        share_rows(compare_candidates, len(seeing), seeing, *comparison)
 
     def _next_drawn(self, row: int) -> tuple[ScenarioBatch, int]:
         stream = self._stream[row]

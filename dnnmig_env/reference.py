@@ -1,10 +1,10 @@
 """A reference plan for every episode, and what completing it from any state would cost.
 
-The plan is that of joint efficiency for mean rates. Its use is twofold. An agent may see it, and what taking something
-else first would save, where all it rests on is known: in one time slot, or under the rates that are expected
-(`dnnmig_env.outlook`). And a reward may measure against it: before and after a decision, what would the horizon cost if
-the rest of the reference were uploaded? The difference is what the decision was worth, given such a continuation. Where
-rates change, that takes the slots to come into account, which is for rewards alone.
+Its use is twofold. An agent may see one, and what taking something else first would save: a plan for what is expected
+(`dnnmig_env.outlook`). And a reward may measure against one: before and after a decision, what would the horizon cost
+if the rest of the reference were uploaded? The difference is what the decision was worth, given such a continuation.
+Where rates change, that takes the slots to come into account, which is for rewards alone: the plan is then another one,
+of joint efficiency for mean rates (`dnnmig_env.reference_plan`).
 """
 
 from __future__ import annotations
@@ -74,11 +74,20 @@ def follow(p: Problem, s: State, d: Decisions, r: Reference, t: State, legal: Sm
     before_s = r.cost_s[i]
     if d.done[i]:
         r.following[i], r.cost_s[i] = -1, s.cost_s[i]
-    elif action == _action(r, d, i):
+    elif action == next_action(r, d, i):
         r.following[i] = _next(p, i, s, i, r, i)
     else:
         complete_reference(p, s, r, t, legal[i], i)
     return float((before_s - r.cost_s[i]) / s.queries[i])
+
+
+@uncounted
+def next_action(r: Reference, d: Decisions, i: int) -> int:
+    """Return the action of the upload that was next; "stop" if none was."""
+    servers, layers, k = d.reserved_bytes.shape[1], d.decided.shape[2], r.following[i]
+    if k < 0:
+        return int(d.upload_user.shape[1] * servers)
+    return int((r.user[i, k] * layers + r.layer[i, k]) * servers + r.server[i, k] - 1)
 
 
 @uncounted
@@ -139,12 +148,3 @@ def _next(p: Problem, b: int, s: State, i: int, r: Reference, row: int) -> int:
         if s.node[i, u, v] == 0 and reachable and p.weight_bytes[b, u, v] <= s.memory_left_bytes[i, q]:
             return k
     return -1
-
-
-@uncounted
-def _action(r: Reference, d: Decisions, i: int) -> int:
-    """Return the action of the upload that was next; "stop" if none was."""
-    servers, layers, k = d.reserved_bytes.shape[1], d.decided.shape[2], r.following[i]
-    if k < 0:
-        return int(d.upload_user.shape[1] * servers)
-    return int((r.user[i, k] * layers + r.layer[i, k]) * servers + r.server[i, k] - 1)

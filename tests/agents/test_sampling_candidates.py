@@ -1,4 +1,4 @@
-"""Samples of a network that sees candidates: most do not see the reference plan, and each has a taste of its own."""
+"""Samples of a network that sees candidates: most explore without the reference plan, others refine the best plans."""
 
 from itertools import pairwise
 
@@ -88,8 +88,8 @@ def test_one_sample_is_one_pass_and_many_find_better_plans(policy, given):
 
 
 def test_a_blind_sample_is_the_same_however_many_follow(policy, given):
-    """Of up to four samples the greedy one alone sees the reference: only tastes are drawn, one after the other."""
-    found = [delays_s(policy, samples, given) for samples in (1, 2, 3, 4)]
+    """Up to three samples only explore: tastes are drawn, one after the other."""
+    found = [delays_s(policy, samples, given) for samples in (1, 2, 3)]
     for fewer, more in pairwise(found):
         assert (more <= fewer * (1.0 + 1e-12)).all()
 
@@ -111,18 +111,28 @@ def test_another_random_stream_tries_other_plans(policy, given):
     assert not np.array_equal(tried[0], tried[2])
 
 
-def test_three_of_four_samples_never_see_the_reference_plan(policy, given):
+def test_samples_that_explore_never_see_the_reference_plan_and_those_that_refine_do(policy, given):
     SampledPlanner(policy, LIMITS, 8)(given[0], np.random.default_rng(0))
-    first = policy.shown[0]  # every sample still runs: row k is sample k
+    begins = [k for k, shown in enumerate(policy.shown) if (shown[:, 0] == 1.0).all()]  # the whole horizon is left
+    first, refining = (policy.shown[k] for k in begins)
     for name in REFERENCE_FEATURES[:2]:
-        assert feature(first, name).any(axis=1).tolist() == [True, False, False, False] * 2
+        assert feature(first, name).any(axis=1).tolist() == [True] + 5 * [False]  # the greedy sample sees it
+        assert feature(refining, name).any(axis=1).tolist() == 2 * [True]
     assert feature(first, "run").any(axis=1).all()  # all else is there
-    assert any(feature(shown, "gain").any() for shown in policy.shown)
-    for shown in policy.shown:
-        if len(shown) == 8:
-            for name in REFERENCE_FEATURES[:3]:
-                assert not feature(shown, name)[[1, 2, 3, 5, 6, 7]].any()
-            assert not shown[[1, 2, 3, 5, 6, 7], SITUATION_FEATURES.index("done")].any()
+    exploring = [shown for shown in policy.shown[: begins[1]] if len(shown) == 6]  # none has ended: row k is sample k
+    assert any(feature(shown, "gain").any() for shown in exploring)
+    for shown in exploring:
+        for name in REFERENCE_FEATURES[:3]:
+            assert not feature(shown, name)[1:].any()
+        assert not shown[1:, SITUATION_FEATURES.index("done")].any()
+
+
+def test_refining_makes_the_best_plans_better(policy, given, monkeypatch):
+    refined = delays_s(policy, 16, given)
+    monkeypatch.setattr(SampledPlanner, "_refine", lambda *_: None)
+    explored = delays_s(policy, 16, given)
+    assert (refined <= explored * (1.0 + 1e-9)).all()
+    assert (refined < explored * 0.9995).any()
 
 
 def test_who_is_blind_to_features_decides_alike_whatever_they_are(policy, observation):

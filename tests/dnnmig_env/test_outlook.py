@@ -1,4 +1,4 @@
-"""Outlooks: in a world that goes on as expected they come true, and the plan for it only ever gets better."""
+"""Outlooks: in a world that goes on as expected they come true, and the plan for it only gets better."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from agents.planners.joint_efficiency import joint_efficiency
+from dnnmig_env.candidate_features import CANDIDATE_WIDTH, SITUATION_WIDTH
 from dnnmig_env.env import MigrationEnv
+from dnnmig_env.episode_batch import EpisodeBatch
 from dnnmig_env.forecast import COURSE, STAY_S
-from dnnmig_env.generators import scenarios
+from dnnmig_env.generators import make_generator, scenarios
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import pack
 from dnnmig_env.scenario import Scenario
-from tests.candidate_play import choose, make_env
+from tests.candidate_play import AT, actions_of, choose, listed, make_env
 
 SIZES: dict[str, Any] = {"num_users": (2, 4), "max_layers": 8}
+STATIC = ["single", "edge-cloud", "multi-user"]
 
 
 def steady(count: int) -> list[Scenario]:
@@ -47,6 +50,15 @@ def following(env: MigrationEnv) -> np.int64:
 def planned_s(env: MigrationEnv) -> float:
     """Return J if the plan is completed."""
     return float(env.episodes._outlook.cost_s[0] / env.episodes.state.queries[0])
+
+
+def most_gaining(env: MigrationEnv, observation: Any) -> np.int64:
+    """Return the upload that gains most before the rest of the plan; the plan's next one where none gains."""
+    candidates = listed(observation["observation"])
+    gains = candidates[:, AT["gain"]]
+    if len(gains) and gains.max() > 0:
+        return np.int64(actions_of(env, candidates)[gains.argmax()])
+    return following(env)
 
 
 def test_what_is_expected_of_a_steady_world_is_what_comes() -> None:
@@ -114,3 +126,91 @@ def test_the_same_episode_has_the_same_plans() -> None:
             observation, _, done, _, _ = env.step(choose(env, observation, rng))
         observed.append(np.array(rows))
     np.testing.assert_array_equal(*observed)
+
+
+@pytest.mark.parametrize("family", STATIC)
+def test_who_departs_from_the_plan_for_what_gains_ends_no_worse_than_planned(family: str) -> None:
+    """A gain is that of a whole run, so the run has to be in the plan once it has begun."""
+    env, better = make_env(family), 0
+    for seed in range(40):
+        observation, _ = env.reset(seed=seed)
+        first_s = planned_s(env)
+        before_s, done, info = first_s, False, {}
+        while not done:
+            gaining = most_gaining(env, observation)
+            departs = gaining != following(env)
+            observation, _, done, _, info = env.step(gaining)
+            assert planned_s(env) <= before_s * (1 + 1e-9)
+            better += departs and planned_s(env) < before_s
+            before_s = planned_s(env)
+        assert info["mean_delay_s"] == pytest.approx(before_s, rel=1e-9)
+        assert info["mean_delay_s"] <= first_s * (1 + 1e-9)
+    assert better > 2
+
+
+@pytest.mark.parametrize("family", STATIC)
+def test_returns_are_what_episodes_save_against_their_plans(family: str) -> None:
+    env = MigrationEnv(make_generator(family), observation="candidates", reward="reference")
+    rng, returns = np.random.default_rng(2), []
+    for seed in range(15):
+        observation, _ = env.reset(seed=seed)
+        first_s, total, done, info = planned_s(env), 0.0, False, {}
+        while not done:
+            observation, reward, done, _, info = env.step(choose(env, observation, rng))
+            total += reward
+        assert total == pytest.approx(first_s - info["mean_delay_s"], rel=1e-9, abs=1e-9 * first_s)
+        returns.append(total)
+    assert min(returns) < -1e-4
+
+
+def test_plans_that_are_handed_over_are_followed_and_only_get_better() -> None:
+    given = scenarios("multi-user", 1, seed=4) * 6
+    episodes = EpisodeBatch(6, make_generator("multi-user"), observation="candidates")
+    episodes.start(np.arange(6), given)
+    rng, everyone = np.random.default_rng(0), np.ones(6, np.bool_)
+    while not episodes.decided.done.all():
+        legal = rng.random(episodes.outputs.mask.shape) * episodes.outputs.mask
+        episodes.step(legal.argmax(axis=1), everyone & ~episodes.decided.done)
+    plans, drawn_s = episodes.decided_plans(), [episodes.mean_delay_s(row) for row in range(6)]
+
+    def taken(tries: int) -> Any:
+        episodes.start(np.arange(6), given)
+        episodes.take_plans(plans, np.arange(1, 7), tries)
+        return episodes._outlook.cost_s / episodes.state.queries
+
+    np.testing.assert_allclose(taken(0), drawn_s, rtol=1e-9)
+    improved_s = taken(200)
+    assert (improved_s < drawn_s).all()
+    np.testing.assert_array_equal(taken(200), improved_s)
+    features = episodes.observation[:, SITUATION_WIDTH:].reshape(6, -1, CANDIDATE_WIDTH)
+    assert (features[..., AT["rank"]].max(axis=1) == 1.0).all()  # the plan's next upload is on each list
+    assert len(np.unique(improved_s)) > 1
+
+
+def test_blind_rows_show_all_but_the_reference() -> None:
+    generator = make_generator("multi-user")
+    given, rng = scenarios("multi-user", 4, seed=6), np.random.default_rng(0)
+    seeing = EpisodeBatch(4, generator, observation="candidates")
+    mixed = EpisodeBatch(4, generator, observation="candidates")
+    rows, running, compared = np.arange(4), np.ones(4, np.bool_), 0
+    mixed.start(rows, given[::-1])  # plans of other scenarios first: nothing of theirs may be left
+    mixed.blind[1:] = True
+    seeing.start(rows, given)
+    mixed.start(rows, given)
+    while running.any():
+        np.testing.assert_array_equal(mixed.observation[0], seeing.observation[0])
+        for row in np.flatnonzero(running[1:]) + 1:
+            shown, known = (listed(episodes.observation[row]) for episodes in (mixed, seeing))
+            for name in ("rank", "as_planned", "gain"):
+                assert not shown[:, AT[name]].any()
+                shown[:, AT[name]] = known[:, AT[name]] = 0.0
+            listed_by_both = {features[0]: features for features in known}
+            for features in shown:
+                if features[0] in listed_by_both:
+                    np.testing.assert_array_equal(features, listed_by_both[features[0]])
+                    compared += 1
+        scores = rng.random(seeing.outputs.mask.shape) * seeing.outputs.mask
+        for episodes in (seeing, mixed):
+            episodes.step(scores.argmax(axis=1), running)
+        running = ~seeing.decided.done
+    assert compared > 1000
