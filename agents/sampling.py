@@ -12,7 +12,11 @@ added to the scores. A taste changes a plan as a whole, where independent draws 
 interrupt runs of uploads. The others refine: each takes one of the best plans so far, improved by a search with random
 numbers of its own, as the reference that it corrects.
 
-MEASURED
+Measured with the untrained network and K = 64 in the first of `scenarios("multi-user", 64, seed=2**41)`, which also
+served to choose the numbers below; mean delays relative to those of local search, 21 November 2026. In 32 scenarios,
+one pass 1.0059, the best of it and 47 that explore 1.0023, with 16 that refine the best plan 1.0002, the eight best
+plans 1.0000 (400 tries). In 16 of them, 400 tries 1.0002, 1000 tries 0.9998, 2000 tries of the four best plans 0.9998,
+in 2.2, 3.2 and 5.0 s.
 """
 
 from __future__ import annotations

@@ -67,15 +67,20 @@ class Advance(BaseCallback):
     Args:
         curriculum: The curriculum.
         steps: Decisions after which all scenarios are usual ones.
+        made: Decisions that a resumed run has made already; its first scenarios are drawn before its first rollout.
     """
 
-    def __init__(self, curriculum: Curriculum, steps: float) -> None:
+    def __init__(self, curriculum: Curriculum, steps: float, made: int = 0) -> None:
         super().__init__()
         self._curriculum, self._steps = curriculum, steps
+        self._advance(made)
 
     def _on_rollout_start(self) -> None:
-        self._curriculum.progress = min(1.0, self.num_timesteps / self._steps)
+        self._advance(self.num_timesteps)
         self.logger.record("curriculum/usual_scenarios", self._curriculum.progress)
+
+    def _advance(self, made: int) -> None:
+        self._curriculum.progress = min(1.0, made / self._steps)
 
     def _on_step(self) -> bool:
         return True

@@ -160,7 +160,8 @@ def _learn(
             held_out, config.held_out.every, out / folder.HELD_OUT, partial(_save, model, config, out)
         )
         progress = Progress(curve, config.total_steps)
-        lessons = [] if curriculum is None else [Advance(curriculum, config.curriculum_share * config.total_steps)]
+        easy_steps = config.curriculum_share * config.total_steps
+        lessons = [] if curriculum is None else [Advance(curriculum, easy_steps, steps)]
         model.learn(
             config.total_steps - steps,
             callback=[curve, TrainingDelays(), *lessons, progress, interruption],

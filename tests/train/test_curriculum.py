@@ -76,3 +76,22 @@ def test_training_reaches_its_end_and_says_how_far_it_is(tmp_path, algorithm: st
     assert shares[0] == 0.0
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+def test_a_resumed_run_does_not_begin_with_easy_scenarios_again(tmp_path, monkeypatch) -> None:
+    shares, draw = [], Curriculum.draw
+
+    def noted(self, *arguments: Any) -> Any:
+        shares.append(self.progress)
+        return draw(self, *arguments)
+
+    monkeypatch.setattr(Curriculum, "draw", noted)
+    out = tmp_path / "run"
+    arguments = ["--family", "multi-user", "--num-envs", "4", "--total-steps", "512", "--out", str(out)]
+    arguments += ["--generator", "num_users=(2,3)", "max_layers=8", "--curriculum", "num_users=2", "max_layers=4"]
+    arguments += ["--held-out.scenarios", "2", "--held-out.baselines", "device-only"]
+    assert train(parse(arguments)) == 0
+    assert shares[0] == 0.0
+    shares.clear()
+    assert train(parse(["--resume", str(out), "--total-steps", "2048"])) == 0
+    assert min(shares) == pytest.approx(512 / 1024, abs=0.01)
