@@ -8,6 +8,7 @@ training, the reference plan is followed but for what saves more, and nothing is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -66,6 +67,18 @@ LEAST_SAVING = 1 / 600
 """What an upload is taken to save at least, as a share of all delay over the horizon."""
 
 
+class Prior(NamedTuple):
+    """Weights of what a network knows before training."""
+
+    efficiency: Tensor
+    rank: Tensor
+    foresight: Tensor
+    gain: Tensor
+    stickiness: Tensor
+    done: Tensor
+    risk: Tensor
+
+
 class CandidateNetwork(nn.Module):
     """Scores candidates; see `dnnmig_env.candidates` for what it sees of each.
 
@@ -97,10 +110,16 @@ class CandidateNetwork(nn.Module):
         self.score = nn.Linear(width, 1)
         self.stop = nn.Linear(width, 1)
         self.value = nn.Linear(width, 1)
-        # efficiency, rank, foresight, gain, stickiness, done, risk
-        self.prior = nn.Parameter(
-            torch.tensor([1.0, INITIAL_RANK, 1.0, INITIAL_GAIN, INITIAL_STICKINESS, INITIAL_DONE, INITIAL_RISK])
-        )
+        initial = [
+            1.0,
+            INITIAL_RANK,
+            1.0,
+            INITIAL_GAIN,
+            INITIAL_STICKINESS,
+            INITIAL_DONE,
+            INITIAL_RISK,
+        ]  # as in `Prior`
+        self.prior = nn.Parameter(torch.tensor(initial))
         for last in (self.score, self.stop, self.value):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -119,6 +138,7 @@ class CandidateNetwork(nn.Module):
         """
         if self.blind:
             observation = observation * self.sight
+        prior = Prior(*self.prior)
         situation = observation[:, :SITUATION_WIDTH]
         features = observation[:, SITUATION_WIDTH:].unflatten(1, (-1, CANDIDATE_WIDTH))
         number = numbers(observation, mask.shape[1])
@@ -128,40 +148,18 @@ class CandidateNetwork(nn.Module):
         most = (embedded * exists).amax(1)
         summary = torch.relu(self.summary(torch.cat([mean, most, situation], dim=-1)))
         inner = torch.relu(self.inner(embedded) + self.from_summary(summary).unsqueeze(1))
-        scores = self.score(inner).squeeze(-1) + self._prior(features, situation[:, CHANGING, None])
+        scores = self.score(inner).squeeze(-1) + _greedy(prior, features, situation[:, CHANGING, None])
         scores = torch.where(number > 0, scores, ILLEGAL)
         best = scores.amax(1, keepdim=True)
         best = torch.where(best > 0.1 * ILLEGAL, best, 0.0)  # "stop" alone is no illegal action
         everything = torch.full(mask.shape, ILLEGAL, dtype=scores.dtype, device=scores.device)
-        scores = scores - self._risk(features, situation)
+        scores = scores - _risk(prior, features, situation)
         gains = (features[..., GAIN] > 0).any(dim=1, keepdim=True)
-        done = self.prior[5] * situation[:, DONE, None] * (~gains).to(best.dtype)
+        done = prior.done * situation[:, DONE, None] * (~gains).to(best.dtype)
         stop = torch.where(mask[:, -1:] > 0, self.stop(summary) + best + done, 0.5 * ILLEGAL)
         # A row that is no candidate points at "stop", which is written last.
         everything = everything.scatter(1, torch.where(number > 0, number - 1, mask.shape[1] - 1), scores)
         return torch.cat([everything[:, :-1], stop], dim=1), self.value(summary)
-
-    def _prior(self, features: Tensor, changing: Tensor) -> Tensor:
-        """Return the scores of the greedy order, (B, K); `changing` is 1 where rates change, (B, 1)."""
-        efficiency, rank, foresight, gain, stickiness = self.prior[:5]
-        present = torch.where(features[..., FINEST] > 0, features[..., FINEST], features[..., RUN] - INITIAL_GAP)
-        later = torch.where(
-            features[..., LATER_FINEST] > 0, features[..., LATER_FINEST], features[..., LATER_RUN] - INITIAL_GAP
-        )
-        greedy = LOG_RANGE * efficiency * (present + foresight * changing * (later - present) - 1.0)
-        stored = (features[..., HERE] > 0).to(greedy.dtype) - (features[..., ELSEWHERE] > 0).to(greedy.dtype)
-        greedy = greedy + stickiness * stored
-        scores: Tensor = torch.where(features[..., RANK] > 0.99, rank, greedy) + gain * features[..., GAIN]
-        return scores
-
-    def _risk(self, features: Tensor, situation: Tensor) -> Tensor:
-        """Return what uploads lose for blocking the channel, (B, K): none may stop for a newcomer."""
-        left, newcomers = situation[:, LEFT, None], situation[:, NEWCOMERS, None].clamp(max=0.99)
-        own, run = left * features[..., OWN_ARRIVAL], left * features[..., RUN_ARRIVAL]
-        run = torch.maximum(own, run)
-        saved = features[..., SAVING] * (left - run) + LEAST_SAVING  # by the whole run
-        blocked = own * run * newcomers / (1.0 - newcomers)  # by the layer, times its share of the run: run / own
-        return self.prior[6] * (blocked / saved).clamp(max=MOST_RISK)
 
 
 def numbers(observation: Tensor, actions: int) -> Tensor:
@@ -191,3 +189,25 @@ def blinded(observation: NDArray[np.float32], names: Sequence[str]) -> NDArray[n
         if name in CANDIDATE_FEATURES:
             seen[:, SITUATION_WIDTH + CANDIDATE_FEATURES.index(name) :: CANDIDATE_WIDTH] = 0.0
     return seen
+
+
+def _greedy(prior: Prior, features: Tensor, changing: Tensor) -> Tensor:
+    """Return the scores of the greedy order, (B, K); `changing` is 1 where rates change, (B, 1)."""
+    present = torch.where(features[..., FINEST] > 0, features[..., FINEST], features[..., RUN] - INITIAL_GAP)
+    later = torch.where(
+        features[..., LATER_FINEST] > 0, features[..., LATER_FINEST], features[..., LATER_RUN] - INITIAL_GAP
+    )
+    greedy = LOG_RANGE * prior.efficiency * (present + prior.foresight * changing * (later - present) - 1.0)
+    stored = (features[..., HERE] > 0).to(greedy.dtype) - (features[..., ELSEWHERE] > 0).to(greedy.dtype)
+    greedy = greedy + prior.stickiness * stored
+    return torch.where(features[..., RANK] > 0.99, prior.rank, greedy) + prior.gain * features[..., GAIN]
+
+
+def _risk(prior: Prior, features: Tensor, situation: Tensor) -> Tensor:
+    """Return what uploads lose for blocking the channel, (B, K): none may stop for a newcomer."""
+    left, newcomers = situation[:, LEFT, None], situation[:, NEWCOMERS, None].clamp(max=0.99)
+    own, run = left * features[..., OWN_ARRIVAL], left * features[..., RUN_ARRIVAL]
+    run = torch.maximum(own, run)
+    saved = features[..., SAVING] * (left - run) + LEAST_SAVING  # by the whole run
+    blocked = own * run * newcomers / (1.0 - newcomers)  # by the layer, times its share of the run: run / own
+    return prior.risk * (blocked / saved).clamp(max=MOST_RISK)

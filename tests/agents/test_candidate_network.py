@@ -189,7 +189,7 @@ def test_the_kind_of_observation_decides_on_the_network():
 def test_untrained_it_follows_the_reference_unless_it_sees_a_gain(family):
     env = env_of(family)
     network = untrained(env)
-    followed, left, tempted = 0, 0, np.zeros(ROWS, np.bool_)
+    followed, left = 0, 0
     for observation, running in moments(env, greedily(network)):
         chosen = judge(network, observation)[0].argmax(1).numpy()
         features, actions = listed(observation)
@@ -202,23 +202,18 @@ def test_untrained_it_follows_the_reference_unless_it_sees_a_gain(family):
             elif len(of_plan) and chosen[row] != of_plan[0]:
                 assert features[row, actions[row] == chosen[row], GAIN] > 0
                 left += 1
-            tempted[row] |= chosen[row] != (of_plan[0] if len(of_plan) else env.stop_action)
     assert followed > 100
     assert left > 0 or family == "single"
-    reference = resolve_policy("joint-efficiency", env, 0)
-    planned_s = delays_s(env, lambda observation: reference.predict(observation)[0])
-    found_s = delays_s(env, greedily(network))
-    assert (~tempted).sum() > 3
-    np.testing.assert_allclose(found_s[~tempted], planned_s[~tempted], rtol=1e-9)
 
 
-def test_untrained_it_is_as_good_as_the_reference_on_average():
-    env = env_of("multi-user")
-    reference = resolve_policy("joint-efficiency", env, 0)
-    planned_s = delays_s(env, lambda observation: reference.predict(observation)[0], seed=7)
+@pytest.mark.parametrize("family", STATIC)
+def test_untrained_it_is_never_worse_than_joint_efficiency_and_sometimes_better(family):
+    env = env_of(family)
+    planner = resolve_policy("joint-efficiency", env, 0)
+    planned_s = delays_s(env, lambda observation: planner.predict(observation)[0], seed=7)
     ratio = delays_s(env, greedily(untrained(env)), seed=7) / planned_s
-    assert ratio.mean() < 1.01
-    assert ratio.min() < 1.0  # and sometimes better: gains are worth following
+    assert ratio.max() < 1.003  # the reference measures efficiencies anew at greater changes of contention only
+    assert ratio.min() < 0.9995
 
 
 @pytest.mark.parametrize(
