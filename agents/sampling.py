@@ -9,20 +9,21 @@ Networks that see all facts draw every action of the other samples by its score.
 stages. Three samples in four explore: all but the greedy one do not see the reference plan, or they would follow it and
 be nearly the same plan; and each has a taste, a number per user and server, the same throughout the episode, that is
 added to the scores. A taste changes a plan as a whole, where independent draws scatter a user's layers over servers and
-interrupt runs of uploads. The others refine: each takes one of the best plans so far, improved by a search with random
-numbers of its own, as the reference that it corrects.
+interrupt runs of uploads. The others refine, in four rounds: each takes one of the best plans so far, improved by a
+search with random numbers of its own, as the reference that it corrects.
 
-Measured with the untrained network and K = 64 in the first of `scenarios("multi-user", 64, seed=2**41)`, which also
-served to choose the numbers below; mean delays relative to those of local search, 21 November 2026. In 32 scenarios,
-one pass 1.0059, the best of it and 47 that explore 1.0023, with 16 that refine the best plan 1.0002, the eight best
-plans 1.0000 (400 tries). In 16 of them, 400 tries 1.0002, 1000 tries 0.9998, 2000 tries of the four best plans 0.9998,
-in 2.2, 3.2 and 5.0 s.
+Measured with the untrained network and K = 64 in `scenarios("multi-user", 64, seed=2**41)`, which also served to
+choose the numbers below; mean delays relative to those of local search, 21 November 2026. In 0 to 31, one pass 1.0059,
+the best of it and 47 that explore 1.0023. In 16 to 23, 16 samples that refine the eight best plans in one round 0.9996
+(1000 tries each), 8 these and then 8 the best one 0.9999 (500 and 1500 tries), four rounds 0.9991, in 3.3 to 3.5 s.
+Accepting worse plans during the search, as annealing does, changed nothing (0 to 7: 0.9998 to 1.0002).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -43,8 +44,8 @@ from dnnmig_env.vector_env import Observations
 SPREADS = (0.1, 0.2, 0.3)
 """Standard deviations of the tastes of exploring samples, in turn."""
 
-REFINED = 8
-"""So many of the best plans are refined, in turn."""
+ROUNDS = 4
+"""Rounds of refining: each begins with the best plans so far, in the first with as many as samples, then with half."""
 
 TRIES = 1000
 """Changes of a plan that the search tries before a sample refines it."""
@@ -78,7 +79,9 @@ class SampledPlanner:
         self._policy, self._scenario = policy, _OneScenario(limits, policy.card.family)
         self._sees_candidates = policy.card.observation == "candidates"
         refining = samples // 4 if self._sees_candidates else 0
-        self._explorers, self._refiners = self._rows(samples - refining), self._rows(refining) if refining else None
+        self._rounds = min(ROUNDS, refining)
+        self._refiners = self._rows(refining // ROUNDS or 1) if refining else None
+        self._explorers = self._rows(samples - self._rounds * (self._refiners.rows if self._refiners else 0))
         self._explorers.blind[1:] = self._sees_candidates
 
     def _rows(self, count: int) -> EpisodeBatch:
@@ -101,17 +104,22 @@ class SampledPlanner:
         delays_s = self._play(explorers, self._tastes(rng), rng)
         return self._refine(delays_s, rng) or explorers.plan(int(delays_s.argmin()))
 
-    def _refine(self, explored_s: NDArray[np.float64], rng: np.random.Generator) -> Plan | None:
+    def _refine(self, delays_s: NDArray[np.float64], rng: np.random.Generator) -> Plan | None:
         """Return a better plan than all that the explorers made, whose delays are given; None if none was found."""
-        rows = self._refiners
+        rows, found = self._refiners, None
         if rows is None:
             return None
-        best = np.resize(explored_s.argsort(kind="stable")[:REFINED], rows.rows)
-        plans = Reference._make(array[best] for array in self._explorers.decided_plans())
-        rows.start(np.arange(rows.rows))
-        rows.take_plans(plans, rng.integers(1, 2**62, rows.rows), TRIES)
-        delays_s = self._play(rows, np.zeros((rows.rows, 1), np.float32), rng)
-        return rows.plan(int(delays_s.argmin())) if delays_s.min() < explored_s.min() else None
+        plans = self._explorers.decided_plans()
+        for turn in range(self._rounds):
+            best = np.resize(delays_s.argsort(kind="stable")[: max(1, rows.rows >> turn)], rows.rows)
+            rows.start(np.arange(rows.rows))
+            rows.take_plans(Reference._make(array[best] for array in plans), rng.integers(1, 2**62, rows.rows), TRIES)
+            refined_s = self._play(rows, np.zeros((rows.rows, 1), np.float32), rng)
+            if refined_s.min() < delays_s.min():
+                found = rows.plan(int(refined_s.argmin()))
+            delays_s = np.concatenate([delays_s, refined_s])
+            plans = _joined(plans, rows.decided_plans())
+        return found
 
     def _play(self, rows: EpisodeBatch, tastes: Floats, rng: np.random.Generator) -> NDArray[np.float64]:
         """Let every row decide to its end; return their mean query delays."""
@@ -177,6 +185,10 @@ class _OneScenario:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Return the scenario; an environment asks for one at a time."""
         return self._batch
+
+
+def _joined(one: Iterable[Any], other: Iterable[Any]) -> Reference:
+    return Reference._make(np.concatenate(pair) for pair in zip(one, other, strict=True))
 
 
 def _drawn(scores: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
