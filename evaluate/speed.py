@@ -15,6 +15,9 @@ from evaluate.config import SpeedConfig
 from evaluate.report import as_json
 from evaluate.tables import terminal_table
 
+NEEDS = {"kernel": "networkx", "pymoo": "pymoo"}
+"""Packages that parts need and that do not come with the project."""
+
 
 def measure(config: SpeedConfig) -> dict[str, Any]:
     """Measure, print and write.
@@ -121,10 +124,12 @@ def _check(config: SpeedConfig) -> None:
         raise ValueError(f"--seconds is {config.seconds}; it must be positive.")
     if config.threads < 1:
         raise ValueError(f"--threads is {config.threads}; it must be at least 1.")
-    if "pymoo" in config.chosen_parts and find_spec("pymoo") is None:
-        raise ValueError(
-            "--parts has 'pymoo', which is not installed; run `pip install -c constraints.txt pymoo` or leave it out."
-        )
+    for part, package in NEEDS.items():
+        if part in config.chosen_parts and find_spec(package) is None:
+            raise ValueError(
+                f"--parts has {part!r}, which needs {package}, which is not installed; "
+                f"run `pip install -c constraints.txt {package}` or leave it out."
+            )
     if config.out.is_dir():
         raise ValueError(f"--out is {config.out}, which is a folder; name a JSON file.")
     if not config.out.absolute().parent.is_dir():

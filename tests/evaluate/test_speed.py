@@ -123,13 +123,14 @@ def device_only_s(scenario: Scenario) -> float:
     return placement_delay_s(scenario, tuple(np.asarray(user.uploaded, np.int8) for user in scenario.users))
 
 
-def test_without_pymoo_the_part_says_how_to_install_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("part", "package"), [("kernel", "networkx"), ("pymoo", "pymoo")])
+def test_a_part_says_how_to_install_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, part: str, package: str
 ) -> None:
     monkeypatch.setattr("evaluate.speed.find_spec", lambda name: None)
-    assert main(["speed", "--out", str(tmp_path / "speed.json"), "--parts", "pymoo"]) == 2
+    assert main(["speed", "--out", str(tmp_path / "speed.json"), "--parts", part]) == 2
     message = capsys.readouterr().err
-    assert "pip install -c constraints.txt pymoo" in message
+    assert f"pip install -c constraints.txt {package}" in message
     assert message.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
