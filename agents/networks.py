@@ -3,8 +3,9 @@
 The weights know nothing of the numbers of users, layers and servers: parts of one kind share them, and the scores move
 with the users and servers when these change places. So a trained network also acts in environments of other sizes.
 
-Other ways to embed a network's layers were measured: PPO for 240 s of one core, `multi-user`, one training seed each at a
-constant and at a falling learning rate, mean delay in 200 scenarios relative to joint efficiency's (21 November 2026):
+Other ways to embed a network's layers were measured: PPO for 240 s of one core in `multi-user`, one training seed each,
+at a constant and at a falling learning rate; mean delay in 200 scenarios relative to joint efficiency's (21 November
+2026):
 
 | layers see | constant | falling | decisions |
 |---|---|---|---|
@@ -14,8 +15,8 @@ constant and at a falling learning rate, mean delay in 200 scenarios relative to
 | all others, by attention | 1.139 | 1.142 | 180 000 |
 
 So what layers know of each other hardly matters here; 100 000 decisions make 1.151 with other seeds. What does is what
-observations say: with candidates (`agents.candidate_network`) it is 0.998. Messages along the edges of the graph were not
-measured, as observations name no edges; after grouping 78 % of them lead to the next layer.
+observations say: with candidates (`agents.candidate_network`) it is 0.998. Messages along the edges of the graph were
+not measured, as observations name no edges; after grouping 78 % of them lead to the next layer.
 """
 
 from __future__ import annotations
