@@ -11,6 +11,7 @@ from agents.imitation import EPOCHS, Demonstrations, demonstrate, imitate
 from agents.networks import ILLEGAL
 from agents.policy import resolve_policy
 from agents.sb3_vec_env import Sb3VecEnv
+from dnnmig_env.candidate_features import SITUATION_FEATURES
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from dnnmig_env.generators import make_generator
 from dnnmig_env.vector_env import MigrationVectorEnv
@@ -194,7 +195,8 @@ def test_decisions_beyond_the_candidates_are_left_out_and_refused_if_there_are_n
 def test_stopping_where_nothing_helps_any_more_is_learned_from():
     model, env = model_of(family="edge-cloud"), env_of("edge-cloud", 16)
     shown = demonstrate(TEACHER, env, 16, seed=0)
-    at_end = shown.action == env.stop_action
-    assert at_end.any()
+    nothing_planned = shown.observation[:, SITUATION_FEATURES.index("done")] == 1.0  # the plan may know more than it
+    at_end = (shown.action == env.stop_action) & nothing_planned
+    assert at_end.sum() > 5
     only = Demonstrations(*(getattr(shown, name)[at_end] for name in ("observation", "mask", "action", "value")))
     assert imitate(model, only, seed=0) == 1.0
