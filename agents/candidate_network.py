@@ -110,15 +110,8 @@ class CandidateNetwork(nn.Module):
         self.score = nn.Linear(width, 1)
         self.stop = nn.Linear(width, 1)
         self.value = nn.Linear(width, 1)
-        initial = [
-            1.0,
-            INITIAL_RANK,
-            1.0,
-            INITIAL_GAIN,
-            INITIAL_STICKINESS,
-            INITIAL_DONE,
-            INITIAL_RISK,
-        ]  # as in `Prior`
+        # In the order of `Prior`.
+        initial = [1.0, INITIAL_RANK, 1.0, INITIAL_GAIN, INITIAL_STICKINESS, INITIAL_DONE, INITIAL_RISK]
         self.prior = nn.Parameter(torch.tensor(initial))
         for last in (self.score, self.stop, self.value):
             nn.init.zeros_(last.weight)

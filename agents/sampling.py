@@ -112,6 +112,7 @@ class SampledPlanner:
         plans = self._explorers.decided_plans()
         for turn in range(self._rounds):
             best = np.resize(delays_s.argsort(kind="stable")[: max(1, rows.rows >> turn)], rows.rows)
+            rows.blind[:] = True  # they are given plans: none need be made
             rows.start(np.arange(rows.rows))
             rows.take_plans(Reference._make(array[best] for array in plans), rng.integers(1, 2**62, rows.rows), TRIES)
             refined_s = self._play(rows, np.zeros((rows.rows, 1), np.float32), rng)

@@ -58,7 +58,7 @@ class EpisodeBatch:
 
     Attributes:
         blind: Rows whose candidates refer to no plan, which takes a quarter of the time: what `REFERENCE_FEATURES` show
-            means nothing there. To be set between episodes, shape (B,).
+            means nothing there. For scenarios of one time slot; to be set between episodes, shape (B,).
     """
 
     def __init__(
@@ -164,13 +164,14 @@ class EpisodeBatch:
                 self.outputs.reward[:] /= self.outputs.device_only_s
 
     def take_plans(self, plans: Reference, dice: NDArray[np.int64], tries: int) -> None:
-        """Take other plans as those that candidates refer to, in all rows, each improved by a search.
+        """Take other plans as those that candidates refer to, in all rows, each improved by a search; none stays blind.
 
         Args:
             plans: One for each row.
             dice: Where the random numbers of each row's search begin, none 0, shape (B,).
             tries: Changes that are tried.
         """
+        self.blind[:] = False
         share_rows(search, self.rows, self._course, self.state, self._outlook, self._workshop, plans, dice, tries)
         self._observe_candidates(np.arange(self.rows), np.full(self.rows, UNCHANGED))
 

@@ -17,7 +17,7 @@ from dnnmig_env.kernel import horizon_s
 from dnnmig_env.polish import polish
 from dnnmig_env.problem import Floats, Ints, Problem
 from dnnmig_env.reference import Reference, adopt, complete_reference, follow, next_action
-from dnnmig_env.reference_plan import Workshop, clear, improve
+from dnnmig_env.reference_plan import Workshop, clear, improve, keep_if_better
 from dnnmig_env.shortlist import Prospects
 from dnnmig_env.state import State
 
@@ -104,9 +104,7 @@ def _go_on(p: Problem, s: State, c: Prospects, r: Reference, w: Workshop, action
     for k in range(c.value.shape[1]):
         if c.value[i, k] > 0.0 and c.chosen[i, k, 0] == u and c.chosen[i, k, 1] == v and c.chosen[i, k, 2] == q:
             _put_first(p, s, r, w.trial, i, u, v + 1, c.chosen[i, k, 3], q + 1)
-            complete_reference(p, s, w.trial, w.state, w.legal[i], i)
-            if w.trial.cost_s[i] < r.cost_s[i]:
-                adopt(r, w.trial, i)
+            keep_if_better(p, s, r, w, i)
 
 
 @uncounted

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from dnnmig_env.compiled import uncounted
 from dnnmig_env.problem import Problem
-from dnnmig_env.reference import Reference, adopt, complete_reference
-from dnnmig_env.reference_plan import Workshop
+from dnnmig_env.reference import Reference, adopt
+from dnnmig_env.reference_plan import Workshop, keep_if_better
 from dnnmig_env.state import State
 
 
@@ -39,9 +39,7 @@ def polish(p: Problem, s: State, r: Reference, w: Workshop, i: int, tries: int) 
     for _ in range(tries):
         adopt(w.trial, r, i)
         _change(p, s, r, w.trial, i)
-        complete_reference(p, s, w.trial, w.state, w.legal[i], i)
-        if w.trial.cost_s[i] < r.cost_s[i]:
-            adopt(r, w.trial, i)
+        keep_if_better(p, s, r, w, i)
 
 
 @uncounted

@@ -95,9 +95,15 @@ def improve(p: Problem, s: State, r: Reference, w: Workshop, i: int) -> None:
                 w.sent[i],
             )
             _write(w.trial, i, w.intervals[i], count, w.sent[i])
-            complete_reference(p, s, w.trial, w.state, w.legal[i], i)
-            if w.trial.cost_s[i] < r.cost_s[i]:
-                adopt(r, w.trial, i)
+            keep_if_better(p, s, r, w, i)
+
+
+@uncounted
+def keep_if_better(p: Problem, s: State, r: Reference, w: Workshop, i: int) -> None:
+    """Make row `i`'s plan the one on trial, if completing that costs less."""
+    complete_reference(p, s, w.trial, w.state, w.legal[i], i)
+    if w.trial.cost_s[i] < r.cost_s[i]:
+        adopt(r, w.trial, i)
 
 
 @uncounted
