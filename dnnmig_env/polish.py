@@ -4,10 +4,11 @@ A plan is a sequence of uploads (user, layer, server). Of twenty changes
 
 | | |
 |---|---|
-| 7 | move a run, that is uploads in a row of one user to one server, to another place |
+| 6 | move a run, that is uploads in a row of one user to one server, to another place |
 | 3 | send a run to another server |
-| 5 | gather neighbouring layers of a user, wherever they are in the plan or not in it, on one server |
-| 3 | gather all layers of a user |
+| 4 | gather neighbouring layers of a user, wherever they are in the plan or not in it, on one server |
+| 2 | gather all layers of a user |
+| 3 | send all that a user has on one server to another, in its places; in exchange for what another has there, or not |
 | 2 | leave a run out |
 
 and what makes the plan better is kept. `agents.planners.local_search` searches longer, with more kinds of changes, and
@@ -69,17 +70,30 @@ def _change(p: Problem, s: State, r: Reference, trial: Reference, i: int) -> Non
         end += 1
     end = first + 1 + _draw(r, i, end - first)
     kind = _draw(r, i, 20)
-    if kind < 7:
+    if kind < 6:
         _move(trial, i, first, end, _draw(r, i, length))
-    elif kind < 10:
+    elif kind < 9:
         server = 1 + _draw(r, i, p.num_servers[i])
         for k in range(first, end):
             trial.server[i, k] = server
+    elif kind < 15:
+        _gather(p, s, r, trial, i, kind < 11)
     elif kind < 18:
-        _gather(p, s, r, trial, i, kind < 13)
+        _exchange(trial, i, first, 1 + _draw(r, i, p.num_servers[i]), _draw(r, i, p.num_users[i]))
     else:
         _move(trial, i, first, end, length)
         trial.length[i] = length - (end - first)
+
+
+@uncounted
+def _exchange(trial: Reference, i: int, one: int, there: int, other: int) -> None:
+    """Send all that an upload's user has on its server to another; what another user (perhaps) has there comes back."""
+    user, here = trial.user[i, one], trial.server[i, one]
+    for k in range(trial.length[i]):
+        if trial.user[i, k] == user and trial.server[i, k] == here:
+            trial.server[i, k] = there
+        elif trial.user[i, k] == other and other != user and trial.server[i, k] == there:
+            trial.server[i, k] = here
 
 
 @uncounted

@@ -14,9 +14,11 @@ from dnnmig_env.env import MigrationEnv
 from dnnmig_env.episode_batch import EpisodeBatch
 from dnnmig_env.forecast import COURSE, STAY_S
 from dnnmig_env.generators import make_generator, scenarios
+from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import pack
 from dnnmig_env.scenario import Scenario
+from tests.agents.planners.hand_made import chain
 from tests.candidate_play import AT, actions_of, choose, listed, make_env
 
 SIZES: dict[str, Any] = {"num_users": (2, 4), "max_layers": 8}
@@ -185,6 +187,26 @@ def test_plans_that_are_handed_over_are_followed_and_only_get_better() -> None:
     features = episodes.observation[:, SITUATION_WIDTH:].reshape(6, -1, CANDIDATE_WIDTH)
     assert (features[..., AT["rank"]].max(axis=1) == 1.0).all()  # the plan's next upload is on each list
     assert len(np.unique(improved_s)) > 1
+
+
+def test_users_exchange_servers_where_neither_finds_room_first() -> None:
+    # Each of the two servers holds one layer, and each user's runs five times as fast on the other's.
+    scenario = chain([1], [0], server_s=[0.1, 0.5], rate_mb_per_s=[1, 1], memory_mb=[1, 1], query_rate_hz=[0.01, 0.01])
+    users = (replace(scenario.users[0], profile_s=np.array([[1.0, 0.5, 0.1]])), scenario.users[1])
+    scenario = replace(scenario, users=users)
+    here, there = Plan((Upload(0, 1, (0,)), Upload(1, 2, (0,)))), Plan((Upload(0, 2, (0,)), Upload(1, 1, (0,))))
+    here_s, there_s = mean_delays_s(pack([scenario]), plan_arrays([here, there]))
+    episodes = EpisodeBatch(1, make_generator("multi-user"), observation="candidates")
+    planned_s = []
+    for tries in (0, 100):
+        episodes.start([0], [scenario])
+        plans = episodes.decided_plans()
+        plans.length[0] = 2
+        plans.user[0, :2], plans.server[0, :2] = (0, 1), (1, 2)
+        episodes.take_plans(plans, np.array([1]), tries)
+        planned_s.append(episodes._outlook.cost_s[0] / episodes.state.queries[0])
+    assert planned_s == pytest.approx([here_s, there_s])
+    assert there_s < 0.5 * here_s
 
 
 def test_blind_rows_show_all_but_the_reference() -> None:
