@@ -14,8 +14,8 @@ users compete for servers, one that is served elsewhere makes room. The other sa
 one of the best plans so far, improved by a search with random numbers of its own, as the reference that it corrects.
 
 Measured with the untrained network and K = 64 in `scenarios("multi-user", 64, seed=2**41)`, which also served to choose
-the numbers below; mean delays relative to those of local search, 21 and 22 November 2026. All 0.9999, the worst 1.008.
-In 24 to 63 1.0004; without tastes that keep a user to a server, and a search that exchanges servers, 1.0009 and the
+the numbers below; mean delays relative to those of local search, 21 and 22 November 2026. All 0.9998, the worst 1.008.
+In 24 to 63 1.0002; without tastes that keep a user to a server, and a search that exchanges servers, 1.0009 and the
 worst 1.018. Before that, in 16 to 23, 16 samples that refine the eight best plans in one round 0.9996 (1000 tries
 each), 8 these and then 8 the best one 0.9999 (500 and 1500 tries), four rounds 0.9991. Twice the tries in each round,
 or accepting worse plans as annealing does, changed nothing.
