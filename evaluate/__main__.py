@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -26,6 +27,8 @@ COMMANDS: dict[str, tuple[type[Any], str, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; a user's mistake is one line on stderr and exit status 2."""
+    # Before torch is imported: the networks are so small that its threads would mostly wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     program, config, module, function = "python -m evaluate", Config, "evaluate.compare", "compare"
     if arguments and arguments[0] in COMMANDS:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,19 @@ def test_help_imports_nothing_heavy() -> None:
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert "--out" in output
         assert "loaded set()" in output
+
+
+@pytest.mark.parametrize(("given", "threads"), [({}, "1 1"), ({"OMP_NUM_THREADS": "3"}, "3")])
+def test_networks_run_on_one_thread_unless_the_environment_says_otherwise(
+    given: dict[str, str], threads: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from evaluate.__main__ import main; assert 'torch' not in sys.modules; "
+        f"main(['--family', 'toy', '--scenarios', '1', '--policies', 'random', '--out', {str(tmp_path / 'out')!r}]); "
+        "import os, torch; print('threads', os.environ['OMP_NUM_THREADS'], torch.get_num_threads())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | given
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    assert f"threads {threads}" in output
