@@ -1,6 +1,7 @@
 """Runs that learn from hindsight, begin with a teacher, or see plain observations."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -93,13 +94,15 @@ def test_runs_of_hindsight_with_the_same_seed_are_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [PPO, HINDSIGHT])
-def test_agents_that_see_candidates_begin_as_joint_efficiency(arguments, tmp_path, capsys):
+def test_agents_that_see_candidates_begin_better_than_joint_efficiency(arguments, tmp_path, capsys):
     teacher = "joint-efficiency"
     started = ["--warm-start", teacher, "--warm-start-episodes", "40", "--held-out.baselines", teacher]
     assert run(tmp_path / "warm", *arguments, *started) == 0
     printed = capsys.readouterr()
-    assert "Warm start: decides as joint-efficiency in 100.0 % of 144 decisions." in printed.err  # 3 each of 48
-    assert f"{teacher:<24} {delays_s(tmp_path / 'warm')[0]:8.3f} s" in printed.out
+    # 2 of the 3 decisions in each of 48 episodes: the plan that the agent sees improves on the teacher's.
+    assert "Warm start: decides as joint-efficiency in 66.7 % of 144 decisions." in printed.err
+    taught_s, (teacher_s,) = delays_s(tmp_path / "warm")[0], re.findall(rf"{teacher} +([0-9.]+) s", printed.out)
+    assert OPTIMAL_DELAY_S < taught_s < 0.99 * float(teacher_s)
 
 
 def test_a_warm_start_is_where_the_curve_begins(tmp_path, capsys):
