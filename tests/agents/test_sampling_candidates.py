@@ -88,7 +88,7 @@ def test_one_sample_is_one_pass_and_many_find_better_plans(policy, given):
     np.testing.assert_allclose(delays_s(policy, 1, given), one_pass, rtol=1e-9)
     many = delays_s(policy, 24, given)
     assert (many <= np.array(one_pass) * (1.0 + 1e-9)).all()
-    assert (many < 0.995 * np.array(one_pass)).any()
+    assert (many / np.array(one_pass)).mean() < 0.999
 
 
 def test_a_blind_sample_is_the_same_however_many_follow(policy, given):
