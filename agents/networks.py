@@ -3,21 +3,22 @@
 The weights know nothing of the numbers of users, layers and servers: parts of one kind share them, and the scores move
 with the users and servers when these change places. So a trained network also acts in environments of other sizes.
 
-Other ways to embed layers were measured: PPO for 240 s of one core in `multi-user`, the learning rate falling to
+Several ways to embed layers were measured: PPO for 240 s of one core in `multi-user`, the learning rate falling to
 0; mean and interquartile mean of the delays in `scenarios("multi-user", 200, seed=2**41 + 1)` relative to joint
 efficiency's, training seeds 1, 2 and 3 (22 November 2026):
 
 | layers see | mean | of seeds | IQM | decisions |
 |---|---|---|---|---|
 | themselves alone | 1.138 | 1.134, 1.137, 1.143 | 1.152 | 534 000 |
-| their two neighbours (this network) | 1.144 | 1.165, 1.137, 1.130 | 1.148 | 530 000 |
-| two rounds of messages between neighbours | 1.128 | 1.117, 1.127, 1.139 | 1.117 | 270 000 |
-| two rounds of messages along the graph's edges | 1.125 | 1.131, 1.130, 1.115 | 1.114 | 280 000 |
+| their two neighbours | 1.144 | 1.165, 1.137, 1.130 | 1.148 | 530 000 |
+| two rounds of messages between neighbours (this network) | 1.128 | 1.117, 1.127, 1.139 | 1.117 | 270 000 |
+| two rounds of messages along the edges of the graph | 1.125 | 1.131, 1.130, 1.115 | 1.114 | 280 000 |
 | all before and after, by gated recurrence | 1.129 | 1.132, 1.135, 1.119 | 1.110 | 238 000 |
 | all others, by attention | 1.129 | 1.121, 1.157, 1.109 | 1.116 | 182 000 |
 
-Whatever sees further than the neighbours is 1 to 3 % better than this network; among those nothing tells them apart.
-What matters more is what observations say: with candidates (`agents.candidate_network`) the ratio is 0.998.
+So whatever sees further than the neighbours is 1 to 3 % better, and among those nothing tells them apart. Messages
+along the chain are kept, as observations name no edges (after grouping 78 % of them lead to the next layer). What
+matters more is what observations say: with candidates (`agents.candidate_network`) the ratio is 0.998.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from dnnmig_env.observation import (
     USER_FEATURES,
     ObservationLayout,
 )
+
+ROUNDS = 2
+"""Rounds of messages between neighbouring layers."""
 
 ILLEGAL = -1e8
 """Score of an illegal action: finite, so that entropies stay free of NaN, yet its probability is exactly 0."""
@@ -72,10 +76,10 @@ class Parts(NamedTuple):
 class MigrationNetwork(nn.Module):
     """Scores "upload layer l of user u to server s" as an inner product of what is known of (u, l) and of (u, s).
 
-    Each layer is embedded together with its two neighbours, each (user, server) pair together with a summary of the
-    user's layers and of all pairs. To the embeddings of a layer are added where its two neighbours are, and the
-    logarithm of the execution seconds saved per second of upload: the classical greedy order (IONN's efficiency), from
-    which training starts.
+    The embeddings of layers learn of each other by messages between neighbours, in rounds; each (user, server) pair
+    is embedded together with a summary of the user's layers and of all pairs. To the embeddings of a layer are
+    added where its two neighbours are, and the logarithm of the execution seconds saved per second of upload: the
+    classical greedy order (IONN's efficiency), from which training starts.
 
     Args:
         layout: Sizes of the observations.
@@ -86,7 +90,8 @@ class MigrationNetwork(nn.Module):
     def __init__(self, layout: ObservationLayout, width: int = 24, context: int = 48) -> None:
         super().__init__()
         self.layout, self.width = layout, width
-        self.layer_in = nn.Linear(3 * (len(LAYER_FEATURES) + 1), width)
+        self.layer_in = nn.Linear(len(LAYER_FEATURES) + 1, width)
+        self.messages = nn.ModuleList(nn.Linear(3 * width, width) for _ in range(ROUNDS))
         self.layer_out = nn.Linear(width, width)
         self.user = nn.Linear(len(USER_FEATURES) + 2 * width, context)
         self.server = nn.Linear(len(SERVER_FEATURES), context, bias=False)
@@ -144,13 +149,16 @@ class MigrationNetwork(nn.Module):
         return torch.cat([uploads, stop], dim=1), self.value(summary)
 
     def _embed_layers(self, layers: Tensor, of_layer: Tensor) -> Tensor:
-        """Return an embedding of each layer from its own and its neighbours' features, (B, U, L, width)."""
+        """Return an embedding of each layer from the features of those at most `ROUNDS` away, (B, U, L, width)."""
         placed = (layers[..., 1:2] > 0).to(layers.dtype)  # where says `neighbours`: here the number would mislead
         exists = layers[..., 3:4] > 0  # padding executes nothing
         own = torch.cat([layers[..., :1], placed, layers[..., 2:], torch.where(exists, of_layer / 5.0, 0.0)], dim=-1)
-        around = functional.pad(own, (0, 0, 1, 1))
-        triples = torch.cat([around[..., :-2, :], own, around[..., 2:, :]], dim=-1)
-        return torch.relu(self.layer_out(torch.relu(self.layer_in(triples))))
+        embedded = torch.relu(self.layer_in(own)) * exists
+        for exchange in self.messages:
+            around = functional.pad(embedded, (0, 0, 1, 1))
+            triples = torch.cat([around[..., :-2, :], embedded, around[..., 2:, :]], dim=-1)
+            embedded = torch.relu(exchange(triples)) * exists  # padding says nothing
+        return torch.relu(self.layer_out(embedded))
 
     def _embed_pairs(self, parts: Parts, layers: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of the (user, server) pairs, (B, U, S, context), and of everything, (B, context)."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import ILLEGAL, MigrationNetwork, log_efficiency, neighbours, split, whereabouts
+from agents.networks import ILLEGAL, ROUNDS, MigrationNetwork, log_efficiency, neighbours, split, whereabouts
 from dnnmig_env.families.toy import OPTIMAL_PLAN, toy_scenario
 from dnnmig_env.generators import scenarios
 from dnnmig_env.observation import ObservationLayout
@@ -75,6 +75,17 @@ def test_neighbours_are_where_their_weights_have_been_sent():
     before, after = neighbours(whereabouts(split(torch.as_tensor(observation["observation"]), env.episodes.layout)))
     assert torch.nonzero(before[0]).tolist() == [[0, 2, 1]]  # `tail` has it before, on server 2
     assert torch.nonzero(after[0]).tolist() == [[0, 0, 1]]  # `head` has it after
+
+
+def test_layers_hear_of_each_other_as_far_as_messages_go():
+    env, _ = env_of(scenarios("multi-user", 1, seed=3)[0])
+    network = network_of(env)
+    layers, of_layer = torch.rand(1, 1, 12, 7) + 0.1, torch.rand(1, 1, 12, 1)
+    other = layers.clone()
+    other[0, 0, 5, 5] += 1.0  # its output
+    with torch.no_grad():
+        apart = (network._embed_layers(other, of_layer) - network._embed_layers(layers, of_layer)).abs().amax(-1)
+    assert torch.nonzero(apart[0, 0]).ravel().tolist() == list(range(5 - ROUNDS, 5 + ROUNDS + 1))
 
 
 @pytest.mark.parametrize("decisions", ["joint", "two-phase"])
