@@ -125,7 +125,7 @@ def preset(name: str | None) -> TrainConfig:
     """Return the defaults of a preset."""
     if name == "quick":
         return TrainConfig(
-            preset="quick", observation="plain", total_steps=600_000, held_out=HeldOutConfig(scenarios=32, every=50_000)
+            preset="quick", observation="plain", total_steps=300_000, held_out=HeldOutConfig(scenarios=32, every=50_000)
         )
     return TrainConfig()
 
