@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dnnmig_env.compiled import uncounted
+from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies
-from dnnmig_env.kernel import horizon_s
 from dnnmig_env.newcomers import share_at_stake
 from dnnmig_env.observation import Row, input_bytes, log_scaled
 from dnnmig_env.problem import Problem, Small

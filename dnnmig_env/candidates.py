@@ -25,8 +25,8 @@ from dnnmig_env.candidate_features import (
     gain,
 )
 from dnnmig_env.compiled import fill, shared, uncounted
+from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies
-from dnnmig_env.kernel import horizon_s
 from dnnmig_env.observation import Row
 from dnnmig_env.outlook import STARTED
 from dnnmig_env.problem import Ints, Problem, Small

@@ -7,8 +7,8 @@ state says is uploaded until nothing helps.
 from __future__ import annotations
 
 from dnnmig_env.compiled import fill, uncounted
+from dnnmig_env.dynamics import begin, complete, horizon_s
 from dnnmig_env.efficiency import ROUNDING, Efficiencies, best_interval, finest_part, measure
-from dnnmig_env.kernel import begin, complete, horizon_s
 from dnnmig_env.problem import Ints, Problem, Small
 from dnnmig_env.state import State
 from dnnmig_env.state_rows import copy_row

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dnnmig_env.actions import Decisions, pending_layer, write_mask
 from dnnmig_env.compiled import compiled_parallel, copy, fill, uncounted
-from dnnmig_env.kernel import advance, begin, horizon_s, upload
+from dnnmig_env.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.observation import Offsets, observe_changing, observe_fixed
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 from dnnmig_env.reward import device_only_cost_s, potential_s

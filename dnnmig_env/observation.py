@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dnnmig_env.actions import Decisions, pending_layer
 from dnnmig_env.compiled import fill, uncounted
-from dnnmig_env.kernel import horizon_s
+from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.problem import Problem
 from dnnmig_env.state import State
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dnnmig_env.actions import Decisions
 from dnnmig_env.compiled import shared, uncounted
+from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.forecast import expect_course
-from dnnmig_env.kernel import horizon_s
 from dnnmig_env.polish import polish
 from dnnmig_env.problem import Floats, Ints, Problem
 from dnnmig_env.reference import Reference, adopt, complete_reference, follow, next_action

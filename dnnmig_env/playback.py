@@ -9,7 +9,8 @@ import numba
 import numpy as np
 
 from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, uncounted
-from dnnmig_env.kernel import advance, begin, complete, compose, horizon_s, load_of, query_delay_s, send, slowdown_for
+from dnnmig_env.dynamics import advance, begin, complete, horizon_s, send
+from dnnmig_env.kernel import compose, load_of, query_delay_s, slowdown_for
 from dnnmig_env.plan import Plan
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 from dnnmig_env.state import State, new_state

@@ -15,7 +15,7 @@ import numpy as np
 
 from dnnmig_env.actions import Decisions
 from dnnmig_env.compiled import shared, uncounted
-from dnnmig_env.kernel import advance, horizon_s, upload
+from dnnmig_env.dynamics import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 from dnnmig_env.state import State
 from dnnmig_env.state_rows import copy_row

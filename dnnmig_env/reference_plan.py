@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.compiled import fill, shared, uncounted
+from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies, new_efficiencies
 from dnnmig_env.efficiency_plan import upload_by_efficiency
 from dnnmig_env.forecast import LOOK_AHEAD_S
-from dnnmig_env.kernel import horizon_s
 from dnnmig_env.problem import Ints, Problem, Small
 from dnnmig_env.reference import Reference, adopt, complete_reference, new_reference
 from dnnmig_env.state import State, new_state

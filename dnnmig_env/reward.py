@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from dnnmig_env.compiled import uncounted
-from dnnmig_env.kernel import horizon_s
+from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.problem import Problem
 from dnnmig_env.state import State
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.compiled import fill, uncounted
+from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies, finest_part, measure, new_efficiencies
 from dnnmig_env.forecast import LOOK_AHEAD_S, expect_slot
-from dnnmig_env.kernel import horizon_s
 from dnnmig_env.problem import Floats, Ints, Problem, Small
 from dnnmig_env.reference import Reference
 from dnnmig_env.state import State

@@ -1,4 +1,4 @@
-"""Where episodes stand: what the kernel reads and writes as time passes."""
+"""Where episodes stand: what `dnnmig_env.dynamics` reads and writes as time passes."""
 
 from __future__ import annotations
 

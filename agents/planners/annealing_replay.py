@@ -12,7 +12,7 @@ import numpy as np
 
 from agents.planners.annealing_plans import ITEM, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
 from dnnmig_env.compiled import fill, inlined, uncounted
-from dnnmig_env.kernel import advance, begin, horizon_s, upload
+from dnnmig_env.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.problem import Ints, Problem
 from dnnmig_env.state import State
 from dnnmig_env.state_rows import copy_row

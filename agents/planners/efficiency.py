@@ -36,7 +36,8 @@ from agents.planners.execution_graph import ShortestPath
 from agents.planners.planner import Placement, TwoPhase
 from agents.planners.present import movable_layers, present_problem, reachable_servers
 from dnnmig_env.compiled import borrowed, compiled
-from dnnmig_env.kernel import begin, complete, compose, query_delay_s, slowdown_for
+from dnnmig_env.dynamics import begin, complete
+from dnnmig_env.kernel import compose, query_delay_s, slowdown_for
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.preprocessing import block_edges
 from dnnmig_env.problem import Floats, Ints, Problem

@@ -21,7 +21,7 @@ from agents.planners.exact_bound import Bound, Vectors, bound_of, vectors_of
 from agents.planners.exact_search import Nodes, grow, root
 from agents.planners.joint_efficiency import joint_efficiency
 from agents.planners.present import movable_layers, present_problem
-from dnnmig_env.kernel import begin
+from dnnmig_env.dynamics import begin
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import Bools, Problem, pack

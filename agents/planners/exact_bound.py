@@ -32,7 +32,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.compiled import borrowed, compiled, inlined, uncounted
-from dnnmig_env.kernel import begin, compose, query_delay_s, send
+from dnnmig_env.dynamics import begin, send
+from dnnmig_env.kernel import compose, query_delay_s
 from dnnmig_env.problem import Bools, Floats, Ints, Problem
 from dnnmig_env.state import State, new_state
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from agents.planners.exact_bound import Bound, Vectors, cell, digit, relaxed_cost
 from dnnmig_env.compiled import borrowed, compiled, uncounted
-from dnnmig_env.kernel import advance, horizon_s, upload
+from dnnmig_env.dynamics import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem
 from dnnmig_env.state import State
 from dnnmig_env.state_rows import copy_row

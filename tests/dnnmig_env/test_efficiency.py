@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dnnmig_env.dynamics import begin, complete
 from dnnmig_env.efficiency import Efficiencies, best_interval, finest_part, measure, new_efficiencies
-from dnnmig_env.kernel import begin, complete
 from dnnmig_env.problem import Problem, pack
 from dnnmig_env.scenario import Scenario
 from dnnmig_env.state import State, new_state

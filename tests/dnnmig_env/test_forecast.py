@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dnnmig_env.cluster import Node, Tier
+from dnnmig_env.dynamics import advance, begin
 from dnnmig_env.forecast import (
     COURSE,
     LINKS,
@@ -21,7 +22,6 @@ from dnnmig_env.forecast import (
     expected_scenario,
 )
 from dnnmig_env.generators import make_generator, scenarios
-from dnnmig_env.kernel import advance, begin
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.layer_graph import Layer, LayerGraph
 from dnnmig_env.problem import Problem, pack

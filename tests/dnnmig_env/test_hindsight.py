@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dnnmig_env.cluster import Node
+from dnnmig_env.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.env import MigrationEnv
 from dnnmig_env.generators import make_generator, scenarios
-from dnnmig_env.kernel import advance, begin, horizon_s, upload
 from dnnmig_env.plan import Plan, Upload
 from dnnmig_env.playback import mean_delays_s, plan_arrays
 from dnnmig_env.problem import pack

@@ -14,7 +14,8 @@ from agents.planners.efficiency import Units, by_efficiency, efficiency, units_o
 from agents.planners.ionn import Ionn
 from agents.planners.present import present_problem
 from dnnmig_env.cluster import Node, Tier
-from dnnmig_env.kernel import begin, complete, compose, query_delay_s, slowdown_for
+from dnnmig_env.dynamics import begin, complete
+from dnnmig_env.kernel import compose, query_delay_s, slowdown_for
 from dnnmig_env.plan import check_plan, plan_of
 from dnnmig_env.scenario import Links, Scenario, User
 from dnnmig_env.simulator import simulate

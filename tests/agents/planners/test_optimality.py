@@ -15,8 +15,8 @@ import pytest
 from agents.lower_bound import lower_bound
 from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS
 from agents.planners.exact import Exact
+from dnnmig_env.dynamics import begin
 from dnnmig_env.generators import scenarios
-from dnnmig_env.kernel import begin
 from dnnmig_env.knowledge import known_scenario
 from dnnmig_env.plan import Plan, check_plan
 from dnnmig_env.preprocessing import blocks
