@@ -15,13 +15,13 @@ HEADINGS = ("policy", "delay [s]", "95 %", "/ device", "gap", "won", "plan [s]")
 
 
 def summary_rows(figures: Mapping[str, PolicyFigures]) -> list[tuple[str, ...]]:
-    """Return one row of text per policy, the fastest queries first."""
+    """Return one row of text per policy, the fastest queries first; a single scenario has no interval to show."""
     ranked = sorted(figures.items(), key=lambda item: item[1].mean_delay_s)
     return [
         (
             name,
             _digits(f.mean_delay_s),
-            f"{_digits(f.ci95[0])} - {_digits(f.ci95[1])}",
+            _interval(f.ci95),
             f"{f.relative_to_device_only:.3f}",
             f"{f.gap_to_best_known:+.1%}",
             f"{f.wins:.0%}",
@@ -55,6 +55,11 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     """Return a table in Markdown."""
     rule = ["---", *["---:"] * (len(headings) - 1)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (headings, rule, *rows))
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    return "" if low == high else f"{_digits(low)} - {_digits(high)}"
 
 
 def _digits(value: float) -> str:

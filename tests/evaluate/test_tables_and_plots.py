@@ -27,6 +27,11 @@ def test_the_fastest_queries_stand_first() -> None:
     assert rows[0][-1] == "0.000100"
 
 
+def test_one_scenario_claims_no_interval() -> None:
+    assert {row[2] for row in summary_rows(figures_of(1)[0])} == {""}
+    assert all(" - " in row[2] for row in summary_rows(figures_of(2)[0]))
+
+
 def test_the_terminals_table_keeps_every_figure_on_narrow_terminals() -> None:
     figures = {"runs/a-model-with-a-long-name-" + "x" * 60: next(iter(figures_of(20)[0].values()))}
     rows = summary_rows(figures)
