@@ -12,7 +12,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Algorithm:
         policy: Module and class of its policy.
         num_envs: Environments to step at once.
         settings: Arguments of the algorithm's class.
+        taught: Settings that differ where the network has imitated a teacher first.
         network: Prefix of the network's weights among the policy's.
     """
 
@@ -38,6 +39,7 @@ class Algorithm:
     policy: tuple[str, str]
     num_envs: int
     settings: Mapping[str, Any]
+    taught: Mapping[str, Any] = field(default_factory=dict)
     network: str = "mlp_extractor.network."
 
     @property
@@ -68,8 +70,14 @@ _PPO = MappingProxyType(
     }
 )
 
+# With the above PPO soon forgets what a teacher taught. It keeps that with advantages that do not lean on values, and
+# with fewer and smaller steps, each of more decisions.
+_TAUGHT_PPO = MappingProxyType({"n_steps": 128, "batch_size": 4096, "learning_rate": 3e-4, "gae_lambda": 1.0})
+
 ALGORITHMS: dict[str, Algorithm] = {
-    "ppo": Algorithm(("stable_baselines3", "PPO"), ("agents.masked_policy", "MaskedActorCriticPolicy"), 128, _PPO),
+    "ppo": Algorithm(
+        ("stable_baselines3", "PPO"), ("agents.masked_policy", "MaskedActorCriticPolicy"), 128, _PPO, _TAUGHT_PPO
+    ),
     "a2c": Algorithm(
         ("stable_baselines3", "A2C"),
         ("agents.masked_policy", "MaskedActorCriticPolicy"),
@@ -109,7 +117,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         network="q_net.network.",
     ),
     "maskable-ppo": Algorithm(
-        ("sb3_contrib", "MaskablePPO"), ("agents.masked_policy", "MaskableMigrationPolicy"), 128, _PPO
+        ("sb3_contrib", "MaskablePPO"), ("agents.masked_policy", "MaskableMigrationPolicy"), 128, _PPO, _TAUGHT_PPO
     ),
     "hindsight": Algorithm(
         ("agents.hindsight", "Hindsight"),
@@ -160,6 +168,7 @@ def make_model(
     device: str = "auto",
     settings: Mapping[str, Any] = MappingProxyType({}),
     network: Mapping[str, Any] = MappingProxyType({}),
+    is_taught: bool = False,
 ) -> BaseAlgorithm:
     """Return a new, untrained model.
 
@@ -170,6 +179,7 @@ def make_model(
         device: As torch names it, or "auto": a GPU where there is one.
         settings: Arguments of the SB3 class that differ from the defaults here.
         network: `width`, `context` and `blind` of `make_network`.
+        is_taught: Whether it imitates a teacher before it learns by itself, see `Algorithm.taught`.
 
     Raises:
         ValueError: If the algorithm or a setting is unknown.
@@ -181,7 +191,7 @@ def make_model(
     policy: dict[str, Any] = {"sizes": sizes, "observation": env.env.episodes.observation_kind, **network}
     if name != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
-    merged = {**chosen.settings, **settings}
+    merged = {**chosen.settings, **(chosen.taught if is_taught else {}), **settings}
     if "batch_size" not in settings and "n_steps" in merged and "batch_size" in merged:
         merged["batch_size"] = _even_batch(merged["n_steps"] * env.num_envs, merged["batch_size"])
     model_class: Any = chosen.model_class

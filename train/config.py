@@ -54,8 +54,8 @@ class TrainConfig:
     default candidates; plain with two-phase decisions."""
     warm_start: str | None = None
     """Imitate this policy first: joint-efficiency, local-search, exact, any other planner (with @replan, @forecast or
-    @clairvoyant), or a trained model."""
-    warm_start_episodes: int = 256
+    @clairvoyant), or a trained model. ppo and maskable-ppo then take smaller steps."""
+    warm_start_episodes: int = 1024
     """Episodes of it to imitate."""
     decisions: Literal["joint", "two-phase"] = "joint"
     """Upload layer after layer (joint), or first place all layers and then order their uploads (two-phase)."""

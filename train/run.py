@@ -84,7 +84,8 @@ def _new_model(config: TrainConfig, generator: Generator, device: str) -> BaseAl
     settings = _settings(config)
     check_settings(config.algorithm, settings)
     env = _environments(config, generator)
-    model = make_model(config.algorithm, env, config.seed, device, settings, asdict(config.network))
+    is_taught = config.warm_start is not None
+    model = make_model(config.algorithm, env, config.seed, device, settings, asdict(config.network), is_taught)
     env.seed(environment_seed(config.seed, 0))
     return model
 
