@@ -61,7 +61,7 @@ def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
     np.testing.assert_allclose(delays_s(SampledPlanner(model, limits, 1), given), one_pass, rtol=1e-9)
     many = delays_s(SampledPlanner(model, limits, 40), given)
     assert (many <= one_pass * (1.0 + 1e-9)).all()
-    assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
+    assert (many / one_pass).mean() < 0.99  # and drawing finds something
 
 
 def test_plans_depend_on_the_random_stream_alone(model, given):
