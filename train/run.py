@@ -17,7 +17,7 @@ from agents.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, che
 from agents.imitation import EPOCHS, demonstrate, imitate
 from agents.policy import Policy, check_policy_name, resolve_policy
 from agents.sb3_vec_env import Sb3VecEnv
-from agents.trained import BEST_MODEL, MODEL, read_card, save
+from agents.trained import BEST_MODEL, MODEL, load, save
 from dnnmig_env.generators import Generator, make_generator
 from dnnmig_env.vector_env import MigrationVectorEnv
 from train import folder
@@ -103,7 +103,7 @@ def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator,
 
 def _saved_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
     file = Path(config.out or "") / MODEL
-    steps = read_card(file).steps
+    steps = load(file).card.steps  # which says what is wrong with a file better than SB3 does
     if steps >= config.total_steps:
         raise ValueError(
             f"{file} has been trained for {steps} of {config.total_steps} steps; give a larger --total-steps to go on."
