@@ -33,7 +33,7 @@ def model(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def given():
-    return scenarios("multi-user", 6, seed=3, **SMALL)
+    return scenarios("multi-user", 24, seed=3, **SMALL)
 
 
 def delays_s(planner, given, seed=0):
@@ -61,7 +61,7 @@ def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
     np.testing.assert_allclose(delays_s(SampledPlanner(model, limits, 1), given), one_pass, rtol=1e-9)
     many = delays_s(SampledPlanner(model, limits, 40), given)
     assert (many <= one_pass * (1.0 + 1e-9)).all()
-    assert (many / one_pass).mean() < 0.99  # and drawing finds something
+    assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
 
 
 def test_plans_depend_on_the_random_stream_alone(model, given):

@@ -53,7 +53,7 @@ def policy():
 
 @pytest.fixture(scope="module")
 def given():
-    return scenarios("multi-user", 6, seed=3, **SMALL)
+    return scenarios("multi-user", 24, seed=3, **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,8 @@ def test_one_sample_is_one_pass_and_many_find_better_plans(policy, given):
     np.testing.assert_allclose(delays_s(policy, 1, given), one_pass, rtol=1e-9)
     many = delays_s(policy, 24, given)
     assert (many <= np.array(one_pass) * (1.0 + 1e-9)).all()
-    assert (many / np.array(one_pass)).mean() < 0.999
+    assert many.mean() < 0.999 * np.mean(one_pass)
+    assert (many < 0.995 * np.array(one_pass)).any()
 
 
 def test_a_blind_sample_is_the_same_however_many_follow(policy, given):
