@@ -14,6 +14,7 @@ from agents.sb3_vec_env import Sb3VecEnv
 from agents.trained import BEST_MODEL, CARD, MODEL, load, read_card, save
 from dnnmig_env.generators import make_generator
 from dnnmig_env.vector_env import MigrationVectorEnv
+from tests.damaged_model import damaged
 
 KINDS = ("plain", "candidates")
 
@@ -131,21 +132,6 @@ def test_a_card_that_does_not_say_what_is_seen_means_plain_observations(file, tm
     observations, _ = env.reset(seed=0)
     expected = load(file, env).predict(observations)[0].tolist()
     assert load(older, env).predict(observations)[0].tolist() == expected
-
-
-def damaged(file, folder, name=None, content=b""):
-    """Copy a model with one member of the archive replaced, or cut in the middle."""
-    copy = folder / "copy.zip"
-    if name is None:
-        copy.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-        return copy
-    with zipfile.ZipFile(file) as old, zipfile.ZipFile(copy, "w") as new:
-        for member in old.namelist():
-            if member != name:
-                new.writestr(member, old.read(member))
-        if content is not None:
-            new.writestr(name, content)
-    return copy
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Runs of training: what they leave, that they go on where they stopped, and that they spoil nothing."""
 
 import csv
-import io
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.trained import BEST_MODEL, CARD, MODEL, load, read_card
 from dnnmig_env.generators import make_generator
+from tests.damaged_model import damaged
 from train.__main__ import main
 from train.held_out import HELD_OUT_SEED, HeldOut
 from train.run import environment_seed
@@ -159,24 +159,16 @@ def test_a_folder_with_something_in_it_is_left_alone(finished, tmp_path, capsys)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
-def of_another_network(file):
-    """Return a model whose card tells of a wider network than its weights are of, as after a change of ours."""
-    changed = io.BytesIO()
-    with zipfile.ZipFile(file) as old, zipfile.ZipFile(changed, "w") as new:
-        for member in old.namelist():
-            content = old.read(member)
-            new.writestr(member, json.dumps({**json.loads(content), "context": 99}) if member == CARD else content)
-    return changed.getvalue()
-
-
 def test_what_cannot_be_resumed_is_named(finished, tmp_path, capsys):
     assert "no run to resume in" in complaint(capsys, ["--resume", str(tmp_path / "nowhere")])
     assert "has been trained for 768 of 768 steps" in complaint(capsys, ["--resume", str(finished)])
     longer = ["--resume", str(finished), "--total-steps", "9999"]
+    card = json.loads(zipfile.ZipFile(finished / MODEL).read(CARD))
+    of_another_network = damaged(finished / MODEL, tmp_path, CARD, json.dumps({**card, "context": 99}).encode())
     assert "--seed differs from the run" in complaint(capsys, [*longer, "--seed", "6"])
     for name, content, text in [
         (MODEL, b"PK not really", "model.zip is damaged"),
-        (MODEL, of_another_network(finished / MODEL), "model.zip do not fit this version's network; train again"),
+        (MODEL, of_another_network.read_bytes(), "model.zip do not fit this version's network; train again"),
         ("config.json", b'{"family": 3}', "config.json is damaged at"),
     ]:
         copy = tmp_path / text
