@@ -3,8 +3,8 @@
 The weights know nothing of the numbers of users, layers and servers: parts of one kind share them, and the scores move
 with the users and servers when these change places. So a trained network also acts in environments of other sizes.
 
-Several ways to embed layers were measured: PPO for 240 s of one core in `multi-user`, the learning rate falling to
-0; mean and interquartile mean of the delays in `scenarios("multi-user", 200, seed=2**41 + 1)` relative to joint
+Several ways to embed layers were measured: PPO for 240 s of one core in `multi-user`, the learning rate falling to 0;
+mean and interquartile mean of the delays in `scenarios("multi-user", 200, seed=2**41 + 1)` relative to joint
 efficiency's, training seeds 1, 2 and 3 (22 November 2026):
 
 | layers see | mean | of seeds | IQM | decisions |
@@ -76,10 +76,10 @@ class Parts(NamedTuple):
 class MigrationNetwork(nn.Module):
     """Scores "upload layer l of user u to server s" as an inner product of what is known of (u, l) and of (u, s).
 
-    The embeddings of layers learn of each other by messages between neighbours, in rounds; each (user, server) pair
-    is embedded together with a summary of the user's layers and of all pairs. To the embeddings of a layer are
-    added where its two neighbours are, and the logarithm of the execution seconds saved per second of upload: the
-    classical greedy order (IONN's efficiency), from which training starts.
+    The embeddings of layers learn of each other by messages between neighbours, in rounds; each (user, server) pair is
+    embedded together with a summary of the user's layers and of all pairs. To the embeddings of a layer are added where
+    its two neighbours are, and the logarithm of the execution seconds saved per second of upload: the classical greedy
+    order (IONN's efficiency), from which training starts.
 
     Args:
         layout: Sizes of the observations.
