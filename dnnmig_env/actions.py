@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiled import fill, uncounted
+from dnnmig_env.compiling.jit import fill, uncounted
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 from dnnmig_env.state import State
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiled import uncounted
+from dnnmig_env.compiling.jit import uncounted
 from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies
 from dnnmig_env.newcomers import share_at_stake

@@ -24,7 +24,7 @@ from dnnmig_env.candidate_features import (
     forks,
     gain,
 )
-from dnnmig_env.compiled import fill, shared, uncounted
+from dnnmig_env.compiling.jit import fill, shared, uncounted
 from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies
 from dnnmig_env.observation import Row

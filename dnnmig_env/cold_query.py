@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from dnnmig_env.compiled import compiled, uncounted
+from dnnmig_env.compiling.jit import compiled, uncounted
 from dnnmig_env.problem import Floats, Ints, Problem
 
 DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal

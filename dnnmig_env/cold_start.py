@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from dnnmig_env.cold_query import Run, asked_s, awaited, new_run, present_from_s, run_layers, weights_in_s
-from dnnmig_env.compiled import borrowed, compiled
+from dnnmig_env.compiling.jit import borrowed, compiled
 from dnnmig_env.kernel import compose
 from dnnmig_env.playback import PlanArrays
 from dnnmig_env.problem import Floats, Problem

@@ -15,7 +15,7 @@ from typing import cast
 
 import numpy as np
 
-from dnnmig_env.compiled import copy, fill, inlined, uncounted
+from dnnmig_env.compiling.jit import copy, fill, inlined, uncounted
 from dnnmig_env.kernel import compose, load_of, query_delay_s, slowdown_for
 from dnnmig_env.problem import Problem, Small
 from dnnmig_env.state import State

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiled import copy, fill, uncounted
+from dnnmig_env.compiling.jit import copy, fill, uncounted
 from dnnmig_env.kernel import compose, query_delay_s, slowdown_for
 from dnnmig_env.problem import Bools, Floats, Problem, Small
 from dnnmig_env.state import State

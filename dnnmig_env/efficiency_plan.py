@@ -6,7 +6,7 @@ state says is uploaded until nothing helps.
 
 from __future__ import annotations
 
-from dnnmig_env.compiled import fill, uncounted
+from dnnmig_env.compiling.jit import fill, uncounted
 from dnnmig_env.dynamics import begin, complete, horizon_s
 from dnnmig_env.efficiency import ROUNDING, Efficiencies, best_interval, finest_part, measure
 from dnnmig_env.problem import Ints, Problem, Small

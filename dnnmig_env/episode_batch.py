@@ -15,6 +15,7 @@ from dnnmig_env.candidates import (
     describe_candidates,
     find_candidates,
 )
+from dnnmig_env.compiling.threads import ROWS_PER_CORE, share_rows
 from dnnmig_env.episodes import Rules, new_outputs, start_rows, step_rows, step_rows_in_parallel
 from dnnmig_env.forecast import COURSE, expected_problem
 from dnnmig_env.hindsight import hindsight_costs
@@ -30,7 +31,6 @@ from dnnmig_env.scenario import Scenario
 from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
 from dnnmig_env.shortlist import new_prospects
 from dnnmig_env.state import new_state
-from dnnmig_env.threads import ROWS_PER_CORE, share_rows
 
 if TYPE_CHECKING:
     from dnnmig_env.generators import Generator

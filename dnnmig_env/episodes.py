@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.actions import Decisions, pending_layer, write_mask
-from dnnmig_env.compiled import compiled_parallel, copy, fill, uncounted
+from dnnmig_env.compiling.jit import compiled_parallel, copy, fill, uncounted
 from dnnmig_env.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.observation import Offsets, observe_changing, observe_fixed
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small

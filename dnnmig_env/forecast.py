@@ -30,7 +30,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnnmig_env.compiled import copy, inlined, uncounted
+from dnnmig_env.compiling.jit import copy, inlined, uncounted
 from dnnmig_env.knowledge import OUTAGE_BYTES_PER_S
 from dnnmig_env.problem import Problem, pack
 from dnnmig_env.radio import one_radio_bytes_per_s

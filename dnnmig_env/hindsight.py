@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiled import shared, uncounted
+from dnnmig_env.compiling.jit import shared, uncounted
 from dnnmig_env.dynamics import advance
 from dnnmig_env.problem import Floats, Ints, Problem, Small
 from dnnmig_env.reference import Reference, complete

@@ -11,7 +11,7 @@ time pass. The rules are those of the README's section "The model":
 
 from __future__ import annotations
 
-from dnnmig_env.compiled import fill, inlined, uncounted
+from dnnmig_env.compiling.jit import fill, inlined, uncounted
 from dnnmig_env.problem import Bools, Floats, Problem, Small
 
 MAX_LOAD = 0.95

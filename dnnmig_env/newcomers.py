@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiled import uncounted
+from dnnmig_env.compiling.jit import uncounted
 from dnnmig_env.problem import Problem
 from dnnmig_env.state import State
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.actions import Decisions, pending_layer
-from dnnmig_env.compiled import fill, uncounted
+from dnnmig_env.compiling.jit import fill, uncounted
 from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.problem import Problem
 from dnnmig_env.state import State

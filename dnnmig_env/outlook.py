@@ -11,7 +11,7 @@ ends no worse than planned.
 from __future__ import annotations
 
 from dnnmig_env.actions import Decisions
-from dnnmig_env.compiled import shared, uncounted
+from dnnmig_env.compiling.jit import shared, uncounted
 from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.forecast import expect_course
 from dnnmig_env.polish import polish

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, uncounted
+from dnnmig_env.compiling.jit import borrowed, compiled, compiled_parallel, uncounted
 from dnnmig_env.dynamics import advance, begin, complete, horizon_s, send
 from dnnmig_env.kernel import compose, load_of, query_delay_s, slowdown_for
 from dnnmig_env.plan import Plan

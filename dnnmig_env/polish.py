@@ -17,7 +17,7 @@ goes through worse plans on its way.
 
 from __future__ import annotations
 
-from dnnmig_env.compiled import uncounted
+from dnnmig_env.compiling.jit import uncounted
 from dnnmig_env.problem import Problem
 from dnnmig_env.reference import Reference, adopt
 from dnnmig_env.reference_plan import Workshop, keep_if_better

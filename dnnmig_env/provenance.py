@@ -12,7 +12,11 @@ PACKAGES = ("dnnmig", "gymnasium", "numba", "numpy", "sb3-contrib", "scipy", "st
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and the packages that matter, and the commit ("+" = with changes since)."""
+    """Return the versions of Python and the packages that matter, and the commit ("+" = with changes since).
+
+    The commit is that of the repository in which this file is tracked; an installed copy, which may lie inside the
+    repository of something else, has none.
+    """
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -20,7 +24,7 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     commit = _git("rev-parse", "--short=12", "HEAD")
-    if commit:
+    if commit and _git("ls-files", Path(__file__).name):
         found["commit"] = commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     return found
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from dnnmig_env.compiled import inlined
+from dnnmig_env.compiling.jit import inlined
 from dnnmig_env.problem import Floats
 
 BANDWIDTH_HZ = 20e6

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.actions import Decisions
-from dnnmig_env.compiled import shared, uncounted
+from dnnmig_env.compiling.jit import shared, uncounted
 from dnnmig_env.dynamics import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 from dnnmig_env.state import State

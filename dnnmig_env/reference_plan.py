@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiled import fill, shared, uncounted
+from dnnmig_env.compiling.jit import fill, shared, uncounted
 from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies, new_efficiencies
 from dnnmig_env.efficiency_plan import upload_by_efficiency

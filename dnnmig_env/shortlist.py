@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiled import fill, uncounted
+from dnnmig_env.compiling.jit import fill, uncounted
 from dnnmig_env.dynamics import horizon_s
 from dnnmig_env.efficiency import Efficiencies, finest_part, measure, new_efficiencies
 from dnnmig_env.forecast import LOOK_AHEAD_S, expect_slot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dnnmig_env.compiled import copy, uncounted
+from dnnmig_env.compiling.jit import copy, uncounted
 from dnnmig_env.state import State
 
 

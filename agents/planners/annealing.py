@@ -16,7 +16,7 @@ from agents.planners.annealing_moves import propose
 from agents.planners.annealing_plans import BEST, ITEM, NONE, PRESENT, SERVER, TRIAL, Movable, Walk
 from agents.planners.annealing_random import uniform
 from agents.planners.annealing_replay import ROUNDING, settle, try_out
-from dnnmig_env.compiled import borrowed, compiled, compiled_parallel, inlined
+from dnnmig_env.compiling.jit import borrowed, compiled, compiled_parallel, inlined
 from dnnmig_env.problem import Floats, Problem
 from dnnmig_env.state import State
 

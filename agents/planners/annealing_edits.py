@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.planners.annealing_plans import ITEM, NOWHERE, SERVER, TRIAL, Movable, Walk
 from agents.planners.annealing_random import below
-from dnnmig_env.compiled import copy, inlined, uncounted
+from dnnmig_env.compiling.jit import copy, inlined, uncounted
 
 
 @uncounted

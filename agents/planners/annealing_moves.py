@@ -34,7 +34,7 @@ from agents.planners.annealing_plans import (
     Walk,
 )
 from agents.planners.annealing_random import below, few, uniform
-from dnnmig_env.compiled import copy, uncounted
+from dnnmig_env.compiling.jit import copy, uncounted
 from dnnmig_env.problem import Floats, Problem
 from dnnmig_env.state import State
 

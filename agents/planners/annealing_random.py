@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiled import uncounted
+from dnnmig_env.compiling.jit import uncounted
 from dnnmig_env.problem import Ints
 
 GAMMA, MIX_1, MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)

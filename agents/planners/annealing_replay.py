@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from agents.planners.annealing_plans import ITEM, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
-from dnnmig_env.compiled import fill, inlined, uncounted
+from dnnmig_env.compiling.jit import fill, inlined, uncounted
 from dnnmig_env.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.problem import Ints, Problem
 from dnnmig_env.state import State

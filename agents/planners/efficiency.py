@@ -35,7 +35,7 @@ import numpy as np
 from agents.planners.execution_graph import ShortestPath
 from agents.planners.planner import Placement, TwoPhase
 from agents.planners.present import movable_layers, present_problem, reachable_servers
-from dnnmig_env.compiled import borrowed, compiled
+from dnnmig_env.compiling.jit import borrowed, compiled
 from dnnmig_env.dynamics import begin, complete
 from dnnmig_env.kernel import compose, query_delay_s, slowdown_for
 from dnnmig_env.plan import Plan, Upload

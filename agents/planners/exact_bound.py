@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiled import borrowed, compiled, inlined, uncounted
+from dnnmig_env.compiling.jit import borrowed, compiled, inlined, uncounted
 from dnnmig_env.dynamics import begin, send
 from dnnmig_env.kernel import compose, query_delay_s
 from dnnmig_env.problem import Bools, Floats, Ints, Problem

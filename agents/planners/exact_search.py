@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.planners.exact_bound import Bound, Vectors, cell, digit, relaxed_cost
-from dnnmig_env.compiled import borrowed, compiled, uncounted
+from dnnmig_env.compiling.jit import borrowed, compiled, uncounted
 from dnnmig_env.dynamics import advance, horizon_s, upload
 from dnnmig_env.problem import Bools, Floats, Ints, Problem
 from dnnmig_env.state import State

@@ -18,7 +18,7 @@ import numpy as np
 
 from agents.planners.planner import Placement
 from agents.planners.present import memory_left_bytes, movable_layers, present_problem, reachable_servers
-from dnnmig_env.compiled import borrowed, compiled
+from dnnmig_env.compiling.jit import borrowed, compiled
 from dnnmig_env.kernel import compose, load_of, query_delay_s, slowdown_for, transfer_s
 from dnnmig_env.problem import Bools, Floats, Problem, Small
 from dnnmig_env.scenario import Scenario

@@ -17,7 +17,7 @@ import numpy as np
 
 from agents.planners.planner import Placement
 from agents.planners.present import movable_layers, present_problem, reachable_servers
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiling.jit import compiled
 from dnnmig_env.playback import migration_delay_s
 from dnnmig_env.problem import Floats, Ints, Problem, Small
 from dnnmig_env.scenario import Scenario

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.cold_query import Run, asked_s, awaited, inputs_s, run_layer, run_layers, weights_in_s
-from dnnmig_env.compiled import borrowed, compiled, copy, fill, inlined, uncounted
+from dnnmig_env.compiling.jit import borrowed, compiled, copy, fill, inlined, uncounted
 from dnnmig_env.kernel import compose
 from dnnmig_env.problem import Bools, Floats, Ints, Problem, Small
 

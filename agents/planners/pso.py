@@ -23,7 +23,7 @@ import numpy as np
 
 from agents.planners.particles import INFEASIBLE_S, Positions, best_placement, check_parameters, fitnesses_s
 from agents.planners.planner import Placement
-from dnnmig_env.compiled import borrowed, compiled
+from dnnmig_env.compiling.jit import borrowed, compiled
 from dnnmig_env.problem import Floats, Problem, Small
 from dnnmig_env.scenario import Scenario
 

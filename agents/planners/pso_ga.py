@@ -38,7 +38,7 @@ from agents.planners.particles import (
     random_particles,
 )
 from agents.planners.planner import Placement
-from dnnmig_env.compiled import borrowed, compiled
+from dnnmig_env.compiling.jit import borrowed, compiled
 from dnnmig_env.problem import Problem, Small
 from dnnmig_env.scenario import Scenario
 

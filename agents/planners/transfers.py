@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiling.jit import compiled
 from dnnmig_env.kernel import transfer_s
 from dnnmig_env.problem import Floats, Problem
 

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnmig_env.compiled import compiled
+from dnnmig_env.compiling.jit import compiled
 from dnnmig_env.generators import FAMILIES
 from dnnmig_env.registration import ENVIRONMENT_IDS
 from evaluate.benchmark.timing import rate

@@ -1,33 +1,23 @@
-"""How this package compiles numeric functions, and where their machine code is kept between runs.
+"""How this project compiles numeric functions; `dnnmig_env.compiling.cache` keeps their machine code between runs.
 
-Numba's cache notices a change of a function's own file only, not of the functions compiled into it. A module's cache
-folder is therefore named after a digest of its source and of all it imports from this project, so that no stale code is
-ever run. `NUMBA_CACHE_DIR` overrides the place. The cache tells functions apart by name: never compile one both ways.
+The cache tells functions of a module apart by name: never compile one in two ways.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
-import re
-import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from dnnmig_env.compiling.cache import keep_compiled
+
 # Idle threads of the pool must sleep: GNU OpenMP's would otherwise keep a core busy between two short calls.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-ROOT = Path(__file__).resolve().parent.parent
-IMPORTED = re.compile(r"^from ((?:dnnmig_env|agents)[.\w]*) import", re.MULTILINE)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Arrays = TypeVar("Arrays")
@@ -93,40 +83,9 @@ else:
 
 
 def _compile(function: Function, **options: Any) -> Function:
-    settings: Any = numba.config  # read when the function is wrapped
-    given = settings.CACHE_DIR
-    settings.CACHE_DIR = given or str(_caches() / f"kernels-{_digest(Path(function.__code__.co_filename))}")
-    try:
-        result: Any = njit(cache=True, error_model="numpy", **options)(function)
-    finally:
-        settings.CACHE_DIR = given
+    result: Any = njit(error_model="numpy", **options)(function)
+    keep_compiled(result, function)
     return cast(Function, result)
-
-
-@functools.cache
-def _caches() -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        writable = os.access(home, os.W_OK)
-    except OSError:
-        writable = False
-    return (home if writable else Path(tempfile.gettempdir())) / "dnnmig"
-
-
-@functools.cache
-def _digest(source: Path) -> str:
-    """Return a digest of a module's source and of everything it imports from this project."""
-    found, queue = {Path(__file__)}, [source]
-    while queue:
-        path = queue.pop()
-        if path not in found and path.is_file():
-            found.add(path)
-            queue += [ROOT / f"{name.replace('.', '/')}.py" for name in IMPORTED.findall(path.read_text("utf-8"))]
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for path in sorted(found):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 @inlined

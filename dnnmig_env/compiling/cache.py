@@ -1,0 +1,241 @@
+"""Keeps machine code between runs, such that no stale, damaged or foreign code is ever run.
+
+- **Stale.** Numba's own cache notices a change of a function's file only, not of the functions compiled into it. So the
+  folder of a module's code is named after a digest of the module's source and of all that it imports from this project.
+- **Damaged.** Every entry is one file that begins with the digest of the rest. An entry that was cut off or altered is
+  a miss: the function is compiled again and the entry replaced.
+- **Foreign.** Machine code is unpickled, and unpickling runs code. So the cache lies in a folder that belongs to the
+  user and that nobody else can write to. Where there is none, a private temporary folder serves this process alone.
+
+The folder is `~/.cache/dnnmig` (`XDG_CACHE_HOME` is honoured); `NUMBA_CACHE_DIR` chooses another place.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import functools
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+from numba.core.serialize import dumps
+
+SOURCES = Path(__file__).resolve().parents[2]
+"""The folder in which this project's packages lie."""
+
+_PACKAGES = ("dnnmig_env", "agents", "train", "evaluate")
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def keep_compiled(dispatcher: Any, function: Callable[..., Any]) -> None:
+    """Let Numba look for a function's machine code in this cache before it compiles it, and keep it there afterwards.
+
+    Args:
+        dispatcher: What `numba.njit` made of the function.
+        function: The Python function.
+    """
+    dispatcher._cache = _KernelCache(function)
+
+
+class _Entries:
+    """The entries of one function: a file for each signature, replaced as a whole or not at all.
+
+    Args:
+        folder: Where they lie.
+        name: First part of their names.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+
+    def load(self, key: Any) -> Any:
+        """Return what was saved under a key; None if there is nothing, or what there is cannot be trusted."""
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        if hashlib.sha256(payload).digest() != digest:
+            return None
+        saved_key, data = pickle.loads(payload)
+        return data if saved_key == key else None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Save under a key; where that is impossible (a full disk), the code serves this process alone."""
+        payload: bytes = dumps((key, data))  # type: ignore[no-untyped-call]
+        path = self._path(key)
+        try:
+            handle, partial = tempfile.mkstemp(prefix=path.name, suffix=".partial", dir=self._folder)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(payload).digest() + payload)
+                os.replace(partial, path)
+            except OSError:
+                os.unlink(partial)
+                raise
+        except OSError as error:
+            _say(
+                f"compiled code could not be kept in {self._folder} ({error.strerror}); the next start compiles again."
+            )
+
+    def flush(self) -> None:
+        """Forget all signatures."""
+        for path in self._folder.glob(f"{self._name}.*.code"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, key: Any) -> Path:
+        return self._folder / f"{self._name}.{hashlib.sha256(str(key).encode()).hexdigest()[:16]}.code"
+
+
+class _Locator(UserProvidedCacheLocator):
+    """Tells Numba the folder of a function's entries."""
+
+    def __init__(self, py_func: Callable[..., Any], py_file: str) -> None:
+        self._py_file = py_file
+        self._lineno = py_func.__code__.co_firstlineno
+        self._cache_path = str(folder_of(Path(py_file)))
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator:
+        return cls(py_func, py_file)
+
+
+class _KernelCacheImpl(CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012  declared so by Numba
+
+
+class _KernelCache(FunctionCache):
+    _impl_class = _KernelCacheImpl
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        super().__init__(py_func)  # type: ignore[no-untyped-call]
+        self._cache_file: Any = _Entries(Path(self._cache_path), self._impl.filename_base)
+
+
+@functools.cache
+def folder_of(source: Path) -> Path:
+    """Return the folder of a module's machine code, which exists then.
+
+    Args:
+        source: The module's file.
+    """
+    folder = cache_folder() / f"kernels-{digest(source)}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Return a folder that belongs to the user and to which nobody else can write.
+
+    Where the usual one is not such a folder, it is a temporary one, which is removed at the end of the process.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = (Path(chosen) if chosen else Path.home() / ".cache") / "dnnmig"
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = _why_not(folder)
+    except (OSError, RuntimeError) as error:  # Path.home() raises a RuntimeError where there is none
+        reason = str(error)
+    if not reason:
+        return folder
+    _say(f"no cache for compiled code: {reason}. This process compiles anew. Set NUMBA_CACHE_DIR to a folder of yours.")
+    private = Path(tempfile.mkdtemp(prefix="dnnmig-"))
+    atexit.register(_remove, private, os.getpid())
+    return private
+
+
+def _why_not(folder: Path) -> str:
+    """Return why a folder cannot hold machine code; "" if it can. One that belongs to the user is closed to others."""
+    if hasattr(os, "geteuid") and folder.stat().st_uid != os.geteuid():
+        return f"{folder} belongs to another user"
+    try:
+        folder.chmod(0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"{folder} cannot be written to ({error.strerror})"
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # not in a forked child
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _say(text: str) -> None:
+    print(f"dnnmig: {text}", file=sys.stderr)
+
+
+@functools.cache
+def digest(source: Path) -> str:
+    """Return a digest of a module, of everything that it imports from this project, and of what compiles it."""
+    here = Path(__file__).resolve()
+    found: set[Path] = {here, here.with_name("jit.py")}
+    queue = [source.resolve()]
+    while queue:
+        path = queue.pop()
+        if path not in found:
+            found.add(path)
+            queue += imported(path)
+    result = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {np.__version__} {sys.version}".encode())
+    for path in sorted(found):
+        name = path.relative_to(SOURCES) if path.is_relative_to(SOURCES) else path
+        result.update(f"\n{name}\n".encode() + path.read_bytes())
+    return result.hexdigest()[:16]
+
+
+@functools.cache
+def imported(source: Path) -> tuple[Path, ...]:
+    """Return the files of this project that a module imports when it is loaded.
+
+    `from package import name` means the package's `__init__.py`, and `name.py` if there is one; `import package.module`
+    means the `__init__.py` of every package on the way, too. Imports inside functions come too late to be compiled
+    into anything and do not count.
+    """
+    names: list[list[str]] = []
+    for node in _loaded(ast.parse(source.read_bytes())):
+        if isinstance(node, ast.ImportFrom):
+            base = _absolute(node.module, node.level, source)
+            names += [base, *([*base, alias.name] for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                names += [parts[:end] for end in range(1, len(parts) + 1)]
+    return tuple(file for parts in names for file in _files(parts))
+
+
+def _loaded(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements that run when a module is loaded: all but those inside functions."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.stmt) and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+            yield from _loaded(node)
+
+
+def _absolute(module: str | None, level: int, source: Path) -> list[str]:
+    """Return the parts of the name of a module that is imported from a file, with `level` dots before it."""
+    parts = module.split(".") if module else []
+    if level == 0:
+        return parts
+    package = source.resolve().parents[level - 1]
+    return [*package.relative_to(SOURCES).parts, *parts] if package.is_relative_to(SOURCES) else parts
+
+
+def _files(parts: list[str]) -> Iterator[Path]:
+    """Yield the file of a module of this project, if there is one of that name."""
+    if parts and parts[0] in _PACKAGES:
+        base = SOURCES.joinpath(*parts)
+        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+            if path.is_file():
+                yield path

@@ -1,0 +1,223 @@
+"""The cache of machine code: an edited callee gives the new number, and nothing damaged or foreign is ever run."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dnnmig_env.compiling import cache
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+INNER = """
+from dnnmig_env.compiling.jit import compiled
+
+@compiled
+def seconds(size):
+    return size + {constant}
+"""
+OUTER = """
+{imports}
+from dnnmig_env.compiling.jit import compiled
+
+@compiled
+def delay(size):
+    return 10.0 * {call}(size)
+"""
+ASK = "from dnnmig_env.probe.outer import delay; print(delay(1.0))"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of what compiles, with a package `dnnmig_env.probe` whose `outer` calls its `inner`."""
+    compiling, probe = tmp_path / "src/dnnmig_env/compiling", tmp_path / "src/dnnmig_env/probe"
+    compiling.mkdir(parents=True)
+    probe.mkdir()
+    for folder in (compiling.parent, compiling, probe):
+        (folder / "__init__.py").write_text("")
+    for name in ("jit.py", "cache.py"):
+        (compiling / name).write_text((PROJECT / "dnnmig_env/compiling" / name).read_text())
+    write(tmp_path / "src", "from dnnmig_env.probe.inner import seconds", "seconds", 1.0)
+    return tmp_path / "src"
+
+
+def write(project: Path, imports: str, call: str, constant: float) -> None:
+    probe = project / "dnnmig_env/probe"
+    (probe / "inner.py").write_text(INNER.format(constant=constant))
+    (probe / "outer.py").write_text(OUTER.format(imports=imports, call=call))
+
+
+def ask(project: Path, code: str = ASK, **variables: str) -> tuple[str, str]:
+    """Run some code in a new process and return what it prints on stdout and on stderr."""
+    inherited = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    environment = {**inherited, "PYTHONPATH": str(project), "HOME": str(project / "home"), **variables}
+    (project / "home").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), done.stderr.strip()
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.code"))
+
+
+@pytest.mark.parametrize(
+    ("imports", "call"),
+    [
+        ("from dnnmig_env.probe.inner import seconds", "seconds"),
+        ("from dnnmig_env.probe import inner\nseconds = inner.seconds", "seconds"),
+        ("import dnnmig_env.probe.inner\nseconds = dnnmig_env.probe.inner.seconds", "seconds"),
+        ("from .inner import (\n    seconds,  # (a remark)\n)", "seconds"),
+        ("if True:\n    from dnnmig_env.probe.inner import seconds", "seconds"),
+    ],
+)
+@pytest.mark.parametrize("variable", ["", "NUMBA_CACHE_DIR"])
+def test_an_edited_callee_gives_the_new_number(
+    project: Path, tmp_path: Path, imports: str, call: str, variable: str
+) -> None:
+    chosen = {variable: str(tmp_path / "chosen")} if variable else {}
+    write(project, imports, call, 1.0)
+    assert ask(project, **chosen) == ("20.0", "")
+    write(project, imports, call, 2.0)
+    assert ask(project, **chosen) == ("30.0", "")
+
+
+def test_an_edited_reexport_gives_the_new_number(project: Path) -> None:
+    init = project / "dnnmig_env/probe/__init__.py"
+    init.write_text("from dnnmig_env.probe.inner import seconds\n")
+    write(project, "from dnnmig_env.probe import seconds", "seconds", 1.0)
+    assert ask(project)[0] == "20.0"
+    (project / "dnnmig_env/probe/other.py").write_text(INNER.format(constant=4.0))
+    init.write_text("from dnnmig_env.probe.other import seconds\n")
+    assert ask(project)[0] == "50.0"
+
+
+def test_code_is_kept_between_runs_in_a_folder_closed_to_others(project: Path) -> None:
+    ask(project)
+    folder = project / "home/.cache/dnnmig"
+    before = {path: path.stat().st_mtime_ns for path in entries(folder)}
+    assert len(before) == 2
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    hits = "; print(sum(delay.stats.cache_hits.values()), sum(delay.stats.cache_misses.values()))"
+    assert ask(project, ASK + hits)[0].split() == ["20.0", "1", "0"]
+    assert {path: path.stat().st_mtime_ns for path in entries(folder)} == before
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "flipped", "exchanged"])
+def test_a_damaged_entry_is_a_miss_and_replaced(project: Path, damage: str) -> None:
+    ask(project)
+    found = entries(project / "home/.cache/dnnmig")
+    whole = {path: path.read_bytes() for path in found}
+    for path, content in whole.items():
+        middle = len(content) // 2
+        if damage == "exchanged":
+            other = next(each for each in found if each != path)
+            path.write_bytes(whole[other])
+        else:
+            flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            path.write_bytes({"empty": b"", "half": content[:middle], "flipped": flipped}[damage])
+    assert ask(project) == ("20.0", "")
+    assert len(entries(project / "home/.cache/dnnmig")) == 2
+    for path in found:
+        assert path.read_bytes()[:32] == cache.hashlib.sha256(path.read_bytes()[32:]).digest()
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "NUMBA_CACHE_DIR"])
+def test_a_place_that_cannot_be_used_is_named_and_a_private_one_serves(
+    project: Path, tmp_path: Path, variable: str
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "taken").write_text("a file")
+    chosen = {variable: str(tmp_path / "taken"), "TMPDIR": str(tmp_path / "temporary")}
+    number, words = ask(project, **chosen)
+    assert number == "20.0"
+    assert str(tmp_path / "taken") in words and "NUMBA_CACHE_DIR" in words and words.count("\n") == 0
+    assert not list((tmp_path / "temporary").glob("dnnmig-*"))  # removed at the end
+    assert not list(project.rglob("__pycache__/*.nbi"))  # never beside the sources, where no digest protects
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, folder: Path, what: Callable[[], object]) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    cache.cache_folder.cache_clear()
+    try:
+        what()
+    finally:
+        cache.cache_folder.cache_clear()
+
+
+def test_a_folder_of_another_user_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+
+    def look() -> None:
+        assert not cache.cache_folder().is_relative_to(tmp_path)
+        assert "belongs to another user" in capsys.readouterr().err
+
+    answers(monkeypatch, tmp_path, look)
+
+
+def test_a_folder_that_cannot_be_written_to_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)
+
+    def look() -> None:
+        assert not cache.cache_folder().is_relative_to(tmp_path)
+        assert "cannot be written to (Permission denied)" in capsys.readouterr().err
+
+    answers(monkeypatch, tmp_path, look)
+
+
+def test_a_folder_open_to_others_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dnnmig").mkdir()
+    (tmp_path / "dnnmig").chmod(0o777)
+    answers(monkeypatch, tmp_path, lambda: cache.cache_folder())
+    assert stat.S_IMODE((tmp_path / "dnnmig").stat().st_mode) == 0o700
+
+
+def test_a_full_disk_leaves_the_code_to_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    kept = cache._Entries(tmp_path, "delay")
+    kept.save("signature", [1])
+    assert kept.load("signature") is None
+    assert "No space left on device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_first_starts_at_once_all_work(project: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(project), "NUMBA_CACHE_DIR": str(project / "cache")}
+    starts = [
+        subprocess.Popen([sys.executable, "-c", ASK], cwd=project, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert [start.communicate(timeout=240)[0].strip() for start in starts] == ["20.0"] * 4
+    assert len(entries(project / "cache")) == 2
+
+
+def test_the_digest_of_a_kernel_covers_what_it_calls() -> None:
+    kernels = PROJECT / "dnnmig_env"
+    reached, queue = set(), [next(kernels.rglob("episodes.py"), None) or next(kernels.rglob("stepping.py"))]
+    while queue:
+        path = queue.pop()
+        if path not in reached:
+            reached.add(path)
+            queue += cache.imported(path)
+    assert {"kernel.py", "dynamics.py", "state.py", "actions.py"} <= {path.name for path in reached}

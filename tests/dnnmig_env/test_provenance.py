@@ -1,0 +1,38 @@
+"""What is recorded beside results: the commit of this project, never that of a repository it happens to lie in."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dnnmig_env import provenance
+
+
+def git(folder: Path, *arguments: str) -> str:
+    name = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+    done = subprocess.run(["git", *name, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a copy of the module in it, not yet added, from which provenance is asked for."""
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "of something else")
+    path = tmp_path / "provenance.py"
+    path.write_text("")
+    monkeypatch.setattr(provenance, "__file__", str(path))
+    return path
+
+
+def test_the_commit_of_another_repository_is_not_recorded(copy: Path) -> None:
+    assert "commit" not in provenance.versions()
+
+
+def test_the_commit_and_whether_something_has_changed_since(copy: Path) -> None:
+    git(copy.parent, "add", copy.name)
+    git(copy.parent, "commit", "-q", "-m", "ours")
+    commit = git(copy.parent, "rev-parse", "--short=12", "HEAD")
+    assert provenance.versions()["commit"] == commit
+    copy.write_text("changed")
+    assert provenance.versions()["commit"] == f"{commit}+"
