@@ -4,6 +4,6 @@ Importing this package registers the environments `dnnmig/Single-v0`, `dnnmig/Ed
 `dnnmig/Mobile-v0` and `dnnmig/Toy-v0`.
 """
 
-from dnnmig_env.registration import register_environments
+from dnnmig_env.envs.registration import register_environments
 
 register_environments()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from dnnmig_env.layer_graph import LayerGraph
-    from dnnmig_env.measured_profile import Profile
+    from dnnmig_env.networks.layer_graph import LayerGraph
+    from dnnmig_env.networks.measured_profile import Profile
 
 _MOST_ROWS = 24
 _SLOWEST = 10
@@ -37,10 +37,10 @@ class Trace:
 
     def run(self) -> None:
         """Do it."""
-        from dnnmig_env.graph_file import write_graph
-        from dnnmig_env.preprocessing import prepare
-        from dnnmig_env.tracing import parse_inputs
-        from dnnmig_env.tracing.sources import trace_source
+        from dnnmig_env.networks.graph_file import write_graph
+        from dnnmig_env.networks.preprocessing import prepare
+        from dnnmig_env.networks.tracing import parse_inputs
+        from dnnmig_env.networks.tracing.sources import trace_source
 
         if self.max_layers is not None and self.max_layers < 1:
             raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
@@ -58,7 +58,7 @@ class Measure:
 
     One thread of the processor is timed by process CPU time, which a busy machine disturbs less than the wall clock;
     several threads by the wall clock, a GPU by its events. Beside the layers stands the whole forward pass, timed
-    without instruments. A scenario names the file under `profile:` (see dnnmig_env/scenario_file.py).
+    without instruments. A scenario names the file under `profile:` (see dnnmig_env/scenarios/file/__init__.py).
     """
 
     source: tyro.conf.Positional[str]
@@ -89,10 +89,10 @@ class Measure:
 
     def run(self) -> None:
         """Do it."""
-        from dnnmig_env.measured_profile import write_profile
-        from dnnmig_env.tracing import parse_inputs
-        from dnnmig_env.tracing.profiling import Effort
-        from dnnmig_env.tracing.sources import measure_source
+        from dnnmig_env.networks.measured_profile import write_profile
+        from dnnmig_env.networks.profiling.measure import Effort
+        from dnnmig_env.networks.tracing import parse_inputs
+        from dnnmig_env.networks.tracing.sources import measure_source
 
         if self.max_layers is not None and self.max_layers < 1:
             raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
@@ -117,7 +117,7 @@ class Profiles:
 
     def run(self) -> None:
         """Print one row per profile."""
-        from dnnmig_env.measured_profile import FOLDER, read_profile, shipped
+        from dnnmig_env.networks.measured_profile import FOLDER, read_profile, shipped
 
         rows: list[tuple[str, ...]] = [("profile", "network", "layers", "ms", "threads", "date", "machine")]
         for name in shipped():
@@ -139,9 +139,9 @@ class Zoo:
 
     def run(self) -> None:
         """Trace all before writing any, so that a failure leaves the zoo as it was."""
-        from dnnmig_env import zoo
-        from dnnmig_env.graph_file import write_graph
-        from dnnmig_env.tracing.sources import trace_source
+        from dnnmig_env.networks import zoo
+        from dnnmig_env.networks.graph_file import write_graph
+        from dnnmig_env.networks.tracing.sources import trace_source
 
         for name in self.only:
             zoo.check(name)
@@ -159,7 +159,7 @@ class Networks:
 
     def run(self) -> None:
         """Print one row per network."""
-        from dnnmig_env import zoo
+        from dnnmig_env.networks import zoo
 
         rows: list[tuple[str, ...]] = [("network", "layers", "fused", "M params", "GMAC", "input kB", "split")]
         for name in zoo.networks():

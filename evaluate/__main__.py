@@ -10,16 +10,16 @@ from typing import Any
 
 import tyro
 
-from evaluate.config import Config, EosdnnConfig, MjoaMuConfig, PaperConfig, SpeedConfig
-from evaluate.publish_config import PublishConfig
-from evaluate.study_config import StudyConfig
+from evaluate.compare.config import Config, EosdnnConfig, MjoaMuConfig, PaperConfig, SpeedConfig
+from evaluate.publish.config import PublishConfig
+from evaluate.studies.config import StudyConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
-    "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn", "reproduce"),
-    "mjoa-mu": (MjoaMuConfig, "evaluate.papers.mjoa_mu", "reproduce"),
-    "paper": (PaperConfig, "evaluate.papers.paper", "reproduce"),
-    "publish": (PublishConfig, "evaluate.publish", "publish"),
-    "speed": (SpeedConfig, "evaluate.speed", "measure"),
+    "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn.eosdnn", "reproduce"),
+    "mjoa-mu": (MjoaMuConfig, "evaluate.papers.mjoa_mu.mjoa_mu", "reproduce"),
+    "paper": (PaperConfig, "evaluate.papers.ionn.ionn", "reproduce"),
+    "publish": (PublishConfig, "evaluate.publish.publish", "publish"),
+    "speed": (SpeedConfig, "evaluate.speed.speed", "measure"),
     "study": (StudyConfig, "evaluate.studies.study", "run"),
 }
 """Commands beside the comparison: what their command line says, then module and function to run with it."""
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before torch is imported: the networks are so small that its threads would mostly wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    program, config, module, function = "python -m evaluate", Config, "evaluate.compare", "compare"
+    program, config, module, function = "python -m evaluate", Config, "evaluate.compare.compare", "compare"
     if arguments and arguments[0] in COMMANDS:
         program, (config, module, function) = f"{program} {arguments[0]}", COMMANDS[arguments[0]]
         arguments = arguments[1:]

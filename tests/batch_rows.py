@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from dnnmig_env.env import MigrationEnv
-from dnnmig_env.generators import Generator
-from dnnmig_env.vector_env import MigrationVectorEnv
+from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import Generator
 
 
 def assert_rows_are_single_environments(generator: Generator, mode: AutoresetMode, **options: Any) -> None:

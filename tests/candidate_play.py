@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dnnmig_env.candidate_features import CANDIDATE_FEATURES, SITUATION_WIDTH
-from dnnmig_env.env import MigrationEnv
-from dnnmig_env.generators import make_generator
+from agents.candidates.features import CANDIDATE_FEATURES, SITUATION_WIDTH
+from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.families.registry import make_generator
 
 AT = {name: k for k, name in enumerate(CANDIDATE_FEATURES)}
 

@@ -14,8 +14,8 @@ from functools import cache
 
 import numpy as np
 
-from dnnmig_env.plan import Plan
-from dnnmig_env.scenario import Scenario
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import Plan
 
 Assignment = dict[int, int]  # layer -> node
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.scenario import Scenario
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import Plan, Upload
 from tests.reference import everything_available, execution_s, link, rate_hz, slot_at
 
 

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from hypothesis import strategies as st
 
-from dnnmig_env.cluster import Node, Tier
-from dnnmig_env.layer_graph import Layer, LayerGraph
-from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.scenario import Links, Scenario, User
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.scenarios.node import Node, Tier
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.simulation.plan import Plan, Upload
 
 
 class Choices(Protocol):

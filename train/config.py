@@ -23,7 +23,7 @@ class NetworkConfig:
     context: int = 48
     """Numbers in the embedding of a pair of user and server, and in the summary of everything."""
     blind: tuple[str, ...] = ()
-    """Features of candidates that it does not see (dnnmig_env/candidate_features.py lists them), e.g. gain rank."""
+    """Features of candidates that it does not see (agents/candidates/features.py lists them), e.g. gain rank."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _check_blind(config: TrainConfig) -> None:
             f"--network.blind is {' '.join(config.network.blind)}, but hides features of candidates; it needs "
             "--observation candidates and --decisions joint."
         )
-    from dnnmig_env.candidate_features import CANDIDATE_FEATURES, SITUATION_FEATURES
+    from agents.candidates.features import CANDIDATE_FEATURES, SITUATION_FEATURES
 
     known = dict.fromkeys(SITUATION_FEATURES + CANDIDATE_FEATURES)
     for name in config.network.blind:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-from dnnmig_env.generators import Generator
-from dnnmig_env.problem import Limits, Problem, empty_problem
-from dnnmig_env.scenario_batch import ScenarioBatch
+from dnnmig_env.families.registry import Generator
+from dnnmig_env.simulation.packed import Limits, Problem, empty_problem
+from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 class Curriculum:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from dnnmig_env.atomic_file import replace_text
-from dnnmig_env.provenance import machine, versions
+from dnnmig_env.files.atomic_file import replace_text
+from dnnmig_env.files.provenance import machine, versions
 from train.config import TrainConfig
 
 CONFIG, VERSIONS, CURVES, HELD_OUT = "config.json", "versions.json", "tensorboard", "held_out.csv"

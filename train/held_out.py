@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnmig_env.episode_batch import DecisionMode, ObservationKind
-from dnnmig_env.generators import Generator
-from dnnmig_env.scenario import Scenario
-from dnnmig_env.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.envs.batch import DecisionMode, ObservationKind
+from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.families.registry import Generator
+from dnnmig_env.scenarios.scenario import Scenario
 
 HELD_OUT_SEED = 2**40
 """Seed of the held-out scenarios; those of training are below 2**33 (`train.run.environment_seed`)."""

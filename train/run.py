@@ -13,13 +13,13 @@ import torch
 from stable_baselines3.common import logger
 from tqdm import tqdm
 
-from agents.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
-from agents.imitation import EPOCHS, demonstrate, imitate
-from agents.policy import Policy, check_policy_name, resolve_policy
-from agents.sb3_vec_env import Sb3VecEnv
-from agents.trained import BEST_MODEL, MODEL, load, save
-from dnnmig_env.generators import Generator, make_generator
-from dnnmig_env.vector_env import MigrationVectorEnv
+from agents.learning.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
+from agents.learning.imitation import EPOCHS, demonstrate, imitate
+from agents.learning.sb3_vec_env import Sb3VecEnv
+from agents.policies.policy import Policy, check_policy_name, resolve_policy
+from agents.policies.trained import BEST_MODEL, MODEL, load, save
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import Generator, make_generator
 from train import folder
 from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
 from train.config import TrainConfig, named_values

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.plan import Plan
-from dnnmig_env.scenario import Scenario
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import Plan
 
 
 def device_only(scenario: Scenario, rng: np.random.Generator) -> Plan:

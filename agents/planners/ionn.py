@@ -22,12 +22,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.planners.execution_graph import ExecutionGraph, ShortestPath, execution_graph, shortest_paths
-from agents.planners.front_to_back import in_turns
-from agents.planners.present import memory_left_bytes, movable_layers, present_problem
-from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.problem import Bools
-from dnnmig_env.scenario import Scenario
+from agents.planners.mjoa_mu.execution_graph import ExecutionGraph, ShortestPath, execution_graph, shortest_paths
+from agents.planners.orders.front_to_back import in_turns
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Bools
+from dnnmig_env.simulation.plan import Plan, Upload
 
 LEAST_PENALTY = 0.001
 """Penalties below count as 0."""

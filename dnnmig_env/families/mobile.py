@@ -9,17 +9,26 @@ from typing import ClassVar
 
 import numpy as np
 
-from dnnmig_env.access import draw_backbone, reach
-from dnnmig_env.casting import draw_cast, limit_memory, query_rates_hz
-from dnnmig_env.drawn_scenarios import Cast, Course, drawn_batch
-from dnnmig_env.machines import CLOUD, DEVICE, EDGE, machine_ranges
-from dnnmig_env.mobility import autoregressive, gauss_markov
-from dnnmig_env.network_table import NetworkTable, network_table, settled_networks
-from dnnmig_env.problem import Bools, Floats, Ints, Limits
-from dnnmig_env.radio import radio_bytes_per_s
-from dnnmig_env.ranges import CountRange, Range, check_count, check_number, counts, log_uniform, settle_ranges, uniform
-from dnnmig_env.recorded_access import draw_traces, recorded_rates, settled_traces
-from dnnmig_env.scenario_batch import ScenarioBatch
+from dnnmig_env.families.draw.access import draw_backbone, reach
+from dnnmig_env.families.draw.batch import Cast, Course, drawn_batch
+from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
+from dnnmig_env.families.draw.mobility import autoregressive, gauss_markov
+from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.families.draw.participants import draw_cast, limit_memory, query_rates_hz
+from dnnmig_env.families.draw.ranges import (
+    CountRange,
+    Range,
+    check_count,
+    check_number,
+    counts,
+    log_uniform,
+    settle_ranges,
+    uniform,
+)
+from dnnmig_env.families.draw.recorded_rates import draw_traces, recorded_rates, settled_traces
+from dnnmig_env.simulation.packed import Bools, Floats, Ints, Limits
+from dnnmig_env.simulation.radio import radio_bytes_per_s
+from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 @dataclass(frozen=True)

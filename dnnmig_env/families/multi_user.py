@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dnnmig_env.families.draw.ranges import CountRange
 from dnnmig_env.families.edge_cloud import EdgeCloud
-from dnnmig_env.ranges import CountRange
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from dnnmig_env.casting import draw_cast
-from dnnmig_env.drawn_scenarios import Course, drawn_batch
-from dnnmig_env.machines import DEVICE, EDGE, machine_ranges
-from dnnmig_env.network_table import NetworkTable, network_table, settled_networks
-from dnnmig_env.problem import Limits
-from dnnmig_env.ranges import Range, check_count, settle_ranges, uniform
-from dnnmig_env.recorded_access import settled_traces
-from dnnmig_env.scenario_batch import ScenarioBatch
-from dnnmig_env.static_access import draw_access, num_slots
+from dnnmig_env.families.draw.batch import Course, drawn_batch
+from dnnmig_env.families.draw.machines import DEVICE, EDGE, machine_ranges
+from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.families.draw.participants import draw_cast
+from dnnmig_env.families.draw.ranges import Range, check_count, settle_ranges, uniform
+from dnnmig_env.families.draw.recorded_rates import settled_traces
+from dnnmig_env.families.draw.static_access import draw_access, num_slots
+from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from dnnmig_env.cluster import Node, Tier
-from dnnmig_env.layer_graph import Layer, LayerGraph
-from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.problem import Limits
-from dnnmig_env.ranges import check_count
-from dnnmig_env.scenario import Links, Scenario, User
-from dnnmig_env.scenario_batch import ScenarioBatch, as_batch
+from dnnmig_env.families.draw.ranges import check_count
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.scenarios.node import Node, Tier
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.plan import Plan, Upload
+from dnnmig_env.simulation.scenario_batch import ScenarioBatch, as_batch
 
 OPTIMAL_PLAN = Plan((Upload(0, 1, (1,)), Upload(1, 2, (0,)), Upload(0, 1, (0,))))
 """The best plan: `body` to the edge, `all` to the cloud, `head` to the edge; `tail` stays on the device.

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
-from dnnmig_env.generators import make_generator, scenarios
-from evaluate.rollout import Floats
-from evaluate.seed_statistics import SeededFigures, seeded_figures
+from dnnmig_env.families.registry import make_generator, scenarios
+from evaluate.compare.rollout import Floats
+from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
 from evaluate.studies.runs import Run, check_run, finished_run
+from evaluate.studies.seed_statistics import SeededFigures, seeded_figures
 from evaluate.studies.variants import REFERENCE, Study
-from evaluate.study_config import StudyConfig
 
 HEADINGS = ("variant", "steps", "delay [s]", "IQM", "95 %", "mean", "95 %")
 """IQM and mean are relative to the reference, which the title names."""

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnnmig_env.generators import FAMILIES, make_generator, scenarios
-from evaluate.rollout import Floats
-from evaluate.statistics import delay_ratios
+from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
+from evaluate.compare.rollout import Floats
+from evaluate.compare.statistics import delay_ratios
+from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
 from evaluate.studies.variants import PLANNERS
-from evaluate.study_config import StudyConfig
 
 AGENT = "agent"
 

@@ -7,11 +7,11 @@ from typing import cast
 
 import numpy as np
 
-from agents.model_name import REPLAN, parse_model_name
-from dnnmig_env.episode_batch import DecisionMode
-from dnnmig_env.generators import Generator
-from dnnmig_env.scenario import Scenario
-from evaluate.rollout import Arena, Floats
+from agents.policies.name import REPLAN, parse_model_name
+from dnnmig_env.envs.batch import DecisionMode
+from dnnmig_env.families.registry import Generator
+from dnnmig_env.scenarios.scenario import Scenario
+from evaluate.compare.rollout import Arena, Floats
 
 
 def played_s(names: Sequence[str], generator: Generator, scenarios: Sequence[Scenario], seed: int) -> Floats:
@@ -37,7 +37,7 @@ def _played_s(name: str, generator: Generator, scenarios: Sequence[Scenario], se
     model = parse_model_name(name)
     decisions: DecisionMode = "joint"
     if model is not None and not model.samples:
-        from agents.trained import read_card
+        from agents.policies.trained import read_card
 
         decisions = cast(DecisionMode, read_card(model.path(generator.family)).decisions)
     elif generator.limits.slots > 1:

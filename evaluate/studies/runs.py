@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from agents.trained import MODEL, read_card, save
-from dnnmig_env.generators import make_generator
+from agents.policies.trained import MODEL, read_card, save
+from dnnmig_env.families.registry import make_generator
 from evaluate.studies.variants import Agent
 from train.config import HeldOutConfig, TrainConfig, check
 from train.folder import begin, read_config
@@ -109,9 +109,9 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
 
 def _save_untrained(config: TrainConfig) -> None:
     """Write the folder of a run that has not taken its first step."""
-    from agents.algorithms import make_model
-    from agents.sb3_vec_env import Sb3VecEnv
-    from dnnmig_env.vector_env import MigrationVectorEnv
+    from agents.learning.algorithms import make_model
+    from agents.learning.sb3_vec_env import Sb3VecEnv
+    from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
     out = config.out or Path()
     generator, kind = make_generator(config.family), config.observation_kind

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from dnnmig_env.generators import make_generator
-from dnnmig_env.provenance import machine, versions
-from evaluate.report import as_json, check_folder, write_folder
-from evaluate.study_config import StudyConfig
-from evaluate.tables import markdown_table, terminal_table
+from dnnmig_env.families.registry import make_generator
+from dnnmig_env.files.provenance import machine, versions
+from evaluate.output.report import as_json, check_folder, write_folder
+from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.studies.config import StudyConfig
 
 JSON, TABLE = "study.json", "table.md"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dnnmig_env.candidate_features import REFERENCE_FEATURES
+from agents.candidates.features import REFERENCE_FEATURES
 from train.config import NetworkConfig
 
 REFERENCE = "joint-efficiency"

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnnmig_env.generators import scenarios
-from dnnmig_env.scenario_file import save_scenario
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.file import save_scenario
 from evaluate.__main__ import main
 
 KEYS = {"mean_delay_s", "ci95", "relative_to_device_only", "gap_to_best_known", "wins", "planning_s"}
@@ -132,7 +132,7 @@ def test_interruption_leaves_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("evaluate.rollout.Arena.roll_out", interrupted)
+    monkeypatch.setattr("evaluate.compare.rollout.Arena.roll_out", interrupted)
     assert run(tmp_path / "out", "--policies", "device-only") == 130
     assert "nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dnnmig_env.generators import make_generator
-from dnnmig_env.problem import Problem
-from dnnmig_env.scenario_batch import as_batch
-from dnnmig_env.vector_env import MigrationVectorEnv
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import make_generator
+from dnnmig_env.simulation.packed import Problem
+from dnnmig_env.simulation.scenario_batch import as_batch
 from train.config import parse
 from train.curriculum import Curriculum
 from train.run import train

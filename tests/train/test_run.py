@@ -15,8 +15,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents.trained import BEST_MODEL, CARD, MODEL, load, read_card
-from dnnmig_env.generators import make_generator
+from agents.policies.trained import BEST_MODEL, CARD, MODEL, load, read_card
+from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
 from train.__main__ import main
 from train.held_out import HELD_OUT_SEED, HeldOut

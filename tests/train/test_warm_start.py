@@ -6,9 +6,9 @@ import re
 import pytest
 import torch
 
-from agents.trained import BEST_MODEL, MODEL, load, read_card
+from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
+from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
-from dnnmig_env.generators import make_generator
 from train.__main__ import main
 from train.config import parse
 from train.folder import read_config

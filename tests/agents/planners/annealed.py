@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.planners.annealing_moves import CHANCES, propose
-from agents.planners.annealing_plans import PRESENT, TRIAL, Walk, as_plan, movable_in, new_chains, num_rows
-from agents.planners.annealing_replay import settle, try_out
-from dnnmig_env.plan import Plan
-from dnnmig_env.playback import mean_delays_s, plan_arrays
-from dnnmig_env.problem import Ints, pack
-from dnnmig_env.scenario import Scenario
-from dnnmig_env.state import new_state
+from agents.planners.local_search.chains import PRESENT, TRIAL, Walk, as_plan, movable_in, new_chains, num_rows
+from agents.planners.local_search.moves import CHANCES, propose
+from agents.planners.local_search.replay import settle, try_out
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Ints, pack
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.state import new_state
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 

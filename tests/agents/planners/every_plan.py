@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dnnmig_env.plan import Plan, Upload
-from dnnmig_env.scenario import Scenario
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import Plan, Upload
 
 
 def every_plan(scenario: Scenario, starts_s: Sequence[float] = (0.0,)) -> list[Plan]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dnnmig_env.cluster import Node, Tier
-from dnnmig_env.layer_graph import Layer, LayerGraph
-from dnnmig_env.scenario import Links, Scenario, User
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.scenarios.node import Node, Tier
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
 
 MB = 1_000_000
 

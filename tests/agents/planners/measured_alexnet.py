@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnnmig_env.cluster import Node, Tier
-from dnnmig_env.layer_graph import Layer, LayerGraph
-from dnnmig_env.scenario import Links, Scenario, User
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.scenarios.node import Node, Tier
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
 
 FILE = Path(__file__).parents[4] / "shared" / "data" / "measured_profiles" / "alexnet.csv"
 

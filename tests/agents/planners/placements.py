@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from agents.planners.planner import Placement
-from agents.planners.present import movable_layers
-from dnnmig_env.scenario import Scenario
+from agents.planners.protocol import Placement
+from agents.planners.slot_zero import movable_layers
+from dnnmig_env.scenarios.scenario import Scenario
 
 
 def placements(scenario: Scenario) -> Iterator[Placement]:

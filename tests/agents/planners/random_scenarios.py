@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dnnmig_env.cluster import Node, Tier
-from dnnmig_env.layer_graph import Layer, LayerGraph
-from dnnmig_env.plan import Plan
-from dnnmig_env.playback import mean_delays_s, plan_arrays
-from dnnmig_env.problem import pack
-from dnnmig_env.scenario import Links, Scenario, User
-from dnnmig_env.zoo import TRAIN_NETWORKS, load_prepared
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.networks.zoo import TRAIN_NETWORKS, load_prepared
+from dnnmig_env.scenarios.node import Node, Tier
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
 
 MBPS = 1e6 / 8
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from agents.planners import planner
-from agents.planners.execution_graph import execution_graph
 from agents.planners.ionn import Ionn, falling_penalties, partitions
-from agents.planners.present import present_problem
-from dnnmig_env.plan import check_plan
-from dnnmig_env.scenario import Scenario
-from dnnmig_env.simulator import simulate
+from agents.planners.mjoa_mu.execution_graph import execution_graph
+from agents.planners.slot_zero import present_problem
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import check_plan
+from dnnmig_env.simulation.simulator import simulate
 from tests.agents.planners.hand_made import chain
 from tests.agents.planners.measured_alexnet import measured_alexnet, needs_profile
 

@@ -12,17 +12,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.lower_bound import lower_bound
 from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS
-from agents.planners.exact import Exact
-from dnnmig_env.dynamics import begin
-from dnnmig_env.generators import scenarios
-from dnnmig_env.knowledge import known_scenario
-from dnnmig_env.plan import Plan, check_plan
-from dnnmig_env.preprocessing import blocks
-from dnnmig_env.problem import pack
-from dnnmig_env.scenario import Scenario
-from dnnmig_env.state import new_state
+from agents.planners.exact.exact import Exact
+from agents.planners.exact.lower_bound import lower_bound
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.networks.preprocessing import blocks
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.dynamics import begin
+from dnnmig_env.simulation.known_scenario import known_scenario
+from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.plan import Plan, check_plan
+from dnnmig_env.simulation.state import new_state
 from tests.agents.planners.every_plan import num_free_layers
 from tests.agents.planners.random_scenarios import delays_s
 from tests.strategies import RandomChoices, Sizes, make_scenario

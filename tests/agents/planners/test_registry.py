@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS, TwoPhase, planner
-from agents.planners.pso_ga import PsoGa
-from dnnmig_env.plan import Plan, check_plan, plan_of
-from dnnmig_env.scenario import Scenario
+from agents.planners.swarms.pso_ga import PsoGa
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import Plan, check_plan, plan_of
 from tests.agents.planners.random_scenarios import delays_s, realistic, tiny
 
 # Halves know nothing of each other: every placement with one order and every order with one placement are enough.

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dnnmig_env.generators import make_generator, scenarios
+from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
-from evaluate.rollout import Arena
+from evaluate.compare.rollout import Arena
 from evaluate.studies import runs
 from evaluate.studies.playing import played_s
 from evaluate.studies.variants import Agent

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.trained import MODEL, read_card
+from agents.policies.trained import MODEL, read_card
 from evaluate.__main__ import main
 from evaluate.studies import runs
 from evaluate.studies.variants import Study, study

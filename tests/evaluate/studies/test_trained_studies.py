@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agents.trained import MODEL, read_card
-from dnnmig_env.candidate_features import REFERENCE_FEATURES
+from agents.candidates.features import REFERENCE_FEATURES
+from agents.policies.trained import MODEL, read_card
 from evaluate.__main__ import main
 from evaluate.studies.variants import Agent, study
 from train.folder import read_config

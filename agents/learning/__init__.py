@@ -1,0 +1,1 @@
+"""Learning: Stable-Baselines3's algorithms, with policies that honour the mask."""

@@ -1,0 +1,138 @@
+"""DQN that explores, bootstraps and acts among legal actions only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3 import DQN
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
+from torch import Tensor, nn
+
+from agents.learning.masked_policy import OWN_ARGUMENTS, Unchanged
+from agents.policy_networks.facts import ILLEGAL
+from agents.policy_networks.make import Sizes, make_network
+from dnnmig_env.envs.batch import ObservationKind
+
+ADVANTAGE_PER_SCORE = 0.02
+"""Scores begin as logarithms of efficiencies, some nats apart; decisions differ by some hundredths of the return."""
+
+
+class MaskedQNetwork(QNetwork):
+    """Values of actions, `ILLEGAL` for illegal ones: so both the greedy action and the bootstrap are legal.
+
+    Args:
+        sizes: Most users, layers and servers, (U, L, S).
+        width: See `make_network`.
+        context: See `make_network`.
+        observation: Kind of the environment's observations.
+        blind: See `make_network`.
+        **kwargs: As of SB3's `QNetwork`.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        width: int,
+        context: int,
+        observation: ObservationKind,
+        blind: Sequence[str],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.q_net = nn.Identity()  # type: ignore[assignment]
+        self.network = make_network(observation, sizes, width, context, blind)
+
+    def forward(self, obs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]
+        """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling)."""
+        parts: Any = self.extract_features(obs, self.features_extractor)
+        scores, value = self.network(parts["observation"], parts["action_mask"])
+        legal = scores > 0.1 * ILLEGAL  # legal and, where candidates are seen, one of them
+        mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / legal.sum(-1, keepdim=True).clamp(min=1)
+        return torch.where(legal, value + ADVANTAGE_PER_SCORE * (scores - mean), scores)
+
+
+class MaskedDQNPolicy(DQNPolicy):
+    """Policy for `MaskedDQN`.
+
+    Args:
+        observation_space: The environment's.
+        action_space: The environment's.
+        lr_schedule: Learning rate as a function of the remaining share of training.
+        sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
+        width: See `make_network`.
+        context: See `make_network`.
+        observation: Kind of the environment's observations.
+        blind: See `make_network`.
+        **kwargs: As of SB3's `DQNPolicy`.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Discrete,
+        lr_schedule: Schedule,
+        sizes: Sizes,
+        width: int = 24,
+        context: int = 48,
+        observation: ObservationKind = "plain",
+        blind: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.sizes, self.width, self.context = sizes, width, context
+        self.observation, self.blind = observation, tuple(blind)
+        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
+
+    def make_q_net(self) -> MaskedQNetwork:
+        """Return a new network."""
+        own: BaseFeaturesExtractor | None = None
+        arguments = self._update_features_extractor(self.net_args, features_extractor=own)
+        own_arguments = {name: getattr(self, name) for name in OWN_ARGUMENTS}
+        return MaskedQNetwork(**own_arguments, **arguments).to(self.device)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        parameters = super()._get_constructor_parameters()
+        parameters.pop("features_extractor_class")
+        return {**parameters, **{name: getattr(self, name) for name in OWN_ARGUMENTS}}
+
+
+class MaskedDQN(DQN):
+    """SB3's DQN, exploring uniformly among legal actions, each environment for itself."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        """Return the greedy action; unless deterministic, at times (`exploration_rate`) a random legal one."""
+        actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
+        if deterministic:
+            return actions, state
+        random = self._random_legal(observation["action_mask"])
+        explores = np.random.random(actions.shape) < self.exploration_rate
+        return np.where(explores, random, actions), state
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the actions to take and to store: random legal ones before learning starts."""
+        observation: Any = self._last_obs
+        if self.num_timesteps < learning_starts:
+            actions = self._random_legal(observation["action_mask"])
+        else:
+            actions, _ = self.predict(observation, deterministic=False)
+        return actions, actions
+
+    @staticmethod
+    def _random_legal(mask: NDArray[Any]) -> NDArray[np.int64]:
+        # SB3 seeds numpy's global generator, from which its own DQN explores too.
+        return np.asarray(np.argmax(np.random.random(mask.shape) * mask, axis=-1), np.int64)

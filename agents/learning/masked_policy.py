@@ -1,0 +1,181 @@
+"""Policies for SB3's PPO and A2C and for MaskablePPO that choose among legal actions only.
+
+The mask is a part of the observation, so nothing has to be fetched from the environments, and no way of calling a
+policy (SB3's `predict`, `evaluate_policy`, callbacks) can forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from sb3_contrib.common.maskable.distributions import MaskableCategoricalDistribution
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from stable_baselines3.common.distributions import CategoricalDistribution
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from torch import Tensor, nn
+
+from agents.policy_networks.make import Network, Sizes, make_network
+from dnnmig_env.envs.batch import ObservationKind
+
+OWN_ARGUMENTS = ("sizes", "width", "context", "observation", "blind")
+"""Arguments of our policies that SB3's do not have."""
+
+
+class Unchanged(BaseFeaturesExtractor):
+    """Hands the observation's parts on as they are; the network below takes them apart."""
+
+    def __init__(self, observation_space: spaces.Space[Any]) -> None:
+        super().__init__(observation_space, features_dim=1)
+
+    def forward(self, observations: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the observations."""
+        return observations
+
+
+class ScoresAndValue(nn.Module):
+    """The network under the three names by which SB3 calls it.
+
+    Args:
+        network: The network.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, observations: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return scores (B, A) and values (B, 1)."""
+        scores, values = self.network(observations["observation"], observations["action_mask"])
+        return scores, values
+
+    def forward_actor(self, observations: dict[str, Tensor]) -> Tensor:
+        """Return scores (B, A)."""
+        return self.forward(observations)[0]
+
+    def forward_critic(self, observations: dict[str, Tensor]) -> Tensor:
+        """Return values (B, 1)."""
+        return self.forward(observations)[1]
+
+
+class MaskedCategorical(torch.distributions.Categorical):
+    """A categorical distribution over scores some of which are `ILLEGAL`; faster than torch's own.
+
+    Actions are drawn by inverting the cumulative distribution: one random number per row instead of one per action.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits=logits, validate_args=False)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Return one action per row."""
+        cumulative = self.probs.cumsum(-1)
+        levels = torch.rand_like(cumulative[..., :1]) * cumulative[..., -1:]
+        # Right of the level: an illegal action adds nothing to the cumulative sum, so it is never the first above it.
+        chosen = torch.searchsorted(cumulative, levels, right=True).squeeze(-1)
+        return chosen.clamp(max=self.logits.shape[-1] - 1)  # rounding may leave nothing above: the last, "stop"
+
+    def entropy(self) -> Tensor:
+        """Return the entropy of each row in nats; illegal actions add exactly 0."""
+        return -(self.logits * self.probs).sum(-1)
+
+
+class MaskedDistribution(CategoricalDistribution):
+    """SB3's categorical distribution on top of `MaskedCategorical`."""
+
+    def proba_distribution(self, action_logits: Tensor) -> MaskedDistribution:
+        """Set the scores."""
+        self.distribution = MaskedCategorical(action_logits)
+        return self
+
+
+class MaskedActorCriticPolicy(ActorCriticPolicy):
+    """Policy for PPO and A2C.
+
+    Args:
+        observation_space: The environment's.
+        action_space: The environment's.
+        lr_schedule: Learning rate as a function of the remaining share of training.
+        sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
+        width: See `make_network`.
+        context: See `make_network`.
+        observation: Kind of the environment's observations.
+        blind: See `make_network`.
+        **kwargs: As of SB3's `ActorCriticPolicy`.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        sizes: Sizes,
+        width: int = 24,
+        context: int = 48,
+        observation: ObservationKind = "plain",
+        blind: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.sizes, self.width, self.context = sizes, width, context
+        self.observation, self.blind = observation, tuple(blind)
+        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        self.action_dist = MaskedDistribution(int(self.action_space.n))  # type: ignore[attr-defined]
+        _build(self, lr_schedule)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return _constructor_parameters(self, super()._get_constructor_parameters())
+
+
+class MaskableMigrationPolicy(MaskableActorCriticPolicy):
+    """Policy for sb3-contrib's MaskablePPO, with the arguments of `MaskedActorCriticPolicy`.
+
+    The mask in the observation holds even where MaskablePPO passes none.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Schedule,
+        sizes: Sizes,
+        width: int = 24,
+        context: int = 48,
+        observation: ObservationKind = "plain",
+        blind: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        self.sizes, self.width, self.context = sizes, width, context
+        self.observation, self.blind = observation, tuple(blind)
+        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        self.action_dist = MaskableCategoricalDistribution(int(self.action_space.n))  # type: ignore[attr-defined]
+        _build(self, lr_schedule)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return _constructor_parameters(self, super()._get_constructor_parameters())
+
+
+def _build(policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, lr_schedule: Schedule) -> None:
+    """Put the network where SB3 expects its hidden layers; scores and values are what comes out of them."""
+    network = make_network(policy.observation, policy.sizes, policy.width, policy.context, policy.blind)
+    policy.mlp_extractor = ScoresAndValue(network)  # type: ignore[assignment]
+    policy.action_net = nn.Identity()
+    policy.value_net = nn.Identity()  # type: ignore[assignment]
+    optimizer_class: Any = policy.optimizer_class
+    policy.optimizer = optimizer_class(policy.parameters(), lr=lr_schedule(1), **policy.optimizer_kwargs)
+
+
+def _constructor_parameters(
+    policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """Add what SB3 needs to make the same policy again, and leave out what is fixed."""
+    parameters.pop("features_extractor_class")
+    own = {name: getattr(policy, name) for name in OWN_ARGUMENTS}
+    return {**parameters, **own}

@@ -1,0 +1,225 @@
+"""What any decisions from here on cost at least: the relaxed problem that guides and ends the exact search.
+
+Relaxed, users do not slow each other down, and a user runs whatever part of its uploaded layers is fastest now. So with
+the node vector x (the server of every movable layer, 0 = not uploaded) user u's queries in slot k take at least
+
+    m_uk(x) = least delay, nobody else at work, of the device and of compose(y) over the parts y of x
+
+as all that it may run is the device or was composed of a part of x, and contention only lengthens a query. More layers
+never make m longer. R_k(x) = sum_u rate_uk m_uk(x) is then the least cost per second, and
+
+    L(x, d) = min of     integral_0^H R(x)
+              and, over uploads that make z of x,     integral_0^f (R(x) - R(z)) + L(z, f - least_s(z))
+
+a lower bound. There f is when the last byte is in of an upload decided least_s(x) + d after the start, least_s(x) the
+sum of the upload seconds of x at the best rates of all slots, and d the seconds lost against that.
+
+    Claim: from any state with vector x at a time t >= least_s(x) + d, what follows costs at least
+    L(x, d) - integral_0^t R(x).
+
+By induction from full vectors down: if nothing more arrives, it costs integral_t^H R(x) or more. Else the next layer
+arrives at some f' >= f, since who starts later arrives no earlier. Until then it costs integral_t^f' R(x) or more, and
+after it L(z, f - least_s(z)) - integral_0^f' R(z) or more; the sum does not fall as f' grows, since R(x) >= R(z).
+
+L is tabled for all vectors and, where rates change, for cells of d: the lower end of a cell is valid by the same
+argument. In a single slot nothing is ever lost and one cell is enough; L then leaves out little but contention.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnmig_env.compiling.jit import borrowed, compiled, inlined, uncounted
+from dnnmig_env.simulation.dynamics import begin, send
+from dnnmig_env.simulation.kernel import compose, query_delay_s
+from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem
+from dnnmig_env.simulation.state import State, new_state
+
+MAX_CELLS, MAX_TABLED = 128, 2**21
+"""Most cells of lost seconds, and about how many costs are tabled at most, where rates change."""
+
+ROUNDING = 1e-9
+"""Share of a cell, and of a server's memory, by which rounding errors must not make the bound too great."""
+
+
+class Vectors(NamedTuple):
+    """Node vectors as numbers: digit n in base S + 1 is the server of movable layer n, 0 = not uploaded.
+
+    The N layers are ordered by user, so that the digits of each user are a number, too.
+    """
+
+    user: Ints  # (N,)
+    layer: Ints  # (N,)
+    power: Ints  # (N + 1,): (S + 1) ** n
+    first: Ints  # (U + 1,): user u has the digits first[u] to first[u + 1] - 1
+
+
+class Bound(NamedTuple):
+    """The tables of the relaxed problem for M vectors, D cells of lost seconds and V vectors of single users."""
+
+    offset: Ints  # (U + 1,): where the vectors of each user begin among the V
+    own_rate: Floats  # (T, V): query rate x m, of single users
+    own_cost: Floats  # (T + 1, V): the integral of that from 0 to each slot's start and, at last, to the horizon
+    slot_edges_s: Floats  # (T + 1,)
+    least_s: Floats  # (M,): infinite where some layer cannot be uploaded
+    cell_s: float
+    cost: Floats  # (M, D): L
+
+
+def vectors_of(movable: Bools, servers: int) -> Vectors:
+    """Return the node vectors of movable layers, shape (U, L), on a number of servers."""
+    user, layer = np.nonzero(movable)
+    power = (servers + 1) ** np.arange(len(user) + 1)
+    return Vectors(user, layer, power, np.searchsorted(user, np.arange(len(movable) + 1)))
+
+
+def bound_of(p: Problem, vectors: Vectors) -> Bound:
+    """Return the bound for a problem of one scenario. O(D M N S)."""
+    slots, count, edges_s = int(p.num_slots[0]), int(vectors.power[-1]), p.slot_edges_s[0]
+    own = vectors.power[np.diff(vectors.first)]
+    offset = np.append(0, np.cumsum(own))
+    own_delay_s = np.empty((slots, offset[-1]))
+    _write_own_delays(p, 0, vectors, offset, new_state(p, 1), own_delay_s)
+    own_rate = np.repeat(p.query_rate_hz[0], own, axis=1) * own_delay_s
+    own_cost = np.concatenate([np.zeros((1, offset[-1])), np.cumsum(own_rate * np.diff(edges_s)[:, None], axis=0)])
+    cells = 1 if slots == 1 else min(max(MAX_TABLED // count, 1), MAX_CELLS)
+    bound = Bound(
+        offset, own_rate, own_cost, edges_s, np.zeros(count), float(edges_s[-1]) / cells, np.empty((count, cells))
+    )
+    state = new_state(p, 1)
+    begin(p, 0, state, 0)
+    # When uploads end does not depend on queries: networks without layers make asking for it cheap.
+    channel, left_bytes = p._replace(num_layers=np.zeros_like(p.num_layers)), state.memory_left_bytes[0].copy()
+    begin(channel, 0, state, 0)
+    with np.errstate(divide="ignore"):
+        fastest = p.up_bytes_per_s[0].max(axis=0)[vectors.user]
+        upload_s = p.weight_bytes[0, vectors.user, vectors.layer][:, None] / fastest
+    _write_least_s(vectors, upload_s, bound.least_s)
+    _write_costs(channel, 0, vectors, bound, state, 0, left_bytes)
+    return bound
+
+
+@inlined
+def digit(vectors: Vectors, x: int, n: int) -> int:
+    """Return the server of movable layer `n` in vector `x`."""
+    return int(x // vectors.power[n] % vectors.power[1])
+
+
+@inlined
+def cell(bound: Bound, x: int, time_s: float) -> int:
+    """Return the cell of the seconds lost by a state that has vector `x` at a time."""
+    lost = (time_s - bound.least_s[x]) / bound.cell_s
+    return int(min(max(lost - ROUNDING, 0.0), bound.cost.shape[1] - 1.0))
+
+
+@uncounted
+def relaxed_cost(vectors: Vectors, bound: Bound, u: int, x: int, slot: int, time_s: float) -> float:
+    """Return the part of user `u` in integral_0^t R(x), for a time t in a slot."""
+    first = vectors.first[u]
+    own = x // vectors.power[first] % vectors.power[vectors.first[u + 1] - first] + bound.offset[u]
+    return float(bound.own_cost[slot, own] + bound.own_rate[slot, own] * (time_s - bound.slot_edges_s[slot]))
+
+
+@compiled
+def _write_own_delays(p: Problem, b: int, vectors: Vectors, offset: Ints, s: State, own_delay_s: Floats) -> None:
+    """Write m of every user, slot and node vector of this user alone, shape (T, V); `s` is a scratch state."""
+    p, vectors, s = borrowed(p), borrowed(vectors), borrowed(s)
+    alone, assignment = np.ones(p.execution_s.shape[3]), np.zeros(p.execution_s.shape[2], np.int8)
+    for u in range(p.num_users[b]):
+        node, usable, first = s.node[0, u], s.usable[0, u], vectors.first[u]
+        node[:] = p.uploaded[b, u]
+        for x in range(offset[u + 1] - offset[u]):
+            for n in range(vectors.first[u + 1] - first):
+                node[vectors.layer[first + n]] = digit(vectors, x, n)
+            for v in range(p.num_layers[b, u]):
+                usable[v] = node[v] != 0
+            for slot in range(own_delay_s.shape[0]):
+                if x == 0:
+                    assignment[:] = 0
+                    least_s = query_delay_s(p, b, u, slot, assignment, alone, s.finish_s[0], s.free_s[0])
+                else:
+                    least_s = np.inf
+                compose(p, b, u, node, usable, assignment)
+                composed_s = query_delay_s(p, b, u, slot, assignment, alone, s.finish_s[0], s.free_s[0])
+                least_s = min(least_s, composed_s)
+                for n in range(vectors.first[u + 1] - first):
+                    part = x - digit(vectors, x, n) * vectors.power[n]
+                    if part != x:
+                        least_s = min(least_s, own_delay_s[slot, offset[u] + part])
+                own_delay_s[slot, offset[u] + x] = least_s
+
+
+@compiled
+def _write_least_s(vectors: Vectors, upload_s: Floats, least_s: Floats) -> None:
+    """Write the least upload seconds of every vector, shape (M,), from those of layers and servers, shape (N, S)."""
+    for n in range(upload_s.shape[0]):
+        for server in range(upload_s.shape[1]):
+            for x in range(vectors.power[n]):
+                least_s[x + (server + 1) * vectors.power[n]] = least_s[x] + upload_s[n, server]
+
+
+@compiled
+def _write_costs(
+    channel: Problem, b: int, vectors: Vectors, bound: Bound, s: State, i: int, memory_bytes: Floats
+) -> None:
+    """Write L of every vector and cell.
+
+    Args:
+        channel: The problem, with networks without layers.
+        b: The scenario.
+        vectors: The vectors.
+        bound: The bound, of which all else is written.
+        s: A scratch state.
+        i: Its row.
+        memory_bytes: What fits on each server before anything is uploaded, shape (S,).
+    """
+    channel, vectors, bound, s = borrowed(channel), borrowed(vectors), borrowed(bound), borrowed(s)
+    left_bytes = memory_bytes.copy()
+    for x in range(len(bound.least_s) - 1, -1, -1):
+        left_bytes[:] = memory_bytes * (1.0 + ROUNDING)
+        for n in range(len(vectors.user)):
+            server = digit(vectors, x, n)
+            if server != 0:
+                left_bytes[server - 1] -= channel.weight_bytes[b, vectors.user[n], vectors.layer[n]]
+        for k in range(bound.cost.shape[1]):
+            time_s = bound.least_s[x] + k * bound.cell_s
+            bound.cost[x, k] = _least_cost(channel, b, vectors, bound, s, i, left_bytes, x, time_s)
+
+
+@uncounted
+def _least_cost(
+    channel: Problem,
+    b: int,
+    vectors: Vectors,
+    bound: Bound,
+    s: State,
+    i: int,
+    left_bytes: Floats,
+    x: int,
+    time_s: float,
+) -> float:
+    """Return L of a vector at a time, from the L of the vectors that follow it."""
+    slot, last, end_s = 0, channel.num_slots[b] - 1, bound.slot_edges_s[channel.num_slots[b]]
+    least = 0.0
+    for u in range(channel.num_users[b]):
+        least += relaxed_cost(vectors, bound, u, x, last, end_s)
+    if time_s >= end_s:
+        return least
+    while bound.slot_edges_s[slot + 1] <= time_s:
+        slot += 1
+    for n in range(len(vectors.user)):
+        if digit(vectors, x, n) != 0:
+            continue
+        u, v = vectors.user[n], vectors.layer[n]
+        for server in range(1, channel.num_servers[b] + 1):
+            z = x + server * vectors.power[n]
+            if channel.weight_bytes[b, u, v] <= left_bytes[server - 1] and bound.least_s[z] < end_s:
+                s.time_s[i], s.slot[i] = time_s, slot
+                if send(channel, b, s, i, u, v, server):
+                    cost = bound.cost[z, cell(bound, z, s.time_s[i])]
+                    cost += relaxed_cost(vectors, bound, u, x, s.slot[i], s.time_s[i])
+                    cost -= relaxed_cost(vectors, bound, u, z, s.slot[i], s.time_s[i])
+                    least = min(least, cost)
+    return least

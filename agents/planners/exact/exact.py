@@ -1,0 +1,123 @@
+"""Exact: the best plan there is, with a proof, for small scenarios; the oracle for every test of quality.
+
+Branch and bound over the environment's decisions (upload this layer of this user to that server next, or stop): the
+first bound from above is `joint_efficiency`'s plan, from below the relaxed problem of `exact_bound`; `exact_search`
+says which decisions are not pursued, and why that is safe. No sequence of decisions has a J that is smaller by more
+than the tolerance; nor has, for one user whose rates do not change, any plan with larger partitions: finer ones never
+hurt it. (A plan may also begin an upload on a link that is down; the environment does not let it, nor is it searched.)
+
+The bound costs O(N S (S + 1)^N) for N layers to upload, all users together, and S servers. It is so close for one
+user and little contention that hardly more than the best plan is searched: 10 layers and 2 servers take less than a
+second, 13 layers some seconds. More states are searched where servers are loaded, and in many time slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.planners.exact.bound import Bound, Vectors, bound_of, vectors_of
+from agents.planners.exact.search import Nodes, grow, root
+from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
+from agents.planners.slot_zero import movable_layers, present_problem
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.dynamics import begin
+from dnnmig_env.simulation.packed import Bools, Problem, pack
+from dnnmig_env.simulation.plan import Plan, Upload
+from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.state import new_state
+
+MAX_VECTORS = 5_000_000
+"""Most node vectors, (S + 1)^N, that are searched: 22, 14 or 11 layers on 1, 2 or 3 servers."""
+
+ROOMS = (2**12, 2**16, 2**20)
+"""For how many states room is made, first for few; the last is the most that a search keeps."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Plans so that no plan is better, or says that the scenario is too large for that.
+
+    Attributes:
+        clairvoyant: Plan on all time slots, not on the first alone: for users, too, who come later, waiting for better
+            slots where that pays. What comes out is no policy but a bound for all of them; `simulate` plays it.
+        tolerance: Share by which the J of another plan may be smaller at most.
+
+    Raises:
+        ValueError: If the tolerance is negative.
+    """
+
+    clairvoyant: bool = False
+    tolerance: float = 1e-10
+
+    def __post_init__(self) -> None:
+        if not self.tolerance >= 0.0:
+            raise ValueError(f"tolerance is {self.tolerance}; it must be 0 or more.")
+
+    def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
+        """Return the plan, every layer a partition of its own.
+
+        Args:
+            scenario: The scenario.
+            rng: Not used.
+
+        Raises:
+            ValueError: If the scenario is too large.
+        """
+        p = pack([scenario]) if self.clairvoyant else present_problem(scenario)
+        movable = _ever_movable(p) if self.clairvoyant else movable_layers(scenario)
+        _check_size(int(np.count_nonzero(movable)), len(scenario.servers))
+        vectors, known = vectors_of(movable, len(scenario.servers)), joint_efficiency(scenario, rng).singletons()
+        bound, known_s = bound_of(p, vectors), float(mean_delays_s(p, plan_arrays([known]))[0])
+        for room in ROOMS:
+            nodes = _search(p, vectors, bound, known_s, self.tolerance, room)
+            if nodes.filled[0] <= room:
+                return known if nodes.best[0] < 0 else _plan_to(int(nodes.best[0]), vectors, nodes)
+        raise ValueError(
+            f"exact keeps more than {ROOMS[-1]} states for {len(vectors.user)} layers to upload to "
+            f"{len(scenario.servers)} servers in {p.num_slots[0]} time slots; {_REMEDIES}, or accept a tolerance "
+            f"greater than {self.tolerance}, as in exact:tolerance=0.01."
+        )
+
+
+_REMEDIES = "merge layers (a smaller max_layers), take fewer users or servers, use local-search"
+
+
+def _check_size(layers: int, servers: int) -> None:
+    if (servers + 1) ** layers > MAX_VECTORS:
+        most = next(n for n in range(layers) if (servers + 1) ** (n + 1) > MAX_VECTORS)
+        raise ValueError(
+            f"exact is for small scenarios: this one has {layers} layers to upload to {servers} servers, "
+            f"at most {most} are possible with so many; {_REMEDIES}."
+        )
+
+
+def _search(p: Problem, vectors: Vectors, bound: Bound, known_s: float, tolerance: float, room: int) -> Nodes:
+    """Return the nodes of a search for a smaller J than a known one; more than there is room for if that ended it."""
+    state = new_state(p, room + 2)
+    begin(p, 0, state, 0)
+    nodes = root(room, vectors, known_s * float(state.queries[0]), tolerance)
+    first, last = 0, 1
+    while first < last <= room:
+        grow(p, 0, vectors, bound, state, nodes, first, last)
+        first, last = last, int(nodes.filled[0])
+    return nodes
+
+
+def _ever_movable(p: Problem) -> Bools:
+    """Return which layers a plan may upload at some time, shape (U, L)."""
+    comes = p.query_rate_hz[0].max(axis=0) > 0.0
+    return np.asarray((p.weight_bytes[0] > 0.0) & (p.uploaded[0] == 0) & comes[:, None])
+
+
+def _plan_to(node: int, vectors: Vectors, nodes: Nodes) -> Plan:
+    """Return the decisions that lead to a node."""
+    uploads = []
+    while nodes.parent[node] >= 0:
+        layer = nodes.layer[node]
+        server = nodes.vector[node] // vectors.power[layer] % vectors.power[1]
+        waits_until_s = float(nodes.waits_until_s[node])
+        uploads.append(Upload(int(vectors.user[layer]), int(server), (int(vectors.layer[layer]),), waits_until_s))
+        node = int(nodes.parent[node])
+    return Plan(tuple(reversed(uploads)))

@@ -1,0 +1,114 @@
+"""A lower bound on the mean query delay of one user whose network is a chain, whatever is placed and ordered how.
+
+By time t at most t seconds of uploads are over. So the least delay over all assignments of layers to nodes whose
+weights take at most t seconds to upload bounds the delay of any query raised at t, and its mean over the horizon bounds
+J from below:
+
+    D(t) = min over assignments a with sum of upload_s(v, a(v)) <= t of delay(a)        J >= mean of D(t) over queries
+
+D comes from a dynamic programme over layer x node x upload time, which counts in `CELLS` parts, rounded in favour of
+the bound. It is valid for every placement and order, memory limits and absences included. What it leaves out: a layer
+once uploaded stays uploaded, so no order reaches D at all times; and memory.
+
+Where rates change, each slot has a D of its own, and seconds are those at the mean rate of each link until the slot's
+end: in a short time dt no more of them are over than dt times the greatest ratio of a link's present rate to its mean.
+For one server this says that no more bytes are in than the line could carry.
+
+O(T L S^2 CELLS) for T slots, L layers and S servers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.planners.placements.transfers import transfers_s
+from dnnmig_env.networks.layer_graph import NETWORK_INPUT
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Floats, Ints, Problem, pack
+
+CELLS = 8192
+"""Parts in which the upload time that can be over at most is counted."""
+
+ROUNDING = 1e-9
+"""Share of an upload's cells by which rounding errors must not make it too long."""
+
+
+def lower_bound(scenario: Scenario) -> float:
+    """Return a number of seconds per query below which no plan brings the mean query delay J.
+
+    Args:
+        scenario: A scenario of one user whose network is a chain.
+
+    Raises:
+        ValueError: If there are several users or the network is no chain.
+    """
+    if len(scenario.users) != 1:
+        raise ValueError(f"scenario has {len(scenario.users)} users; the lower bound holds for 1.")
+    graph = scenario.users[0].graph
+    for v, layer in enumerate(graph.layers):
+        if layer.predecessors != ((v - 1,) if v else (NETWORK_INPUT,)):
+            raise ValueError(
+                f"network {graph.name!r} is no chain: layer {v} ({layer.name!r}) reads {list(layer.predecessors)}; "
+                "make it one with dnnmig_env.networks.preprocessing.blocks."
+            )
+    p, cost_s, queries = pack([scenario]), 0.0, 0.0
+    for slot in range(scenario.num_slots):
+        length_s, rate_hz = p.slot_edges_s[0, slot + 1] - p.slot_edges_s[0, slot], p.query_rate_hz[0, slot, 0]
+        if rate_hz > 0:
+            cost_s += rate_hz * length_s * _mean_delay_s(p, slot)
+            queries += rate_hz * length_s
+    return float(cost_s / queries)
+
+
+def _mean_delay_s(p: Problem, slot: int) -> float:
+    """Return the mean of D over a slot."""
+    lengths_s, rates = np.diff(p.slot_edges_s[0, : slot + 2]), p.up_bytes_per_s[0, : slot + 1, 0].copy()
+    rates[: np.argmax(p.query_rate_hz[0, :, 0] > 0)] = 0.0  # nothing is uploaded before the user has come
+    mean_rate = lengths_s @ rates / lengths_s.sum()
+    ratio = np.divide(rates, mean_rate, out=np.zeros_like(rates), where=mean_rate > 0).max(axis=1)
+    begin_s, end_s = np.cumsum(np.append(0.0, lengths_s * ratio))[-2:]  # what can be over when the slot begins and ends
+    cell_s = end_s / (CELLS - 1) if end_s > 0 else 1.0
+    delays_s = least_delays_s(p, slot, _upload_cells(p, mean_rate, cell_s))
+    if end_s == begin_s:
+        return float(delays_s[-1])
+    until = np.append(0.0, np.cumsum(delays_s))
+    integrals = np.interp([begin_s / cell_s, end_s / cell_s], np.arange(CELLS + 1), until)
+    return float((integrals[1] - integrals[0]) / (end_s - begin_s) * cell_s)
+
+
+def least_delays_s(p: Problem, slot: int, upload_cells: Ints) -> Floats:
+    """Return D in one slot: the least delay of a query when so many cells of uploads are over, shape (CELLS,).
+
+    Args:
+        p: A problem of one row and one user.
+        slot: The slot whose rates hold.
+        upload_cells: Cells that each layer's upload to each node takes, shape (L, S + 1); `CELLS` if it cannot be.
+    """
+    transfer_s, execution_s = transfers_s(p, 0, 0, slot), p.execution_s[0, 0]
+    layers, nodes = upload_cells.shape
+    ready_s = np.full((nodes, CELLS), np.inf)  # the tensor that layer v reads is on a node, with so many cells spent
+    ready_s[0] = 0.0
+    for v in range(layers):
+        after_s = np.full_like(ready_s, np.inf)
+        for node in range(nodes):
+            spent = upload_cells[v, node]
+            if p.weight_bytes[0, 0, v] > 0:
+                arrive_s = np.min(ready_s + transfer_s[v, :, node, None], axis=0)
+            else:  # not decided: it runs where its predecessor does
+                arrive_s = ready_s[node]
+            after_s[node, spent:] = arrive_s[: CELLS - spent] + execution_s[v, node]
+        ready_s = after_s
+    returned_s = np.min(ready_s + transfer_s[layers, :, 0, None], axis=0)
+    return np.asarray(np.minimum.accumulate(returned_s))
+
+
+def _upload_cells(p: Problem, rate: Floats, cell_s: float) -> Ints:
+    """Return how many cells each layer's upload to each node takes at least at the servers' rates, shape (L, S + 1)."""
+    weight_bytes, held = p.weight_bytes[0, 0], p.uploaded[0, 0]
+    upload_s = np.zeros((len(weight_bytes), 1 + len(rate)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        upload_s[:, 1:] = np.where(weight_bytes[:, None] > 0, weight_bytes[:, None] / rate, 0.0)
+    for v in np.flatnonzero(held):
+        upload_s[v, 1:] = np.inf  # what is uploaded is not uploaded again
+        upload_s[v, held[v]] = 0.0
+    return np.minimum(np.floor(upload_s / cell_s * (1.0 - ROUNDING)), CELLS).astype(np.int64)

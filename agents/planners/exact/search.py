@@ -1,0 +1,169 @@
+"""The exact search: the states that decisions lead to, level by level, less those that cannot lead to the best plan.
+
+A node of the search is a row of the kernel's `State`; nodes with the same number of uploads are a level. A decision is
+to let time pass until a later slot begins, or not, and then to upload one layer, as the environment allows it: its user
+is present, has a connection to the server, and the weights fit. Instead, the search may stop at a node for good.
+
+A node is not pursued
+
+- if its upload does not end before the horizon: it changes no query, so it is no better than to stop;
+- if by `exact_bound` nothing that follows it beats the best plan known by more than the tolerance;
+- if another node has the same vector, assignments, slot and time (but for rounding: the same uploads in another order)
+  and no greater cost. What follows a state depends on nothing else: loads are those of the assignments, delays and what
+  users pick those of assignments, loads, and available layers, and users whom the kernel does not ask would pick what
+  they have;
+- if, with one user in one slot, another node of the same vector has neither greater cost nor greater delay. The time
+  follows from the vector, as nothing is waited for and rates do not change; the next delay is the least of the present
+  one, the device's, and that of all available layers, which follows from the vector. So whatever follows the one keeps
+  delay and cost below what the same uploads make of the other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.planners.exact.bound import Bound, Vectors, cell, digit, relaxed_cost
+from dnnmig_env.compiling.jit import borrowed, compiled, uncounted
+from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
+from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem
+from dnnmig_env.simulation.state import State
+from dnnmig_env.simulation.state_rows import copy_row
+
+ROUNDING = 1e-12
+"""Times that differ by a smaller share are the same."""
+
+
+class Nodes(NamedTuple):
+    """What the search knows; node i is row i of the state. Beyond the capacity of K nodes lie two rows for trying."""
+
+    vector: Ints  # (K + 2,)
+    parent: Ints  # (K + 2,): the node before the last decision, -1 at the root
+    layer: Ints  # (K + 2,): the movable layer uploaded last
+    waits_until_s: Floats  # (K + 2,): start of the slot for which this upload waited, 0 if for none
+    out: Bools  # (K + 2,): another node is no worse
+    older: Ints  # (K + 2,): another node of the same vector, -1 = none
+    newest: Ints  # (M,): one of the nodes of each vector, -1 = none
+    filled: Ints  # (1,): number of nodes; K + 1 if there are more than there is room for
+    best: Ints  # (1,): where to stop is best, -1 = nowhere better than the plan known before
+    best_cost: Floats  # (1,): integral of query rate x delay of the best plan known
+    tolerance: float  # by which share of its cost a plan has to be better to be looked for
+
+
+def root(capacity: int, vectors: Vectors, best_cost: float, tolerance: float) -> Nodes:
+    """Return the nodes when only the first is there, row 0 of the state, in which nothing is decided.
+
+    Args:
+        capacity: Most nodes, K.
+        vectors: The node vectors.
+        best_cost: Cost of the best plan known so far.
+        tolerance: Share of its cost that does not matter.
+    """
+    integers = (np.empty(capacity + 2, np.int64) for _ in range(4))
+    vector, parent, layer, older = integers
+    waits_until_s, out, newest = (
+        np.empty(capacity + 2),
+        np.empty(capacity + 2, np.bool_),
+        np.full(vectors.power[-1], -1),
+    )
+    vector[0], parent[0], older[0], out[0], newest[0] = 0, -1, -1, False, 0
+    filled, best = np.ones(1, np.int64), np.full(1, -1)
+    return Nodes(
+        vector, parent, layer, waits_until_s, out, older, newest, filled, best, np.full(1, best_cost), tolerance
+    )
+
+
+@compiled
+def grow(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, first: int, last: int) -> None:
+    """Add the nodes that those from `first` to before `last` lead to, as long as there is room."""
+    p, vectors, bound, s, nodes = borrowed(p), borrowed(vectors), borrowed(bound), borrowed(s), borrowed(nodes)
+    for node in range(first, last):
+        if not nodes.out[node] and nodes.filled[0] <= len(nodes.vector) - 2:
+            _decide(p, b, vectors, bound, s, nodes, node)
+
+
+@uncounted
+def _decide(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, node: int) -> None:
+    """Add the nodes that one leads to, and note if it is best to stop there."""
+    now = len(nodes.vector) - 2
+    copy_row(s, node, s, now)
+    nodes.vector[now], nodes.waits_until_s[now] = nodes.vector[node], 0.0
+    while _promises(p, b, vectors, bound, s, nodes, now):
+        for layer in range(len(vectors.user)):
+            if digit(vectors, nodes.vector[node], layer) == 0:
+                _upload(p, b, vectors, bound, s, nodes, node, layer)
+        if s.slot[now] + 1 == p.num_slots[b]:
+            advance(p, b, s, now, horizon_s(p, b))
+            if s.cost_s[now] < nodes.best_cost[0]:
+                nodes.best_cost[0], nodes.best[0] = s.cost_s[now], node
+            break
+        nodes.waits_until_s[now] = p.slot_edges_s[b, s.slot[now] + 1]
+        advance(p, b, s, now, nodes.waits_until_s[now])
+
+
+@uncounted
+def _upload(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, node: int, layer: int) -> None:
+    """Add the nodes that uploading a layer now leads to."""
+    now, then, u, v = len(nodes.vector) - 2, len(nodes.vector) - 1, vectors.user[layer], vectors.layer[layer]
+    slot = s.slot[now]
+    for server in range(1, p.num_servers[b] + 1):
+        connected = p.query_rate_hz[b, slot, u] > 0.0 and p.up_bytes_per_s[b, slot, u, server - 1] > 0.0
+        if connected and p.weight_bytes[b, u, v] <= s.memory_left_bytes[now, server - 1]:
+            copy_row(s, now, s, then)
+            upload(p, b, s, then, u, v, server)
+            nodes.vector[then] = nodes.vector[node] + server * vectors.power[layer]
+            if s.usable[then, u, v] and _promises(p, b, vectors, bound, s, nodes, then):
+                place = _place(p, b, s, nodes, then)
+                if place >= 0:
+                    copy_row(s, then, s, place)
+                    nodes.parent[place], nodes.layer[place] = node, layer
+                    nodes.waits_until_s[place] = nodes.waits_until_s[now]
+
+
+@uncounted
+def _promises(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, i: int) -> bool:
+    """Return whether what follows row `i` may be better than the best plan known."""
+    x, time_s = nodes.vector[i], s.time_s[i]
+    cost = s.cost_s[i] + bound.cost[x, cell(bound, x, time_s)]
+    for u in range(p.num_users[b]):
+        cost -= relaxed_cost(vectors, bound, u, x, s.slot[i], time_s)
+    return bool(cost < nodes.best_cost[0] * (1.0 - nodes.tolerance))
+
+
+@uncounted
+def _place(p: Problem, b: int, s: State, nodes: Nodes, i: int) -> int:
+    """Return the node that row `i` becomes: a new one, one that is no better, or -1 if one is no worse, or no room."""
+    x, place = nodes.vector[i], -1
+    node = nodes.newest[x]
+    while node >= 0:
+        if not nodes.out[node]:
+            if _is_no_worse(p, b, s, node, i):
+                return -1
+            if _is_no_worse(p, b, s, i, node):
+                nodes.out[node], place = True, node
+        node = nodes.older[node]
+    if place < 0:
+        place = nodes.filled[0]
+        nodes.filled[0] += 1
+        if nodes.filled[0] > len(nodes.vector) - 2:
+            return -1
+        nodes.vector[place], nodes.older[place], nodes.newest[x] = x, nodes.newest[x], place
+    nodes.out[place] = False
+    return int(place)
+
+
+@uncounted
+def _is_no_worse(p: Problem, b: int, s: State, one: int, other: int) -> bool:
+    """Return whether nothing that follows row `other` is better than if it follows row `one`, of the same vector."""
+    if s.cost_s[one] > s.cost_s[other]:
+        return False
+    if p.num_users[b] == 1 and p.num_slots[b] == 1:
+        return bool(s.delay_s[one, 0] <= s.delay_s[other, 0])
+    if s.slot[one] != s.slot[other] or abs(s.time_s[one] - s.time_s[other]) > ROUNDING * s.time_s[one]:
+        return False
+    for u in range(p.num_users[b]):
+        for v in range(p.num_layers[b, u]):
+            if s.assignment[one, u, v] != s.assignment[other, u, v]:
+                return False
+    return True

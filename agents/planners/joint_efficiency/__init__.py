@@ -1,0 +1,1 @@
+"""Joint efficiency: placement and order at once, by delay saved per second of upload."""

@@ -1,0 +1,162 @@
+"""Efficiency: the delay saved per second of upload by every run of layers on every server, kept up to date.
+
+Shin, Jeong and Moon, "Enhanced Partitioning of DNN Layers for Uploading from Mobile Devices to Edge Servers", EMDL
+2019, order one user's uploads to one server by it. Here all users and servers are measured alike:
+
+    efficiency(u, I, s) = rate_u * (T_u(now) - T_u(now + I on s)) / (w(I) / B_us)
+
+I is an interval: the layers from a first to a last that may still go to server s; it may span others. T_u is the query
+delay under the present contention, rate_u the query rate, w the weight bytes, B_us the present rate to server s.
+
+One user takes O(S L^2) queries of O(L + E), so a user is measured anew only when something has changed for it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnmig_env.compiling.jit import copy, fill, uncounted
+from dnnmig_env.simulation.kernel import compose, query_delay_s, slowdown_for
+from dnnmig_env.simulation.packed import Bools, Floats, Problem, Small
+from dnnmig_env.simulation.state import State
+
+ROUNDING = 1e-9
+"""Savings below this share of a delay are rounding errors."""
+
+
+class Efficiencies(NamedTuple):
+    """What is known of all intervals in B episodes. The last two dimensions are an interval's first and last layer."""
+
+    per_s: Floats  # (B, U, S, L, L): efficiency; 0 = no use, or more than fitted the memory when measured
+    size_bytes: Floats  # (B, U, S, L, L): weights to upload
+    slowdown: Floats  # (B, U, S + 1): contention under which the user was measured
+    stale: Bools  # (B, U): what the user has uploaded, may upload or is connected by has changed since
+    present: Floats  # (B, S + 1): scratch
+    node: Small  # (B, L): scratch
+    usable: Bools  # (B, L): scratch
+    assignment: Small  # (B, L): scratch
+
+
+def new_efficiencies(problem: Problem, rows: int) -> Efficiencies:
+    """Return efficiencies of `rows` episodes in which all users are stale, so that `measure` sets them."""
+    _, u, n, nodes = problem.execution_s.shape
+    return Efficiencies(
+        per_s=np.zeros((rows, u, nodes - 1, n, n)),
+        size_bytes=np.zeros((rows, u, nodes - 1, n, n)),
+        slowdown=np.ones((rows, u, nodes)),
+        stale=np.ones((rows, u), np.bool_),
+        present=np.ones((rows, nodes)),
+        node=np.zeros((rows, n), np.int8),
+        usable=np.zeros((rows, n), np.bool_),
+        assignment=np.zeros((rows, n), np.int8),
+    )
+
+
+@uncounted
+def measure(
+    p: Problem,
+    sending: Problem,
+    b: int,
+    s: State,
+    row: int,
+    legal: Small,
+    e: Efficiencies,
+    i: int,
+    tolerance: float,
+) -> None:
+    """Measure the users for whom something has changed.
+
+    Args:
+        p: The problem under whose rates queries are run, which may be others than those of the state's delays.
+        sending: The problem at whose rates weights are uploaded.
+        b: The scenario.
+        s: The state.
+        row: Its row.
+        legal: Which uploads may be made (1), numbered as actions are, shape (U * L * S,) or longer.
+        e: The efficiencies.
+        i: Their row.
+        tolerance: Relative change of a slowdown up to which contention counts as unchanged.
+    """
+    present = e.present[i]
+    for u in range(p.num_users[b]):
+        slowdown_for(p, b, u, s.load[row], present)
+        changed = e.stale[i, u]
+        for node in range(present.shape[0]):
+            changed = changed or abs(present[node] / e.slowdown[i, u, node] - 1.0) > tolerance
+        if changed:
+            e.stale[i, u] = False
+            copy(e.slowdown[i, u], present)
+            _measure_user(p, sending, b, s, row, u, legal, e, i)
+
+
+@uncounted
+def _measure_user(
+    p: Problem, sending: Problem, b: int, s: State, row: int, u: int, legal: Small, e: Efficiencies, i: int
+) -> None:
+    servers, layers = e.per_s.shape[2], e.per_s.shape[3]
+    slot, node, usable = s.slot[row], e.node[i], e.usable[i]
+    fill(e.per_s[i, u], 0.0)
+    delay_s = min(
+        s.device_delay_s[row, u],
+        query_delay_s(p, b, u, slot, s.assignment[row, u], e.present[i], s.finish_s[row], s.free_s[row]),
+    )
+    for q in range(p.num_servers[b]):
+        worth = p.query_rate_hz[b, slot, u] * sending.up_bytes_per_s[b, slot, u, q]
+        for first in range(p.num_layers[b, u]):
+            if legal[(u * layers + first) * servers + q] == 0:
+                continue
+            copy(node, s.node[row, u])
+            copy(usable, s.usable[row, u])
+            size_bytes = 0.0
+            for last in range(first, p.num_layers[b, u]):
+                if legal[(u * layers + last) * servers + q] == 0:
+                    continue
+                node[last], usable[last] = q + 1, True
+                size_bytes += p.weight_bytes[b, u, last]
+                e.size_bytes[i, u, q, first, last] = size_bytes
+                if size_bytes > s.memory_left_bytes[row, q]:
+                    break
+                compose(p, b, u, node, usable, e.assignment[i])
+                saved_s = delay_s - query_delay_s(
+                    p, b, u, slot, e.assignment[i], e.present[i], s.finish_s[row], s.free_s[row]
+                )
+                if saved_s > ROUNDING * delay_s:
+                    e.per_s[i, u, q, first, last] = worth * saved_s / size_bytes
+
+
+@uncounted
+def best_interval(e: Efficiencies, i: int, u: int, q: int, most_bytes: float) -> tuple[int, int]:
+    """Return the first and last layer of the most efficient interval of a user for server q + 1; -1 if none helps.
+
+    Args:
+        e: The efficiencies.
+        i: Their row.
+        u: The user.
+        q: The server, 0 to S - 1.
+        most_bytes: What fits into the server's memory and is sent in time.
+    """
+    best, first, last = 0.0, -1, -1
+    for v in range(e.per_s.shape[3]):
+        for w in range(v, e.per_s.shape[4]):
+            if e.per_s[i, u, q, v, w] > best and e.size_bytes[i, u, q, v, w] <= most_bytes:
+                best, first, last = e.per_s[i, u, q, v, w], v, w
+    return first, last
+
+
+@uncounted
+def finest_part(e: Efficiencies, i: int, u: int, q: int, first: int, last: int) -> tuple[int, int]:
+    """Return what is left of an interval when it is narrowed down for as long as a part of fewer bytes saves time.
+
+    Each time to the most efficient such part: its saving comes for free on the way to the whole interval's.
+    """
+    finer = True
+    while finer:
+        finer, best, low, high = False, 0.0, first, last
+        for v in range(low, high + 1):
+            for w in range(v, high + 1):
+                value = e.per_s[i, u, q, v, w]
+                if value > best and e.size_bytes[i, u, q, v, w] < e.size_bytes[i, u, q, low, high]:
+                    best, finer, first, last = value, True, v, w
+    return first, last

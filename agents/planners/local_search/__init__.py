@@ -1,0 +1,1 @@
+"""Local search: simulated annealing of placement and order, the practical best known."""

@@ -1,0 +1,275 @@
+"""The pruned binary tree of PBT-DP, compiled: what a node is, how it grows and when it is cut off.
+
+A node has decided the first layers of one user's network. Its seconds are those of its run (`dnnmig_env.simulation.cold_start.cold_query`),
+carried on by one layer at each level.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnmig_env.compiling.jit import borrowed, compiled, copy, fill, inlined, uncounted
+from dnnmig_env.simulation.cold_start.cold_query import (
+    Run,
+    asked_s,
+    awaited,
+    inputs_s,
+    run_layer,
+    run_layers,
+    weights_in_s,
+)
+from dnnmig_env.simulation.kernel import compose
+from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small
+
+ROUNDING = 1e-12
+"""Relative difference of two delays that are the same but for rounding."""
+
+
+class Task(NamedTuple):
+    """One user before one server; its problem has one row, nobody else and one slot."""
+
+    server: int  # 1..S
+    movable: Bools  # (L,): layers that may be uploaded
+    left_bytes: float  # memory left on the server
+    serial: bool
+    ahead_s: Floats  # (L,): least seconds from a layer's end to the query's
+    last_reader: Ints  # (L,): the last layer that reads a layer's output
+    usable: Bools  # (L,): all true
+    composed: Small  # (L,): scratch, where the layers of the node at hand run
+
+
+class Nodes(NamedTuple):
+    """R nodes of the tree: what each has decided, beside how its query runs so far."""
+
+    placed: Small  # (R, L): server of each layer with weights
+    channel_s: Floats  # (R,): time its last weights are in
+    uplink_s: Floats  # (R,): seconds of the uplink it has used
+    sent_bytes: Floats  # (R,): bytes of weights it has uploaded
+    bound_s: Floats  # (R,): no way on from here takes less
+
+
+def new_task(p: Problem, server: int, movable: Bools, left_bytes: float, serial: bool) -> Task:
+    """Return the task of placing the movable layers of a problem's only user, of all its servers on one."""
+    layers = p.weight_bytes.shape[2]
+    task = Task(
+        server,
+        np.array(movable),
+        left_bytes,
+        serial,
+        np.zeros(layers),
+        np.zeros(layers, np.int64),
+        np.ones(layers, np.bool_),
+        np.zeros(layers, np.int8),
+    )
+    _look_ahead(p, task)
+    return task
+
+
+@compiled
+def search(p: Problem, task: Task, runs: Run, nodes: Nodes, placed: Small) -> float:
+    """Write the best placement found, shape (L,), and return its cold-start delay.
+
+    Args:
+        p: The problem.
+        task: What is to be placed.
+        runs: The run of each node of the tree, arrays of `Run` with the nodes as their first axis; all blank.
+        nodes: The nodes; all blank.
+        placed: Receives the server of each layer with weights.
+    """
+    p, runs, nodes, num_layers = borrowed(p), borrowed(runs), borrowed(nodes), int(p.num_layers[0, 0])
+    rows, beam = len(nodes.bound_s), (len(nodes.bound_s) - 2) // 4
+    best_s = _best_cut(p, task, runs, nodes, rows - 1, rows - 2, placed)
+    kept, order, frontier = np.zeros(beam, np.int64), np.zeros(2 * beam, np.int64), np.zeros(num_layers, np.int64)
+    kept[0], count = rows - 1, 1
+    for v in range(num_layers):
+        first = last = v % 2 * 2 * beam  # the children of a level take the place of their grandparents
+        for parent in kept[:count]:
+            for place in (0, task.server):
+                if place == 0 or _fits(p, task, nodes, parent, v):
+                    _copy(runs, nodes, parent, last)
+                    _decide(p, task, runs, nodes, last, v, place)
+                    last += nodes.bound_s[last] < best_s * (1.0 - ROUNDING)
+        width = 0
+        for q in range(v + 1):
+            if task.last_reader[q] > v:
+                frontier[width] = q
+                width += 1
+        _sort(nodes.bound_s, first, last, order)
+        count = 0
+        for row in order[: last - first]:
+            if count < beam and not _dominated(p, task, runs, nodes, row, kept[:count], frontier[:width]):
+                kept[count] = row
+                count += 1
+    if count > 0:
+        best_s = nodes.bound_s[kept[0]]
+        copy(placed, nodes.placed[kept[0]])
+    return best_s
+
+
+@uncounted
+def _look_ahead(p: Problem, task: Task) -> None:
+    """Write what lies ahead of every layer: each layer at its faster place, no transfers, no waiting."""
+    ahead_s, last_reader = task.ahead_s, task.last_reader
+    for v in range(p.num_layers[0, 0] - 1, -1, -1):
+        seconds = p.execution_s[0, 0, v]
+        least_s = seconds[p.uploaded[0, 0, v]]
+        if task.movable[v]:
+            least_s = min(least_s, seconds[task.server])
+        elif p.weight_bytes[0, 0, v] == 0.0:
+            for node in range(len(seconds)):
+                least_s = min(least_s, seconds[node])
+        for e in range(p.predecessor_offsets[0, 0, v], p.predecessor_offsets[0, 0, v + 1]):
+            q = p.predecessors[0, 0, e]
+            if q >= 0:
+                ahead_s[q] = max(ahead_s[q], least_s + ahead_s[v])
+                last_reader[q] = max(last_reader[q], v)
+
+
+@uncounted
+def _best_cut(p: Problem, task: Task, runs: Run, nodes: Nodes, blank: int, trial: int, placed: Small) -> float:
+    """Write the best placement with one end of the network, all or nothing on the server; return its delay."""
+    best_s, num_layers = np.inf, p.num_layers[0, 0]
+    for cut in range(num_layers + 1):
+        for from_start in (True, False):
+            _copy(runs, nodes, blank, trial)
+            for v in range(num_layers):
+                there = (v < cut) == from_start and _fits(p, task, nodes, trial, v)
+                _decide(p, task, runs, nodes, trial, v, task.server if there else 0)
+                if nodes.bound_s[trial] >= best_s:
+                    break
+            if nodes.bound_s[trial] < best_s:
+                best_s = nodes.bound_s[trial]
+                copy(placed, nodes.placed[trial])
+    return best_s
+
+
+@uncounted
+def _fits(p: Problem, task: Task, nodes: Nodes, row: int, v: int) -> bool:
+    """Return whether a layer may go to the server, and there is room for it."""
+    return bool(task.movable[v] and nodes.sent_bytes[row] + p.weight_bytes[0, 0, v] <= task.left_bytes)
+
+
+@uncounted
+def _decide(p: Problem, task: Task, runs: Run, nodes: Nodes, row: int, v: int, place: int) -> None:
+    """Decide one layer of a node of the tree: run it, after its weights where it has to be uploaded."""
+    run, placed = _row(runs, row), nodes.placed[row]
+    if place != 0:
+        placed[v] = place
+    compose(p, 0, 0, placed, task.usable, task.composed)
+    run.assignment[0, v] = task.composed[v]
+    known, channel_s = run.num_sent[0], nodes.channel_s[row]
+    inputs_s(p, 0, 0, v, run)
+    too_early = False
+    for n in range(known, run.num_sent[0]):
+        too_early |= run.sent_start_s[n] < channel_s
+    if too_early:
+        channel_s = _run_anew(p, task, placed, v + 1, run)
+    else:
+        if place != 0:
+            start_s = asked_s(p, 0, 0, v, run) if task.serial else channel_s
+            channel_s = weights_in_s(p, 0, 0, place - 1, start_s, p.weight_bytes[0, 0, v], run)
+            run.uploaded_s[0, v] = channel_s
+        run_layer(p, 0, 0, v, run)
+    nodes.channel_s[row] = channel_s
+    if place != 0:
+        nodes.sent_bytes[row] += p.weight_bytes[0, 0, v]
+    uplink_s = nodes.sent_bytes[row] / p.up_bytes_per_s[0, 0, 0, task.server - 1]
+    for n in range(run.num_sent[0]):
+        uplink_s += run.sent_end_s[n] - run.sent_start_s[n]
+    nodes.uplink_s[row] = uplink_s
+    bound_s = run.end_s[0]
+    for q in range(v + 1):
+        bound_s = max(bound_s, run.finish_s[0, q] + task.ahead_s[q])
+    nodes.bound_s[row] = bound_s - run.raised_s[0]
+
+
+@uncounted
+def _run_anew(p: Problem, task: Task, placed: Small, count: int, run: Run) -> float:
+    """Run the first `count` layers once more, as a tensor goes before weights already timed; return when all are in."""
+    run.num_sent[0] = 0
+    fill(run.arrival_s, -1.0)
+    for v in range(count):
+        if task.movable[v] and placed[v] != 0:
+            run.uploaded_s[0, v] = np.inf
+    channel_s = 0.0
+    while True:
+        run_layers(p, 0, 0, count, run)
+        v = awaited(0, count, run)
+        if v < 0 or channel_s == np.inf:
+            return channel_s
+        start_s = asked_s(p, 0, 0, v, run) if task.serial else channel_s
+        channel_s = weights_in_s(p, 0, 0, task.server - 1, start_s, p.weight_bytes[0, 0, v], run)
+        run.uploaded_s[0, v] = channel_s
+
+
+@uncounted
+def _dominated(p: Problem, task: Task, runs: Run, nodes: Nodes, row: int, kept: Ints, frontier: Ints) -> bool:
+    """Return whether some node that is kept is no worse than another for whatever is still to be decided."""
+    for other in kept:
+        worse = runs.end_s[other, 0] > runs.end_s[row, 0]
+        worse |= not task.serial and nodes.uplink_s[other] > nodes.uplink_s[row]
+        worse |= task.left_bytes < np.inf and nodes.sent_bytes[other] > nodes.sent_bytes[row]
+        for node in range(runs.free_s.shape[2]):
+            worse |= runs.free_s[other, 0, node] > runs.free_s[row, 0, node]
+        for q in frontier:
+            worse |= runs.assignment[other, 0, q] != runs.assignment[row, 0, q]
+            worse |= runs.finish_s[other, 0, q] > runs.finish_s[row, 0, q]
+        if not worse:
+            return True
+    return False
+
+
+@uncounted
+def _sort(values: Floats, first: int, last: int, order: Ints) -> None:
+    """Write the rows from `first` to `last` - 1 by their values, the least first."""
+    for row in range(first, last):
+        k = row - first
+        while k > 0 and values[order[k - 1]] > values[row]:
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = row
+
+
+@uncounted
+def _copy(runs: Run, nodes: Nodes, source: int, target: int) -> None:
+    """Copy all that changes as layers are decided."""
+    nodes.channel_s[target], nodes.sent_bytes[target] = nodes.channel_s[source], nodes.sent_bytes[source]
+    runs.end_s[target, 0], runs.num_sent[target, 0] = runs.end_s[source, 0], runs.num_sent[source, 0]
+    for v in range(nodes.placed.shape[1]):
+        nodes.placed[target, v] = nodes.placed[source, v]
+        runs.assignment[target, 0, v] = runs.assignment[source, 0, v]
+        runs.uploaded_s[target, 0, v], runs.finish_s[target, 0, v] = (
+            runs.uploaded_s[source, 0, v],
+            runs.finish_s[source, 0, v],
+        )
+    for node in range(runs.free_s.shape[2]):
+        runs.free_s[target, 0, node] = runs.free_s[source, 0, node]
+        for tensor in range(runs.arrival_s.shape[2]):
+            runs.arrival_s[target, 0, tensor, node] = runs.arrival_s[source, 0, tensor, node]
+    for n in range(runs.num_sent[source, 0]):
+        runs.sent_start_s[target, n], runs.sent_end_s[target, n] = (
+            runs.sent_start_s[source, n],
+            runs.sent_end_s[source, n],
+        )
+        runs.sent_server[target, n] = runs.sent_server[source, n]
+
+
+@inlined
+def _row(runs: Run, row: int) -> Run:
+    """Return the run of one node of the tree."""
+    return Run(
+        runs.assignment[row],
+        runs.raised_s[row],
+        runs.uploaded_s[row],
+        runs.finish_s[row],
+        runs.free_s[row],
+        runs.end_s[row],
+        runs.arrival_s[row],
+        runs.num_sent[row],
+        runs.sent_start_s[row],
+        runs.sent_end_s[row],
+        runs.sent_user[row],
+        runs.sent_server[row],
+    )

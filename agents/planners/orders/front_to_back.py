@@ -1,0 +1,46 @@
+"""Front to back: upload the layers of a placement in topological order, the users taking turns.
+
+What sending the model file as it is would do, and near the best order for most convolutional networks, whose early
+layers have many FLOPs and few bytes. Every layer is a partition of its own. Users take turns layer by layer, so that
+nobody waits for somebody else's whole network. O(U L).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import TypeVar
+
+import numpy as np
+
+from agents.planners.protocol import Placement
+from agents.planners.slot_zero import movable_layers, reachable_servers
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import Plan, plan_of
+
+Item = TypeVar("Item")
+
+
+def front_to_back(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
+    """Return the plan that uploads a placement front to back, the users taking turns.
+
+    Args:
+        scenario: The scenario.
+        placement: Server of each layer, one array per user.
+        rng: Not used.
+    """
+    movable, reachable = movable_layers(scenario), reachable_servers(scenario)
+    return plan_of(
+        (user, layer, int(placement[user][layer]))
+        for user, layer in in_turns([np.flatnonzero(row).tolist() for row in movable])
+        if placement[user][layer] > 0 and reachable[user, placement[user][layer] - 1]
+    )
+
+
+def in_turns(queues: Sequence[Sequence[Item]]) -> Iterator[tuple[int, Item]]:
+    """Yield (queue index, item): the first of every queue, then the second of every queue, and so on."""
+    nothing = object()
+    for round_ in zip_longest(*queues, fillvalue=nothing):
+        for index, item in enumerate(round_):
+            if item is not nothing:
+                yield index, item  # type: ignore[misc]  # the filler is ruled out above

@@ -1,0 +1,200 @@
+"""LMU: cut a placement into fine partitions and upload the most efficient first (EosDNN's uploading plan).
+
+Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
+Collaborative Environments", IEEE Transactions on Green Communications and Networking, 2022. Its point: the few penalty
+factors of IONN leave partitions that are very large, so build them from the bottom.
+
+The paper's abstract and its relatives say what LMU does, not how; the merging rule below is a reconstruction:
+
+    for every layer not yet uploaded, as a seed: I = {seed}
+        while uploading I makes queries no faster: add to I the neighbour in its run with which they are fastest
+    upload the I of greatest efficiency = (T_u(now) - T_u(now + I)) / (w(I) / B_us), fewest bytes on a tie
+    until the placement is uploaded
+
+A run is a stretch of layers, in topological order, that the placement puts on one server; uploaded layers end it.
+T_u is the query delay under the present contention, w the weight bytes and B_us the rate to the layers' own server.
+Merging two neighbours whenever one of them gains nothing, instead, merges too much and loses to IONN.
+
+The networks of several users stand in one queue, each efficiency as it is (`lmu`). The DNN migration article of the
+same group (IEEE Consumer Electronics Magazine 2023) has users compete for the channel: it goes to the user and the
+partition of greatest efficiency times query rate of u (`multi_user_lmu`, a reconstruction from its two pages).
+
+When no I helps by itself (its layers only pay off with those of another run), the least harmful goes first.
+One partition costs O(U L R) queries for runs of R layers; at most U L partitions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.planners.protocol import Placement
+from agents.planners.slot_zero import movable_layers, present_problem, reachable_servers
+from dnnmig_env.compiling.jit import borrowed, compiled
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.dynamics import begin, complete
+from dnnmig_env.simulation.kernel import compose, query_delay_s, slowdown_for
+from dnnmig_env.simulation.packed import Floats, Ints, Problem, Small
+from dnnmig_env.simulation.plan import Plan, Upload
+from dnnmig_env.simulation.state import State, new_state
+
+
+def lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
+    """Return the plan that uploads a placement in fine partitions, those that save most seconds per second first.
+
+    Args:
+        scenario: The scenario.
+        placement: Server of each layer, one array per user.
+        rng: Not used.
+    """
+    return most_efficient_first(scenario, placement, np.ones(len(scenario.users)))
+
+
+def multi_user_lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
+    """Return the plan that uploads a placement in fine partitions, the savings of users weighted by their query rates.
+
+    Args:
+        scenario: The scenario.
+        placement: Server of each layer, one array per user.
+        rng: Not used.
+    """
+    return most_efficient_first(scenario, placement, present_problem(scenario).query_rate_hz[0, 0])
+
+
+def most_efficient_first(scenario: Scenario, placement: Placement, weights: Floats) -> Plan:
+    """Return the plan that uploads a placement in fine partitions, most efficient first.
+
+    Args:
+        scenario: The scenario.
+        placement: Server of each layer, one array per user.
+        weights: What a second saved by each user's queries counts, shape (U,).
+    """
+    movable, reachable = movable_layers(scenario), reachable_servers(scenario)
+    targets = np.zeros(movable.shape, np.int8)
+    for u, servers in enumerate(placement):
+        targets[u, : len(servers)] = (
+            np.where((servers > 0) & reachable[u, servers - 1], servers, 0) * movable[u, : len(servers)]
+        )
+    p, pending, sent = present_problem(scenario), targets.copy(), np.zeros(targets.shape, np.int64)
+    owners = np.zeros(np.count_nonzero(targets), np.int64)
+    count = order_by_efficiency(p, 0, new_state(p, 1), 0, weights, pending, owners, sent)
+    groups = [np.flatnonzero(sent[u] == number + 1) for number, u in enumerate(owners[:count])]
+    return Plan(
+        tuple(
+            Upload(int(u), int(targets[u, layers[0]]), tuple(layers.tolist()))
+            for u, layers in zip(owners[:count], groups, strict=True)
+        )
+    )
+
+
+@compiled
+def order_by_efficiency(
+    p: Problem, b: int, s: State, i: int, weights: Floats, pending: Small, owners: Ints, sent: Ints
+) -> int:
+    """Order the uploads of scenario `b` and return how many partitions there are.
+
+    Args:
+        p: The problem; slot 0's rates count.
+        b: The scenario.
+        s: A state.
+        i: Its row that follows the plan.
+        weights: What a second saved by each user's queries counts, shape (U,).
+        pending: Server of each layer to upload, else 0, shape (U, L); all zero in the end.
+        owners: Receives the user of each partition, shape (K,).
+        sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
+    """
+    p, s = borrowed(p), borrowed(s)
+    slowdown, finish_s = np.ones(p.execution_s.shape[3]), np.empty(pending.shape[1])
+    interval, count = np.zeros(2, np.int64), 0
+    begin(p, b, s, i)
+    while True:
+        owner, first, last = -1, 0, 0
+        best, best_bytes = 0.0, 0.0
+        for u in range(p.num_users[b]):
+            slowdown_for(p, b, u, s.load[i], slowdown)
+            for seed in range(p.num_layers[b, u]):
+                if pending[u, seed] == 0:
+                    continue
+                gain_s = _merge(p, b, s, i, u, seed, pending, slowdown, finish_s, interval)
+                size_bytes = 0.0
+                for v in range(interval[0], interval[1] + 1):
+                    size_bytes += p.weight_bytes[b, u, v]  # between pending layers of a run lie only weightless ones
+                rate = p.up_bytes_per_s[b, 0, u, pending[u, seed] - 1]
+                efficiency = weights[u] * gain_s * rate / size_bytes
+                if owner < 0 or efficiency > best or (efficiency == best and size_bytes < best_bytes):
+                    owner, first, last = u, interval[0], interval[1]
+                    best, best_bytes = efficiency, size_bytes
+        if owner < 0:
+            return count
+        owners[count] = owner
+        count += 1
+        for v in range(first, last + 1):
+            if pending[owner, v] != 0:
+                s.node[i, owner, v], s.usable[i, owner, v] = pending[owner, v], True
+                pending[owner, v], sent[owner, v] = 0, count
+        complete(p, b, s, i, owner)
+
+
+@compiled
+def _merge(
+    p: Problem,
+    b: int,
+    s: State,
+    i: int,
+    u: int,
+    seed: int,
+    pending: Small,
+    slowdown: Floats,
+    finish_s: Floats,
+    interval: Ints,
+) -> float:
+    """Grow a layer within its run until uploading it makes queries faster; write the interval, return the gain."""
+    interval[:] = seed
+    gain_s = _gain_s(p, b, s, i, u, seed, seed, pending, slowdown, finish_s)
+    while gain_s <= 0.0:
+        before, after = _neighbour(p, b, u, interval[0], -1, pending), _neighbour(p, b, u, interval[1], 1, pending)
+        if before < 0 and after < 0:
+            break
+        before_s, after_s = -np.inf, -np.inf
+        if before >= 0:
+            before_s = _gain_s(p, b, s, i, u, before, interval[1], pending, slowdown, finish_s)
+        if after >= 0:
+            after_s = _gain_s(p, b, s, i, u, interval[0], after, pending, slowdown, finish_s)
+        if after < 0 or (before >= 0 and before_s > after_s):
+            interval[0], gain_s = before, before_s
+        else:
+            interval[1], gain_s = after, after_s
+    return gain_s
+
+
+@compiled
+def _neighbour(p: Problem, b: int, u: int, v: int, step: int, pending: Small) -> int:
+    """Return the next layer with weights before or after `v` if it is in the same run, else -1."""
+    server = pending[u, v]
+    v += step
+    while 0 <= v < p.num_layers[b, u]:
+        if p.weight_bytes[b, u, v] > 0.0:
+            return v if pending[u, v] == server else -1
+        v += step
+    return -1
+
+
+@compiled
+def _gain_s(
+    p: Problem,
+    b: int,
+    s: State,
+    i: int,
+    u: int,
+    first: int,
+    last: int,
+    pending: Small,
+    slowdown: Floats,
+    finish_s: Floats,
+) -> float:
+    """Return by how much queries get faster with the pending layers of an interval uploaded; negative if slower."""
+    node, usable, assignment = s.node[i, u].copy(), s.usable[i, u].copy(), np.zeros(pending.shape[1], np.int8)
+    for v in range(first, last + 1):
+        if pending[u, v] != 0:
+            node[v], usable[v] = pending[u, v], True
+    compose(p, b, u, node, usable, assignment)
+    return float(s.delay_s[i, u] - query_delay_s(p, b, u, s.slot[i], assignment, slowdown, finish_s, s.free_s[i]))

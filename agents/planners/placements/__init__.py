@@ -1,0 +1,1 @@
+"""Placements: planners of the first half, where layers go."""

@@ -1,0 +1,34 @@
+"""Best server: each user's whole network goes to the one server on which its queries would be fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from agents.planners.placements.one_user import Alone, choose_in_turn
+from agents.planners.protocol import Placement
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Bools
+
+
+def best_server(scenario: Scenario, rng: np.random.Generator) -> Placement:
+    """Place each user's layers on the server with the least migration delay for that user alone.
+
+    Users choose in index order, each among what memory the ones before have left; layers that do not fit stay on the
+    device, front ones fit first. A user whose device beats every server places nothing. O(U S L).
+
+    Args:
+        scenario: The scenario.
+        rng: Not used.
+    """
+    return choose_in_turn(scenario, _all_that_fits)
+
+
+def _all_that_fits(alone: Alone) -> Iterator[Bools]:
+    layers, left_bytes = np.zeros(len(alone.movable), np.bool_), alone.left_bytes
+    for layer in np.flatnonzero(alone.movable):
+        if alone.weight_bytes[layer] <= left_bytes:
+            layers[layer] = True
+            left_bytes -= alone.weight_bytes[layer]
+    yield layers

@@ -1,0 +1,145 @@
+"""DADS: the cut of a network between its device and one server that takes the least seconds in all, by maximum flow.
+
+Hu, Bao, Wang and Liu, "Dynamic Adaptive DNN Surgery for Inference Acceleration on the Edge", INFOCOM 2019, the
+algorithm for light load. A query's delay is taken to be the sum of all seconds, one layer after another:
+
+    sum over layers on the device: device_s + sum over layers on the server: server_s
+        + sum over tensors made on the device that the server reads: upload_s, once however many layers read it
+        + sum over tensors made on the server that the device reads, and results: download_s, once
+
+This is the value of a cut between the device D and the server S in the graph with the edges
+
+    D -> v: server_s      v -> S: device_s      v -> its only reader: upload_s      the reader -> v: download_s
+    several readers: v -> a: upload_s, a -> each: infinite; each -> d: infinite, d -> v: download_s
+
+where the auxiliary vertices a and d pay a fan-out once. A minimum cut is therefore an optimum. On a chain the sum is
+the delay itself. Where branches run in parallel it is an upper bound, and the delay that the kernel gives to the cut
+decides between servers. One cut takes O(V^2 E) in the worst case, milliseconds for networks of hundreds of layers.
+
+Reconstruction: the paper never returns to the device; here results do and other tensors may. Weightless layers are not
+decided in this model but follow a predecessor that runs on a server. With a single predecessor they share its vertex;
+with several, infinite edges put them on the server where one of these is. That they stay on the device where none is
+cannot be said in a cut: they are put there afterwards, which may take longer than the cut. Layers held by another
+server count as if they ran on this one; layers larger than the server's memory stay on the device. A cut too large for
+the memory is sought again with a price per byte, bisected (a Lagrange multiplier: it may miss the best cut that fits).
+Several users and servers: see `alone`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from agents.planners.placements.minimum_cut import Edge, minimum_cut
+from agents.planners.placements.one_user import Alone, choose_in_turn
+from agents.planners.placements.transfers import transfers_s
+from agents.planners.protocol import Placement
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Bools
+
+DEVICE, SERVER = 0, 1
+"""The terminals of the cut; a layer that is decided is vertex 2 + v."""
+
+PRICES = 24
+"""Prices per byte to try for a server of limited memory."""
+
+
+def dads(scenario: Scenario, rng: np.random.Generator) -> Placement:
+    """Place for each user, in index order, what a minimum cut puts on the server that suits it best.
+
+    Args:
+        scenario: The scenario.
+        rng: Not used.
+    """
+    return choose_in_turn(scenario, _cuts)
+
+
+def _cuts(alone: Alone) -> Iterator[Bools]:
+    """Yield the minimum cut and, while it is too large for the server, those under a price per byte."""
+    vertices, edges = cut_graph(alone)
+    if not edges:  # no layer fits the server
+        return
+    layers = _on_server(alone, vertices, edges, 0.0)
+    yield layers
+    if alone.fits(layers):
+        return
+    seconds = alone.p.execution_s[0, alone.user, : len(layers), 0]
+    price, low, high = float(seconds.sum() / alone.weight_bytes[layers].sum()), 0.0, math.inf
+    for _ in range(PRICES):
+        layers = _on_server(alone, vertices, edges, price)
+        yield layers
+        if alone.fits(layers):
+            high = price
+        else:
+            low = price
+        price = 4.0 * price if math.isinf(high) else (low + high) / 2
+
+
+def _on_server(alone: Alone, vertices: list[int], edges: list[Edge], price: float) -> Bools:
+    """Return the movable layers on the server's side, shape (L,), when its memory costs `price` seconds per byte."""
+    decided = [v for v in np.flatnonzero(alone.movable) if vertices[v] != DEVICE]
+    prices = [(DEVICE, vertices[v], price * alone.weight_bytes[v]) for v in decided]
+    num_vertices = 2 + len(vertices) + 2 * (1 + len(vertices))  # terminals, layers, two auxiliary ones per tensor
+    return alone.movable & minimum_cut(num_vertices, edges + prices, DEVICE, SERVER)[vertices]
+
+
+def cut_graph(alone: Alone) -> tuple[list[int], list[Edge]]:
+    """Return the vertex that stands for each layer, and the edges with their seconds."""
+    vertices, edges = _vertices(alone)
+    for v, vertex in enumerate(vertices):
+        device_s, server_s = alone.p.execution_s[0, alone.user, v, [0, alone.server]]
+        edges += [(DEVICE, vertex, server_s), (vertex, SERVER, device_s)]
+    unused, seconds = 2 + len(vertices), transfers_s(alone.p, 0, alone.user, 0)
+    for tensor, readers in enumerate(_readers(alone, vertices)):
+        maker = DEVICE if tensor == 0 else vertices[tensor - 1]
+        upload_s, download_s = seconds[tensor, 0, alone.server], seconds[tensor, alone.server, 0]
+        edges += _fan_out(maker, readers, SERVER, unused, upload_s)
+        edges += [(head, tail, s) for tail, head, s in _fan_out(maker, readers, DEVICE, unused + 1, download_s)]
+        unused += 2
+    # What no cut can change is left out.
+    return vertices, [(tail, head, s) for tail, head, s in edges if tail != head and tail != SERVER and head != DEVICE]
+
+
+def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
+    """Return the vertex of each layer, and the edges that bind weightless layers to their predecessors."""
+    p, u = alone.p, alone.user
+    vertices: list[int] = []
+    edges: list[Edge] = []
+    for v in range(len(alone.movable)):
+        first, last = p.predecessor_offsets[0, u, v : v + 2]
+        sources = {vertices[q] for q in p.predecessors[0, u, first:last] if q >= 0} - {DEVICE}
+        if alone.weight_bytes[v] > 0.0:
+            decided = alone.movable[v] and alone.weight_bytes[v] <= alone.left_bytes
+            vertices.append(2 + v if decided else SERVER if alone.held[v] else DEVICE)
+        elif not sources or SERVER in sources:
+            vertices.append(SERVER if sources else DEVICE)
+        elif len(sources) == 1:
+            vertices.append(min(sources))
+        else:
+            vertices.append(2 + v)
+            edges += [(2 + v, source, math.inf) for source in sources]
+    return vertices, edges
+
+
+def _readers(alone: Alone, vertices: list[int]) -> list[set[int]]:
+    """Return the vertices that read each tensor (0 = the network's input); the device reads results."""
+    p, u = alone.p, alone.user
+    readers: list[set[int]] = [set() for _ in range(1 + len(vertices))]
+    for v, vertex in enumerate(vertices):
+        for e in range(p.predecessor_offsets[0, u, v], p.predecessor_offsets[0, u, v + 1]):
+            readers[p.predecessors[0, u, e] + 1].add(vertex)
+        if p.is_sink[0, u, v]:
+            readers[v + 1].add(DEVICE)
+    return readers
+
+
+def _fan_out(maker: int, readers: set[int], there: int, auxiliary: int, seconds: float) -> list[Edge]:
+    """Return edges that cost `seconds` once if any reader is on the terminal's side and the maker is not."""
+    if there in readers:
+        return [(maker, there, seconds)]
+    others = sorted(readers - {maker, DEVICE, SERVER})
+    if len(others) == 1:
+        return [(maker, others[0], seconds)]
+    return [(maker, auxiliary, seconds), *((auxiliary, reader, math.inf) for reader in others)]

@@ -1,0 +1,152 @@
+"""HEFT: layers in order of their upward rank, each on the node where it finishes earliest, between others if it fits.
+
+Topcuoglu, Hariri and Wu, "Performance-Effective and Low-Complexity Task Scheduling for Heterogeneous Computing", IEEE
+TPDS 13(3), 2002. A network is a graph of tasks, its device and the servers are the processors. First every layer gets
+its upward rank, the seconds from its start to the end of a query if every node and every link were an average one:
+
+    rank(v) = mean over nodes of execution_s(v) + max over readers r of (mean over links of transfer_s(v) + rank(r))
+
+and a result its return to the device instead of readers. Then, the greatest rank first:
+
+    EST(v, n) = start of the first gap on node n of at least execution_s(v, n), from when the inputs of v are at n on
+    node(v) = the n of least EST(v, n) + execution_s(v, n)
+
+Reconstruction: the return of a result counts into its layer's finish; a server without room for a layer is no choice
+for it; weightless layers, which are not decided in this model, are scheduled where their latest predecessor on a server
+runs; layers already uploaded where they are. Users come in index order, and each schedules one query of its own with
+nobody else at work. The schedule is HEFT's estimate: queries run their layers in topological order, without insertion.
+
+O(U L^2 S) for L layers, in plain Python.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.planners.placements.transfers import transfers_s
+from agents.planners.protocol import Placement
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem, reachable_servers
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Problem
+
+
+class Tasks(NamedTuple):
+    """One user's network as tasks; tensor 0 is its input, tensor v + 1 the output of layer v."""
+
+    predecessors: list[list[int]]  # per layer; -1 is the network's input
+    is_sink: list[bool]  # per layer
+    execution_s: list[list[float]]  # per layer and node
+    transfer_s: list[list[list[float]]]  # per tensor, source and target
+    weight_bytes: list[float]  # per layer
+    movable: list[bool]  # per layer: its node is to be decided
+    held: list[int]  # per layer: server that holds it already, 0 = none
+
+
+def heft(scenario: Scenario, rng: np.random.Generator) -> Placement:
+    """Place each user's layers, in index order of the users, where HEFT schedules them.
+
+    Args:
+        scenario: The scenario.
+        rng: Not used.
+    """
+    p, movable, reachable = present_problem(scenario), movable_layers(scenario), reachable_servers(scenario)
+    left_bytes = [math.inf, *memory_left_bytes(scenario).tolist()]
+    placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
+    for u in np.flatnonzero(movable.any(axis=1)).tolist():
+        mine = movable[u, : len(placement[u])]
+        tasks = tasks_of(p, u, mine.tolist())
+        nodes = [0, *(np.flatnonzero(reachable[u]) + 1).tolist()]
+        placement[u][mine] = np.array(schedule(tasks, nodes, left_bytes), np.int8)[mine]
+    return tuple(placement)
+
+
+def tasks_of(p: Problem, u: int, movable: list[bool]) -> Tasks:
+    """Return a user's network as tasks."""
+    count, offsets, predecessors = len(movable), p.predecessor_offsets[0, u].tolist(), p.predecessors[0, u].tolist()
+    return Tasks(
+        [predecessors[offsets[v] : offsets[v + 1]] for v in range(count)],
+        p.is_sink[0, u, :count].tolist(),
+        p.execution_s[0, u, :count].tolist(),
+        transfers_s(p, 0, u, 0).tolist(),
+        p.weight_bytes[0, u, :count].tolist(),
+        movable,
+        p.uploaded[0, u, :count].tolist(),
+    )
+
+
+def upward_ranks_s(tasks: Tasks, nodes: list[int]) -> list[float]:
+    """Return the upward rank of each layer, averaged over some nodes, in seconds."""
+    rank_s = [0.0] * len(tasks.is_sink)
+    for v in reversed(range(len(rank_s))):  # readers come later: rank_s[v] is by now the most that any of them asks
+        if tasks.is_sink[v]:
+            rank_s[v] = _mean([tasks.transfer_s[v + 1][node][0] for node in nodes])
+        rank_s[v] += _mean([tasks.execution_s[v][node] for node in nodes])
+        for q in tasks.predecessors[v]:
+            if q >= 0:
+                seconds = [tasks.transfer_s[q + 1][one][two] for one in nodes for two in nodes if one != two]
+                rank_s[q] = max(rank_s[q], _mean(seconds) + rank_s[v])
+    return rank_s
+
+
+def schedule(tasks: Tasks, nodes: list[int], left_bytes: list[float]) -> list[int]:
+    """Return the node of each layer.
+
+    Args:
+        tasks: The network.
+        nodes: The nodes in reach, the device (0) first.
+        left_bytes: Memory left on each node; what is placed is taken off.
+    """
+    rank_s = upward_ranks_s(tasks, nodes)
+    node_of, finish_s = [0] * len(rank_s), [0.0] * len(rank_s)
+    busy: list[list[tuple[float, float]]] = [[] for _ in left_bytes]
+    for v in sorted(range(len(rank_s)), key=lambda v: (-rank_s[v], v)):
+        options = []
+        for node in _choices(tasks, v, nodes, node_of, left_bytes):
+            lasting_s = tasks.execution_s[v][node]
+            start_s = _first_gap_s(busy[node], _ready_s(tasks, v, node, node_of, finish_s), lasting_s)
+            returning_s = tasks.transfer_s[v + 1][node][0] if tasks.is_sink[v] else 0.0
+            options.append((start_s + lasting_s + returning_s, start_s, node))
+        _, start_s, node = min(options, key=itemgetter(0))
+        node_of[v], finish_s[v] = node, start_s + tasks.execution_s[v][node]
+        insort(busy[node], (start_s, finish_s[v]))
+        if tasks.movable[v]:
+            left_bytes[node] -= tasks.weight_bytes[v]
+    return node_of
+
+
+def _choices(tasks: Tasks, v: int, nodes: list[int], node_of: list[int], left_bytes: list[float]) -> list[int]:
+    """Return the nodes on which a layer may run, at least one."""
+    if tasks.movable[v]:
+        return [node for node in nodes if tasks.weight_bytes[v] <= left_bytes[node]]
+    if tasks.weight_bytes[v] > 0.0:
+        return [tasks.held[v]]
+    return [next((node_of[q] for q in reversed(tasks.predecessors[v]) if q >= 0 and node_of[q] > 0), 0)]
+
+
+def _ready_s(tasks: Tasks, v: int, node: int, node_of: list[int], finish_s: list[float]) -> float:
+    """Return when all that a layer reads is at a node."""
+    arrivals_s = [
+        finish_s[q] + tasks.transfer_s[q + 1][node_of[q]][node] if q >= 0 else tasks.transfer_s[0][0][node]
+        for q in tasks.predecessors[v]
+    ]
+    return max(arrivals_s)
+
+
+def _first_gap_s(busy: list[tuple[float, float]], ready_s: float, lasting_s: float) -> float:
+    """Return the start of the first gap of some length on a node, from when the layer is ready on."""
+    for begin_s, end_s in busy:
+        if ready_s + lasting_s <= begin_s:
+            break
+        ready_s = max(ready_s, end_s)
+    return ready_s
+
+
+def _mean(seconds: list[float]) -> float:
+    """Return the mean of the finite values: where there is no link, nothing is sent."""
+    finite = [s for s in seconds if math.isfinite(s)]
+    return sum(finite) / len(finite) if finite else 0.0

@@ -1,0 +1,91 @@
+"""Each user alone: users choose one after another, each the server and the layers on it that make its queries fastest.
+
+Many placement rules know one device and one server. For several users and servers (a reconstruction: the papers say
+nothing of them) users choose in index order; each is offered candidates for every server that it reaches and takes the
+one of least delay with nobody else at work, among those that fit the memory which users before it have left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.planners.protocol import Placement
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem, reachable_servers
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Bools, Floats, Problem, Small
+from dnnmig_env.simulation.play import migration_delay_s
+
+
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """One user before one server, with nobody else at work.
+
+    Attributes:
+        p: The problem: one row and one slot, in which only this user raises queries.
+        user: Index of the user.
+        server: The server, 1..S.
+        held: Server that holds each layer already (0 = none), shape (L,).
+        movable: Layers that may be uploaded, shape (L,).
+        weight_bytes: Shape (L,).
+        left_bytes: Memory left on the server.
+    """
+
+    p: Problem
+    user: int
+    server: int
+    held: Small
+    movable: Bools
+    weight_bytes: Floats
+    left_bytes: float
+
+    def fits(self, layers: Bools) -> bool:
+        """Return whether the server has room for these layers, shape (L,)."""
+        return bool(self.weight_bytes[layers].sum() <= self.left_bytes)
+
+
+Candidates = Callable[[Alone], Iterable[Bools]]
+"""From a user before a server to sets of movable layers that might go there, shape (L,) each."""
+
+
+def choose_in_turn(scenario: Scenario, candidates: Candidates) -> Placement:
+    """Let every present user choose the candidate with the least migration delay for itself alone.
+
+    Candidates that do not fit the server's memory are passed over; on a tie the earlier one is taken, a user whose
+    device beats every candidate places nothing.
+
+    Args:
+        scenario: The scenario.
+        candidates: What a user may do on a server.
+    """
+    p = present_problem(scenario)
+    movable, reachable = movable_layers(scenario), reachable_servers(scenario)
+    left_bytes = memory_left_bytes(scenario)
+    placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
+    for u in np.flatnonzero(movable.any(axis=1)).tolist():
+        held, count = placement[u], len(placement[u])
+        p_alone = p._replace(query_rate_hz=np.zeros_like(p.query_rate_hz))
+        p_alone.query_rate_hz[0, 0, u] = 1.0
+        least_s = _delay_s(p_alone, u, held)
+        for server in (np.flatnonzero(reachable[u]) + 1).tolist():
+            weight_bytes, room_bytes = p.weight_bytes[0, u, :count], float(left_bytes[server - 1])
+            alone = Alone(p_alone, u, server, held, movable[u, :count], weight_bytes, room_bytes)
+            for layers in candidates(alone):
+                if alone.fits(layers):
+                    candidate = np.where(layers, server, held).astype(np.int8)
+                    delay_s = _delay_s(p_alone, u, candidate)
+                    if delay_s < least_s:
+                        least_s, placement[u] = delay_s, candidate
+        moved = placement[u] != held
+        if moved.any():
+            left_bytes[placement[u][moved][0] - 1] -= p.weight_bytes[0, u, :count][moved].sum()
+    return tuple(placement)
+
+
+def _delay_s(p: Problem, user: int, placement: Small) -> float:
+    nodes = np.zeros(p.weight_bytes.shape[1:], np.int8)
+    nodes[user, : len(placement)] = placement
+    delay_s: float = migration_delay_s(p, 0, 0, nodes, np.empty(len(nodes)))
+    return delay_s

@@ -1,0 +1,57 @@
+"""What a planner may know of a scenario: slot 0 alone, taken to last until the horizon."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Bools, Floats, Limits, Problem, pack
+
+
+def present_problem(scenario: Scenario, limits: Limits | None = None) -> Problem:
+    """Return a scenario as a problem of one row and one slot: slot 0's rates hold until the horizon.
+
+    Args:
+        scenario: The scenario.
+        limits: Sizes to which it is padded, slots apart; by default its own.
+
+    Raises:
+        ValueError: If the scenario exceeds the limits.
+    """
+    p = pack([scenario], limits)
+    sliced = {
+        name: getattr(p, name)[:, :1]
+        for name in Problem._fields
+        if name.startswith(("query_", "up_", "down_", "user_"))
+    }
+    edges_s = np.array([[0.0, scenario.horizon_s]])
+    return p._replace(num_slots=np.ones(1, np.int64), slot_edges_s=edges_s, **sliced)
+
+
+def present_users(scenario: Scenario) -> list[int]:
+    """Return the indices of the users who raise queries in slot 0."""
+    return [u for u, user in enumerate(scenario.users) if np.asarray(user.query_rate_hz)[0] > 0]
+
+
+def movable_layers(scenario: Scenario) -> Bools:
+    """Return which layers a plan may upload, shape (U, L): with weights, not uploaded, of a user who is present."""
+    movable = np.zeros((len(scenario.users), max(len(user.graph) for user in scenario.users)), np.bool_)
+    for u in present_users(scenario):
+        user = scenario.users[u]
+        movable[u, : len(user.graph)] = (user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0)
+    return movable
+
+
+def reachable_servers(scenario: Scenario) -> Bools:
+    """Return which servers each user can send to and receive from in slot 0, shape (U, S)."""
+    links = scenario.links
+    return np.asarray((np.asarray(links.up_bytes_per_s)[0] > 0) & (np.asarray(links.down_bytes_per_s)[0] > 0))
+
+
+def memory_left_bytes(scenario: Scenario) -> Floats:
+    """Return the bytes that still fit on each server, shape (S,)."""
+    left = np.array([server.memory_bytes for server in scenario.servers])
+    for user in scenario.users:
+        for server in range(1, len(left) + 1):
+            left[server - 1] -= user.graph.weight_bytes[np.asarray(user.uploaded) == server].sum()
+    return left

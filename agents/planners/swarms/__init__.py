@@ -1,0 +1,1 @@
+"""Swarms: placements by particle swarms and genetic search."""

@@ -1,0 +1,187 @@
+"""What swarms and populations search: placements as particles, and how good each is.
+
+A particle X is the node of every layer with weights, all users' networks concatenated (Xue et al., "EosDNN", IEEE
+TGCN 2022, after Lin et al., arXiv:1907.13306). Its fitness is the migration delay: the mean query delay, weighted by
+query rates, with everything uploaded, contention included; `upload_weight` adds that share of the seconds that all
+uploads take. Particles that exceed a server's memory rank below all others, by how much they exceed it (a
+reconstruction). One fitness takes O(U (L + E)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.planners.protocol import Placement
+from agents.planners.slot_zero import movable_layers, present_problem, reachable_servers
+from dnnmig_env.compiling.jit import compiled
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Floats, Ints, Problem, Small
+from dnnmig_env.simulation.play import migration_delay_s
+
+INFEASIBLE_S = 1e12
+"""Fitness from which on a placement exceeds memory; no delay comes near it."""
+
+
+class Positions(NamedTuple):
+    """The D layers whose node a particle decides."""
+
+    user: Ints  # (D,)
+    layer: Ints  # (D,)
+    choices: Small  # (D, S + 1): the nodes that it may run on
+    num_choices: Ints  # (D,): how many of them
+
+
+def positions_of(scenario: Scenario) -> Positions:
+    """Return the layers that may be moved: with weights, not uploaded yet, of users who are present."""
+    reachable = reachable_servers(scenario)
+    users, layers = map(np.ascontiguousarray, np.nonzero(movable_layers(scenario)))  # one layout: compiled once
+    choices = np.zeros((len(users), 1 + len(scenario.servers)), np.int8)
+    num_choices = np.ones(len(users), np.int64)
+    for position, user in enumerate(users):
+        servers = np.flatnonzero(reachable[user]) + 1
+        choices[position, 1 : 1 + len(servers)] = servers
+        num_choices[position] += len(servers)
+    return Positions(users, layers, choices, num_choices)
+
+
+def best_placement(scenario: Scenario, search: Callable[[Problem, Positions], Small]) -> Placement:
+    """Return the placement that a search finds. Layers of absent users and layers already uploaded stay where they are.
+
+    Args:
+        scenario: The scenario.
+        search: From a problem of one row and slot and its positions to the best particle, shape (D,).
+    """
+    p, positions = present_problem(scenario), positions_of(scenario)
+    node = p.uploaded[0].copy()
+    if len(positions.user):
+        node[positions.user, positions.layer] = search(p, positions)
+    return tuple(node[u, : len(user.graph)].copy() for u, user in enumerate(scenario.users))
+
+
+def placement_delay_s(scenario: Scenario, placement: Placement) -> float:
+    """Return the migration delay of a placement in seconds, whether or not it fits the memory."""
+    p = present_problem(scenario)
+    node = np.zeros(p.weight_bytes.shape[1:], np.int8)
+    for u, row in enumerate(placement):
+        node[u, : len(row)] = row
+    return float(migration_delay_s(p, 0, 0, node, np.empty(len(node))))
+
+
+def check_parameters(planner: Any, counts: tuple[str, ...], weights: tuple[str, ...] = ("upload_weight",)) -> None:
+    """Check the parameters of a search: counts of at least 1, weights not negative, probabilities all others.
+
+    Raises:
+        ValueError: Naming the parameter that is not.
+    """
+    for field in fields(planner):
+        value = getattr(planner, field.name)
+        if field.name in counts:
+            if value < 1:
+                raise ValueError(f"{field.name} is {value!r}; it must be at least 1.")
+        elif field.name in weights:
+            if not 0 <= value < np.inf:
+                raise ValueError(f"{field.name} is {value!r}; it must be finite and not negative.")
+        elif not 0 <= value <= 1:
+            raise ValueError(f"{field.name} is {value!r}; a probability lies between 0 and 1.")
+
+
+@compiled
+def random_particles(count: int, positions: Positions, mean_run: float, rng: np.random.Generator) -> Small:
+    """Return random particles, shape (N, D).
+
+    Args:
+        count: Number of particles, N.
+        positions: The layers and their choices.
+        mean_run: Mean number of neighbouring layers of a user that go to one node; 1 = every layer by itself.
+        rng: Source of randomness.
+    """
+    particles = np.zeros((count, len(positions.user)), np.int8)
+    for i in range(count):
+        for k in range(len(positions.user)):
+            follows = mean_run > 1.0 and k > 0 and positions.user[k] == positions.user[k - 1]
+            if follows and rng.random() * mean_run >= 1.0:
+                particles[i, k] = particles[i, k - 1]
+            else:
+                particles[i, k] = positions.choices[k, below(rng, positions.num_choices[k])]
+    return particles
+
+
+@compiled
+def fitnesses_s(
+    p: Problem, b: int, slot: int, positions: Positions, particles: Small, upload_weight: float, values_s: Floats
+) -> None:
+    """Write the fitness of N particles, smaller is better.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        slot: The time slot whose rates hold.
+        positions: The layers and their choices.
+        particles: Nodes, shape (N, D).
+        upload_weight: Share of the total upload time to add.
+        values_s: Receives the fitness, shape (N,).
+    """
+    node, delay_s, left_bytes = p.uploaded[b].copy(), np.empty(p.num_users[b]), np.empty(p.num_servers[b])
+    for i in range(len(particles)):
+        x = particles[i]
+        values_s[i] = _fitness_s(p, b, slot, positions, x, upload_weight, node, delay_s, left_bytes)
+
+
+@compiled
+def _fitness_s(
+    p: Problem,
+    b: int,
+    slot: int,
+    positions: Positions,
+    x: Small,
+    upload_weight: float,
+    node: Small,
+    delay_s: Floats,
+    left_bytes: Floats,
+) -> float:
+    """Return a particle's fitness; the last three arrays are scratch."""
+    upload_s, excess = 0.0, 0.0
+    left_bytes[:] = p.memory_bytes[b]
+    for u in range(p.num_users[b]):
+        for v in range(p.num_layers[b, u]):
+            if p.uploaded[b, u, v] != 0:
+                left_bytes[p.uploaded[b, u, v] - 1] -= p.weight_bytes[b, u, v]
+    for k in range(len(x)):
+        u, v, server = positions.user[k], positions.layer[k], x[k] - 1
+        node[u, v] = x[k]
+        if server >= 0:
+            left_bytes[server] -= p.weight_bytes[b, u, v]
+            upload_s += p.weight_bytes[b, u, v] / p.up_bytes_per_s[b, slot, u, server]
+    for server in range(len(left_bytes)):
+        if left_bytes[server] < 0.0:
+            excess -= left_bytes[server]
+    if excess > 0.0:
+        return INFEASIBLE_S + excess
+    return min(migration_delay_s(p, b, slot, node, delay_s) + upload_weight * upload_s, INFEASIBLE_S)
+
+
+@compiled
+def move(x: Small, k: int, positions: Positions, rng: np.random.Generator) -> None:
+    """Move one layer to another of its nodes."""
+    others = positions.num_choices[k] - 1
+    if others > 0:
+        drawn = positions.choices[k, below(rng, others)]
+        x[k] = positions.choices[k, others] if drawn == x[k] else drawn
+
+
+@compiled
+def cross(x: Small, other: Small, rng: np.random.Generator) -> None:
+    """Replace the segment between two random cuts by another particle's."""
+    one, two = below(rng, len(x)), below(rng, len(x))
+    for k in range(min(one, two), max(one, two) + 1):
+        x[k] = other[k]
+
+
+@compiled
+def below(rng: np.random.Generator, limit: int) -> int:
+    """Return a random number from 0 to `limit` - 1."""
+    return int(rng.random() * limit)

@@ -1,0 +1,1 @@
+"""Policies: everything that acts in an environment, by name."""

@@ -1,0 +1,226 @@
+"""Trained models as files: what is written beside SB3's own zip, and the policy read back from it.
+
+A model file is SB3's zip with a card, `dnnmig.json`, that says what it was trained for. Reading a policy needs the card
+and the weights alone: nothing is unpickled, SB3 is not imported, and the environment may have other sizes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.learning.algorithms import algorithm as find_algorithm
+from agents.policy_networks.make import Network, make_network
+from dnnmig_env.envs.batch import ObservationKind
+from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+CARD = "dnnmig.json"
+MODEL, BEST_MODEL = "model.zip", "best_model.zip"
+
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+    json.JSONDecodeError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    EOFError,
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model was trained for.
+
+    Attributes:
+        algorithm: Name of the algorithm.
+        family: Family of the scenarios.
+        decisions: "joint" or "two-phase".
+        users: Most users, U.
+        layers: Most layers per network, L.
+        servers: Most servers, S.
+        width: See `make_network`.
+        context: See `make_network`.
+        steps: Decisions it was trained on.
+        observation: Kind of the observations.
+        blind: Features of candidates that it does not see.
+    """
+
+    algorithm: str
+    family: str
+    decisions: str
+    users: int
+    layers: int
+    servers: int
+    width: int
+    context: int
+    steps: int
+    observation: ObservationKind = "plain"
+    blind: Sequence[str] = ()
+
+
+class TrainedPolicy:
+    """A trained network that acts.
+
+    Args:
+        network: The network.
+        card: What it was trained for.
+    """
+
+    def __init__(self, network: Network, card: Card) -> None:
+        self.network, self.card = network.eval(), card
+
+    def predict(
+        self,
+        observation: Observations,
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[NDArray[np.int64], Any]:
+        """Return the best-scored legal action of each row (or of a single observation), or drawn ones by score."""
+        single = observation["action_mask"].ndim == 1
+        scores = self.scores({name: np.atleast_2d(array) for name, array in observation.items()})
+        if deterministic or self.card.algorithm == "dqn":
+            actions = scores.argmax(-1)
+        else:
+            actions = torch.distributions.Categorical(logits=scores).sample()
+        found: NDArray[np.int64] = actions.numpy()
+        return (found[0] if single else found), state
+
+    def scores(self, observation: Observations) -> torch.Tensor:
+        """Return the scores of all actions of a batch of observations, shape (B, A), `ILLEGAL` for illegal ones."""
+        with torch.no_grad():
+            scores: torch.Tensor = self.network(
+                torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"])
+            )[0]
+        return scores
+
+
+def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorithm: str) -> None:
+    """Write a model made by `make_model` with its card, replacing an older file only when the new one is whole.
+
+    Args:
+        model: The model.
+        path: File to write.
+        family: Family of the scenarios it was trained on.
+        decisions: "joint" or "two-phase".
+        algorithm: Its name in `ALGORITHMS`.
+    """
+    policy: Any = model.policy
+    users, layers, servers = policy.sizes
+    sizes = (users, layers, servers, policy.width, policy.context)
+    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation, policy.blind)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        model.save(file)
+    with zipfile.ZipFile(partial, "a") as archive:
+        archive.writestr(CARD, json.dumps(asdict(card), indent=1))
+    os.replace(partial, path)
+
+
+def load(path: str | Path, env: MigrationVectorEnv | None = None, *, any_family: bool = False) -> TrainedPolicy:
+    """Read a trained policy.
+
+    Args:
+        path: A model file, or a run's folder (then the best model of the run).
+        env: The environment in which it will act; by default one like that it was trained in.
+        any_family: Let it act in scenarios of another family.
+
+    Raises:
+        ValueError: If there is no such file, it is no whole model, or it was trained for something else.
+    """
+    file = find(path)
+    card, weights = _read(file)
+    if env is not None:
+        _check_fit(file, card, env, any_family)
+        layout = env.episodes.layout
+        card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
+    sizes = card.users, card.layers, card.servers
+    network = make_network(card.observation, sizes, card.width, card.context, card.blind)
+    prefix = find_algorithm(card.algorithm).network
+    try:
+        network.load_state_dict(
+            {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+        )
+    except RuntimeError:
+        raise ValueError(
+            f"the weights in {file} do not fit this version's network; train again, or use the version that wrote it."
+        ) from None
+    return TrainedPolicy(network, card)
+
+
+def read_card(path: str | Path) -> Card:
+    """Return a model's card.
+
+    Raises:
+        ValueError: If there is no such file, or it is no whole model.
+    """
+    return _read(find(path))[0]
+
+
+def find(path: str | Path) -> Path:
+    """Return the model file that a path means: itself, or a run folder's best (else latest) model.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for name in (BEST_MODEL, MODEL):
+            if (path / name).is_file():
+                return path / name
+        raise ValueError(f"folder {path} holds no {BEST_MODEL} or {MODEL}; give the folder of a training run.")
+    if not path.is_file():
+        raise ValueError(
+            f"no model at {path}; give a model file or a training run's folder (python -m train makes one)."
+        )
+    return path
+
+
+def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if CARD not in archive.namelist():
+                raise ValueError(f"{file} has no {CARD}: it is damaged, or was not saved by `python -m train`.")
+            card = Card(**json.loads(archive.read(CARD)))
+            weights = torch.load(io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True)
+    except _DAMAGE as error:
+        raise ValueError(
+            f"{file} is damaged ({type(error).__name__}); copy it again, or train the model again."
+        ) from None
+    return card, weights
+
+
+def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, any_family: bool) -> None:
+    episodes = env.episodes
+    if card.decisions != episodes.decision_mode:
+        raise ValueError(
+            f"{file} was trained with decisions={card.decisions!r}, not {episodes.decision_mode!r}; "
+            f"use it with {card.decisions!r} or train another."
+        )
+    if card.observation != episodes.observation_kind:
+        raise ValueError(
+            f"{file} sees {card.observation!r} observations, not {episodes.observation_kind!r}; "
+            f"make the environment with observation={card.observation!r}."
+        )
+    if not any_family and card.family != episodes.generator.family:
+        raise ValueError(
+            f"{file} was trained on family {card.family!r}, not {episodes.generator.family!r}; "
+            f"use it with {card.family!r} or train another."
+        )

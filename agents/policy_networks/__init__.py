@@ -1,0 +1,1 @@
+"""Policy networks: the torch modules that score actions."""

@@ -1,0 +1,1 @@
+"""Environments: the problem as decisions, one at a time, in Gymnasium's interface."""

@@ -1,0 +1,1 @@
+"""Draw: the parts from which families draw their scenarios, a batch at a time."""

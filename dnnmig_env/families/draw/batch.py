@@ -1,0 +1,191 @@
+"""Scenarios as a generator draws them, all at once in arrays, on their way to a `ScenarioBatch`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnnmig_env.families.draw.machines import Machines
+from dnnmig_env.families.draw.network_table import NetworkTable
+from dnnmig_env.scenarios.node import Tier
+from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem
+from dnnmig_env.simulation.scenario_batch import ScenarioBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """Who takes part in B scenarios: networks, devices and servers.
+
+    Users beyond a scenario's number have the network -1, the table's padding; servers beyond it are absent machines
+    (`machines.without`). So padding takes no time and holds nothing, without being treated apart.
+
+    Attributes:
+        networks: The networks that `network` indexes.
+        network: Network of each user, shape (B, U).
+        devices: Shape (B, U).
+        servers: Shape (B, S).
+        is_edge: Which servers are edges, shape (B, S).
+        is_cloud: Which servers are clouds, shape (B, S).
+        num_edges: Shape (B,).
+        num_servers: Shape (B,).
+    """
+
+    networks: NetworkTable
+    network: Ints
+    devices: Machines
+    servers: Machines
+    is_edge: Bools
+    is_cloud: Bools
+    num_edges: Ints
+    num_servers: Ints
+
+    def execution_s(self) -> Floats:
+        """Return the seconds of every layer on every node, shape (B, U, L, S + 1): the roofline of `execution_s`."""
+        table, index = self.networks, self.network
+        nodes = [_nodes(*pair) for pair in zip(self.devices[:3], self.servers[:3], strict=True)]
+        seconds = table.flops[index][:, :, None] / nodes[0]
+        np.maximum(seconds, table.bytes_moved[index][:, :, None] / nodes[1], out=seconds)
+        seconds += table.operators[index][:, :, None] * nodes[2]
+        return seconds.swapaxes(2, 3)
+
+    def total_weight_bytes(self) -> Floats:
+        """Return the bytes of each user's whole network, shape (B, U)."""
+        return self.networks.total_weight_bytes[self.network]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What holds in which slot of B scenarios: rates, latencies, queries and places. Padding is zero, as in `Problem`.
+
+    Attributes:
+        slot_edges_s: Shape (B, T + 1).
+        query_rate_hz: Shape (B, T, U).
+        bytes_per_s: Between device and server, either way, shape (B, T, U, S).
+        latency_s: Between device and server, either way, shape (B, T, U, S).
+        between_bytes_per_s: Between servers, shape (B, S, S).
+        between_latency_s: Between servers, shape (B, S, S).
+        user_positions: In sides of the area from its centre, shape (B, T, U, 2).
+        user_velocities: In sides per slot, shape (B, T, U, 2).
+        server_positions: In sides of the area from its centre, shape (B, S, 2).
+        area_m: Side of the square in which users move; None if nobody moves.
+    """
+
+    slot_edges_s: Floats
+    query_rate_hz: Floats
+    bytes_per_s: Floats
+    latency_s: Floats
+    between_bytes_per_s: Floats
+    between_latency_s: Floats
+    user_positions: Floats | None = None
+    user_velocities: Floats | None = None
+    server_positions: Floats | None = None
+    area_m: float | None = None
+
+
+def drawn_batch(family: str, cast: Cast, execution_s: Floats, course: Course) -> ScenarioBatch:
+    """Return drawn scenarios as a batch.
+
+    Args:
+        family: Family of the generator.
+        cast: Who takes part.
+        execution_s: `cast.execution_s()`, which generators need themselves.
+        course: What holds when.
+    """
+    problem = _problem(cast, execution_s, course)
+    return ScenarioBatch(problem, _Builder(family, cast, problem, course.area_m))
+
+
+@dataclass(frozen=True, eq=False)
+class _Builder:
+    """Makes a scenario's object from its row of the arrays."""
+
+    family: str
+    cast: Cast
+    problem: Problem
+    area_m: float | None
+
+    def __call__(self, b: int) -> Scenario:
+        p, cast = self.problem, self.cast
+        u, s, t = int(p.num_users[b]), int(p.num_servers[b]), int(p.num_slots[b])
+        return Scenario(
+            users=tuple(
+                User(
+                    name=f"user-{index}",
+                    graph=cast.networks.graphs[cast.network[b, index]],
+                    device=cast.devices.node("device", Tier.DEVICE, b, index),
+                    query_rate_hz=p.query_rate_hz[b, :t, index],
+                )
+                for index in range(u)
+            ),
+            servers=tuple(
+                cast.servers.node(f"{tier}-{index + 1}", tier, b, index)
+                for index, tier in enumerate(Tier.CLOUD if cloud else Tier.EDGE for cloud in cast.is_cloud[b, :s])
+            ),
+            links=Links(
+                up_bytes_per_s=p.up_bytes_per_s[b, :t, :u, :s],
+                down_bytes_per_s=p.down_bytes_per_s[b, :t, :u, :s],
+                up_latency_s=p.up_latency_s[b, :t, :u, :s],
+                down_latency_s=p.down_latency_s[b, :t, :u, :s],
+                between_bytes_per_s=p.between_bytes_per_s[b, :s, :s],
+                between_latency_s=p.between_latency_s[b, :s, :s],
+            ),
+            horizon_s=float(p.slot_edges_s[b, t]),
+            slot_starts_s=p.slot_edges_s[b, :t],
+            mobility=None if self.area_m is None else self._mobility(b, self.area_m),
+            family=self.family,
+        )
+
+    def _mobility(self, b: int, area_m: float) -> Mobility:
+        p = self.problem
+        u, s, t = p.num_users[b], p.num_servers[b], p.num_slots[b]
+        slot_s = np.diff(p.slot_edges_s[b, : t + 1])[:, None, None]
+        return Mobility(
+            user_positions_m=(p.user_positions[b, :t, :u] + 0.5) * area_m,
+            user_velocities_m_per_s=p.user_velocities[b, :t, :u] * area_m / slot_s,
+            server_positions_m=(p.server_positions[b, :s] + 0.5) * area_m,
+            area_m=area_m,
+        )
+
+
+def _problem(cast: Cast, execution_s: Floats, course: Course) -> Problem:
+    table, network = cast.networks, cast.network
+    batch, num_users, num_layers, nodes = execution_s.shape
+    num_slots = course.query_rate_hz.shape[1]
+    moving = (batch, num_slots, num_users, 2)
+    return Problem(
+        num_users=np.count_nonzero(network >= 0, axis=1),
+        num_servers=cast.num_servers,
+        num_slots=np.full(batch, num_slots),
+        num_layers=table.num_layers[network],
+        execution_s=np.ascontiguousarray(execution_s),
+        weight_bytes=table.weight_bytes[network],
+        tensor_bytes=table.tensor_bytes[network],
+        predecessor_offsets=table.predecessor_offsets[network],
+        predecessors=table.predecessors[network],
+        is_sink=table.is_sink[network],
+        slot_edges_s=course.slot_edges_s,
+        query_rate_hz=course.query_rate_hz,
+        up_bytes_per_s=course.bytes_per_s,
+        down_bytes_per_s=course.bytes_per_s.copy(),
+        up_latency_s=course.latency_s,
+        down_latency_s=course.latency_s.copy(),
+        between_bytes_per_s=course.between_bytes_per_s,
+        between_latency_s=course.between_latency_s,
+        memory_bytes=cast.servers.memory_bytes,
+        uploaded=np.zeros((batch, num_users, num_layers), np.int8),
+        user_positions=np.zeros(moving) if course.user_positions is None else course.user_positions,
+        user_velocities=np.zeros(moving) if course.user_velocities is None else course.user_velocities,
+        server_positions=(
+            np.zeros((batch, nodes - 1, 2)) if course.server_positions is None else course.server_positions
+        ),
+        area_m=np.full(batch, course.area_m or 0.0),
+    )
+
+
+def _nodes(device: Floats, servers: Floats) -> Floats:
+    """Join devices (B, U) and servers (B, S) to nodes of users, shape (B, U, S + 1, 1)."""
+    nodes = np.empty((*device.shape, servers.shape[1] + 1, 1))
+    nodes[..., 0, 0], nodes[..., 1:, 0] = device, servers[:, None]
+    return nodes

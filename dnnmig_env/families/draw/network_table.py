@@ -1,0 +1,100 @@
+"""Networks stacked into arrays, so that a generator gathers the users' networks by index."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnmig_env.networks.graph_file import read_graph
+from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.networks.preprocessing import prepare
+from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load_prepared, networks
+from dnnmig_env.simulation.packed import Bools, Floats, GraphArrays, Ints, graph_arrays, num_edges
+
+
+class NetworkTable(NamedTuple):
+    """N networks of at most L layers and E predecessor links; the last row, N, is padding: no layers, all zero."""
+
+    graphs: tuple[LayerGraph, ...]
+    num_layers: Ints  # (N + 1,)
+    weight_bytes: Floats  # (N + 1, L)
+    tensor_bytes: Floats  # (N + 1, L + 1)
+    predecessor_offsets: NDArray[np.int32]  # (N + 1, L + 1)
+    predecessors: NDArray[np.int32]  # (N + 1, E)
+    is_sink: Bools  # (N + 1, L)
+    flops: Floats  # (N + 1, L)
+    bytes_moved: Floats  # (N + 1, L)
+    operators: Floats  # (N + 1, L)
+    total_weight_bytes: Floats  # (N + 1,)
+    largest_weight_bytes: Floats  # (N + 1,)
+
+
+def settled_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
+    """Return the option `networks` as `network_table` wants it, a list as a tuple, checked by loading them.
+
+    Raises:
+        ValueError: If it is not a name or some names, or as `network_table`.
+    """
+    settled = tuple(names) if isinstance(names, list) else names
+    if not isinstance(settled, str | tuple) or not all(isinstance(name, str) for name in settled):
+        raise ValueError(f"networks is {names!r}; give 'train', 'test', 'all' or names of networks.")
+    network_table(settled, max_layers)
+    return settled
+
+
+@cache
+def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable:
+    """Return networks, merged to at most `max_layers` layers each, as arrays.
+
+    E is the most any network of the zoo needs, whichever are chosen, so that what is trained on some networks fits
+    the others.
+
+    Args:
+        names: "train", "test" or "all" networks of the zoo, or names; a name that ends in ".json" is a file
+            written by `python -m dnnmig_env trace`.
+        max_layers: Most layers, L.
+
+    Raises:
+        ValueError: If a network is unknown or cannot be read, none is given, or `max_layers` is less than 1.
+    """
+    sets = {"train": TRAIN_NETWORKS, "test": TEST_NETWORKS, "all": networks()}
+    chosen = sets.get(names, (names,)) if isinstance(names, str) else names
+    if not chosen:
+        raise ValueError("networks is empty; give 'train', 'test', 'all' or at least one name.")
+    graphs = tuple(_prepared(name, max_layers) for name in chosen)
+    zoo = tuple(load_prepared(name, max_layers) for name in networks())
+    edges = max(num_edges(graph) for graph in (*graphs, *zoo))
+    rows = [graph_arrays(graph, max_layers, edges) for graph in graphs]
+    stacked: dict[str, Any] = {
+        name: _with_padding([getattr(row, name) for row in rows]) for name in GraphArrays._fields
+    }
+    return NetworkTable(
+        graphs=graphs,
+        **stacked,
+        flops=_with_padding([_padded(graph.flops, max_layers) for graph in graphs]),
+        bytes_moved=_with_padding([_padded(graph.bytes_moved, max_layers) for graph in graphs]),
+        operators=_with_padding([_padded(graph.operators, max_layers) for graph in graphs]),
+        total_weight_bytes=stacked["weight_bytes"].sum(axis=1),
+        largest_weight_bytes=stacked["weight_bytes"].max(axis=1),
+    )
+
+
+def _prepared(name: str, max_layers: int) -> LayerGraph:
+    if name.endswith(".json"):
+        return prepare(read_graph(Path(name)), max_layers)
+    return load_prepared(name, max_layers)
+
+
+def _padded(values: Floats, size: int) -> Floats:
+    return np.pad(values, (0, size - len(values)))
+
+
+def _with_padding(rows: list[Any]) -> Any:
+    stacked = np.stack(rows)
+    stacked = np.concatenate([stacked, np.zeros_like(stacked[:1])])
+    stacked.flags.writeable = False
+    return stacked

@@ -1,0 +1,71 @@
+"""Access rates read from recorded traces instead of drawn."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from dnnmig_env.scenarios.traces import Trace, load_trace
+from dnnmig_env.simulation.packed import Floats
+
+LEAST_BYTES_PER_S = 1000.0
+"""Rate of a link that a trace says is dead: a trickle, so that every server can be reached in every slot."""
+
+
+def settled_traces(traces: object) -> tuple[str, ...]:
+    """Return the paths of traces as a tuple, each checked by loading it.
+
+    Raises:
+        ValueError: If they are not paths, or a file is no trace or never carries anything.
+    """
+    paths = (traces,) if isinstance(traces, str) else traces
+    if not isinstance(paths, tuple | list):
+        raise ValueError(f"traces is {traces!r}; give the paths of trace files.")
+    for path in paths:
+        if np.max(_loaded(str(path)).bytes_per_s) <= 0:
+            raise ValueError(f"traces has {str(path)!r}, whose rate is always 0; give a trace that carries something.")
+    return tuple(str(path) for path in paths)
+
+
+def draw_traces(rng: np.random.Generator, paths: tuple[str, ...], shape: tuple[int, int]) -> list[list[Trace]]:
+    """Choose a trace for every user of every scenario, each as likely.
+
+    Args:
+        rng: Source of randomness.
+        paths: Paths of the traces.
+        shape: Number of scenarios and of users, (B, U).
+    """
+    loaded = [_loaded(path) for path in paths]
+    return [[loaded[choice] for choice in row] for row in rng.integers(len(loaded), size=shape)]
+
+
+def mean_rates(traces: list[list[Trace]]) -> Floats:
+    """Return the mean rate of every trace over its whole length in bytes/s, shape (B, U)."""
+    return np.array([[trace.mean_rates([0.0], _length_s(trace))[0] for trace in row] for row in traces])
+
+
+def recorded_rates(rng: np.random.Generator, traces: list[list[Trace]], slot_edges_s: Floats) -> Floats:
+    """Return the mean rate in every slot in bytes/s, shape (B, T, U), each trace entered at a random time.
+
+    Args:
+        rng: Source of randomness.
+        traces: Trace of every user, (B, U).
+        slot_edges_s: Shape (B, T + 1).
+    """
+    start = rng.random((len(traces), len(traces[0])))
+    rates = np.empty((len(traces), slot_edges_s.shape[1] - 1, len(traces[0])))
+    for b, row in enumerate(traces):
+        for u, trace in enumerate(row):
+            offset_s = start[b, u] * _length_s(trace)
+            rates[b, :, u] = trace.mean_rates(slot_edges_s[b, :-1], slot_edges_s[b, -1], offset_s)
+    return np.maximum(rates, LEAST_BYTES_PER_S)
+
+
+def _length_s(trace: Trace) -> float:
+    return float(trace.period_s or 0.0)
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: str) -> Trace:
+    return load_trace(path)

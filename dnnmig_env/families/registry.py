@@ -1,0 +1,103 @@
+"""Where scenarios come from: generators, one per family, by name."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from dnnmig_env.families.edge_cloud import EdgeCloud
+from dnnmig_env.families.mobile import Mobile
+from dnnmig_env.families.multi_user import MultiUser
+from dnnmig_env.families.single import Single
+from dnnmig_env.families.toy import Toy
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.scenario_batch import ScenarioBatch
+
+
+class Generator(Protocol):
+    """Draws scenarios of one family."""
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+
+    @property
+    def limits(self) -> Limits:
+        """Sizes of the largest scenario it can draw; every batch is padded to them."""
+
+    @property
+    def chunk(self) -> int:
+        """Number of scenarios that environments draw at a time."""
+
+    def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
+        """Draw scenarios.
+
+        Args:
+            rng: Source of randomness; the same stream gives the same scenarios.
+            count: How many.
+        """
+
+
+FAMILIES: dict[str, Callable[..., Generator]] = {
+    "single": Single,
+    "edge-cloud": EdgeCloud,
+    "multi-user": MultiUser,
+    "mobile": Mobile,
+    "toy": Toy,
+}
+"""The generator of each family; its keyword arguments are the family's options."""
+
+
+def make_generator(family: str, **options: Any) -> Generator:
+    """Return a family's generator.
+
+    Args:
+        family: A name in `FAMILIES`.
+        **options: The generator's options, as its class documents them.
+
+    Raises:
+        ValueError: If there is no such family or option, with the nearest name and the known ones, or an option's
+            value is not valid.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}; {_hint(family, list(FAMILIES), 'families')}")
+    known = list(inspect.signature(FAMILIES[family]).parameters)
+    for option in options:
+        if option not in known:
+            raise ValueError(f"family {family!r} has no option {option!r}; {_hint(option, known, 'options')}")
+    return FAMILIES[family](**options)
+
+
+def scenarios(family: str, count: int, seed: int, **options: Any) -> list[Scenario]:
+    """Return scenarios of a family, always the same for the same seed.
+
+    Fewer scenarios of the same seed are the first ones of more.
+
+    Args:
+        family: A name in `FAMILIES`.
+        count: How many.
+        seed: Seed of the random numbers.
+        **options: Options of the family's generator.
+
+    Raises:
+        ValueError: As `make_generator`, or if the count is negative.
+    """
+    if count < 0:
+        raise ValueError(f"count is {count}; it must not be negative.")
+    generator, rng = make_generator(family, **options), np.random.default_rng(seed)
+    found: list[Scenario] = []
+    while len(found) < count:
+        batch = generator.draw(rng, generator.chunk)
+        found += [batch.scenario(row) for row in range(min(len(batch), count - len(found)))]
+    return found
+
+
+def _hint(name: str, known: list[str], kind: str) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    suggestion = f"did you mean {close[0]!r}? " if close else ""
+    return f"{suggestion}The {kind} are {', '.join(known) or 'none'}."

@@ -1,0 +1,1 @@
+"""ONNX: reads graphs of layers from ONNX files."""

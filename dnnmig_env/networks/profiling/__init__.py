@@ -1,0 +1,1 @@
+"""Profiling: measures how long every operator of a network takes on this machine."""

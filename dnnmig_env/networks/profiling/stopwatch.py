@@ -1,0 +1,116 @@
+"""Times every operator of forward passes, and forward passes without the instrument beside them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+
+from dnnmig_env.networks.profiling.clocks import Clock, Span
+from dnnmig_env.networks.profiling.real_operators import Operators
+from dnnmig_env.networks.tracing.recorder import ATTENTION, attention_as_one_operator, side_by_side
+from dnnmig_env.scenarios.node import Array
+
+_IDLE_CALLS = 1000
+"""How often an operator that does nothing is timed."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """What one round showed.
+
+    Attributes:
+        load_average: Processes that wanted to run in the minute before.
+        operators_s: Seconds per instrumented pass and layer of the traced graph, shape (R, L).
+        whole_s: Median seconds of the other passes, by the same clock.
+        wall_s: Their median by the wall clock.
+    """
+
+    load_average: float
+    operators_s: Array
+    whole_s: float
+    wall_s: float
+
+
+def time_round(
+    module: nn.Module, examples: list[Tensor], operators: Operators, clock: Clock, warm_up: int, repeats: int
+) -> Times:
+    """Time forward passes with and without the instrument in turn.
+
+    Args:
+        module: The module, in inference mode.
+        examples: Its inputs.
+        operators: What it executes.
+        clock: What to read.
+        warm_up: Passes of both kinds before those that count.
+        repeats: Passes of both kinds that count.
+
+    Raises:
+        ValueError: If the module does not execute these operators every time.
+    """
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0
+    rows, whole, walls = [], [], []
+    for _ in range(warm_up + repeats):
+        begin, start = time.perf_counter(), clock.read()
+        module(*examples)
+        whole.append(clock.seconds([(start, clock.read())])[0])
+        walls.append(time.perf_counter() - begin)
+        stopwatch = _Stopwatch(clock)
+        with attention_as_one_operator(stopwatch.attend), stopwatch:
+            module(*examples)
+        rows.append(clock.seconds(stopwatch.spans)[operators.of_layers])
+        if stopwatch.names != operators.names:
+            raise ValueError("the module executes other operators each time; it cannot be measured layer by layer.")
+    kept = slice(warm_up, None)
+    return Times(load, np.array(rows[kept]), float(np.median(whole[kept])), float(np.median(walls[kept])))
+
+
+def idle_s(clock: Clock, device: str) -> float:
+    """Return what the instrument shows for an operator that does nothing."""
+    tensor = torch.zeros(1, device=device)
+    with _Stopwatch(clock) as stopwatch:
+        for _ in range(_IDLE_CALLS):
+            torch.ops.aten.alias(tensor)
+    return float(np.median(clock.seconds(stopwatch.spans)))
+
+
+class _Stopwatch(TorchDispatchMode):
+    """Reads a clock before and after every operator."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.spans: list[Span] = []
+        self._read = clock.read
+        self._executed: list[Any] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operator."""
+        kwargs = kwargs or {}
+        start = self._read()
+        result = func(*args, **kwargs)
+        self.spans.append((start, self._read()))
+        self._executed.append(func)
+        return result
+
+    def attend(self, fused: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Run attention as one operator, with the copy that its result takes after some kernels."""
+        with _disable_current_modes():
+            start = self._read()
+            result = side_by_side(fused(*args, **kwargs))
+            self.spans.append((start, self._read()))
+        self._executed.append(None)
+        return result
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the operators, as a recorder logs them."""
+        return [ATTENTION if func is None else func._schema.name for func in self._executed]

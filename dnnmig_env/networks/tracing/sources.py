@@ -1,0 +1,141 @@
+"""Where networks come from: a library's model, an ONNX file, or the user's own code."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.networks.measured_profile import Profile
+from dnnmig_env.networks.onnx.reader import import_onnx
+from dnnmig_env.networks.profiling.measure import Effort, measure
+from dnnmig_env.networks.tracing import InputSpec, trace
+from dnnmig_env.networks.tracing.libraries import LIBRARIES, Make, Recipe, with_weights, without_memory
+
+
+def trace_source(source: str, inputs: Sequence[InputSpec] = (), name: str | None = None) -> LayerGraph:
+    """Trace what a command line names.
+
+    Args:
+        source: `torchvision:NAME`, `timm:NAME`, `transformers:NAME`, `FILE.onnx`, or `package.module:callable` where
+            the callable (or class) makes a module without arguments, or is one.
+        inputs: The network's inputs; needed for the user's own code.
+        name: Name of the network; by default it follows from the source.
+
+    Raises:
+        ValueError: If the source cannot be found or traced.
+    """
+    if source.endswith(".onnx"):
+        return import_onnx(source, *(entry.shape for entry in inputs), name=name)
+    recipe = find(source, inputs)
+    return trace(recipe.module, *recipe.inputs, name=name or name_of(source), origin=origin_of("trace", source, recipe))
+
+
+def measure_source(
+    source: str,
+    inputs: Sequence[InputSpec] = (),
+    name: str | None = None,
+    max_layers: int | None = None,
+    effort: Effort | None = None,
+    machine: str | None = None,
+    on_round: Callable[[int], None] = lambda number: None,
+) -> Profile:
+    """Measure seconds per layer of what a command line names, with random weights.
+
+    Args:
+        source: As for `trace_source`, but no ONNX file.
+        inputs: As for `trace_source`.
+        name: As for `trace_source`.
+        max_layers: As for `profiling.measure`, like all that follow.
+        effort: How to measure.
+        machine: The machine in words.
+        on_round: Called when a round begins.
+
+    Raises:
+        ValueError: If the source cannot be found, traced, or executed.
+    """
+    if source.endswith(".onnx"):
+        raise ValueError(f"{source} cannot be executed here, only traced; give the torch module that it came from.")
+    effort = effort or Effort()
+    recipe = find(source, inputs, with_weights)
+    options = "".join(
+        f" --{key.replace('_', '-')} {shlex.quote(str(value))}"
+        for key, value in {"name": name, "max_layers": max_layers, **effort.unusual()}.items()
+        if value is not None
+    )
+    origin = origin_of("profile", source, recipe, options)
+    return measure(
+        recipe.module,
+        *recipe.inputs,
+        name=name or name_of(source),
+        max_layers=max_layers,
+        effort=effort,
+        machine=machine,
+        origin=origin,
+        on_round=on_round,
+    )
+
+
+def find(source: str, inputs: Sequence[InputSpec] = (), make: Make = without_memory) -> Recipe:
+    """Build the module that a command line names.
+
+    Args:
+        source: As for `trace_source`, but no ONNX file.
+        inputs: As for `trace_source`.
+        make: `without_memory` or `with_weights`.
+
+    Raises:
+        ValueError: If the source cannot be found, or its inputs are not known.
+    """
+    place, separator, attribute = source.partition(":")
+    if not (place and separator and attribute):
+        raise ValueError(
+            f"source is {source!r}; give torchvision:NAME, timm:NAME, transformers:NAME, FILE.onnx or "
+            "package.module:callable."
+        )
+    if place not in LIBRARIES:
+        recipe = Recipe(_own_module(place, attribute, make), (), "")
+    else:
+        recipe = LIBRARIES[place](attribute) if make is without_memory else LIBRARIES[place](attribute, make)
+    recipe = replace(recipe, inputs=tuple(inputs) or recipe.inputs)
+    if not recipe.inputs:
+        raise ValueError(f"{source} does not say what its inputs are; give --input-shape, e.g. 1 3 224 224.")
+    return recipe
+
+
+def name_of(source: str) -> str:
+    """Return the name of a network without one of its own."""
+    return source.rpartition(":")[2].rpartition(".")[2]
+
+
+def origin_of(command: str, source: str, recipe: Recipe, options: str = "") -> str:
+    """Return how something was made from a source: the command, and the versions of what it ran with."""
+    versions = f"{recipe.version}, torch {torch.__version__}".removeprefix(", ")
+    shapes = " ".join(map(str, recipe.inputs))
+    return f"python -m dnnmig_env {command} {source} --input-shape {shapes}{options}; {versions}"
+
+
+def _own_module(place: str, attribute: str, make: Make) -> nn.Module:
+    if "" not in sys.path:  # as `python -m` has it, but not every other way to start
+        sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(place)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+        module = found if isinstance(found, nn.Module) else make(found)
+    except Exception as error:  # whatever the user's own code raises
+        reason = (str(error) or "no message").splitlines()[0].rstrip(".")
+        raise ValueError(
+            f"cannot build {place}:{attribute}: {type(error).__name__}: {reason}; give an importable module and a "
+            "callable without arguments."
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"{place}:{attribute} makes a {type(module).__name__}; give one that makes a torch.nn.Module.")
+    return module

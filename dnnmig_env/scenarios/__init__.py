@@ -1,0 +1,1 @@
+"""Scenarios: what is given, users with networks, devices, servers and links, and files that say so."""

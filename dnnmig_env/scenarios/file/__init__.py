@@ -1,0 +1,118 @@
+"""Scenarios as YAML or JSON files: written by hand, or saved and read back to the last bit.
+
+A file in full, with every key; those marked "=" may be left out and then have the value given there:
+
+    family: custom                  # = custom; how reports group it
+    horizon_s: 20                   # length of the time considered
+    slot_s: 2.0                     # = one slot; or slot_starts_s: [0, 5, 15]
+    servers:
+      - name: edge
+        tier: edge                  # = edge; or cloud
+        flops_per_s: 1e12
+        memory_bytes_per_s: 2e11
+        layer_overhead_s: 2e-5      # = 0; per operator
+        memory_bytes: 2e9           # = unlimited; for weights
+      - {name: cloud, tier: cloud, flops_per_s: 8e12, memory_bytes_per_s: 9e11}
+    backhaul:                       # between servers; numbers, or tables with a row per sending server
+      mbps: 1000                    # = 1000; or bytes_per_s
+      latency_s: 0.001              # = 0
+      pairs:                        # = none; exceptions, both ways
+        - {between: [edge, cloud], mbps: 20, latency_s: 0.03}
+    default_link: {up_mbps: 40}     # = none; for each user and server without a link of their own
+    users:
+      - name: phone
+        network: resnet50           # a network of the zoo, a path to an .onnx or .json file, or the layers (below)
+        max_layers: 16              # = no merging
+        device: {flops_per_s: 5e9, memory_bytes_per_s: 1e10}  # as for a server; it has no name
+        query_rate_hz: 2            # = 1; a number, or one per slot; 0 = not present
+        links:                      # = the default link
+          edge:
+            up_mbps: [40, 10, 5]    # or up_bytes_per_s, or trace; a number, or one per slot
+            down_mbps: 100          # = as up; or down_bytes_per_s
+            latency_s: 0.004        # = 0; a number, or one per slot
+            down_latency_s: 0.003   # = latency_s
+          cloud: {trace: walk.csv, trace_offset_s: 30, latency_s: 0.03}  # see traces; offset = 0
+        profile:                    # = the roofline; nodes whose seconds per layer were measured
+          device: {profile: resnet50_xeon_core, scale: 4}  # a shipped one, its seconds times 4 (scale: = 1)
+          edge: edge.json           # or a file
+        uploaded: {conv1: edge}     # = none; layers whose weights a server holds at the start
+      - name: camera
+        network:
+          name: tiny
+          input_bytes: 600000
+          layers:                   # in topological order
+            - {name: a, flops: 1e9, weight_bytes: 4e6, output_bytes: 2e6}
+            - {name: b, flops: 1e9, weight_bytes: 4e6, output_bytes: 2e6, predecessors: [0]}  # = the layer before
+        device: {flops_per_s: 2e9, memory_bytes_per_s: 8e9}
+        profile_s: [[0.1, 0.01, 0.002], [0.1, 0.01, 0.002]]  # instead of profile; a row per layer: device, servers
+    mobility:                       # = none; what policies may know of where everybody is
+      area_m: 1000                  # = 1000; side of the square
+      servers: {edge: [200, 300]}   # = the centre
+      users:
+        phone: {positions_m: [[0, 0], [20, 0]], velocities_m_per_s: [10, 0]}  # = velocities to the next position
+        camera: {positions_m: [500, 500]}
+
+Megabits are 10^6 bits. Paths start at the file's folder. A network from the zoo or an ONNX file is fused first; one
+given as layers is used as it is unless `max_layers` is given. Inline layers may also say `internal_bytes` (= 0) and
+`operators` (= 1), see `layer_graph.Layer`; the input of the network is predecessor -1.
+
+`python -m dnnmig_env profile` measures a profile on the machine it runs on, `python -m dnnmig_env profiles` lists those
+that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as its
+parts together. Nodes without a profile follow the roofline; those with one need their rates all the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dnnmig_env.files.atomic_file import replace_text
+from dnnmig_env.files.strict_model import checked
+from dnnmig_env.files.yaml_json import FORMATS
+from dnnmig_env.scenarios.file.read import scenario_of
+from dnnmig_env.scenarios.file.schema import ScenarioForm
+from dnnmig_env.scenarios.file.write import description_of
+from dnnmig_env.scenarios.scenario import Scenario
+
+
+def load_scenario(path: str | Path) -> Scenario:
+    """Read a scenario from a .yaml, .yml or .json file.
+
+    Raises:
+        ValueError: In one line that names the file, the place in it, the value and the remedy.
+    """
+    path = Path(path)
+    parse, _ = FORMATS[_suffix(path)]
+    try:
+        return scenario_of(checked(ScenarioForm, parse(_text(path))), path.parent)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def save_scenario(scenario: Scenario, path: str | Path) -> None:
+    """Write a scenario to a .yaml, .yml or .json file in one go: a reader sees the old file or the new one.
+
+    `load_scenario` gives back exactly the same numbers. A network is stored by name where the zoo still prepares the
+    same layers, else with all its layers; rates read from a trace are stored as they are, one per slot.
+
+    Raises:
+        ValueError: If the file cannot be written, or has another suffix.
+    """
+    path = Path(path)
+    _, write = FORMATS[_suffix(path)]
+    replace_text(path, write(description_of(scenario)))
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise ValueError(f"{path}: a scenario's file ends in {', '.join(FORMATS)}, not {suffix!r}; rename it.")
+    return suffix
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
+    except OSError as error:
+        raise ValueError(f"{error.strerror}; give an existing .yaml or .json file.") from None

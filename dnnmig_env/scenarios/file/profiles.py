@@ -1,0 +1,98 @@
+"""Seconds per layer and node for a user whose scenario file names measured profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dnnmig_env.files.strict_model import inside, suggestion
+from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.networks.measured_profile import Profile, find_profile, size_of
+from dnnmig_env.networks.preprocessing import fuse, merged_groups
+from dnnmig_env.scenarios.file.schema import MeasuredForm
+from dnnmig_env.scenarios.node import Array, Node, execution_s
+
+DEVICE = "device"
+"""What a file calls the user's own node."""
+
+
+def profile_table(
+    place: str,
+    forms: Mapping[str, str | MeasuredForm],
+    before: LayerGraph,
+    graph: LayerGraph,
+    nodes: Sequence[Node],
+    folder: Path,
+) -> Array:
+    """Return the seconds per layer and node, shape (L, S + 1): measured where a profile is named, else the roofline.
+
+    Args:
+        place: Where in the file the profiles are named.
+        forms: The profile of each node that has one, the user's own being "device".
+        before: The user's network before it was merged to `max_layers`.
+        graph: The user's network.
+        nodes: The user's device, then the servers.
+        folder: Where paths start.
+
+    Raises:
+        ValueError: If there is no such node or profile, or it is of another network or other layers.
+    """
+    names = [DEVICE, *(server.name for server in nodes[1:])]
+    if names.count(DEVICE) > 1:
+        raise ValueError(f"{place}: {DEVICE!r} is the user's own node here, but a server has that name; rename it.")
+    for name in forms:
+        if name not in names:
+            raise ValueError(f"{place}: there is no node {name!r}; {suggestion(name, names)}")
+    columns = []
+    for name, node in zip(names, nodes, strict=True):
+        form = forms.get(name)
+        if form is None:
+            columns.append(execution_s(graph, node))
+            continue
+        form = MeasuredForm(profile=form) if isinstance(form, str) else form
+        try:
+            columns.append(form.scale * _fitted(form.profile, find_profile(form.profile, folder), before, graph))
+        except ValueError as error:
+            raise ValueError(f"{inside(place, name)}: {error}") from None
+    return np.stack(columns, axis=1)
+
+
+def _fitted(reference: str, profile: Profile, before: LayerGraph, graph: LayerGraph) -> Array:
+    """Return a profile's seconds for the layers of a graph, shape (L,); a merged layer takes what its parts take."""
+    seconds = np.array(profile.seconds)
+    if not profile.is_of(graph):
+        raise ValueError(
+            f"{reference!r} was measured for {profile.network!r} ({_size(*profile.size)}), not for the user's "
+            f"{graph.name!r} ({_size(*size_of(graph))}); {_measure(reference, graph)}"
+        )
+    if profile.names == _names(graph):
+        return seconds
+    if profile.names == _names(before):
+        return np.array([seconds[list(group)].sum() for group in merged_groups(before, len(graph))])
+    remedy = _measure(reference, graph, len(graph) if len(graph) < len(seconds) else None)
+    if profile.names == _names(fuse(before)):
+        remedy = f"give the user max_layers, {len(seconds)} or less, for layers that are fused too."
+    raise ValueError(
+        f"{reference!r} has {len(seconds)} layers of {profile.network!r} that are not those of the user's network "
+        f"({len(graph)}), nor their parts; {remedy}"
+    )
+
+
+def _measure(reference: str, graph: LayerGraph, max_layers: int | None = None) -> str:
+    """Return the remedy: how to measure a network, fused, or merged where no more is known of it."""
+    trace = "python -m dnnmig_env trace "
+    made = graph.origin.partition(";")[0]
+    source = made.removeprefix(trace) if made.startswith(trace) else "package.module:callable --input-shape ..."
+    merged = "" if max_layers is None else f" --max-layers {max_layers}"
+    out = reference if reference.endswith(".json") else f"{graph.name}.json"
+    return f"measure it with `python -m dnnmig_env profile {source}{merged} --out {out}`."
+
+
+def _names(graph: LayerGraph) -> tuple[str, ...]:
+    return tuple(layer.name for layer in graph.layers)
+
+
+def _size(input_bytes: int, flops: int, weight_bytes: int) -> str:
+    return f"{flops} FLOP, {weight_bytes} bytes of weights, {input_bytes} of input"

@@ -1,0 +1,289 @@
+"""Builds a scenario from the checked content of a file; every error begins with the place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dnnmig_env.files.strict_model import inside, suggestion
+from dnnmig_env.networks import zoo
+from dnnmig_env.networks.graph_file import read_graph
+from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
+from dnnmig_env.networks.preprocessing import fuse, merge
+from dnnmig_env.scenarios.file.profiles import profile_table
+from dnnmig_env.scenarios.file.schema import (
+    BackhaulForm,
+    DeviceForm,
+    GraphForm,
+    LinkForm,
+    ScenarioForm,
+    UserForm,
+)
+from dnnmig_env.scenarios.node import Array, Node, Tier
+from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.scenarios.traces import BYTES_PER_S, load_trace
+
+MAX_SLOTS = 100_000
+"""Most time slots that `slot_s` may make; more come from a mistyped length."""
+
+DEFAULT_BACKHAUL_MBPS = 1000.0
+"""Rate between servers where a file says nothing; that of `Links`."""
+
+
+def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
+    """Build the scenario that a file describes.
+
+    Args:
+        form: The content of the file.
+        folder: Where the paths in it start.
+
+    Raises:
+        ValueError: In one line that begins with the place, such as `users[0].links`.
+    """
+    servers = tuple(_node(server) for server in form.servers)
+    frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers])
+    users = tuple(_user(f"users[{u}]", user, frame, servers) for u, user in enumerate(form.users))
+    links, mobility = _links(form, frame), _mobility(form, frame)
+    try:
+        return Scenario(users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family)
+    except ValueError as error:
+        raise ValueError(f"{_place_of(str(error), form)}{error}") from None
+
+
+def uniform_starts(slot_s: float, horizon_s: float) -> Array:
+    """Return the starts of slots of one length, shape (T,); the horizon may cut the last one short."""
+    # The margin keeps 2.1 s / 0.7 s from having a fourth slot of 4e-16 s.
+    return np.arange(max(1, int(np.ceil(horizon_s / slot_s - 1e-9))), dtype=np.float64) * slot_s
+
+
+class _Frame(NamedTuple):
+    """What every part of a file refers to."""
+
+    folder: Path
+    horizon_s: float
+    starts_s: Array
+    servers: list[str]
+
+
+class _Link(NamedTuple):
+    """One link in each slot, shape (T,) each."""
+
+    up_bytes_per_s: Array
+    down_bytes_per_s: Array
+    up_latency_s: Array
+    down_latency_s: Array
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+
+
+def _place_of(message: str, form: ScenarioForm) -> str:
+    """Find whom an error of `Scenario` is about: it begins with a user or server by name."""
+    named = {"user": [user.name for user in form.users], "server": [server.name for server in form.servers]}
+    for kind, names in named.items():
+        for index, name in enumerate(names):
+            if message.startswith(f"{kind} {name!r}"):
+                return f"{kind}s[{index}]: "
+    return ""
+
+
+def _slot_starts(form: ScenarioForm) -> Array:
+    if form.slot_s is not None:
+        if form.horizon_s / MAX_SLOTS > form.slot_s:
+            raise ValueError(
+                f"slot_s: {form.slot_s}; the horizon has more than {MAX_SLOTS} of them, give a longer one."
+            )
+        return uniform_starts(form.slot_s, form.horizon_s)
+    starts = [0.0] if form.slot_starts_s is None else form.slot_starts_s
+    if not starts or starts[0] != 0 or any(later <= start for start, later in pairwise([*starts, form.horizon_s])):
+        raise ValueError(f"slot_starts_s: {starts}; slots start at 0, increase, and begin before the horizon.")
+    return np.array(starts, dtype=np.float64)
+
+
+def _node(form: DeviceForm) -> Node:
+    return Node(**{**dict(form), "tier": Tier(form.tier)})
+
+
+def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) -> User:
+    with _at(f"{place}.network"):
+        before, graph = _graphs(form, frame.folder)
+    device = _node(form.device)
+    profile: ArrayLike | None = None
+    if form.profile_s is not None:
+        shape = (len(graph), 1 + len(frame.servers))
+        meaning = "a row per layer, a column for the device and each server"
+        profile = _table(f"{place}.profile_s", form.profile_s, shape, meaning)
+    elif form.profile:
+        profile = profile_table(f"{place}.profile", form.profile, before, graph, (device, *servers), frame.folder)
+    return User(
+        name=form.name,
+        graph=graph,
+        device=device,
+        query_rate_hz=_per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame),
+        profile_s=profile,
+        uploaded=_uploaded(f"{place}.uploaded", form.uploaded, graph, frame),
+    )
+
+
+def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
+    """Read a network before and after merging: fused if it comes from the zoo or an ONNX file or is to be merged."""
+    network, max_layers = form.network, form.max_layers
+    if isinstance(network, GraphForm) or network.endswith(".json"):
+        graph = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
+        before = graph if max_layers is None else fuse(graph)
+    elif network.endswith(".onnx"):
+        from dnnmig_env.networks.onnx.reader import import_onnx
+
+        before = fuse(import_onnx(folder / network))
+    else:
+        return zoo.load_prepared(network), zoo.load_prepared(network, max_layers)
+    return before, before if max_layers is None else merge(before, max_layers)
+
+
+def _inline_graph(form: GraphForm) -> LayerGraph:
+    layers = []
+    for index, row in enumerate(form.layers):
+        layer_before = index - 1 if index else NETWORK_INPUT
+        predecessors = [layer_before] if row.predecessors is None else row.predecessors
+        layers.append(Layer(**{**dict(row), "predecessors": tuple(predecessors)}))
+    return LayerGraph(form.name, form.input_bytes, tuple(layers), form.origin)
+
+
+def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: _Frame) -> list[int]:
+    names = [layer.name for layer in graph.layers]
+    result = [0] * len(names)
+    for name, server in uploaded.items():
+        layer = _index(place, "layer", name, names)
+        result[layer] = 1 + _index(inside(place, name), "server", server, frame.servers)
+    return result
+
+
+def _links(form: ScenarioForm, frame: _Frame) -> Links:
+    default = None if form.default_link is None else _link("default_link", form.default_link, frame)
+    rows = []
+    for u, user in enumerate(form.users):
+        place = f"users[{u}].links"
+        for name in user.links:
+            _index(place, "server", name, frame.servers)
+        for name in frame.servers:
+            link = _link(inside(place, name), user.links[name], frame) if name in user.links else default
+            if link is None:
+                raise ValueError(f"{place}: server {name!r} has no link; add {name!r} here or give a default_link.")
+            rows.append(link)
+    shape = (4, len(frame.starts_s), len(form.users), len(frame.servers))
+    up, down, up_latency, down_latency = np.array(rows).reshape(*shape[2:], *shape[:2]).transpose(2, 3, 0, 1)
+    between = _backhaul(form.backhaul, frame)
+    return Links(up, down, up_latency, down_latency, *between)
+
+
+def _link(place: str, form: LinkForm, frame: _Frame) -> _Link:
+    if form.trace is None:
+        up = _rates(place, "up_", form, frame)
+    else:
+        with _at(f"{place}.trace"):
+            trace = load_trace(frame.folder / form.trace)
+        up = trace.mean_rates(frame.starts_s, frame.horizon_s, form.trace_offset_s)
+    has_down = form.down_mbps is not None or form.down_bytes_per_s is not None
+    down = _rates(place, "down_", form, frame) if has_down else up
+    latency = _per_slot(f"{place}.latency_s", form.latency_s, frame)
+    back = form.down_latency_s
+    return _Link(up, down, latency, latency if back is None else _per_slot(f"{place}.down_latency_s", back, frame))
+
+
+def _rates(place: str, way: str, form: LinkForm, frame: _Frame) -> Array:
+    key = next(way + unit for unit in BYTES_PER_S if getattr(form, way + unit) is not None)
+    return _per_slot(f"{place}.{key}", getattr(form, key), frame) * BYTES_PER_S[key.removeprefix(way)]
+
+
+def _backhaul(form: BackhaulForm, frame: _Frame) -> tuple[Array, Array]:
+    count = len(frame.servers)
+
+    def table(key: str, value: float | list[list[float]]) -> Array:
+        if isinstance(value, list):
+            return _table(f"backhaul.{key}", value, (count, count), "a row per sending, a column per receiving server")
+        return np.full((count, count), float(value))
+
+    if form.bytes_per_s is not None:
+        rates = table("bytes_per_s", form.bytes_per_s)
+    else:
+        rates = table("mbps", DEFAULT_BACKHAUL_MBPS if form.mbps is None else form.mbps) * BYTES_PER_S["mbps"]
+    latencies = table("latency_s", form.latency_s)
+    for number, pair in enumerate(form.pairs):
+        one, other = (_index(f"backhaul.pairs[{number}]", "server", name, frame.servers) for name in pair.between)
+        for ends in ((one, other), (other, one)):
+            if pair.bytes_per_s is not None:
+                rates[ends] = pair.bytes_per_s
+            elif pair.mbps is not None:
+                rates[ends] = pair.mbps * BYTES_PER_S["mbps"]
+            if pair.latency_s is not None:
+                latencies[ends] = pair.latency_s
+    return rates, latencies
+
+
+def _mobility(form: ScenarioForm, frame: _Frame) -> Mobility | None:
+    if form.mobility is None:
+        return None
+    users, tracks = [user.name for user in form.users], form.mobility.users
+    for name in tracks:
+        _index("mobility.users", "user", name, users)
+    positions, velocities = [], []
+    for name in users:
+        place = inside("mobility.users", name)
+        if name not in tracks:
+            raise ValueError(f"{place}: missing; say where each user is.")
+        positions.append(_track(f"{place}.positions_m", tracks[name].positions_m, frame))
+        given = tracks[name].velocities_m_per_s
+        velocities.append(
+            _velocities(positions[-1], frame) if given is None else _track(f"{place}.velocities_m_per_s", given, frame)
+        )
+    places = np.full((len(frame.servers), 2), form.mobility.area_m / 2)
+    for name, point in form.mobility.servers.items():
+        server = _index("mobility.servers", "server", name, frame.servers)
+        places[server] = _table(inside("mobility.servers", name), [point], (1, 2), "x and y")[0]
+    return Mobility(np.stack(positions, axis=1), np.stack(velocities, axis=1), places, form.mobility.area_m)
+
+
+def _track(place: str, value: list[float] | list[list[float]], frame: _Frame) -> Array:
+    slots = len(frame.starts_s)
+    rows = value if value and isinstance(value[0], list) else [value] * slots
+    return _table(place, rows, (slots, 2), "x and y, once or per slot")
+
+
+def _velocities(positions_m: Array, frame: _Frame) -> Array:
+    """Go straight from each slot's place to the next one's; in the last slot go on as before."""
+    if len(positions_m) == 1:
+        return np.zeros_like(positions_m)
+    moving = np.diff(positions_m, axis=0) / np.diff(frame.starts_s)[:, np.newaxis]
+    return np.concatenate([moving, moving[-1:]])
+
+
+def _per_slot(place: str, value: float | list[float], frame: _Frame) -> Array:
+    slots = len(frame.starts_s)
+    if isinstance(value, list) and len(value) != slots:
+        raise ValueError(f"{place}: {len(value)} values for {slots} time slots; give one number or one per slot.")
+    return np.broadcast_to(np.asarray(value, dtype=np.float64), (slots,))
+
+
+def _table(place: str, rows: Sequence[ArrayLike], shape: tuple[int, int], meaning: str) -> Array:
+    widths = {np.size(row) for row in rows}
+    if len(rows) != shape[0] or widths != {shape[1]}:
+        size = f"{len(rows)} rows of {' or '.join(map(str, sorted(widths)))} numbers"
+        raise ValueError(f"{place}: {size}; give {shape[0]} rows of {shape[1]}: {meaning}.")
+    return np.array(rows, dtype=np.float64)
+
+
+def _index(place: str, kind: str, name: str, names: Sequence[str]) -> int:
+    if name not in names:
+        raise ValueError(f"{place}: there is no {kind} {name!r}; {suggestion(name, names)}")
+    return names.index(name)

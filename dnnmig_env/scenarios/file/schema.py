@@ -1,0 +1,181 @@
+"""What a scenario file may hold, checked key by key; an error names the place, the value and the remedy."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from dnnmig_env.files.quantities import (
+    MANY,
+    ONE,
+    Amount,
+    BetweenServers,
+    Capacity,
+    Count,
+    Index,
+    Number,
+    PerSlot,
+    Positive,
+    Quantity,
+    Track,
+)
+from dnnmig_env.files.strict_model import Form
+
+AnyForm = TypeVar("AnyForm", bound=Form)
+TextOr = Annotated[
+    Annotated[str, Tag(ONE)] | Annotated[AnyForm, Tag(MANY)],
+    Discriminator(lambda value: MANY if isinstance(value, dict) else ONE),
+]
+"""A text, or a mapping that says more."""
+
+
+class LayerForm(Form):
+    """`layer_graph.Layer`; without predecessors it reads the layer before it."""
+
+    name: str
+    flops: Quantity
+    weight_bytes: Quantity
+    output_bytes: Quantity
+    predecessors: list[Index] | None = None
+    internal_bytes: Quantity = 0
+    operators: Quantity = 1
+
+
+class GraphForm(Form):
+    """`layer_graph.LayerGraph`."""
+
+    name: str
+    input_bytes: Quantity
+    layers: list[LayerForm]
+    origin: str = ""
+
+
+class DeviceForm(Form):
+    """`cluster.Node` in a user's hand."""
+
+    name: str = "device"
+    tier: Literal["device", "edge", "cloud"] = "device"
+    flops_per_s: Positive
+    memory_bytes_per_s: Positive
+    layer_overhead_s: Amount = 0.0
+    memory_bytes: Capacity = math.inf
+
+
+class ServerForm(DeviceForm):
+    """`cluster.Node` that serves users."""
+
+    name: str
+    tier: Literal["device", "edge", "cloud"] = "edge"
+
+
+class LinkForm(Form):
+    """Rates and latencies between one device and one server."""
+
+    up_mbps: PerSlot | None = None
+    up_bytes_per_s: PerSlot | None = None
+    trace: str | None = None
+    trace_offset_s: Number = 0.0
+    down_mbps: PerSlot | None = None
+    down_bytes_per_s: PerSlot | None = None
+    latency_s: PerSlot = 0.0
+    down_latency_s: PerSlot | None = None
+
+    @model_validator(mode="after")
+    def _has_one_rate(self) -> LinkForm:
+        self.one_of("up_mbps", "up_bytes_per_s", "trace")
+        self.one_of("down_mbps", "down_bytes_per_s", required=False)
+        if self.trace is None and self.trace_offset_s:
+            raise ValueError("trace_offset_s is given without a trace; remove it or give one")
+        return self
+
+
+class PairForm(Form):
+    """The link between two servers, both ways."""
+
+    between: list[str]
+    mbps: Amount | None = None
+    bytes_per_s: Amount | None = None
+    latency_s: Amount | None = None
+
+    @model_validator(mode="after")
+    def _is_a_pair(self) -> PairForm:
+        self.one_of("mbps", "bytes_per_s", required=False)
+        if len(set(self.between)) != 2 or len(self.between) != 2:
+            raise ValueError(f"between is {self.between}; name two different servers")
+        return self
+
+
+class BackhaulForm(Form):
+    """Links between servers, with exceptions for some pairs."""
+
+    mbps: BetweenServers | None = None
+    bytes_per_s: BetweenServers | None = None
+    latency_s: BetweenServers = 0.0
+    pairs: list[PairForm] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_one_rate(self) -> BackhaulForm:
+        self.one_of("mbps", "bytes_per_s", required=False)
+        return self
+
+
+class MeasuredForm(Form):
+    """A profile for one node, and by what its seconds are multiplied."""
+
+    profile: str
+    scale: Positive = 1.0
+
+
+class UserForm(Form):
+    """`scenario.User` and its links."""
+
+    name: str
+    network: TextOr[GraphForm]
+    max_layers: Count | None = None
+    device: DeviceForm
+    query_rate_hz: PerSlot = 1.0
+    links: dict[str, LinkForm] = Field(default_factory=dict)
+    profile_s: list[list[Amount]] | None = None
+    profile: dict[str, TextOr[MeasuredForm]] | None = None
+    uploaded: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_profile(self) -> UserForm:
+        self.one_of("profile_s", "profile", required=False)
+        return self
+
+
+class TrackForm(Form):
+    """Where one user is and how it moves."""
+
+    positions_m: Track
+    velocities_m_per_s: Track | None = None
+
+
+class MobilityForm(Form):
+    """`scenario.Mobility`, by name."""
+
+    area_m: Positive = 1000.0
+    users: dict[str, TrackForm]
+    servers: dict[str, list[Number]] = Field(default_factory=dict)
+
+
+class ScenarioForm(Form):
+    """A whole file."""
+
+    family: str = "custom"
+    horizon_s: Positive
+    slot_s: Positive | None = None
+    slot_starts_s: list[Amount] | None = None
+    servers: Annotated[list[ServerForm], Field(min_length=1)]
+    backhaul: BackhaulForm = BackhaulForm()
+    default_link: LinkForm | None = None
+    users: Annotated[list[UserForm], Field(min_length=1)]
+    mobility: MobilityForm | None = None
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_slots(self) -> ScenarioForm:
+        self.one_of("slot_s", "slot_starts_s", required=False)
+        return self

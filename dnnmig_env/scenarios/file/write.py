@@ -1,0 +1,135 @@
+"""Describes a scenario in the form that files hold: mappings, lists, texts and numbers that give it back exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dnnmig_env.files.strict_model import Form
+from dnnmig_env.networks import zoo
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.scenarios.file.read import uniform_starts
+from dnnmig_env.scenarios.file.schema import DeviceForm, LayerForm, ServerForm, UserForm
+from dnnmig_env.scenarios.node import Node
+from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+
+Plain = dict[str, Any]
+
+
+def description_of(scenario: Scenario) -> Plain:
+    """Return a scenario as plain data, ready for YAML or JSON; defaults are left out."""
+    servers = [server.name for server in scenario.servers]
+    links = [
+        {server: _link(scenario.links, u, s) for s, server in enumerate(servers)} for u in range(len(scenario.users))
+    ]
+    first = links[0][servers[0]]
+    is_common = all(link == first for row in links for link in row.values())
+    form: Plain = {"family": scenario.family, "horizon_s": float(scenario.horizon_s), **_slots(scenario)}
+    form["servers"] = [_node(server, ServerForm) for server in scenario.servers]
+    backhaul = {
+        "bytes_per_s": _shortest(scenario.links.between_bytes_per_s),
+        "latency_s": _shortest(scenario.links.between_latency_s),
+    }
+    form |= {"backhaul": backhaul} | ({"default_link": first} if is_common else {})
+    form["users"] = [
+        _user(user, servers) | ({} if is_common else {"links": row})
+        for user, row in zip(scenario.users, links, strict=True)
+    ]
+    if scenario.mobility is not None:
+        form["mobility"] = _mobility(scenario.mobility, scenario)
+    return form
+
+
+def _slots(scenario: Scenario) -> Plain:
+    starts = np.asarray(scenario.slot_starts_s)
+    if len(starts) == 1:
+        return {}
+    slot_s = float(starts[1])
+    reaches_horizon = starts[-1] + 2 * slot_s > scenario.horizon_s  # and there are not many more uniform ones
+    if reaches_horizon and np.array_equal(starts, uniform_starts(slot_s, scenario.horizon_s)):
+        return {"slot_s": slot_s}
+    return {"slot_starts_s": starts.tolist()}
+
+
+def _node(node: Node, form: type[DeviceForm]) -> Plain:
+    return _without_defaults({name: getattr(node, name) for name in form.model_fields} | {"tier": str(node.tier)}, form)
+
+
+def _user(user: User, servers: list[str]) -> Plain:
+    uploaded = {
+        layer.name: servers[server - 1]
+        for layer, server in zip(user.graph.layers, np.asarray(user.uploaded).tolist(), strict=True)
+        if server
+    }
+    form = {
+        "name": user.name,
+        **_network(user.graph),
+        "device": _node(user.device, DeviceForm),
+        "query_rate_hz": _shortest(user.query_rate_hz),
+        "profile_s": None if user.profile_s is None else np.asarray(user.profile_s).tolist(),
+        "uploaded": uploaded,
+    }
+    return _without_defaults(form, UserForm)
+
+
+def _network(graph: LayerGraph) -> Plain:
+    """Name the network if the zoo prepares the very same graph, else list its layers."""
+    if graph.name in zoo.SOURCES:
+        if zoo.load_prepared(graph.name) == graph:
+            return {"network": graph.name}
+        if zoo.load_prepared(graph.name, len(graph)) == graph:
+            return {"network": graph.name, "max_layers": len(graph)}
+    form = {"name": graph.name, "input_bytes": graph.input_bytes}
+    if graph.origin:
+        form["origin"] = graph.origin
+    return {"network": form | {"layers": [_layer(layer) for layer in graph.layers]}}
+
+
+def _layer(layer: Layer) -> Plain:
+    flops = int(layer.flops) if float(layer.flops).is_integer() else layer.flops
+    form = {name: getattr(layer, name) for name in LayerForm.model_fields}
+    return _without_defaults(form | {"flops": flops, "predecessors": list(layer.predecessors)}, LayerForm)
+
+
+def _link(links: Links, user: int, server: int) -> Plain:
+    values = {
+        "up_bytes_per_s": links.up_bytes_per_s,
+        "down_bytes_per_s": links.down_bytes_per_s,
+        "latency_s": links.up_latency_s,
+        "down_latency_s": links.down_latency_s,
+    }
+    link = {key: _shortest(np.asarray(value)[:, user, server]) for key, value in values.items()}
+    for back, there in (("down_bytes_per_s", "up_bytes_per_s"), ("down_latency_s", "latency_s")):
+        if link[back] == link[there]:
+            del link[back]
+    return link
+
+
+def _mobility(mobility: Mobility, scenario: Scenario) -> Plain:
+    positions, velocities = np.asarray(mobility.user_positions_m), np.asarray(mobility.user_velocities_m_per_s)
+    places = np.asarray(mobility.server_positions_m)
+    return {
+        "area_m": float(mobility.area_m),
+        "servers": {server.name: places[s].tolist() for s, server in enumerate(scenario.servers)},
+        "users": {
+            user.name: {"positions_m": positions[:, u].tolist(), "velocities_m_per_s": velocities[:, u].tolist()}
+            for u, user in enumerate(scenario.users)
+        },
+    }
+
+
+def _shortest(values: ArrayLike) -> Any:
+    """Return one number if all values are equal, else the (nested) list."""
+    array = np.asarray(values, dtype=np.float64)
+    return float(array.flat[0]) if np.all(array == array.flat[0]) else array.tolist()
+
+
+def _without_defaults(values: Plain, form: type[Form]) -> Plain:
+    fields = form.model_fields
+    return {
+        key: value
+        for key, value in values.items()
+        if fields[key].is_required() or value != fields[key].get_default(call_default_factory=True)
+    }

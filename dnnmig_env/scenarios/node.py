@@ -1,0 +1,70 @@
+"""The machines: nodes of three tiers and how long a layer takes on each (the roofline)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnmig_env.networks.layer_graph import LayerGraph
+
+Array = NDArray[np.float64]
+
+
+class Tier(StrEnum):
+    """Where a node stands: in the user's hand, at the network's edge, or in the cloud."""
+
+    DEVICE = "device"
+    EDGE = "edge"
+    CLOUD = "cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine.
+
+    Attributes:
+        name: Name, unique among the servers of a scenario.
+        tier: Device, edge or cloud.
+        flops_per_s: Effective floating-point rate in FLOP/s.
+        memory_bytes_per_s: Effective memory bandwidth in bytes/s.
+        layer_overhead_s: Seconds each operator takes to launch.
+        memory_bytes: Most bytes of weights the node can hold; infinite by default.
+
+    Raises:
+        ValueError: If a rate is not positive, or a number is negative or NaN.
+    """
+
+    name: str
+    tier: Tier
+    flops_per_s: float
+    memory_bytes_per_s: float
+    layer_overhead_s: float = 0.0
+    memory_bytes: float = math.inf
+
+    def __post_init__(self) -> None:
+        for quantity in ("flops_per_s", "memory_bytes_per_s"):
+            value = getattr(self, quantity)
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"node {self.name!r}: {quantity} is {value!r}; it must be positive and finite.")
+        if not (self.layer_overhead_s >= 0 and math.isfinite(self.layer_overhead_s)):
+            raise ValueError(
+                f"node {self.name!r}: layer_overhead_s is {self.layer_overhead_s!r}; it must be finite and not "
+                "negative."
+            )
+        if not self.memory_bytes > 0:
+            raise ValueError(f"node {self.name!r}: memory_bytes is {self.memory_bytes!r}; it must be positive.")
+
+
+def execution_s(graph: LayerGraph, node: Node) -> Array:
+    """Return the seconds each layer takes on a node, shape (L,).
+
+    The roofline: `max(flops / flops_per_s, bytes moved / memory_bytes_per_s) + operators * layer_overhead_s`.
+    A layer fused or merged from several operators launches, and pays for, each of them.
+    """
+    compute_s = graph.flops / node.flops_per_s
+    memory_s = graph.bytes_moved / node.memory_bytes_per_s
+    return np.maximum(compute_s, memory_s) + graph.operators * node.layer_overhead_s

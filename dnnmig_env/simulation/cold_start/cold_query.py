@@ -1,0 +1,210 @@
+"""Queries that wait for weights: when their layers run, their tensors travel and weights are in, as far as known yet.
+
+The arithmetic under `cold_start`, compiled. Each user raises one query, as soon as it is present. Tensors from a device
+have priority over weights and stop them while they move. Rates are those of each slot on the way, the last slot's for
+ever after. The queries, being single, do not slow each other down, neither on servers nor on links.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from dnnmig_env.compiling.jit import compiled, uncounted
+from dnnmig_env.simulation.packed import Floats, Ints, Problem
+
+DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
+
+
+class Run(NamedTuple):
+    """What is known so far; infinite = not known yet, as it waits for weights that are not in."""
+
+    assignment: Ints  # (U, L)
+    raised_s: Floats  # (U,): time each user's query is raised; infinite if it never is
+    uploaded_s: Floats  # (U, L): time the layer can run on its node, as far as weights go
+    finish_s: Floats  # (U, L)
+    free_s: Floats  # (U, S + 1): time each node is through with the layers run so far
+    end_s: Floats  # (U,): time the last result run so far is on the device
+    arrival_s: Floats  # (U, L + 1, S + 1): time each tensor reaches each node; -1 = not sent yet
+    num_sent: Ints  # (1,): tensors sent from devices so far
+    sent_start_s: Floats  # (N,): when their first byte may leave
+    sent_end_s: Floats  # (N,): when their last byte leaves
+    sent_user: Ints  # (N,)
+    sent_server: Ints  # (N,): 0..S-1
+
+
+@compiled
+def new_run(p: Problem, b: int) -> Run:
+    """Return the run in which nothing has happened yet, with every layer on the device."""
+    num_users, num_layers, num_nodes = p.execution_s.shape[1:]
+    raised_s = np.zeros(num_users)
+    for u in range(p.num_users[b]):
+        raised_s[u] = present_from_s(p, b, u, 0.0)
+    most_sent = num_users * (num_layers + 1) * (num_nodes - 1)
+    return Run(
+        np.zeros((num_users, num_layers), np.int64),
+        raised_s,
+        np.zeros((num_users, num_layers)),
+        np.full((num_users, num_layers), np.inf),
+        np.repeat(raised_s, num_nodes).reshape((num_users, num_nodes)),
+        np.zeros(num_users),
+        np.full((num_users, num_layers + 1, num_nodes), -1.0),
+        np.zeros(1, np.int64),
+        np.zeros(most_sent),
+        np.zeros(most_sent),
+        np.zeros(most_sent, np.int64),
+        np.zeros(most_sent, np.int64),
+    )
+
+
+@uncounted
+def run_layers(p: Problem, b: int, u: int, count: int, run: Run) -> float:
+    """Time the first `count` layers of one user as far as they are known; return the delay until their results."""
+    run.free_s[u], run.end_s[u] = run.raised_s[u], 0.0
+    for v in range(count):
+        run_layer(p, b, u, v, run)
+    return float(run.end_s[u] - run.raised_s[u])  # NaN for a query never raised
+
+
+@uncounted
+def run_layer(p: Problem, b: int, u: int, v: int, run: Run) -> None:
+    """Time one layer as far as it is known, those before it having been timed."""
+    node = run.assignment[u, v]
+    start_s = max(run.free_s[u, node], run.uploaded_s[u, v], inputs_s(p, b, u, v, run))
+    run.finish_s[u, v] = start_s + p.execution_s[b, u, v, node]
+    run.free_s[u, node] = run.finish_s[u, v]
+    if p.is_sink[b, u, v]:
+        run.end_s[u] = max(run.end_s[u], _reach_s(p, b, u, v + 1, DEVICE, run))
+
+
+@uncounted
+def inputs_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
+    """Return when a layer's inputs are on its node, sending them there when need be."""
+    arrived_s = run.raised_s[u]
+    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
+        arrived_s = max(arrived_s, _reach_s(p, b, u, p.predecessors[b, u, e] + 1, run.assignment[u, v], run))
+    return float(arrived_s)
+
+
+@uncounted
+def awaited(u: int, count: int, run: Run) -> int:
+    """Return the first of a user's first `count` layers whose weights are not in; -1 if there is none."""
+    for v in range(count):
+        if run.uploaded_s[u, v] == np.inf:
+            return v
+    return -1
+
+
+@uncounted
+def asked_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
+    """Return when serial uploading asks for a layer's weights, the layers before it having been timed.
+
+    Its inputs are then on its server, and the server layers before it, in topological order, have executed.
+    """
+    when_s = inputs_s(p, b, u, v, run)
+    for before in range(v):
+        if run.assignment[u, before] != 0:
+            when_s = max(when_s, run.finish_s[u, before])
+    return when_s
+
+
+@uncounted
+def _reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: Run) -> float:
+    """Return the time a tensor (0 = the network's input) is at a node, sending it there when need be."""
+    source, ready_s = DEVICE, run.raised_s[u]
+    if tensor > 0:
+        source, ready_s = run.assignment[u, tensor - 1], run.finish_s[u, tensor - 1]
+    if source == target or ready_s == np.inf:
+        return float(ready_s)
+    if run.arrival_s[u, tensor, target] < 0.0:
+        size_bytes = p.tensor_bytes[b, u, tensor]
+        run.arrival_s[u, tensor, target] = _send_tensor(p, b, u, source, target, ready_s, size_bytes, run)
+    return float(run.arrival_s[u, tensor, target])
+
+
+@uncounted
+def _send_tensor(
+    p: Problem, b: int, u: int, source: int, target: int, ready_s: float, size_bytes: float, run: Run
+) -> float:
+    """Send a tensor that is ready and return when it arrives; note it down if it takes the uplink."""
+    if source != 0 and target != 0:
+        rate = p.between_bytes_per_s[b, source - 1, target - 1]
+        moving_s = 0.0 if size_bytes == 0.0 else size_bytes / rate
+        return float(ready_s + moving_s + p.between_latency_s[b, source - 1, target - 1])
+    uplink, server = source == 0, max(source, target) - 1
+    rates = p.up_bytes_per_s[b, :, u, server] if uplink else p.down_bytes_per_s[b, :, u, server]
+    latencies_s = p.up_latency_s[b, :, u, server] if uplink else p.down_latency_s[b, :, u, server]
+    slot, end_s = _slot_at(p, b, ready_s), ready_s
+    while size_bytes > 0.0 and end_s < np.inf:
+        rate, edge_s = rates[slot], _slot_end_s(p, b, slot)
+        if rate > 0.0 and size_bytes <= rate * (edge_s - end_s):
+            end_s += size_bytes / rate
+            break
+        size_bytes -= 0.0 if rate == 0.0 else rate * (edge_s - end_s)
+        end_s = edge_s
+        slot = min(slot + 1, p.num_slots[b] - 1)
+    if uplink:
+        n = run.num_sent[0]
+        run.sent_start_s[n], run.sent_end_s[n] = ready_s, end_s
+        run.sent_user[n], run.sent_server[n] = u, server
+        run.num_sent[0] = n + 1
+    return float(end_s + latencies_s[slot])
+
+
+@uncounted
+def weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_bytes: float, run: Run) -> float:
+    """Return when the last byte of one layer's weights is in, tensors going first; infinite if never.
+
+    Args:
+        p: The problem.
+        b: The scenario.
+        u: The user.
+        server: The server, 0..S-1.
+        start_s: When the weights have the channel, but for tensors.
+        size_bytes: Bytes of the weights.
+        run: What is known so far; every tensor that can stop these weights must be.
+    """
+    now_s = start_s
+    while now_s < np.inf:
+        slot = _slot_at(p, b, now_s)
+        rate, free_until_s, busy_until_s = p.up_bytes_per_s[b, slot, u, server], _slot_end_s(p, b, slot), now_s
+        for n in range(run.num_sent[0]):
+            if p.up_bytes_per_s[b, slot, run.sent_user[n], run.sent_server[n]] > 0.0:  # else it waits, too
+                if run.sent_start_s[n] > now_s:
+                    free_until_s = min(free_until_s, run.sent_start_s[n])
+                else:
+                    busy_until_s = max(busy_until_s, min(run.sent_end_s[n], _slot_end_s(p, b, slot)))
+        if busy_until_s > now_s:
+            now_s = busy_until_s
+            continue
+        if rate > 0.0:
+            if size_bytes <= rate * (free_until_s - now_s):
+                return float(now_s + size_bytes / rate)
+            size_bytes -= rate * (free_until_s - now_s)
+        now_s = free_until_s
+    return np.inf
+
+
+@uncounted
+def present_from_s(p: Problem, b: int, u: int, time_s: float) -> float:
+    """Return the first time from `time_s` on at which a user is present; infinite if never."""
+    for slot in range(_slot_at(p, b, time_s), p.num_slots[b]):
+        if p.query_rate_hz[b, slot, u] > 0.0:
+            return float(max(time_s, p.slot_edges_s[b, slot]))
+    return np.inf
+
+
+@uncounted
+def _slot_at(p: Problem, b: int, time_s: float) -> int:
+    """Return the slot that holds at a time; the last one for ever after."""
+    slot = 0
+    while slot + 1 < p.num_slots[b] and p.slot_edges_s[b, slot + 1] <= time_s:
+        slot += 1
+    return slot
+
+
+@uncounted
+def _slot_end_s(p: Problem, b: int, slot: int) -> float:
+    """Return when a slot ends; never, for the last."""
+    return float(p.slot_edges_s[b, slot + 1]) if slot + 1 < p.num_slots[b] else np.inf

@@ -1,0 +1,67 @@
+"""What a planner may know in the middle of an episode: the present, never the slots to come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario
+from dnnmig_env.simulation.state import State
+
+OUTAGE_BYTES_PER_S = 1.0
+"""Rate a planner is told for a link that is down at present."""
+
+
+def known_scenario(scenario: Scenario, state: State, row: int) -> Scenario | None:
+    """Return the static scenario that a planner sees now.
+
+    It has one slot with the present rates, the users who are present (others keep their index with query rate 0), what
+    is left of the horizon, and what has been uploaded. Positions and velocities are the present ones.
+
+    Args:
+        scenario: The whole scenario.
+        state: Where the episodes stand.
+        row: The episode's row.
+
+    Returns:
+        The scenario as known, or None if no user is present or the horizon is over.
+    """
+    slot, time_s = int(state.slot[row]), float(state.time_s[row])
+    rates = [float(np.asarray(user.query_rate_hz)[slot]) for user in scenario.users]
+    if not any(rates) or time_s >= scenario.horizon_s:
+        return None
+    users = tuple(
+        replace(
+            user,
+            query_rate_hz=rate,
+            uploaded=np.where(state.usable[row, u, : len(user.graph)], state.node[row, u, : len(user.graph)], 0),
+        )
+        for u, (user, rate) in enumerate(zip(scenario.users, rates, strict=True))
+    )
+    return replace(
+        scenario,
+        users=users,
+        links=_links_in(scenario.links, slot),
+        horizon_s=scenario.horizon_s - time_s,
+        slot_starts_s=(0.0,),
+        mobility=None if scenario.mobility is None else _mobility_in(scenario.mobility, slot),
+    )
+
+
+def _links_in(links: Links, slot: int) -> Links:
+    return replace(
+        links,
+        up_bytes_per_s=np.maximum(np.asarray(links.up_bytes_per_s)[slot], OUTAGE_BYTES_PER_S),
+        down_bytes_per_s=np.maximum(np.asarray(links.down_bytes_per_s)[slot], OUTAGE_BYTES_PER_S),
+        up_latency_s=np.asarray(links.up_latency_s)[slot],
+        down_latency_s=np.asarray(links.down_latency_s)[slot],
+    )
+
+
+def _mobility_in(mobility: Mobility, slot: int) -> Mobility:
+    return replace(
+        mobility,
+        user_positions_m=np.asarray(mobility.user_positions_m)[slot],
+        user_velocities_m_per_s=np.asarray(mobility.user_velocities_m_per_s)[slot],
+    )

@@ -1,0 +1,213 @@
+"""Scenarios as the arrays the kernel reads: a batch of B, padded to common sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.scenarios.scenario import Scenario
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Small = NDArray[np.int8]
+Bools = NDArray[np.bool_]
+
+
+class Problem(NamedTuple):
+    """B scenarios; U, L, S, T and E are the batch's largest numbers of users, layers, servers, slots and edges.
+
+    Node 0 is the user's device, node s + 1 the server s. Tensor 0 of a user is the network's input, tensor v + 1
+    the output of layer v. Padding is zero.
+    """
+
+    num_users: Ints  # (B,)
+    num_servers: Ints  # (B,)
+    num_slots: Ints  # (B,)
+    num_layers: Ints  # (B, U)
+    execution_s: Floats  # (B, U, L, S + 1)
+    weight_bytes: Floats  # (B, U, L)
+    tensor_bytes: Floats  # (B, U, L + 1)
+    predecessor_offsets: NDArray[np.int32]  # (B, U, L + 1): layer v reads predecessors[offsets[v]:offsets[v + 1]]
+    predecessors: NDArray[np.int32]  # (B, U, E): ascending per layer; -1 is the network's input
+    is_sink: Bools  # (B, U, L)
+    slot_edges_s: Floats  # (B, T + 1): slot k lasts from edge k to edge k + 1; the last edge is the horizon
+    query_rate_hz: Floats  # (B, T, U)
+    up_bytes_per_s: Floats  # (B, T, U, S)
+    down_bytes_per_s: Floats  # (B, T, U, S)
+    up_latency_s: Floats  # (B, T, U, S)
+    down_latency_s: Floats  # (B, T, U, S)
+    between_bytes_per_s: Floats  # (B, S, S)
+    between_latency_s: Floats  # (B, S, S)
+    memory_bytes: Floats  # (B, S)
+    uploaded: Small  # (B, U, L): server that holds the weights at time 0, 0 = none
+    user_positions: Floats  # (B, T, U, 2), in units of the area's side, -0.5 to 0.5 from its centre; 0 if nobody moves
+    user_velocities: Floats  # (B, T, U, 2), in sides per slot
+    server_positions: Floats  # (B, S, 2), as user_positions
+    area_m: Floats  # (B,): side of the area; 0 if nobody moves
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The sizes to which scenarios are padded.
+
+    Attributes:
+        users: Most users, U.
+        layers: Most layers per network, L.
+        servers: Most servers, S.
+        slots: Most time slots, T.
+        edges: Most predecessor links per network, E.
+    """
+
+    users: int
+    layers: int
+    servers: int
+    slots: int
+    edges: int
+
+    @classmethod
+    def of(cls, scenarios: Sequence[Scenario]) -> Limits:
+        """Return the smallest limits that hold all the scenarios."""
+        return cls(
+            users=max(len(scenario.users) for scenario in scenarios),
+            layers=max(len(user.graph) for scenario in scenarios for user in scenario.users),
+            servers=max(len(scenario.servers) for scenario in scenarios),
+            slots=max(scenario.num_slots for scenario in scenarios),
+            edges=max(num_edges(user.graph) for scenario in scenarios for user in scenario.users),
+        )
+
+    def check(self, scenario: Scenario) -> None:
+        """Raise a ValueError when the scenario does not fit."""
+        needed = Limits.of([scenario])
+        for quantity in ("users", "layers", "servers", "slots", "edges"):
+            if getattr(needed, quantity) > getattr(self, quantity):
+                raise ValueError(
+                    f"scenario needs {getattr(needed, quantity)} {quantity}, this environment holds at most "
+                    f"{getattr(self, quantity)}; make one with larger limits or merge the network's layers."
+                )
+
+
+def num_edges(graph: LayerGraph) -> int:
+    """Return the number of predecessor links of a network, its input's included."""
+    return sum(len(layer.predecessors) for layer in graph.layers)
+
+
+def empty_problem(batch: int, limits: Limits) -> Problem:
+    """Return a problem of zeros for `batch` scenarios."""
+    b, u, n, s, t = batch, limits.users, limits.layers, limits.servers, limits.slots
+    floats: dict[str, tuple[int, ...]] = {
+        "execution_s": (b, u, n, s + 1),
+        "weight_bytes": (b, u, n),
+        "tensor_bytes": (b, u, n + 1),
+        "slot_edges_s": (b, t + 1),
+        "query_rate_hz": (b, t, u),
+        "up_bytes_per_s": (b, t, u, s),
+        "down_bytes_per_s": (b, t, u, s),
+        "up_latency_s": (b, t, u, s),
+        "down_latency_s": (b, t, u, s),
+        "between_bytes_per_s": (b, s, s),
+        "between_latency_s": (b, s, s),
+        "memory_bytes": (b, s),
+        "user_positions": (b, t, u, 2),
+        "user_velocities": (b, t, u, 2),
+        "server_positions": (b, s, 2),
+        "area_m": (b,),
+    }
+    return Problem(
+        num_users=np.zeros(b, np.int64),
+        num_servers=np.zeros(b, np.int64),
+        num_slots=np.zeros(b, np.int64),
+        num_layers=np.zeros((b, u), np.int64),
+        predecessor_offsets=np.zeros((b, u, n + 1), np.int32),
+        predecessors=np.zeros((b, u, limits.edges), np.int32),
+        is_sink=np.zeros((b, u, n), np.bool_),
+        uploaded=np.zeros((b, u, n), np.int8),
+        **{name: np.zeros(shape) for name, shape in floats.items()},
+    )
+
+
+class GraphArrays(NamedTuple):
+    """One network's rows of a `Problem`, padded to L layers and E edges."""
+
+    num_layers: int
+    weight_bytes: Floats  # (L,)
+    tensor_bytes: Floats  # (L + 1,)
+    predecessor_offsets: NDArray[np.int32]  # (L + 1,)
+    predecessors: NDArray[np.int32]  # (E,)
+    is_sink: Bools  # (L,)
+
+
+@lru_cache(maxsize=1024)
+def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
+    """Return a network's arrays, padded; kept for as long as the same network is used again."""
+    count = len(graph)
+    links = [p for layer in graph.layers for p in layer.predecessors]
+    offsets = np.cumsum([0] + [len(layer.predecessors) for layer in graph.layers])
+    return GraphArrays(
+        num_layers=count,
+        weight_bytes=_padded(graph.weight_bytes, layers, np.float64),
+        tensor_bytes=_padded([graph.input_bytes, *graph.output_bytes], layers + 1, np.float64),
+        predecessor_offsets=_padded(offsets, layers + 1, np.int32, fill=int(offsets[-1])),
+        predecessors=_padded(links, edges, np.int32),
+        is_sink=_padded([not successors for successors in graph.successors], layers, np.bool_),
+    )
+
+
+def pack(scenarios: Sequence[Scenario], limits: Limits | None = None) -> Problem:
+    """Return scenarios as one problem, padded to `limits` (by default the smallest that hold them all).
+
+    Raises:
+        ValueError: If a scenario exceeds the limits.
+    """
+    limits = Limits.of(scenarios) if limits is None else limits
+    problem = empty_problem(len(scenarios), limits)
+    for row, scenario in enumerate(scenarios):
+        limits.check(scenario)
+        _pack_row(problem, row, scenario, limits)
+    return problem
+
+
+def _pack_row(problem: Problem, row: int, scenario: Scenario, limits: Limits) -> None:
+    u, s, t = len(scenario.users), len(scenario.servers), scenario.num_slots
+    problem.num_users[row], problem.num_servers[row], problem.num_slots[row] = u, s, t
+    for index, (user, seconds) in enumerate(zip(scenario.users, scenario.execution_s, strict=True)):
+        arrays = graph_arrays(user.graph, limits.layers, limits.edges)
+        for name in GraphArrays._fields:
+            getattr(problem, name)[row, index] = getattr(arrays, name)
+        problem.execution_s[row, index, : len(user.graph), : s + 1] = seconds
+        problem.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
+        problem.query_rate_hz[row, :t, index] = user.query_rate_hz
+    problem.slot_edges_s[row, :t] = scenario.slot_starts_s
+    problem.slot_edges_s[row, t:] = scenario.horizon_s
+    links = scenario.links
+    for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s"):
+        getattr(problem, name)[row, :t, :u, :s] = getattr(links, name)
+    problem.between_bytes_per_s[row, :s, :s] = links.between_bytes_per_s
+    problem.between_latency_s[row, :s, :s] = links.between_latency_s
+    problem.memory_bytes[row, :s] = [server.memory_bytes for server in scenario.servers]
+    if scenario.mobility is not None:
+        _pack_mobility(problem, row, scenario)
+
+
+def _pack_mobility(problem: Problem, row: int, scenario: Scenario) -> None:
+    mobility = scenario.mobility
+    if mobility is None:
+        return
+    u, s, t = len(scenario.users), len(scenario.servers), scenario.num_slots
+    slot_s = np.diff(problem.slot_edges_s[row, : t + 1])[:, None, None]
+    problem.area_m[row] = mobility.area_m
+    problem.user_positions[row, :t, :u] = np.asarray(mobility.user_positions_m) / mobility.area_m - 0.5
+    problem.user_velocities[row, :t, :u] = np.asarray(mobility.user_velocities_m_per_s) * slot_s / mobility.area_m
+    problem.server_positions[row, :s] = np.asarray(mobility.server_positions_m) / mobility.area_m - 0.5
+
+
+def _padded(values: Any, size: int, dtype: Any, fill: int = 0) -> NDArray[Any]:
+    array = np.full(size, fill, dtype=dtype)
+    array[: len(values)] = values
+    array.flags.writeable = False
+    return array

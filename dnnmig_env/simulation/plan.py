@@ -1,0 +1,112 @@
+"""What is decided: which layers are uploaded to which server, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from dnnmig_env.scenarios.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One partition: layers of one user that go to one server and become usable together.
+
+    Attributes:
+        user: Index of the user.
+        server: Server 1..S.
+        layers: Indices of layers with weights, in the order they are sent.
+        not_before_s: Earliest start; the channel stays idle until then.
+    """
+
+    user: int
+    server: int
+    layers: tuple[int, ...]
+    not_before_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Partitions in upload order. Layers in none of them stay on the device.
+
+    Weightless layers have no place in a plan: a query runs them where their latest predecessor on a server runs.
+    """
+
+    uploads: tuple[Upload, ...] = ()
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers the plan uploads."""
+        return sum(len(upload.layers) for upload in self.uploads)
+
+    def singletons(self) -> Plan:
+        """Return the same uploads in the same order with every layer a partition of its own."""
+        return Plan(
+            tuple(
+                Upload(upload.user, upload.server, (layer,), upload.not_before_s)
+                for upload in self.uploads
+                for layer in upload.layers
+            )
+        )
+
+    def placement(self, scenario: Scenario) -> tuple[NDArray[np.int8], ...]:
+        """Return for each user the server (0 = device) of every layer with weights once all is uploaded, shape (L,)."""
+        placement = [np.array(user.uploaded, dtype=np.int8) for user in scenario.users]
+        for upload in self.uploads:
+            placement[upload.user][list(upload.layers)] = upload.server
+        return tuple(placement)
+
+
+def check_plan(scenario: Scenario, plan: Plan) -> None:
+    """Check that a plan can be carried out in a scenario.
+
+    Raises:
+        ValueError: Naming the upload at fault: an unknown user, server or layer, a weightless layer, a layer uploaded
+            twice, a start before time 0, or more bytes on a server than its memory holds.
+    """
+    memory_left = [server.memory_bytes for server in scenario.servers]
+    sent = [set(np.flatnonzero(np.asarray(user.uploaded)).tolist()) for user in scenario.users]
+    for user in scenario.users:
+        for server in range(1, len(memory_left) + 1):
+            memory_left[server - 1] -= user.graph.weight_bytes[np.asarray(user.uploaded) == server].sum()
+    for index, upload in enumerate(plan.uploads):
+        where = f"upload {index} ({upload})"
+        _check_indices(where, upload, scenario)
+        graph = scenario.users[upload.user].graph
+        for layer in upload.layers:
+            if graph.weight_bytes[layer] == 0:
+                raise ValueError(f"{where}: layer {layer} has no weights and is never uploaded; leave it out.")
+            if layer in sent[upload.user]:
+                raise ValueError(f"{where}: layer {layer} was uploaded before; upload every layer at most once.")
+            sent[upload.user].add(layer)
+            memory_left[upload.server - 1] -= graph.weight_bytes[layer]
+        if memory_left[upload.server - 1] < 0:
+            raise ValueError(
+                f"{where}: server {upload.server} lacks {-memory_left[upload.server - 1]:.0f} bytes of memory; "
+                "place fewer layers on it."
+            )
+
+
+def _check_indices(where: str, upload: Upload, scenario: Scenario) -> None:
+    if not 0 <= upload.user < len(scenario.users):
+        raise ValueError(f"{where}: user is {upload.user}; known users are 0 to {len(scenario.users) - 1}.")
+    if not 1 <= upload.server <= len(scenario.servers):
+        raise ValueError(f"{where}: server is {upload.server}; known servers are 1 to {len(scenario.servers)}.")
+    if not upload.layers:
+        raise ValueError(f"{where}: layers is empty; every partition needs at least one layer.")
+    if not upload.not_before_s >= 0:
+        raise ValueError(f"{where}: not_before_s is {upload.not_before_s}; it must be a time from 0 on.")
+    count = len(scenario.users[upload.user].graph)
+    for layer in upload.layers:
+        if not 0 <= layer < count:
+            raise ValueError(f"{where}: layer {layer} is not among 0 to {count - 1}.")
+
+
+def plan_of(steps: Iterable[tuple[int, int, int]]) -> Plan:
+    """Return the plan that uploads single layers, given as (user, layer, server) in order."""
+    return Plan(tuple(Upload(user, server, (layer,)) for user, layer, server in steps))

@@ -1,0 +1,104 @@
+"""One query in detail: which node computes which layer when, and which tensors travel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnmig_env.networks.layer_graph import NETWORK_INPUT, LayerGraph
+from dnnmig_env.simulation.kernel import load_of, query_delay_s, slowdown_for, transfer_s
+from dnnmig_env.simulation.packed import Problem, Small
+
+
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """One layer running on one node; seconds since the query was raised."""
+
+    layer: int
+    node: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One tensor travelling between two nodes; seconds since the query was raised.
+
+    Attributes:
+        tensor: Layer whose output travels, or `NETWORK_INPUT`.
+        source: Node it leaves.
+        target: Node it reaches.
+        start_s: Time it leaves.
+        end_s: Time its last byte is there, latency included.
+        size_bytes: Its bytes.
+    """
+
+    tensor: int
+    source: int
+    target: int
+    start_s: float
+    end_s: float
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query of one user.
+
+    Attributes:
+        user: Index of the user.
+        at_s: Time at which it was raised.
+        delay_s: Seconds until its last result was back on the device.
+        computations: One per layer, in topological order.
+        transfers: One per tensor and node that needs it from elsewhere, by the order of tensors.
+    """
+
+    user: int
+    at_s: float
+    delay_s: float
+    computations: tuple[Computation, ...]
+    transfers: tuple[Transfer, ...]
+
+
+def trace_query(problem: Problem, graph: LayerGraph, user: int, slot: int, assignments: Small, at_s: float) -> Query:
+    """Return one query in detail.
+
+    Args:
+        problem: A problem of one scenario.
+        graph: The user's network.
+        user: Index of the user.
+        slot: Time slot whose rates hold.
+        assignments: Node per user and layer, shape (U, L); those of the other users make the contention.
+        at_s: Time at which the query is raised; only noted down.
+    """
+    num_users, num_nodes = assignments.shape[0], problem.execution_s.shape[3]
+    load = np.zeros((num_users, num_nodes - 1))
+    for u in range(num_users):
+        load_of(problem, 0, u, slot, assignments[u], load[u])
+    slowdown, free_s, finish_s = np.ones(num_nodes), np.zeros(num_nodes), np.zeros(assignments.shape[1])
+    slowdown_for(problem, 0, user, load, slowdown)
+    assignment = assignments[user]
+    delay_s = query_delay_s(problem, 0, user, slot, assignment, slowdown, finish_s, free_s)
+    computations = []
+    for layer in range(len(graph)):
+        node, end_s = int(assignment[layer]), float(finish_s[layer])
+        busy_s = float(problem.execution_s[0, user, layer, node] * slowdown[node])
+        computations.append(Computation(layer, node, end_s - busy_s, end_s))
+    transfers = []
+    for tensor, source, target in tensors_sent(graph, assignment):
+        start_s = 0.0 if tensor == NETWORK_INPUT else float(finish_s[tensor])
+        size_bytes = graph.tensor_bytes(tensor)
+        end_s = start_s + transfer_s(problem, 0, user, slot, source, target, float(size_bytes))
+        transfers.append(Transfer(tensor, source, target, start_s, end_s, size_bytes))
+    return Query(user, at_s, float(delay_s), tuple(computations), tuple(transfers))
+
+
+def tensors_sent(graph: LayerGraph, assignment: NDArray[np.integer]) -> list[tuple[int, int, int]]:
+    """Return the (tensor, source, target) of a query's transfers; a tensor sent twice to the same node is sent once."""
+    nodes = [int(node) for node in assignment]
+    sent = {(tensor, nodes[layer]) for layer, row in enumerate(graph.layers) for tensor in row.predecessors}
+    sent |= {(sink, 0) for sink in graph.sinks}
+    found = [(tensor, 0 if tensor == NETWORK_INPUT else nodes[tensor], target) for tensor, target in sorted(sent)]
+    return [(tensor, source, target) for tensor, source, target in found if source != target]

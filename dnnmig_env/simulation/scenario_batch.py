@@ -1,0 +1,46 @@
+"""Scenarios by the batch: packed for the kernel at once, built as objects only when somebody asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits, Problem, pack
+
+
+@dataclass(frozen=True, eq=False)
+class ScenarioBatch:
+    """Some scenarios as one problem, and each of them as an object on demand.
+
+    Attributes:
+        problem: The scenarios' arrays, one row each, as `pack` gives them.
+        build: Makes the scenario of a row.
+    """
+
+    problem: Problem
+    build: Callable[[int], Scenario]
+
+    def __len__(self) -> int:
+        return len(self.problem.num_users)
+
+    def scenario(self, row: int) -> Scenario:
+        """Return one scenario.
+
+        Raises:
+            ValueError: If the batch has no such row.
+        """
+        if not 0 <= row < len(self):
+            raise ValueError(f"row is {row}; this batch has the rows 0 to {len(self) - 1}.")
+        return self.build(row)
+
+
+def as_batch(scenarios: Sequence[Scenario], limits: Limits | None = None) -> ScenarioBatch:
+    """Wrap given scenarios, padded to `limits` (by default the smallest that hold them all).
+
+    Raises:
+        ValueError: If there are none, or one exceeds the limits.
+    """
+    if not scenarios:
+        raise ValueError("scenarios is empty; give at least one scenario.")
+    return ScenarioBatch(pack(scenarios, limits), tuple(scenarios).__getitem__)

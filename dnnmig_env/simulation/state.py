@@ -1,0 +1,61 @@
+"""Where episodes stand: what `dnnmig_env.simulation.dynamics` reads and writes as time passes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small
+
+
+class State(NamedTuple):
+    """Where B episodes stand. The log keeps the first M events of each row; M = 0 keeps none."""
+
+    time_s: Floats  # (B,)
+    slot: Ints  # (B,)
+    node: Small  # (B, U, L): server each layer is or will be uploaded to, 0 = none
+    usable: Bools  # (B, U, L): the weights have arrived
+    assignment: Small  # (B, U, L): node on which queries run each layer at present
+    composed: Small  # (B, U, L): scratch, the assignment that uses every available layer
+    finish_s: Floats  # (B, L): scratch, finish times of the latest query
+    free_s: Floats  # (B, S + 1): scratch, when each node is free again in the latest query
+    slowdown: Floats  # (B, S + 1): scratch, how the other users slow the user at hand on each node
+    load: Floats  # (B, U, S): share of each server's time that a user's queries take
+    stale: Bools  # (B, U): rates or another user's load have changed since the user last picked
+    delay_s: Floats  # (B, U): delay of a query raised now
+    device_delay_s: Floats  # (B, U): delay on the device alone
+    memory_left_bytes: Floats  # (B, S)
+    cost_s: Floats  # (B,): integral so far of query rate x delay, over users
+    queries: Floats  # (B,): integral over the whole horizon of the query rates of all users
+    num_events: Ints  # (B,)
+    event_time_s: Floats  # (B, M)
+    event_delay_s: Floats  # (B, M, U)
+    event_assignment: Small  # (B, M, U, L)
+
+
+def new_state(problem: Problem, rows: int, events: int = 0) -> State:
+    """Return an unset state of `rows` rows with room for `events` logged events each; `begin` sets a row."""
+    _, u, n, nodes = problem.execution_s.shape
+    return State(
+        time_s=np.zeros(rows),
+        slot=np.zeros(rows, np.int64),
+        node=np.zeros((rows, u, n), np.int8),
+        usable=np.zeros((rows, u, n), np.bool_),
+        assignment=np.zeros((rows, u, n), np.int8),
+        composed=np.zeros((rows, u, n), np.int8),
+        finish_s=np.zeros((rows, n)),
+        free_s=np.zeros((rows, nodes)),
+        slowdown=np.zeros((rows, nodes)),
+        load=np.zeros((rows, u, nodes - 1)),
+        stale=np.zeros((rows, u), np.bool_),
+        delay_s=np.zeros((rows, u)),
+        device_delay_s=np.zeros((rows, u)),
+        memory_left_bytes=np.zeros((rows, nodes - 1)),
+        cost_s=np.zeros(rows),
+        queries=np.zeros(rows),
+        num_events=np.zeros(rows, np.int64),
+        event_time_s=np.zeros((rows, events)),
+        event_delay_s=np.zeros((rows, events, u)),
+        event_assignment=np.zeros((rows, events, u, n), np.int8),
+    )

@@ -1,0 +1,281 @@
+"""What happened: when each partition was uploaded, how long queries took at any time, and the figures of merit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.cold_start.cold_start import cold_start_s, serial_cold_start_s
+from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small, pack
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.play import migration_delay_s, plan_arrays
+from dnnmig_env.simulation.query_detail import Query, tensors_sent, trace_query
+
+SETTLED = 1.05
+"""Queries have settled once they never again take longer than this multiple of their final delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadInterval:
+    """One partition on the channel.
+
+    Attributes:
+        user: Index of the user.
+        server: Server 1..S.
+        layers: Layers in the order they are sent.
+        sent_bytes: Bytes that got over the channel by the horizon.
+        start_s: Start of the first layer's upload; infinite if it never starts.
+        end_s: Time the last byte is in and the partition usable; infinite if not by the horizon.
+    """
+
+    user: int
+    server: int
+    layers: tuple[int, ...]
+    sent_bytes: float
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """All that happened when a plan was carried out; made by `simulate`.
+
+    Delays change at events only: the start, the start of a slot, a partition complete. Several events may share one
+    time; the last of them says what holds from then on.
+
+    Attributes:
+        scenario: What was given.
+        plan: What was decided.
+        uploads: One interval per partition of the plan, in its order.
+        event_time_s: Times of the events, shape (E,).
+        event_delay_s: Delay of a query of each user from each event on, shape (E, U); the device's while absent.
+        event_assignment: Node per user and layer from each event on, shape (E, U, L).
+        device_delay_s: Delay of each user on its device alone, shape (U,).
+        mean_delay_s: Mean query delay J in seconds per query.
+    """
+
+    scenario: Scenario
+    plan: Plan
+    uploads: tuple[UploadInterval, ...]
+    event_time_s: Floats = field(repr=False)
+    event_delay_s: Floats = field(repr=False)
+    event_assignment: Small = field(repr=False)
+    device_delay_s: Floats = field(repr=False)
+    mean_delay_s: float
+
+    def delay_s(self, at_s: float) -> Floats:
+        """Return the delay of a query of each user raised at a time, shape (U,)."""
+        delays: Floats = self.event_delay_s[self._event_at(at_s)]
+        return delays
+
+    def query(self, user: int, at_s: float) -> Query:
+        """Return one query in detail: when each node computes and when each tensor travels.
+
+        Args:
+            user: Index of the user; one that is absent runs everything on its device.
+            at_s: Time at which the query is raised, 0 to the horizon.
+
+        Raises:
+            ValueError: If the user is unknown or the time outside the horizon.
+        """
+        self._check_user(user)
+        event = self._event_at(at_s)
+        # An absent user keeps its assignment for when it returns, but does not use it.
+        assignments = np.where(self.present[event][:, None], self.event_assignment[event], 0).astype(np.int8)
+        slot, graph = int(self._event_slot[event]), self.scenario.users[user].graph
+        return trace_query(self._problem, graph, user, slot, assignments, at_s)
+
+    @property
+    def present(self) -> Bools:
+        """Which users are present from each event on, shape (E, U)."""
+        return self._rate_hz > 0
+
+    @property
+    def mean_device_delay_s(self) -> float:
+        """Mean query delay J had nothing been uploaded."""
+        queries = self._queries.sum(axis=0)
+        return float(queries @ self.device_delay_s / queries.sum())
+
+    @cached_property
+    def user_mean_delay_s(self) -> Floats:
+        """Mean query delay of each user over its own queries, shape (U,); NaN for one that is never present."""
+        queries = self._queries.sum(axis=0)
+        total_s = (self._queries * self.event_delay_s).sum(axis=0)
+        return _read_only(np.divide(total_s, queries, out=np.full_like(queries, np.nan), where=queries > 0))
+
+    @property
+    def worst_mean_delay_s(self) -> float:
+        """The greatest of the users' mean query delays."""
+        return float(np.nanmax(self.user_mean_delay_s))
+
+    @property
+    def fairness(self) -> float:
+        """Jain's index of the users' speed-ups over their devices alone: 1 = all gain alike, 1/U = one gains all.
+
+        Jain, Chiu, Hawe (1984): `(sum x)^2 / (n * sum x^2)` over the users that raise queries.
+        """
+        raises = self.user_mean_delay_s > 0
+        speed_up = self.device_delay_s[raises] / self.user_mean_delay_s[raises]
+        return float(speed_up.sum() ** 2 / (len(speed_up) * (speed_up**2).sum())) if len(speed_up) else 1.0
+
+    @property
+    def upload_s(self) -> float:
+        """Time at which the last partition is in; 0 for an empty plan, infinite if not by the horizon."""
+        return max((upload.end_s for upload in self.uploads), default=0.0)
+
+    @cached_property
+    def cold_start_delay_s(self) -> Floats:
+        """Delay of one query per user raised at time 0 that waits for its layers (MJOA-MU), shape (U,).
+
+        Uploads go on while layers execute; see `cold_start.cold_start_s`. NaN for a user that is never present.
+        """
+        delay_s = np.empty(len(self.scenario.users))
+        cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
+        return _read_only(delay_s)
+
+    @cached_property
+    def serial_cold_start_delay_s(self) -> Floats:
+        """The same with the plan's placement uploaded serially, the baseline of MJOA-MU, shape (U,).
+
+        No layer is uploaded before the one before it has executed; see `cold_start.serial_cold_start_s`.
+        """
+        delay_s = np.empty(len(self.scenario.users))
+        serial_cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
+        return _read_only(delay_s)
+
+    @cached_property
+    def migration_delay_s(self) -> float:
+        """Mean delay with everything uploaded and every layer where the plan puts it (EosDNN's migration delay).
+
+        At the rates of the first slot in which somebody is present; infinite if the plan uses a dead link there.
+        """
+        rates = np.array([user.query_rate_hz for user in self.scenario.users])
+        slot = int(np.argmax(rates.sum(axis=0) > 0))
+        node = np.zeros(self._problem.weight_bytes.shape[1:], np.int8)
+        for user, placement in enumerate(self.plan.placement(self.scenario)):
+            node[user, : len(placement)] = placement
+        return float(migration_delay_s(self._problem, 0, slot, node, np.empty(len(rates))))
+
+    @property
+    def migration_and_upload_s(self) -> float:
+        """Migration delay with the upload time added."""
+        return self.migration_delay_s + self.upload_s
+
+    @cached_property
+    def closed_loop_queries(self) -> Floats:
+        """Queries of each user that start while uploads go on, back to back (IONN's measure), shape (U,).
+
+        Each starts when the last ends and uses what is usable at its start; the one in flight when the last upload
+        ends counts, as in the published figures. A user raises none while absent. Infinite if a query takes no time.
+        """
+        end_s = min(self.upload_s, self.scenario.horizon_s)
+        edges_s = np.minimum(np.append(self.event_time_s, self.scenario.horizon_s), end_s)
+        counts = [
+            _back_to_back(edges_s, self.event_delay_s[:, user], self.present[:, user])
+            for user in range(len(self.scenario.users))
+        ]
+        return _read_only(np.array(counts))
+
+    @cached_property
+    def settled_s(self) -> Floats:
+        """Time from which on each user's queries stay within 5 % of their final delay, shape (U,).
+
+        Only times at which the user is present count; NaN for one that never is.
+        """
+        settled_s = np.full(len(self.scenario.users), np.nan)
+        for user in range(len(settled_s)):
+            lasting = np.flatnonzero(self._queries[:, user] > 0)
+            if len(lasting):
+                delays = self.event_delay_s[lasting, user]
+                late = np.flatnonzero(delays > SETTLED * delays[-1])
+                settled_s[user] = self.event_time_s[lasting[late[-1] + 1 if len(late) else 0]]
+        return _read_only(settled_s)
+
+    @property
+    def weight_bytes_sent(self) -> float:
+        """Bytes of weights that got over the channel by the horizon."""
+        return sum(upload.sent_bytes for upload in self.uploads)
+
+    @cached_property
+    def tensor_bytes_sent(self) -> float:
+        """Bytes of tensors that the queries of all users sent between nodes up to the horizon, in expectation.
+
+        A tensor sent twice to the same node is sent once.
+        """
+        total = 0.0
+        for user, row in enumerate(self.scenario.users):
+            for event in np.flatnonzero(self._queries[:, user] > 0):
+                sent = tensors_sent(row.graph, self.event_assignment[event, user, : len(row.graph)])
+                total += self._queries[event, user] * sum(row.graph.tensor_bytes(tensor) for tensor, _, _ in sent)
+        return float(total)
+
+    def figures(self) -> dict[str, float]:
+        """Return every figure of merit as one number by its name, for a table's row.
+
+        Where a figure is one per user, this is the mean over the users that are ever present; closed-loop queries
+        are summed, and queries have settled when those of all users have.
+        """
+        return {
+            "mean_delay_s": self.mean_delay_s,
+            "worst_mean_delay_s": self.worst_mean_delay_s,
+            "fairness": self.fairness,
+            "cold_start_delay_s": float(np.nanmean(self.cold_start_delay_s)),
+            "serial_cold_start_delay_s": float(np.nanmean(self.serial_cold_start_delay_s)),
+            "migration_delay_s": self.migration_delay_s,
+            "migration_and_upload_s": self.migration_and_upload_s,
+            "closed_loop_queries": float(self.closed_loop_queries.sum()),
+            "settled_s": float(np.nanmax(self.settled_s)),
+            "upload_s": self.upload_s,
+            "weight_bytes_sent": self.weight_bytes_sent,
+            "tensor_bytes_sent": self.tensor_bytes_sent,
+        }
+
+    @cached_property
+    def _problem(self) -> Problem:
+        return pack([self.scenario])
+
+    @cached_property
+    def _event_slot(self) -> Ints:
+        """Slot of each event, shape (E,)."""
+        return np.searchsorted(np.asarray(self.scenario.slot_starts_s), self.event_time_s, side="right") - 1
+
+    @cached_property
+    def _rate_hz(self) -> Floats:
+        """Query rates from each event on, shape (E, U)."""
+        return np.array([np.asarray(user.query_rate_hz)[self._event_slot] for user in self.scenario.users]).T
+
+    @cached_property
+    def _queries(self) -> Floats:
+        """Queries each user raises between each event and the next, in expectation, shape (E, U)."""
+        lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
+        return self._rate_hz * lasting_s[:, None]
+
+    def _check_user(self, user: int) -> None:
+        if not 0 <= user < len(self.scenario.users):
+            raise ValueError(f"user is {user}; known users are 0 to {len(self.scenario.users) - 1}.")
+
+    def _event_at(self, at_s: float) -> int:
+        if not 0 <= at_s <= self.scenario.horizon_s:
+            raise ValueError(f"at_s is {at_s!r}; give a time from 0 to the horizon ({self.scenario.horizon_s} s).")
+        return int(np.searchsorted(self.event_time_s, at_s, side="right")) - 1
+
+
+def _back_to_back(edges_s: Floats, delay_s: Floats, present: Bools) -> float:
+    """Count queries raised one after another; interval e lasts from edge e to edge e + 1."""
+    count, now_s = 0.0, 0.0
+    for start_s, end_s, each_s, here in zip(edges_s[:-1], edges_s[1:], delay_s, present, strict=True):
+        now_s = max(now_s, float(start_s))
+        if here and now_s < end_s:
+            started = math.ceil((end_s - now_s) / each_s) if each_s > 0 else math.inf
+            count += started
+            now_s = now_s + started * each_s if each_s > 0 else float(end_s)
+    return count
+
+
+def _read_only(array: Floats) -> Floats:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,1 @@
+"""Compare: plays policies in the same scenarios and says how long queries take."""

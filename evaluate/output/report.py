@@ -1,0 +1,164 @@
+"""Writes the results of an evaluation into a folder, all files or none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluate.compare.config import Objective
+from evaluate.compare.rollout import Floats, Rollout
+from evaluate.compare.statistics import PolicyFigures, best_known_s, delay_ratios, is_best, policy_figures
+
+RECORD_COLUMNS = (
+    "policy",
+    "scenario",
+    "mean_delay_s",
+    "cold_start_delay_s",
+    "device_only_s",
+    "relative_to_device_only",
+    "best_known_s",
+    "gap_to_best_known",
+    "won",
+    "planning_s",
+    "decisions",
+    "illegal_action",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What all policies made of the same N scenarios.
+
+    Attributes:
+        family: Family of the scenarios.
+        seed: Seed of scenarios and policies.
+        rollouts: Rollout of each policy.
+        objective: The delay by which policies are compared.
+    """
+
+    family: str
+    seed: int
+    rollouts: Mapping[str, Rollout]
+    objective: Objective = "mean-delay"
+
+    @property
+    def delays_s(self) -> dict[str, Floats]:
+        """The delay, by the objective, of each policy in each scenario, shape (N,)."""
+        cold = self.objective == "cold-start"
+        return {name: rollout.cold_start_s if cold else rollout.mean_delay_s for name, rollout in self.rollouts.items()}
+
+    @property
+    def device_only_s(self) -> Floats:
+        """The delay, by the objective, of uploading nothing, shape (N,)."""
+        rollout = next(iter(self.rollouts.values()))
+        return rollout.device_only_cold_start_s if self.objective == "cold-start" else rollout.device_only_s
+
+    def figures(self) -> dict[str, PolicyFigures]:
+        """Return the figures of every policy."""
+        planning_s = {name: rollout.planning_s for name, rollout in self.rollouts.items()}
+        return policy_figures(self.delays_s, self.device_only_s, planning_s, self.seed)
+
+
+def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str, Any]:
+    """Return the contents of summary.json.
+
+    `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a by that of b with its interval. All
+    delays are those of the objective.
+    """
+    ratios = {
+        one: {other: {"ratio": ratio, "ci95": [low, high]} for other, (ratio, low, high) in others.items()}
+        for one, others in delay_ratios(results.delays_s, results.seed).items()
+    }
+    return {
+        "family": results.family,
+        "scenarios": len(results.device_only_s),
+        "seed": results.seed,
+        "objective": results.objective,
+        "policies": {name: asdict(f) for name, f in figures.items()},
+        "device_only_delay_s": float(results.device_only_s.mean()),
+        "ratios": ratios,
+    }
+
+
+def records_csv(results: Results) -> str:
+    """Return one row per policy and scenario, numbers in full precision.
+
+    Both delays stand in it; what follows them is by the objective.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(RECORD_COLUMNS)
+    best_s = best_known_s(results.delays_s, results.device_only_s)
+    device_only_s = results.device_only_s
+    for name, delays_s in results.delays_s.items():
+        rollout, won = results.rollouts[name], is_best(delays_s, best_s)
+        for k, delay_s in enumerate(delays_s):
+            numbers = (
+                rollout.mean_delay_s[k],
+                rollout.cold_start_s[k],
+                device_only_s[k],
+                delay_s / device_only_s[k],
+                best_s[k],
+                delay_s / best_s[k] - 1.0,
+            )
+            counts = (int(rollout.decisions[k]), int(rollout.illegal[k]))
+            writer.writerow((name, k, *map(float, numbers), int(won[k]), float(rollout.planning_s[k]), *counts))
+    return text.getvalue()
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Check before a long run that its results can be written.
+
+    Raises:
+        ValueError: If the folder is a file, not empty without `overwrite`, or cannot be written.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"--out is {folder}, which is a file; name a folder.")
+        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+            raise ValueError(f"--out is {folder}, which is not empty; name another folder or add --overwrite.")
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    except OSError as error:
+        raise ValueError(f"--out is {folder}, which cannot be used: {error.strerror}; name another folder.") from error
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"--out is {folder}, but {existing} cannot be written; name another folder.")
+
+
+def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files into a folder, made if need be; a new folder appears with all of them at once.
+
+    Raises:
+        ValueError: If something cannot be written; a new folder is then not there, an old one as it was or with some
+            files replaced in full.
+    """
+    folder = folder.absolute()
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary.chmod(0o755)
+        for name, content in files.items():
+            (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        if folder.is_dir() and any(folder.iterdir()):
+            for name in files:
+                os.replace(temporary / name, folder / name)
+        else:
+            os.replace(temporary, folder)
+    except OSError as error:
+        raise ValueError(f"cannot write {folder}: {error.strerror}; name another folder.") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def as_json(content: Any) -> str:
+    """Return JSON for people to read; refuses numbers that JSON does not have."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,1 @@
+"""EosDNN: measures what its authors claim of PSO-GA and LMU."""

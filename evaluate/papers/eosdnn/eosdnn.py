@@ -1,0 +1,106 @@
+"""The command `eosdnn`: measures the two claims of EosDNN on drawn scenarios, and writes what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from dnnmig_env.files.provenance import machine, versions
+from evaluate.compare.config import EosdnnConfig
+from evaluate.output.report import as_json, check_folder, write_folder
+from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.papers.eosdnn.placements import SWARM, PlacementStudy, place_and_compare
+from evaluate.papers.eosdnn.plots import studies_png
+from evaluate.papers.eosdnn.uploads import UploadStudy, upload_and_compare
+
+INTERVAL = "95 %"
+"""Heading of the intervals, which stand in table.md only: the terminal is too narrow for them."""
+
+PLACEMENT_HEADINGS = ("placement", "delay [s]", INTERVAL, "/ pso-ga", INTERVAL, "excess", INTERVAL, "best", "plan [ms]")
+UPLOAD_HEADINGS = ("upload", "delay [s]", "/ ionn", INTERVAL, "faster", "queries", "/ ionn", INTERVAL, "partitions")
+
+
+def reproduce(config: EosdnnConfig) -> dict[str, Any]:
+    """Compare placements and upload orders, print tables and write the files.
+
+    Returns:
+        What `eosdnn.json` says.
+
+    Raises:
+        ValueError: For anything in the config that is not valid; nothing has then been written.
+    """
+    config.check()
+    check_folder(config.out, overwrite=config.overwrite)
+    console, placements, uploads = Console(), [], []
+    with Console(stderr=True).status("placing") as status:
+        for placed in place_and_compare(config.scenarios, config.seed, config.iterations):
+            placements.append(placed)
+            status.update(f"{placed.title}: done")
+        for uploaded in upload_and_compare(config.scenarios, config.seed):
+            uploads.append(uploaded)
+            status.update(f"{uploaded.title}: done")
+    result = {
+        "evaluations": SWARM * (config.iterations + 1),
+        "placements": [
+            {"family": study.family, "exact": study.exact, "methods": study.figures()} for study in placements
+        ],
+        "uploads": [{"setting": study.setting, "methods": study.figures()} for study in uploads],
+        "config": {**asdict(config), "out": str(config.out)},
+        "versions": versions(),
+        "machine": machine(),
+    }
+    tables = list(_tables(placements, uploads))
+    text = "\n".join(f"**{title}**\n\n{markdown_table(headings, rows)}" for title, headings, rows in tables)
+    picture = studies_png(placements, uploads)
+    write_folder(config.out, {"eosdnn.json": as_json(result), "table.md": text, "eosdnn.png": picture})
+    for title, headings, rows in tables:
+        shown = [column for column, heading in enumerate(headings) if heading != INTERVAL]
+        narrow = [[row[column] for column in shown] for row in (headings, *rows)]
+        console.print(terminal_table(title, narrow[0], narrow[1:]))
+        console.print()
+    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    return result
+
+
+def _tables(
+    placements: Sequence[PlacementStudy], uploads: Sequence[UploadStudy]
+) -> Iterable[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+    for placed in placements:
+        yield placed.title, PLACEMENT_HEADINGS, [_placement_row(*item) for item in placed.figures().items()]
+    for uploaded in uploads:
+        yield uploaded.title, UPLOAD_HEADINGS, [_upload_row(*item) for item in uploaded.figures().items()]
+
+
+def _placement_row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        f"{f['mean_delay_s']:.3f}",
+        _interval(f["ci95"], ".3f"),
+        f"{f['relative_to_pso_ga']:.3f}",
+        _interval(f["relative_ci95"], ".3f"),
+        f"{f['excess']:+.1%}",
+        _interval(f["excess_ci95"], ".1%"),
+        f"{f['best']:.0%}",
+        f"{1e3 * f['planning_s']:.3g}",
+    )
+
+
+def _upload_row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        f"{f['mean_delay_s']:.3f}",
+        f"{f['relative_to_ionn']:.3f}",
+        _interval(f["relative_ci95"], ".3f"),
+        f"{f['faster']:.0%}",
+        f"{f['queries']:.1f}",
+        f"{f['queries_relative_to_ionn']:.3f}",
+        _interval(f["queries_relative_ci95"], ".3f"),
+        f"{f['partitions']:.1f}",
+    )
+
+
+def _interval(bounds: tuple[float, float], form: str) -> str:
+    return f"{bounds[0]:{form}} - {bounds[1]:{form}}"

@@ -1,0 +1,139 @@
+"""The first claim of EosDNN: PSO-GA finds placements of less migration delay than other searches and rules do.
+
+Xue et al., IEEE TGCN 2022. All searches (PSO-GA, a genetic algorithm, PSO) get equally many evaluations, the stop when
+stagnant is off. Small scenarios are solved exactly beside them; in scenarios of full size the best of the run stands in
+for the optimum.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.planners import PLACEMENT_PLANNERS
+from agents.planners.exact.placement import exact_placement
+from agents.planners.protocol import Placement, PlacementPlanner
+from agents.planners.swarms.genetic import Genetic
+from agents.planners.swarms.particles import placement_delay_s
+from agents.planners.swarms.pso import Pso
+from agents.planners.swarms.pso_ga import PsoGa
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Floats
+from evaluate.compare.statistics import delay_ratios, policy_figures
+
+SWARM = 100
+"""Particles, or members of a population."""
+
+MEAN_RUN = 16.0
+"""Mean run of layers on one node in the first swarm of "pso-ga from runs", which is not EosDNN's."""
+
+REFERENCE, OPTIMUM = "pso-ga", "optimum"
+
+RULES = ("best-server", "dads", "greedy", "heft", "neurosurgeon")
+"""Placements that search nothing."""
+
+SMALL: dict[str, dict[str, Any]] = {
+    "edge-cloud": {"num_edges": (1, 2), "max_layers": 8},
+    "multi-user": {"num_users": 4, "num_edges": 2, "max_layers": 5},
+}
+"""Options under which a family's scenarios, of at most 24 layers and 4 nodes, can be solved exactly."""
+
+FULL: dict[str, dict[str, Any]] = {"edge-cloud": {}, "multi-user": {}}
+
+
+@dataclass(frozen=True, eq=False)
+class PlacementStudy:
+    """What every method made of the same N scenarios.
+
+    Attributes:
+        family: Family of the scenarios.
+        exact: The optimum is among the methods.
+        delays_s: Migration delay by method, shape (N,) each.
+        planning_s: Seconds of deciding by method, shape (N,) each.
+        seed: Seed of the resampling.
+    """
+
+    family: str
+    exact: bool
+    delays_s: Mapping[str, Floats]
+    planning_s: Mapping[str, Floats]
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """Return what the table is about."""
+        count = len(self.delays_s[REFERENCE])
+        size = "small enough to solve exactly" if self.exact else "full size"
+        return f"migration delay, {self.family}, {count} scenarios, {size}"
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Return the figures of every method, the fastest first.
+
+        `relative_to_pso_ga` is a ratio of means; `excess` the mean over scenarios of the delay over the optimum (or the
+        best of the run), minus 1; `best` the share of scenarios in which a method reached that. Intervals are paired
+        bootstraps over scenarios.
+        """
+        by_method = policy_figures(self.delays_s, self.delays_s["device-only"], self.planning_s, self.seed)
+        ratios = delay_ratios(self.delays_s, self.seed)
+        return {
+            name: {
+                "mean_delay_s": figures.mean_delay_s,
+                "ci95": figures.ci95,
+                "relative_to_pso_ga": ratios[name].get(REFERENCE, (1.0, 1.0, 1.0))[0],
+                "relative_ci95": ratios[name].get(REFERENCE, (1.0, 1.0, 1.0))[1:],
+                "excess": figures.gap_to_best_known,
+                "excess_ci95": figures.gap_ci95,
+                "best": figures.wins,
+                "planning_s": figures.planning_s,
+            }
+            for name, figures in sorted(by_method.items(), key=lambda item: item[1].mean_delay_s)
+        }
+
+
+def place_and_compare(count: int, seed: int, iterations: int) -> Iterator[PlacementStudy]:
+    """Yield one study after another, first of small scenarios, then of scenarios of full size.
+
+    Args:
+        count: Scenarios per study.
+        seed: Seed of the scenarios and of the searches.
+        iterations: Iterations of each search.
+    """
+    for sizes, exact in ((SMALL, True), (FULL, False)):
+        for family, options in sizes.items():
+            yield _study(family, scenarios(family, count, seed, **options), seed, methods(iterations, exact), exact)
+
+
+def methods(iterations: int, exact: bool) -> dict[str, PlacementPlanner]:
+    """Return the methods to compare by name."""
+    found: dict[str, PlacementPlanner] = {
+        "device-only": _device_only,
+        **{name: PLACEMENT_PLANNERS[name] for name in RULES},
+        "genetic": Genetic(population=SWARM, generations=iterations, patience=iterations),
+        "pso": Pso(swarm=SWARM, iterations=iterations, patience=iterations),
+        REFERENCE: PsoGa(swarm=SWARM, iterations=iterations, patience=iterations),
+        "pso-ga from runs": PsoGa(swarm=SWARM, iterations=iterations, patience=iterations, mean_run=MEAN_RUN),
+    }
+    return {**found, OPTIMUM: exact_placement} if exact else found
+
+
+def _study(
+    family: str, drawn: list[Scenario], seed: int, planners: Mapping[str, PlacementPlanner], exact: bool
+) -> PlacementStudy:
+    delays_s, planning_s = ({name: np.empty(len(drawn)) for name in planners} for _ in range(2))
+    for name, planner in planners.items():
+        planner(drawn[0], np.random.default_rng(seed))  # compiles
+        for k, scenario in enumerate(drawn):
+            began_s = time.perf_counter()
+            placement = planner(scenario, np.random.default_rng([seed, k]))
+            planning_s[name][k] = time.perf_counter() - began_s
+            delays_s[name][k] = placement_delay_s(scenario, placement)
+    return PlacementStudy(family, exact, delays_s, planning_s, seed)
+
+
+def _device_only(scenario: Scenario, rng: np.random.Generator) -> Placement:
+    return tuple(np.array(user.uploaded, np.int8) for user in scenario.users)

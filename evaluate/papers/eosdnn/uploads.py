@@ -1,0 +1,132 @@
+"""The second claim of EosDNN: LMU's fine partitions make queries during the upload faster than IONN's large ones.
+
+Xue et al., IEEE TGCN 2022. IONN (SoCC 2018) places and partitions; every other order uploads just what IONN uploads, to
+the same servers. Partitions become usable when their last byte is in. EosDNN as a whole, with a placement of its own,
+stands beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.planners import ORDER_PLANNERS, PLANNERS
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Floats
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timeline import Timeline
+from evaluate.compare.statistics import TIE, delay_ratios
+
+SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "single": ("single", {"max_layers": 64}),
+    "edge-cloud, one user": ("edge-cloud", {"num_users": 1, "max_layers": 64}),
+    "edge-cloud": ("edge-cloud", {"max_layers": 64}),
+}
+"""Family and options by the name of the setting; most networks keep the layers that they have."""
+
+REFERENCE = "ionn"
+
+ORDERS = ("efficiency", "front-to-back", "lmu")
+"""Orders in which IONN's placement is uploaded."""
+
+WHOLE = "pso-ga+lmu"
+"""EosDNN as a whole."""
+
+
+@dataclass(frozen=True, eq=False)
+class UploadStudy:
+    """What every method made of the same N scenarios.
+
+    Attributes:
+        setting: Name in `SETTINGS`.
+        delays_s: Mean query delay J over the horizon by method, shape (N,) each.
+        queries: Queries raised back to back until the horizon by method, shape (N,) each; all users' together, so that
+            users with fast queries count most.
+        partitions: Number of partitions by method, shape (N,) each.
+        seed: Seed of the resampling.
+    """
+
+    setting: str
+    delays_s: Mapping[str, Floats]
+    queries: Mapping[str, Floats]
+    partitions: Mapping[str, Floats]
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """Return what the table is about."""
+        return f"queries during the upload, {self.setting}, {len(self.delays_s[REFERENCE])} scenarios"
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Return the figures of every method, the fastest queries first.
+
+        `relative_to_ionn` and `queries_relative_to_ionn` are ratios of means with paired bootstrap intervals over
+        scenarios, `faster` is the share of scenarios in which queries are faster than IONN's.
+        """
+        delay_ratio, query_ratio = delay_ratios(self.delays_s, self.seed), delay_ratios(self.queries, self.seed)
+        found = {}
+        for name in sorted(self.delays_s, key=lambda name: float(self.delays_s[name].mean())):
+            ratio, queries = (each[name].get(REFERENCE, (1.0, 1.0, 1.0)) for each in (delay_ratio, query_ratio))
+            found[name] = {
+                "mean_delay_s": float(self.delays_s[name].mean()),
+                "relative_to_ionn": ratio[0],
+                "relative_ci95": ratio[1:],
+                "faster": float(np.mean(self.delays_s[name] < (1.0 - TIE) * self.delays_s[REFERENCE])),
+                "queries": float(self.queries[name].mean()),
+                "queries_relative_to_ionn": queries[0],
+                "queries_relative_ci95": queries[1:],
+                "partitions": float(self.partitions[name].mean()),
+            }
+        return found
+
+
+def upload_and_compare(count: int, seed: int) -> Iterator[UploadStudy]:
+    """Yield the study of one setting after another.
+
+    Args:
+        count: Scenarios per setting.
+        seed: Seed of the scenarios and of PSO-GA.
+    """
+    for setting, (family, options) in SETTINGS.items():
+        drawn = scenarios(family, count, seed, **options)
+        plans = [_plans(scenario, np.random.default_rng([seed, k])) for k, scenario in enumerate(drawn)]
+        names = list(plans[0])
+        timelines = {name: [simulate(s, row[name]) for s, row in zip(drawn, plans, strict=True)] for name in names}
+        yield UploadStudy(
+            setting,
+            {name: np.array([each.mean_delay_s for each in rows]) for name, rows in timelines.items()},
+            {name: np.array([queries_finished(each) for each in rows]) for name, rows in timelines.items()},
+            {name: np.array([float(len(each.plan.uploads)) for each in rows]) for name, rows in timelines.items()},
+            seed,
+        )
+
+
+def queries_finished(timeline: Timeline) -> float:
+    """Return how many queries the users raise until the horizon, each user the next one when the last one ends.
+
+    The one in flight at the horizon counts, as in the figures of IONN. For scenarios of one time slot.
+    """
+    edges_s, count = np.append(timeline.event_time_s, timeline.scenario.horizon_s).tolist(), 0
+    for delays_s in timeline.event_delay_s.T.tolist():
+        now_s = 0.0
+        for end_s, delay_s in zip(edges_s[1:], delays_s, strict=True):
+            started = max(0, math.ceil((end_s - now_s) / delay_s))
+            count, now_s = count + started, now_s + started * delay_s
+    return float(count)
+
+
+def _plans(scenario: Scenario, rng: np.random.Generator) -> dict[str, Plan]:
+    ionn = PLANNERS[REFERENCE](scenario, rng)
+    placement = ionn.placement(scenario)
+    return {
+        "device-only": Plan(),
+        REFERENCE: ionn,
+        **{f"{order} of ionn's placement": ORDER_PLANNERS[order](scenario, placement, rng) for order in ORDERS},
+        WHOLE: PLANNERS[WHOLE](scenario, rng),
+    }

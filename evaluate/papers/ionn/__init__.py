@@ -1,0 +1,1 @@
+"""IONN: replays published layer profiles."""

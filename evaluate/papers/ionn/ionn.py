@@ -1,0 +1,61 @@
+"""The command `paper`: replays published profiles with IONN, efficiency and LMU, and writes what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+
+from dnnmig_env.files.provenance import machine, versions
+from evaluate.compare.config import PaperConfig
+from evaluate.output.report import as_json, check_folder, write_folder
+from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.papers.ionn.measured_profiles import MeasuredNetwork, load_profiles
+from evaluate.papers.ionn.plots import delay_curves_png
+from evaluate.papers.ionn.replay import Replay, replay
+from evaluate.papers.ionn.tables import HEADINGS, assumptions, greatest_improvements, tables
+
+
+def reproduce(config: PaperConfig) -> list[Replay]:
+    """Replay every network at every rate with every method, print tables and write the files.
+
+    Raises:
+        ValueError: For anything in the config or a profile that is not valid; nothing has then been written.
+    """
+    rates = config.rates_mbps
+    check_folder(config.out, overwrite=config.overwrite)
+    networks, console = load_profiles(config.profiles), Console()
+    with Console(stderr=True).status("replaying"):
+        replays = list(replay(networks, rates))
+        lines = [*map(str, greatest_improvements(replays)), *assumptions(networks)]
+        write_folder(config.out, _files(config, networks, replays, lines))
+    for title, rows in tables(replays).items():
+        console.print(terminal_table(title, HEADINGS, rows))
+        console.print()
+    for line in (*lines, f"written to {config.out}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return replays
+
+
+def _files(
+    config: PaperConfig, networks: Sequence[MeasuredNetwork], replays: Sequence[Replay], lines: Sequence[str]
+) -> dict[str, str | bytes]:
+    result = {
+        "rows": [one.row() for one in replays],
+        "improvements": [asdict(gain) for gain in greatest_improvements(replays)],
+        "assumptions": assumptions(networks),
+        "config": {"profiles": str(config.profiles), "out": str(config.out), "mbps": list(config.rates_mbps)},
+        "versions": versions(),
+        "machine": machine(),
+    }
+    texts = [f"**{title}**\n\n{markdown_table(HEADINGS, rows)}" for title, rows in tables(replays).items()]
+    pictures = {
+        f"{name}.png": delay_curves_png(name, [one for one in replays if one.network == name])
+        for name in (network.graph.name for network in networks)
+    }
+    return {
+        "paper.json": as_json(result),
+        "table.md": "\n".join([*texts, "".join(f"- {line}\n" for line in lines)]),
+        **pictures,
+    }

@@ -1,0 +1,1 @@
+"""MJOA-MU: measures what its authors claim of cold starts."""

@@ -1,0 +1,142 @@
+"""The command `mjoa-mu`: measures what MJOA-MU claims of cold starts, and writes what came of it.
+
+Yang et al., Computer Networks 2023: uploading a model's later layers while its earlier ones execute, with PBT-DP's
+placements and ARA's shares, takes up to 64.5 % off the execution latency. Only the abstract is known; it leaves open
+what the figure is relative to. So parallel uploading is compared with several baselines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from dnnmig_env.files.provenance import machine, versions
+from evaluate.compare.config import MjoaMuConfig
+from evaluate.output.report import as_json, check_folder, write_folder
+from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.papers.mjoa_mu.cases import BASELINES, Case, cases
+from evaluate.papers.mjoa_mu.plots import study_png
+from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, METHODS, MJOA_MU, UsersStudy, studies
+
+PUBLISHED = 0.645
+"""The greatest reduction that the paper reports."""
+
+LIMIT = (
+    "One user with a chain cannot save more than half against serial uploading: that takes the seconds of the uplink "
+    "and of the query together, parallel uploading at least the greater of the two."
+)
+
+USERS_HEADINGS = ("method", "users", "delay [s]", "/ serial", "95 %", "most", "a user, most")
+
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""Title, headings and rows."""
+
+
+def reproduce(config: MjoaMuConfig) -> dict[str, Any]:
+    """Measure cold starts of one user on a grid and of several users, print tables and write the files.
+
+    Returns:
+        What `mjoa_mu.json` says.
+
+    Raises:
+        ValueError: For anything in the config that is not valid; nothing has then been written.
+    """
+    config.check()
+    check_folder(config.out, overwrite=config.overwrite)
+    console, alone, together = Console(), list[Case](), list[UsersStudy]()
+    edges, devices = [1e12 * speed for speed in config.edge_tflops], [1e9 * speed for speed in config.device_gflops]
+    with Console(stderr=True).status("one user") as status:
+        for case in cases(config.networks, config.layers, config.mbps, edges, devices):
+            alone.append(case)
+            status.update(f"one user: {case}")
+        drawn = config.users, config.scenarios, config.seed, config.networks, config.layers
+        for study in studies(*drawn, (min(edges), max(edges)), (min(devices), max(devices))):
+            together.append(study)
+            status.update(f"{study.users} users: done")
+    lines = [*(_greatest(alone, baseline) for baseline in BASELINES), LIMIT]
+    lines += map(_greatest_of_several, by_rates(together))
+    result = {
+        "published_reduction": PUBLISHED,
+        "one_user": [asdict(case) for case in alone],
+        "several_users": [{"mbps": study.mbps, "users": study.users, "methods": study.figures()} for study in together],
+        "findings": lines,
+        "config": {**asdict(config), "out": str(config.out)},
+        "versions": versions(),
+        "machine": machine(),
+    }
+    tables = list(_tables(alone, together))
+    texts = [f"**{title}**\n\n{markdown_table(headings, rows)}" for title, headings, rows in tables]
+    text = "\n".join([*texts, "".join(f"- {line}\n" for line in lines)])
+    picture = study_png(alone, together, PUBLISHED)
+    write_folder(config.out, {"mjoa_mu.json": as_json(result), "table.md": text, "mjoa_mu.png": picture})
+    for title, headings, rows in tables:
+        console.print(terminal_table(title, headings, rows))
+        console.print()
+    for line in (*lines, f"written to {config.out}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return result
+
+
+def _tables(alone: Sequence[Case], together: Sequence[UsersStudy]) -> Iterable[Table]:
+    title = "one user: % of delay that parallel uploading saves (mean, most)"
+    by_network = {name: [case for case in alone if case.network == name] for name in [case.network for case in alone]}
+    headings = ("against", *(heading for heading, _ in BASELINES.values()), "uploaded")
+    yield f"{title}, by network", headings, [_case_row(*item) for item in by_network.items()]
+    by_rate = {rate: [case for case in alone if case.mbps == rate] for rate in [case.mbps for case in alone]}
+    rows = [_case_row(f"{rate:g} Mbps", group) for rate, group in sorted(by_rate.items())]
+    yield f"{title}, by access rate", headings, rows
+    for group in by_rates(together):
+        title = f"several users of one edge, {_rates(group[0])}"
+        yield title, USERS_HEADINGS, [_users_row(study, name) for study in group for name in METHODS]
+
+
+def by_rates(together: Sequence[UsersStudy]) -> list[list[UsersStudy]]:
+    """Return the studies of each range of access rates."""
+    return [[study for study in together if study.mbps == mbps] for mbps in ACCESS_MBPS]
+
+
+def _rates(study: UsersStudy) -> str:
+    return f"{study.mbps[0]:g} to {study.mbps[1]:g} Mbps"
+
+
+def _case_row(name: str, group: Sequence[Case]) -> tuple[str, ...]:
+    shares = ([100 * case.reduction(baseline) for case in group] for baseline in BASELINES)
+    uploaded = sum(case.uploaded for case in group) / len(group)
+    return name, *(f"{sum(each) / len(each):.1f}, {max(each):.1f}" for each in shares), f"{uploaded:.0%}"
+
+
+def _users_row(study: UsersStudy, name: str) -> tuple[str, ...]:
+    f = study.figures()[name]
+    return (
+        name,
+        str(study.users),
+        f"{f['mean_delay_s']:.3f}",
+        f"{f['relative_to_baseline']:.3f}",
+        f"{f['relative_ci95'][0]:.3f} - {f['relative_ci95'][1]:.3f}",
+        f"{f['greatest_reduction_of_total']:.1%}",
+        f"{f['greatest_reduction_of_a_user']:.1%}",
+    )
+
+
+def _greatest(alone: Sequence[Case], baseline: str) -> str:
+    """Say how much parallel uploading saves at most, and where it saves what is published."""
+    best = max(alone, key=lambda case: case.reduction(baseline))
+    reached = [case for case in alone if case.reduction(baseline) >= PUBLISHED]
+    said = f"One user, against {BASELINES[baseline][1]}: up to {best.reduction(baseline):.1%} less ({best}); "
+    if not reached:
+        return f"{said}{PUBLISHED:.1%} nowhere."
+    first = min(reached, key=lambda case: case.mbps)
+    return f"{said}{PUBLISHED:.1%} in {len(reached) / len(alone):.0%} of the settings, from {first.mbps:g} Mbps on."
+
+
+def _greatest_of_several(group: Sequence[UsersStudy]) -> str:
+    """Say how much MJOA-MU saves of several users' delays at most."""
+    figures = {study.users: study.figures()[MJOA_MU] for study in group}
+    said = []
+    for key, what in (("greatest_reduction_of_total", "all together"), ("greatest_reduction_of_a_user", "one of them")):
+        users = max(figures, key=lambda number: figures[number][key])
+        said.append(f"up to {figures[users][key]:.1%} less for {what} ({users} users)")
+    return f"Several users, {_rates(group[0])}, MJOA-MU against serial uploading at equal shares: {', '.join(said)}."

@@ -1,0 +1,123 @@
+"""Several users of MJOA-MU before one edge: what do parallel uploading and ARA's shares save of their cold starts?"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.planners.mjoa_mu.ara import allocate
+from agents.planners.mjoa_mu.mjoa_mu import fair_queue
+from agents.planners.mjoa_mu.pbt_dp import best_placement
+from agents.planners.slot_zero import movable_layers, present_problem
+from dnnmig_env.families.draw.ranges import Range, log_uniform
+from dnnmig_env.networks.zoo import load_prepared
+from dnnmig_env.scenarios.scenario import Scenario, User
+from dnnmig_env.simulation.packed import Floats
+from dnnmig_env.simulation.reserved.shares import equal_shares, own_scenario
+from dnnmig_env.simulation.simulator import simulate
+from evaluate.compare.statistics import delay_ratios
+from evaluate.papers.mjoa_mu.cases import HORIZON_S, access, device_node, edge_node
+
+BASELINE, MJOA_MU = "serial, equal", "parallel, ARA"
+
+METHODS = ("device only", BASELINE, "serial, ARA", "parallel, equal", MJOA_MU, "parallel, queue")
+"""How layers are uploaded and who gives out shares; PBT-DP places layers for it. The last is MJOA-MU's plan on one
+channel, where nothing is reserved and the edge, with a single query of each user, slows nobody down."""
+
+ACCESS_MBPS: tuple[Range, ...] = ((10.0, 160.0), (100.0, 1000.0))
+"""Access rates, drawn log-uniformly: those of the scenario families, and those of the fastest networks."""
+
+
+@dataclass(frozen=True, eq=False)
+class UsersStudy:
+    """What every method made of N scenarios of U users.
+
+    Attributes:
+        mbps: Between which rates the users' accesses are.
+        users: Number of users, U.
+        delays_s: Cold-start delay of every user by method, shape (N, U) each.
+        seed: Seed of the resampling.
+    """
+
+    mbps: Range
+    users: int
+    delays_s: Mapping[str, Floats]
+    seed: int
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Return the figures of every method.
+
+        `relative_to_baseline` is the ratio of mean delays with its paired bootstrap interval over scenarios, the
+        reductions are the greatest of the users' total in a scenario and of a single user's delay.
+        """
+        means = {name: delay_s.mean(axis=1) for name, delay_s in self.delays_s.items()}
+        ratios, found = delay_ratios(means, self.seed), {}
+        for name, delay_s in self.delays_s.items():
+            ratio, low, high = ratios[name].get(BASELINE, (1.0, 1.0, 1.0))
+            found[name] = {
+                "mean_delay_s": float(delay_s.mean()),
+                "relative_to_baseline": ratio,
+                "relative_ci95": (low, high),
+                "greatest_reduction_of_total": float((1.0 - means[name] / means[BASELINE]).max()),
+                "greatest_reduction_of_a_user": float((1.0 - delay_s / self.delays_s[BASELINE]).max()),
+            }
+        return found
+
+
+def studies(
+    users: Sequence[int],
+    count: int,
+    seed: int,
+    networks: Sequence[str],
+    max_layers: int,
+    edge_flops_per_s: Range,
+    device_flops_per_s: Range,
+) -> Iterator[UsersStudy]:
+    """Yield the study of each range of access rates and number of users.
+
+    Args:
+        users: The numbers of users.
+        count: Number of scenarios for each.
+        seed: Seed of the scenarios.
+        networks: Networks of which each user has one.
+        max_layers: Layers to which they are merged at most.
+        edge_flops_per_s: Speeds of edges, drawn log-uniformly.
+        device_flops_per_s: Speeds of devices, drawn log-uniformly.
+    """
+    for mbps, number in itertools.product(ACCESS_MBPS, users):
+        rng, found = np.random.default_rng([seed, number, int(mbps[0])]), []
+        for _ in range(count):
+            graphs = [load_prepared(str(name), max_layers) for name in rng.choice(np.array(networks), number)]
+            edge = edge_node(float(log_uniform(rng, edge_flops_per_s, (1,))[0]))
+            devices = map(device_node, log_uniform(rng, device_flops_per_s, (number,)).tolist())
+            owners = [User(f"user-{u}", *pair) for u, pair in enumerate(zip(graphs, devices, strict=True))]
+            links = access(log_uniform(rng, mbps, (number,)).tolist())
+            found.append(delays_s(Scenario(tuple(owners), (edge,), links, HORIZON_S)))
+        yield UsersStudy(mbps, number, {name: np.stack([one[name] for one in found]) for name in METHODS}, seed)
+
+
+def delays_s(scenario: Scenario) -> dict[str, Floats]:
+    """Return the cold-start delays of the users of one edge by method, shape (U,) each."""
+    shared, serial = allocate(scenario), allocate(scenario, serial=True)
+    queue = simulate(scenario, fair_queue(scenario, shared))
+    found = (
+        queue.device_delay_s,
+        _at_equal_shares(scenario, serial=True),
+        serial.delay_s,
+        _at_equal_shares(scenario, serial=False),
+        shared.delay_s,
+        queue.cold_start_delay_s,
+    )
+    return dict(zip(METHODS, found, strict=True))
+
+
+def _at_equal_shares(scenario: Scenario, *, serial: bool) -> Floats:
+    shares, movable = equal_shares(len(scenario.users), 1), movable_layers(scenario)
+    problems = [present_problem(own_scenario(scenario, shares, u)) for u in range(len(scenario.users))]
+    layers = [movable[u, : len(user.graph)] for u, user in enumerate(scenario.users)]
+    placed = (best_placement(p, 1, own, np.inf, serial=serial) for p, own in zip(problems, layers, strict=True))
+    return np.array([delay_s for _, delay_s in placed])

@@ -1,0 +1,1 @@
+"""Publish: makes an agent that comes with the project from a training run."""

@@ -1,0 +1,146 @@
+"""From a training run to an agent that comes with the project: its weights and a card that says how well it does."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+
+from agents.policies.name import PRETRAINED
+from agents.policies.trained import CARD, Card, find, read_card
+from agents.pretrained import AgentCard, Check, Figures, Measured
+from dnnmig_env.envs.batch import DecisionMode
+from dnnmig_env.families.registry import make_generator, scenarios
+from dnnmig_env.files.provenance import machine, versions
+from evaluate.compare.compare import roll_out_all
+from evaluate.compare.rollout import Arena
+from evaluate.compare.statistics import delay_ratios
+from evaluate.output.report import Results, write_folder
+from evaluate.output.tables import HEADINGS, summary_rows, terminal_table
+from evaluate.publish.config import PublishConfig
+from evaluate.publish.training_command import training_command
+from train.config import TrainConfig
+from train.folder import VERSIONS, read_config
+
+CHECK_SCENARIOS = 8
+"""Scenarios of the figure by which an agent is checked: enough to notice a change, few enough for a second."""
+
+_WEIGHTS = "policy.pth"
+_ANY_DAY = (1980, 1, 1, 0, 0, 0)  # the same weights then make the same file, and the same digest
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is known of the training: its folder's configuration and versions, and the card of its best model."""
+
+    config: TrainConfig
+    made_with: dict[str, str | int]
+    card: Card
+
+
+def publish(config: PublishConfig) -> AgentCard:
+    """Write FAMILY.zip and FAMILY.json of a run's best model, and return the card.
+
+    Results are measured on scenarios as the family draws them by default, whatever the training drew.
+
+    Raises:
+        ValueError: If the folder is no run's, the agent is there already, or a policy cannot be measured; nothing has
+            then been written.
+    """
+    names = config.checked_policies
+    run = _Run(read_config(config.run), _versions(config.run), read_card(config.run))
+    family = run.card.family
+    for suffix in (".zip", ".json"):
+        file = config.out / f"{family}{suffix}"
+        if file.exists() and not config.overwrite:
+            raise ValueError(f"{file} is there already; add --overwrite, or name another --out.")
+    content = weights_alone(find(config.run))
+    with tempfile.TemporaryDirectory() as folder:
+        agent = Path(folder) / f"{family}.zip"
+        agent.write_bytes(content)
+        results = _measure(agent, run.card, names, config)
+        check = Check(
+            scenarios=CHECK_SCENARIOS, seed=config.seed, mean_delay_s=check_delay_s(agent, CHECK_SCENARIOS, config.seed)
+        )
+    card = _agent_card(run, results, check, hashlib.sha256(content).hexdigest())
+    write_folder(config.out, {f"{family}.zip": content, f"{family}.json": card.model_dump_json(indent=1) + "\n"})
+    title = f"{family}: {config.scenarios} scenarios, seed {config.seed}"
+    console = Console()
+    console.print(terminal_table(title, HEADINGS, summary_rows(results.figures())))
+    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    return card
+
+
+def weights_alone(model: Path) -> bytes:
+    """Return a model file without all that only training goes on with: its card and weights."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(model) as whole, zipfile.ZipFile(content, "w") as archive:
+        for name in (CARD, _WEIGHTS):
+            archive.writestr(zipfile.ZipInfo(name, _ANY_DAY), whole.read(name), zipfile.ZIP_DEFLATED)
+    return content.getvalue()
+
+
+def check_delay_s(model: Path, count: int, seed: int) -> float:
+    """Return the mean query delay of a model, in one pass, in a few scenarios as its family draws them by default."""
+    card = read_card(model)
+    arena = _arena(card, count, seed)
+    return float(arena.roll_out(*arena.policy(str(model), seed)).mean_delay_s.mean())
+
+
+def _measure(agent: Path, card: Card, names: tuple[str, ...], config: PublishConfig) -> Results:
+    called = {PRETRAINED: str(agent)}
+    if config.samples:
+        called[f"{PRETRAINED}@{config.samples}"] = f"{agent}@{config.samples}"
+    called |= {name: name for name in names}
+    rollouts = roll_out_all(_arena(card, config.scenarios, config.seed), tuple(called.values()), config.seed)
+    return Results(card.family, config.seed, {name: rollouts[path] for name, path in called.items()})
+
+
+def _arena(card: Card, count: int, seed: int) -> Arena:
+    drawn = scenarios(card.family, count, seed)
+    return Arena(make_generator(card.family), drawn, cast(DecisionMode, card.decisions))
+
+
+def _agent_card(run: _Run, results: Results, check: Check, sha256: str) -> AgentCard:
+    ratios = {PRETRAINED: (1.0, 1.0, 1.0), **delay_ratios(results.delays_s, results.seed).get(PRETRAINED, {})}
+    policies = {
+        name: Figures(
+            mean_delay_s=figures.mean_delay_s,
+            ci95=figures.ci95,
+            planning_s=figures.planning_s,
+            agent_ratio=ratios[name][0],
+            agent_ratio_ci95=ratios[name][1:],
+        )
+        for name, figures in results.figures().items()
+    }
+    return AgentCard(
+        family=run.card.family,
+        algorithm=run.card.algorithm,
+        decisions=run.card.decisions,
+        seed=run.config.seed,
+        steps=run.card.steps,
+        commands=(training_command(run.config),),
+        trained_with=run.made_with,
+        measured_with={**versions(), **machine()},
+        published=datetime.now(UTC).date(),
+        sha256=sha256,
+        results=Measured(scenarios=len(results.device_only_s), seed=results.seed, policies=policies),
+        check=check,
+    )
+
+
+def _versions(run: Path) -> dict[str, str | int]:
+    file = run / VERSIONS
+    try:
+        found: dict[str, str | int] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} cannot be read ({type(error).__name__}); give the folder of a whole run.") from None
+    return found

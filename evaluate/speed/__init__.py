@@ -1,0 +1,1 @@
+"""Speed: measures environments, training, planners and searches on this machine."""

@@ -1,0 +1,150 @@
+"""The mean query delay of a plan in plain Python and networkx: what one would write first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.kernel import MAX_LOAD
+from dnnmig_env.simulation.plan import Plan
+
+DEVICE = 0
+
+
+@dataclass
+class Player:
+    """One user: its network as a graph, and how its queries run at present."""
+
+    index: int
+    graph: Any  # networkx.DiGraph
+    order: list[int]
+    rate_hz: float
+    device_s: float = 0.0
+    delay_s: float = 0.0
+    arrived: dict[int, int] = field(default_factory=dict)  # layer -> server
+    assignment: dict[int, int] = field(default_factory=dict)  # layer -> node
+    load: dict[int, float] = field(default_factory=dict)  # server -> share
+
+
+def mean_delay_s(scenario: Scenario, plan: Plan) -> float:
+    """Return the mean query delay J of a plan, by the same rules as `dnnmig_env.simulation.kernel`.
+
+    Args:
+        scenario: A scenario of one time slot with nothing uploaded yet.
+        plan: The plan.
+
+    Raises:
+        ValueError: If the scenario has several time slots.
+    """
+    if scenario.num_slots != 1:
+        raise ValueError(f"scenario has {scenario.num_slots} time slots; the plain implementation knows only one.")
+    players = [_player(scenario, index) for index in range(len(scenario.users))]
+    _react(scenario, players, 0)
+    time_s = cost_s = 0.0
+    for upload in plan.uploads:
+        owner = players[upload.user]
+        rate = np.asarray(scenario.links.up_bytes_per_s)[0, upload.user, upload.server - 1]
+        size_bytes = sum(owner.graph.nodes[layer]["weight_bytes"] for layer in upload.layers)
+        end_s = max(time_s, upload.not_before_s) + size_bytes / rate
+        if end_s > scenario.horizon_s:
+            break
+        cost_s += _cost_per_s(players) * (end_s - time_s)
+        time_s = end_s
+        owner.arrived.update(dict.fromkeys(upload.layers, upload.server))
+        _react(scenario, players, upload.user)
+    cost_s += _cost_per_s(players) * (scenario.horizon_s - time_s)
+    return float(cost_s / (sum(player.rate_hz for player in players) * scenario.horizon_s))
+
+
+def _player(scenario: Scenario, index: int) -> Player:
+    import networkx
+
+    user, graph = scenario.users[index], networkx.DiGraph()
+    for v, layer in enumerate(user.graph.layers):
+        seconds = dict(enumerate(scenario.execution_s[index][v].tolist()))
+        graph.add_node(v, weight_bytes=layer.weight_bytes, execution_s=seconds)
+        for source in layer.predecessors:
+            size_bytes = user.graph.input_bytes if source < 0 else user.graph.layers[source].output_bytes
+            graph.add_edge(source, v, size_bytes=size_bytes)
+    for v in [v for v in graph if v >= 0 and not graph.out_degree(v)]:
+        graph.nodes[v]["result_bytes"] = user.graph.layers[v].output_bytes
+    order = [v for v in networkx.lexicographical_topological_sort(graph) if v >= 0]
+    player = Player(index, graph, order, float(np.asarray(user.query_rate_hz)[0]))
+    player.assignment = dict.fromkeys(order, DEVICE)
+    player.device_s = player.delay_s = _query_delay_s(scenario, player, player.assignment, {})
+    return player
+
+
+def _react(scenario: Scenario, players: list[Player], first: int) -> None:
+    """Let everybody choose the fastest of what it may use, `first` before the others; then take all delays anew."""
+    for player in [players[first], *players[:first], *players[first + 1 :]]:
+        slowdown = _slowdown(players, player)
+        candidates = [player.assignment, dict.fromkeys(player.order, DEVICE), _everything_usable(player)]
+        player.assignment = min(candidates, key=lambda each: _query_delay_s(scenario, player, each, slowdown))
+        player.load = _load(player)
+    for player in players:
+        player.delay_s = _query_delay_s(scenario, player, player.assignment, _slowdown(players, player))
+
+
+def _everything_usable(player: Player) -> dict[int, int]:
+    assignment: dict[int, int] = {}
+    for v in player.order:
+        if player.graph.nodes[v]["weight_bytes"] > 0:
+            assignment[v] = player.arrived.get(v, DEVICE)
+        else:
+            sources = sorted(player.graph.predecessors(v), reverse=True)
+            assignment[v] = next((assignment[q] for q in sources if q >= 0 and assignment[q] != DEVICE), DEVICE)
+    return assignment
+
+
+def _query_delay_s(scenario: Scenario, player: Player, assignment: dict[int, int], slowdown: dict[int, float]) -> float:
+    graph, finish_s, free_s, delay_s = player.graph, {-1: 0.0}, dict[int, float](), 0.0
+    for v in player.order:
+        node = assignment[v]
+        start_s = free_s.get(node, 0.0)
+        for source, _, size_bytes in graph.in_edges(v, data="size_bytes"):
+            origin = assignment.get(source, DEVICE)
+            start_s = max(start_s, finish_s[source] + _transfer_s(scenario, player.index, origin, node, size_bytes))
+        finish_s[v] = free_s[node] = start_s + graph.nodes[v]["execution_s"][node] * slowdown.get(node, 1.0)
+        if "result_bytes" in graph.nodes[v]:
+            back_s = _transfer_s(scenario, player.index, node, DEVICE, graph.nodes[v]["result_bytes"])
+            delay_s = max(delay_s, finish_s[v] + back_s)
+    return delay_s
+
+
+def _transfer_s(scenario: Scenario, user: int, source: int, target: int, size_bytes: float) -> float:
+    if source == target:
+        return 0.0
+    links: Any = scenario.links
+    if source == DEVICE:
+        rate, latency_s = links.up_bytes_per_s[0, user, target - 1], links.up_latency_s[0, user, target - 1]
+    elif target == DEVICE:
+        rate, latency_s = links.down_bytes_per_s[0, user, source - 1], links.down_latency_s[0, user, source - 1]
+    else:
+        rate = links.between_bytes_per_s[source - 1, target - 1]
+        latency_s = links.between_latency_s[source - 1, target - 1]
+    return float(latency_s + size_bytes / rate)
+
+
+def _load(player: Player) -> dict[int, float]:
+    load: dict[int, float] = {}
+    for v, node in player.assignment.items():
+        if node != DEVICE:
+            load[node] = load.get(node, 0.0) + player.rate_hz * player.graph.nodes[v]["execution_s"][node]
+    return load
+
+
+def _slowdown(players: list[Player], player: Player) -> dict[int, float]:
+    others: dict[int, float] = {}
+    for other in players:
+        if other is not player:
+            for node, share in other.load.items():
+                others[node] = others.get(node, 0.0) + share
+    return {node: 1.0 / (1.0 - min(share, MAX_LOAD)) for node, share in others.items()}
+
+
+def _cost_per_s(players: list[Player]) -> float:
+    return sum(player.rate_hz * player.delay_s for player in players)

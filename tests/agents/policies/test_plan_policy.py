@@ -1,0 +1,133 @@
+"""Planners act in the environment as they plan: replaying a plan is simulating it."""
+
+import numpy as np
+import pytest
+
+from agents.planners import PLANNERS, planner
+from agents.planners.forecast import expected_scenario
+from agents.policies.plan_policy import PlanPolicy
+from agents.policies.policy import resolve_policy
+from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import make_generator, scenarios
+from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+
+
+def delays_in_environment(policy, env: MigrationVectorEnv, given) -> np.ndarray:
+    """Mean delay of each given scenario when the policy decides."""
+    observation, _ = env.reset(options={"scenarios": given})
+    result, open_rows = np.full(len(given), np.nan), np.ones(len(given), bool)
+    while open_rows.any():
+        actions, _ = policy.predict(observation)
+        observation, _, done, _, infos = env.step(actions)
+        ended = open_rows & done
+        result[ended] = infos["mean_delay_s"][ended] if ended.any() else 0.0
+        open_rows &= ~done
+    return result
+
+
+@pytest.mark.parametrize("decisions", ["joint", "two-phase"])
+@pytest.mark.parametrize("name", PLANNERS)
+def test_acting_on_a_plan_gives_the_plan_s_own_delay(name, decisions):
+    given = scenarios("multi-user", 3, seed=11, num_users=(2, 3), max_layers=8)
+    env = MigrationVectorEnv(3, make_generator("multi-user", num_users=(2, 3), max_layers=8), decisions=decisions)
+    acted = delays_in_environment(PlanPolicy(planner(name), env, seed=5), env, given)
+    plans = [planner(name)(scenario, np.random.default_rng([5, row, 1])) for row, scenario in enumerate(given)]
+    arrays = plan_arrays([plan.singletons() for plan in plans])
+    assert acted == pytest.approx(mean_delays_s(pack(given), arrays, np.arange(3)), rel=1e-9)
+
+
+def test_replanning_changes_nothing_where_nothing_changes_and_helps_where_users_move():
+    ratios = {}
+    for family in ("single", "mobile"):
+        given = scenarios(family, 12, seed=4)
+        env = MigrationVectorEnv(len(given), make_generator(family))
+        once = delays_in_environment(resolve_policy("joint-efficiency", env, 0), env, given)
+        anew = delays_in_environment(resolve_policy("joint-efficiency@replan", env, 0), env, given)
+        ratios[family] = anew.mean() / once.mean()
+    assert ratios["single"] == pytest.approx(1.0, abs=0.02)
+    assert ratios["mobile"] < 1.0
+
+
+def test_a_forecast_is_planned_from_at_every_decision():
+    given = scenarios("mobile", 4, seed=2)
+    env = MigrationVectorEnv(len(given), make_generator("mobile"))
+    asked = []
+
+    def noted(scenario, rng):
+        asked.append(scenario)
+        return planner("joint-efficiency")(scenario, rng)
+
+    observation, _ = env.reset(options={"scenarios": given})
+    known = [env.known_scenario(row) for row in range(len(given))]
+    policy = PlanPolicy(noted, env, 0, replan=True, forecast=True)
+    policy.predict(observation)
+    policy.predict(observation)
+    assert len(asked) == 2 * len(given)
+    for row, scenario in enumerate(known):
+        told = np.asarray(expected_scenario(scenario).links.up_bytes_per_s)
+        np.testing.assert_array_equal(asked[row].links.up_bytes_per_s, told)
+        assert not np.array_equal(scenario.links.up_bytes_per_s, told)
+
+
+def test_a_forecast_changes_nothing_where_nobody_moves_and_helps_where_users_do():
+    ratios = {}
+    for family, options in (("single", {}), ("mobile", {"speed_m_per_s": 15.0, "num_users": 2, "max_layers": 8})):
+        given = scenarios(family, 16, seed=4, **options)
+        env = MigrationVectorEnv(len(given), make_generator(family, **options))
+        present, expected = (
+            delays_in_environment(resolve_policy(f"joint-efficiency{suffix}", env, 0), env, given)
+            for suffix in ("@replan", "@forecast")
+        )
+        ratios[family] = expected.mean() / present.mean()
+    assert ratios["single"] == 1.0
+    assert ratios["mobile"] < 0.99
+
+
+def test_a_plan_policy_serves_the_single_environment_too():
+    env = MigrationEnv(make_generator("toy"))
+    observation, _ = env.reset(seed=0)
+    policy, done, total = PlanPolicy(planner("joint-efficiency"), env, seed=0), False, 0.0
+    while not done:
+        action, _ = policy.predict(observation)
+        observation, reward, done, _, info = env.step(action)
+        total += reward
+    assert total == pytest.approx(-info["mean_delay_s"])
+    assert info["mean_delay_s"] < 0.6 * info["device_only_delay_s"]
+
+
+def test_planning_seconds_are_counted_per_row():
+    env = MigrationVectorEnv(2, make_generator("toy"))
+    policy = resolve_policy("joint-efficiency", env, 0)
+    observation, _ = env.reset(seed=0)
+    policy.predict(observation)
+    assert (policy.planning_s > 0).all()
+
+
+def test_errors_name_the_policy():
+    env = MigrationVectorEnv(1, make_generator("toy"), decisions="two-phase")
+    with pytest.raises(ValueError, match="unknown planner 'joint-eficiency'; did you mean 'joint-efficiency'"):
+        resolve_policy("joint-eficiency", env, 0)
+    for suffix in ("@replan", "@forecast"):
+        with pytest.raises(ValueError, match=f"{suffix} needs decisions"):
+            resolve_policy(f"joint-efficiency{suffix}", env, 0)
+
+
+def test_a_clairvoyant_plan_is_followed_to_the_letter():
+    options = {"num_users": (2, 3), "max_layers": 6}
+    given = scenarios("mobile", 4, seed=2, **options)
+    env = MigrationVectorEnv(len(given), make_generator("mobile", **options))
+    acted = delays_in_environment(resolve_policy("local-search:evaluations=400@clairvoyant", env, 5), env, given)
+    planning = planner("local-search:evaluations=400:clairvoyant=true")
+    plans = [planning(scenario, np.random.default_rng([5, row, 1])) for row, scenario in enumerate(given)]
+    assert any(upload.not_before_s > 0 for plan in plans for upload in plan.uploads)
+    assert acted == pytest.approx(mean_delays_s(pack(given), plan_arrays(plans), np.arange(len(given))), rel=1e-9)
+    present = delays_in_environment(resolve_policy("joint-efficiency@replan", env, 5), env, given)
+    assert acted.mean() < present.mean()
+
+
+def test_only_planners_that_can_use_the_future_are_clairvoyant():
+    env = MigrationVectorEnv(1, make_generator("toy"))
+    with pytest.raises(ValueError, match="'joint-efficiency' has no parameter 'clairvoyant'"):
+        resolve_policy("joint-efficiency@clairvoyant", env, 0)

@@ -1,0 +1,115 @@
+"""Plans drawn by a network's scores: never worse than its greedy plan, and the same for the same random stream."""
+
+import numpy as np
+import pytest
+
+from agents.learning.algorithms import TRAINING_REWARD, make_model
+from agents.learning.sb3_vec_env import Sb3VecEnv
+from agents.policies.policy import resolve_policy
+from agents.policies.sampling import SampledPlanner, _drawn
+from agents.policies.trained import MODEL, load, save
+from agents.policy_networks.facts import ILLEGAL
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import make_generator, scenarios
+from dnnmig_env.simulation.plan import check_plan
+from dnnmig_env.simulation.simulator import simulate
+
+SMALL = {"num_users": (2, 3), "max_layers": 8}
+
+
+def saved_model(folder, algorithm="ppo", decisions="joint", family="multi-user", options=SMALL):
+    generator = make_generator(family, **options)
+    env = MigrationVectorEnv(2, generator, decisions, autoreset_mode="SameStep", **TRAINING_REWARD)
+    settings = {"buffer_size": 100} if algorithm == "dqn" else {}
+    model = make_model(algorithm, Sb3VecEnv(env), seed=1, device="cpu", settings=settings, network={"width": 8})
+    save(model, folder / MODEL, family, decisions, algorithm)
+    return folder / MODEL
+
+
+@pytest.fixture(scope="module", params=["joint", "two-phase"])
+def model(request, tmp_path_factory):
+    return load(saved_model(tmp_path_factory.mktemp("run"), decisions=request.param))
+
+
+@pytest.fixture(scope="module")
+def given():
+    return scenarios("multi-user", 24, seed=3, **SMALL)
+
+
+def delays_s(planner, given, seed=0):
+    plans = [planner(scenario, np.random.default_rng(seed)) for scenario in given]
+    for scenario, plan in zip(given, plans, strict=True):
+        check_plan(scenario, plan)
+    return np.array([simulate(scenario, plan).mean_delay_s for scenario, plan in zip(given, plans, strict=True)])
+
+
+def acted_delays_s(policy, decisions, given):
+    env = MigrationVectorEnv(1, make_generator("multi-user", **SMALL), decisions)
+    found = []
+    for scenario in given:
+        observation, _ = env.reset(options={"scenarios": [scenario]})
+        ended = [False]
+        while not ended[0]:
+            observation, _, ended, _, infos = env.step(policy.predict(observation)[0])
+        found.append(infos["mean_delay_s"][0])
+    return np.array(found)
+
+
+def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
+    limits = make_generator("multi-user", **SMALL).limits
+    one_pass = acted_delays_s(model, model.card.decisions, given)
+    np.testing.assert_allclose(delays_s(SampledPlanner(model, limits, 1), given), one_pass, rtol=1e-9)
+    many = delays_s(SampledPlanner(model, limits, 40), given)
+    assert (many <= one_pass * (1.0 + 1e-9)).all()
+    assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
+
+
+def test_plans_depend_on_the_random_stream_alone(model, given):
+    planner = SampledPlanner(model, make_generator("multi-user", **SMALL).limits, 4)
+    first = [planner(scenario, np.random.default_rng(7)) for scenario in given]
+    assert [planner(scenario, np.random.default_rng(7)) for scenario in reversed(given)] == first[::-1]
+    assert [planner(scenario, np.random.default_rng(8)) for scenario in given] != first
+
+
+def test_slots_to_come_are_not_looked_at(tmp_path):
+    scenario = scenarios("mobile", 1, seed=2)[0]
+    assert scenario.num_slots > 1
+    limits = make_generator("mobile").limits
+    planner = SampledPlanner(load(saved_model(tmp_path, family="mobile", options={})), limits, 4)
+    env = MigrationVectorEnv(1, make_generator("mobile"))
+    env.reset(options={"scenarios": [scenario]})
+    known = env.known_scenario(0)
+    assert known is not None
+    assert planner(scenario, np.random.default_rng(1)) == planner(known, np.random.default_rng(1))
+
+
+def test_actions_are_drawn_by_their_scores():
+    scores = np.array([[np.log(0.5), ILLEGAL, np.log(0.2), np.log(0.3)]], np.float32)
+    drawn = _drawn(np.repeat(scores, 20_000, axis=0), np.random.default_rng(0))
+    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 20_000, [0.5, 0.0, 0.2, 0.3], atol=0.015)
+    assert (drawn != 1).all()
+
+
+def test_what_cannot_be_sampled_is_named(tmp_path):
+    generator = make_generator("multi-user", **SMALL)
+    file = saved_model(tmp_path, "dqn")
+    with pytest.raises(ValueError, match="trained with 'dqn' cannot be sampled"):
+        SampledPlanner(load(file), generator.limits, 4)
+    env = MigrationVectorEnv(1, generator)
+    with pytest.raises(ValueError, match="'dqn' cannot be sampled"):
+        resolve_policy(f"{file}@4", env, 0)
+    with pytest.raises(ValueError, match="asks for 0 samples; give 1 or more"):
+        resolve_policy(f"{file}@0", env, 0)
+    with pytest.raises(ValueError, match="'joint-efficiency@8' asks for samples, but only trained"):
+        resolve_policy("joint-efficiency@8", env, 0)
+
+
+def test_a_name_with_a_number_of_samples_plans_and_replans(tmp_path, given):
+    file = saved_model(tmp_path)
+    env = MigrationVectorEnv(2, make_generator("multi-user", **SMALL))
+    for name in (f"{file}@4", f"{file}@4@replan"):
+        policy = resolve_policy(name, env, 0)
+        observation, _ = env.reset(options={"scenarios": given[:2]})
+        actions, _ = policy.predict(observation)
+        assert observation["action_mask"][np.arange(2), actions].all()
+        assert (policy.planning_s > 0).all()

@@ -1,0 +1,181 @@
+"""Trained models come back as they were, fit other sizes, and say what is wrong with them in one line."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
+from agents.learning.sb3_vec_env import Sb3VecEnv
+from agents.policies.policy import resolve_policy
+from agents.policies.trained import BEST_MODEL, CARD, MODEL, load, read_card, save
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import make_generator
+from tests.damaged_model import damaged
+
+KINDS = ("plain", "candidates")
+
+
+def model_of(algorithm="a2c", decisions="joint", family="edge-cloud", observation="plain"):
+    options = {"autoreset_mode": "SameStep", "observation": observation, **TRAINING_REWARD}
+    env = MigrationVectorEnv(4, make_generator(family), decisions, **options)
+    settings = {"buffer_size": 100} if algorithm == "dqn" else {}
+    return make_model(algorithm, Sb3VecEnv(env), seed=1, device="cpu", settings=settings, network={"width": 8})
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / MODEL
+    save(model_of(), path, "edge-cloud", "joint", "a2c")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "observation"),
+    [(name, kind) for name in ALGORITHMS for kind in KINDS if (name, kind) != ("hindsight", "plain")],
+)
+def test_a_model_read_back_acts_as_the_one_written(algorithm, observation, tmp_path):
+    model = model_of(algorithm, observation=observation)
+    save(model, tmp_path / MODEL, "edge-cloud", "joint", algorithm)
+    policy = load(tmp_path / MODEL)
+    observations, differing = model.env.reset(), 0
+    for _ in range(30):
+        expected, _ = model.predict(observations, deterministic=True)
+        found, _ = policy.predict(observations)
+        assert found.tolist() == expected.tolist()
+        single = {name: array[2] for name, array in observations.items()}
+        assert policy.predict(single)[0] == expected[2]
+        differing += len(set(expected)) > 1
+        observations, _, _, _ = model.env.step(found)
+    assert differing > 20
+    card = read_card(tmp_path / MODEL)
+    assert (card.algorithm, card.observation) == (algorithm, observation)
+
+
+def test_drawn_actions_vary_and_are_legal(file):
+    env = MigrationVectorEnv(64, make_generator("edge-cloud"))
+    observations, _ = env.reset(seed=0)
+    policy = load(file, env)
+    draws = [policy.predict(observations, deterministic=False)[0] for _ in range(5)]
+    assert len({tuple(draw) for draw in draws}) == 5
+    assert all(observations["action_mask"][np.arange(64), draw].all() for draw in draws)
+
+
+def test_a_model_acts_in_larger_and_smaller_environments(file):
+    for options in ({"num_users": (6, 6), "num_edges": (4, 4), "max_layers": 24}, {"num_users": 1, "num_edges": 1}):
+        env = MigrationVectorEnv(8, make_generator("edge-cloud", **options))
+        policy = resolve_policy(str(file), env, 0)
+        observations, _ = env.reset(seed=0)
+        running, shares = np.ones(8, bool), np.zeros(8)
+        while running.any():
+            observations, _, ended, _, infos = env.step(policy.predict(observations)[0])
+            now = ended & running
+            if now.any():
+                shares[now] = infos["mean_delay_s"][now] / infos["device_only_delay_s"][now]
+                assert not infos["illegal_action"][now].any()
+            running &= ~now
+        assert shares.mean() < 0.95  # the efficiency that training starts from saves something at any size
+
+
+def test_a_folder_stands_for_its_best_model(tmp_path):
+    save(model_of(), tmp_path / MODEL, "edge-cloud", "joint", "a2c")
+    assert load(tmp_path).card.decisions == "joint"
+    save(model_of(decisions="two-phase"), tmp_path / BEST_MODEL, "edge-cloud", "two-phase", "a2c")
+    assert load(tmp_path).card.decisions == "two-phase"
+
+
+def test_a_model_is_not_used_for_what_it_was_not_trained_for(file):
+    with pytest.raises(ValueError, match="trained with decisions='joint', not 'two-phase'"):
+        load(file, MigrationVectorEnv(1, make_generator("edge-cloud"), "two-phase"))
+    toy = MigrationVectorEnv(1, make_generator("toy"))
+    with pytest.raises(ValueError, match="trained on family 'edge-cloud', not 'toy'"):
+        load(file, toy)
+    observations, _ = toy.reset(seed=0)
+    assert observations["action_mask"][0, load(file, toy, any_family=True).predict(observations)[0][0]]
+
+
+def test_a_model_meets_only_observations_of_the_kind_it_knows(file, tmp_path):
+    seeing = tmp_path / MODEL
+    save(model_of("hindsight", observation="candidates"), seeing, "edge-cloud", "joint", "hindsight")
+    envs = {kind: MigrationVectorEnv(1, make_generator("edge-cloud"), observation=kind) for kind in KINDS}
+    with pytest.raises(ValueError, match=r"sees 'candidates' observations, not 'plain'; .* observation='candidates'\."):
+        load(seeing, envs["plain"])
+    with pytest.raises(ValueError, match=r"sees 'plain' observations, not 'candidates'; .* observation='plain'\."):
+        load(file, envs["candidates"])
+    for path, kind in ((seeing, "candidates"), (file, "plain")):
+        observations, _ = envs[kind].reset(seed=0)
+        action = load(path, envs[kind]).predict(observations)[0][0]
+        assert observations["action_mask"][0, action]
+
+
+def test_a_model_that_sees_candidates_acts_in_larger_and_smaller_environments(tmp_path):
+    save(model_of("ppo", observation="candidates"), tmp_path / MODEL, "edge-cloud", "joint", "ppo")
+    for options in ({"num_users": (6, 6), "num_edges": (4, 4), "max_layers": 24}, {"num_users": 1, "num_edges": 1}):
+        env = MigrationVectorEnv(4, make_generator("edge-cloud", **options), observation="candidates")
+        policy = resolve_policy(str(tmp_path), env, 0)
+        observations, _ = env.reset(seed=0)
+        for _ in range(10):
+            actions, _ = policy.predict(observations)
+            assert observations["action_mask"][np.arange(4), actions].all()
+            observations = env.step(actions)[0]
+
+
+def test_a_card_that_does_not_say_what_is_seen_means_plain_observations(file, tmp_path):
+    card = json.loads(zipfile.ZipFile(file).read(CARD))
+    assert card.pop("observation") == "plain"
+    older = damaged(file, tmp_path, CARD, json.dumps(card).encode())
+    assert read_card(older) == read_card(file)
+    env = MigrationVectorEnv(4, make_generator("edge-cloud"))
+    observations, _ = env.reset(seed=0)
+    expected = load(file, env).predict(observations)[0].tolist()
+    assert load(older, env).predict(observations)[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        (None, b"", "it is damaged"),
+        ("policy.pth", b"not a tensor", "copy.zip is damaged"),
+        ("policy.pth", None, "copy.zip is damaged"),
+        (CARD, b"{", "copy.zip is damaged"),
+        (CARD, b"{}", "copy.zip is damaged"),
+        (CARD, None, "not saved by `python -m train`"),
+    ],
+)
+def test_a_damaged_model_is_named(file, tmp_path, name, content, text):
+    with pytest.raises(ValueError, match=text) as caught:
+        load(damaged(file, tmp_path, name, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_named(file, tmp_path):
+    card = json.loads(zipfile.ZipFile(file).read(CARD))
+    with pytest.raises(ValueError, match="do not fit this version's network"):
+        load(damaged(file, tmp_path, CARD, json.dumps({**card, "width": 9}).encode()))
+    with pytest.raises(ValueError, match="unknown algorithm 'sarsa'"):
+        load(damaged(file, tmp_path, CARD, json.dumps({**card, "algorithm": "sarsa"}).encode()))
+
+
+def test_missing_models_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no model at .*nowhere\.zip"):
+        load(tmp_path / "nowhere.zip")
+    with pytest.raises(ValueError, match=r"holds no best_model\.zip or model\.zip"):
+        load(tmp_path)
+
+
+def test_a_failed_save_leaves_the_older_model(file, tmp_path):
+    path = tmp_path / MODEL
+    path.write_bytes(file.read_bytes())
+    model = model_of()
+    model.num_timesteps = object()  # cannot be written
+    with pytest.raises(TypeError):
+        save(model, path, "edge-cloud", "joint", "a2c")
+    assert path.read_bytes() == file.read_bytes()
+
+
+def test_acting_needs_no_stable_baselines():
+    code = "import sys, agents.policies.trained; sys.exit('stable_baselines3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

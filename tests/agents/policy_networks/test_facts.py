@@ -1,0 +1,178 @@
+"""The network reads observations as they are meant, and its weights know no sizes and no order of users."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.policy_networks.facts import (
+    ILLEGAL,
+    ROUNDS,
+    MigrationNetwork,
+    log_efficiency,
+    neighbours,
+    split,
+    whereabouts,
+)
+from dnnmig_env.envs.facts import ObservationLayout
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.families.toy import OPTIMAL_PLAN, toy_scenario
+from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.scenario_batch import as_batch
+
+
+class Given:
+    """A generator that draws the same scenario again and again, padded to some limits."""
+
+    family, chunk = "given", 1
+
+    def __init__(self, scenario, extra=0):
+        needed = Limits.of([scenario])
+        sizes = (needed.users, needed.layers, needed.servers, needed.slots, needed.edges)
+        self.limits, self._scenario = Limits(*(size + extra for size in sizes)), scenario
+
+    def draw(self, rng, count):
+        return as_batch([self._scenario] * count, self.limits)
+
+
+def env_of(scenario, extra=0, decisions="joint"):
+    env = MigrationVectorEnv(1, Given(scenario, extra), decisions)
+    return env, env.reset(seed=0)[0]
+
+
+def network_of(env, seed=0, **sizes):
+    torch.manual_seed(seed)
+    network = MigrationNetwork(env.episodes.layout, **sizes)
+    for parameter in network.parameters():  # everything matters, nothing is zero as at the start of training
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network
+
+
+def scores_of(network, observation):
+    with torch.no_grad():
+        return network(torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"]))
+
+
+def test_an_efficiency_is_the_seconds_saved_per_second_of_upload():
+    scenario = scenarios("multi-user", 1, seed=3)[0]
+    _, observation = env_of(scenario)
+    layout = ObservationLayout(
+        len(scenario.users), max(len(user.graph) for user in scenario.users), len(scenario.servers)
+    )
+    of_layer, of_link = log_efficiency(split(torch.as_tensor(observation["observation"]), layout))
+    found = torch.exp(of_layer + of_link.transpose(-1, -2))[0].numpy()
+    rates = np.array([user.query_rate_hz[0] for user in scenario.users])
+    checked = 0
+    for u, user in enumerate(scenario.users):
+        device_s = scenario.execution_s[u][:, 0].sum()
+        for s in range(len(scenario.servers)):
+            speedup = device_s / scenario.execution_s[u][:, s + 1].sum()
+            for v in np.flatnonzero(user.graph.weight_bytes):
+                share = scenario.execution_s[u][v, 0] / device_s
+                upload_s = user.graph.weight_bytes[v] / scenario.links.up_bytes_per_s[0, u, s]
+                expected = share * device_s * (1 - 1 / speedup) * rates[u] / rates.sum() / upload_s
+                if share > 2e-4 and 1 < speedup < 1000 and user.graph.weight_bytes[v] > 2e3:  # within all scales
+                    assert found[u, v, s] == pytest.approx(expected, rel=2e-3)
+                    checked += 1
+    assert checked > 50
+
+
+def test_neighbours_are_where_their_weights_have_been_sent():
+    env, _ = env_of(toy_scenario())
+    observation = env.step(np.array([env.encode(0, 1, 2)]))[0]  # `body` of user 0 to server 2
+    before, after = neighbours(whereabouts(split(torch.as_tensor(observation["observation"]), env.episodes.layout)))
+    assert torch.nonzero(before[0]).tolist() == [[0, 2, 1]]  # `tail` has it before, on server 2
+    assert torch.nonzero(after[0]).tolist() == [[0, 0, 1]]  # `head` has it after
+
+
+def test_layers_hear_of_each_other_as_far_as_messages_go():
+    env, _ = env_of(scenarios("multi-user", 1, seed=3)[0])
+    network = network_of(env)
+    layers, of_layer = torch.rand(1, 1, 12, 7) + 0.1, torch.rand(1, 1, 12, 1)
+    other = layers.clone()
+    other[0, 0, 5, 5] += 1.0  # its output
+    with torch.no_grad():
+        apart = (network._embed_layers(other, of_layer) - network._embed_layers(layers, of_layer)).abs().amax(-1)
+    assert torch.nonzero(apart[0, 0]).ravel().tolist() == list(range(5 - ROUNDS, 5 + ROUNDS + 1))
+
+
+@pytest.mark.parametrize("decisions", ["joint", "two-phase"])
+@pytest.mark.parametrize("family", ["multi-user", "mobile"])
+def test_padding_changes_no_score(family, decisions):
+    scenario = scenarios(family, 2, seed=5)[1]
+    (small, seen), (large, seen_large) = env_of(scenario, 0, decisions), env_of(scenario, 3, decisions)
+    network = network_of(small)
+    wide = MigrationNetwork(large.episodes.layout)
+    wide.load_state_dict(network.state_dict())
+    rng, compared = np.random.default_rng(0), 0
+    for _ in range(12):
+        (scores, value), (wide_scores, wide_value) = scores_of(network, seen), scores_of(wide, seen_large)
+        torch.testing.assert_close(value, wide_value, rtol=1e-4, atol=1e-4)
+        legal = np.flatnonzero(small.action_masks()[0])
+        same = [large.encode(*small.episodes.actions.decode(a)) for a in legal[:-1]] + [large.stop_action]
+        assert same == np.flatnonzero(large.action_masks()[0]).tolist()
+        torch.testing.assert_close(scores[0, legal], wide_scores[0, same], rtol=1e-4, atol=1e-3)
+        compared += len(legal)
+        k = rng.integers(max(len(legal) - 1, 1))
+        seen, _, ended, _, _ = small.step(legal[[k]])
+        seen_large = large.step(np.array(same)[[k]])[0]
+        if ended[0]:
+            break
+    assert compared > 20
+
+
+def test_users_may_change_places():
+    env, observation = env_of(scenarios("multi-user", 1, seed=2)[0])
+    layout, network = env.episodes.layout, network_of(env)
+    order = np.random.default_rng(0).permutation(layout.users)
+    vector, mask = observation["observation"].copy(), observation["action_mask"].copy()
+    for name in ("users", "links", "layers"):
+        part = layout.slices[name]
+        vector[0, part] = vector[0, part].reshape(layout.shapes[name])[order].ravel()
+    mask[0, :-1] = mask[0, :-1].reshape(layout.users, -1)[order].ravel()
+    scores, value = scores_of(network, observation)
+    other, other_value = scores_of(network, {"observation": vector, "action_mask": mask})
+    torch.testing.assert_close(value, other_value, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        scores[0, :-1].reshape(layout.users, -1)[order].ravel(), other[0, :-1], rtol=1e-4, atol=1e-3
+    )
+    assert scores[0, observation["action_mask"][0] > 0].unique().numel() > 20
+
+
+def test_illegal_actions_have_no_probability_and_an_empty_mask_stops():
+    env, observation = env_of(toy_scenario())
+    network = network_of(env)
+    scores, _ = scores_of(network, observation)
+    legal = observation["action_mask"][0] > 0
+    assert (scores[0, ~legal] == ILLEGAL).all()
+    assert torch.softmax(scores, -1)[0, ~legal].sum() == 0
+    empty = {**observation, "action_mask": np.zeros_like(observation["action_mask"])}
+    assert torch.softmax(scores_of(network, empty)[0], -1)[0, env.stop_action] == 1
+
+
+def test_a_mask_that_leaves_the_optimum_alone_leads_an_untrained_network_to_it():
+    env, observation = env_of(toy_scenario())
+    network = MigrationNetwork(env.episodes.layout)
+    chosen = []
+    for upload in OPTIMAL_PLAN.uploads:
+        best = env.encode(upload.user, upload.layers[0], upload.server)
+        mask = np.zeros_like(observation["action_mask"])
+        mask[0, best] = 1
+        chosen.append(int(scores_of(network, {**observation, "action_mask": mask})[0].argmax()))
+        observation = env.step(np.array(chosen[-1:]))[0]
+    taken, best_plan = (
+        [(up.user, up.layers, up.server) for up in plan.uploads] for plan in (env.plan(0), OPTIMAL_PLAN)
+    )
+    assert taken == best_plan
+
+
+def test_gradients_reach_every_weight():
+    env, observation = env_of(scenarios("multi-user", 1, seed=2)[0])
+    for _ in range(10):
+        legal = np.flatnonzero(env.action_masks()[0])
+        observation = env.step(legal[:1])[0]  # so that neighbours are on servers
+    network = network_of(env)
+    scores, value = network(torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"]))
+    (torch.log_softmax(scores, -1)[0, np.flatnonzero(env.action_masks()[0])[1]] + value.sum()).backward()
+    idle = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert idle == []

@@ -1,0 +1,272 @@
+"""The environments keep their word: returns, masks, causality, single and batch alike, Gymnasium's contract."""
+
+import pickle
+from dataclasses import replace
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env as check_gymnasium_env
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.env_checker import check_env as check_sb3_env
+
+import dnnmig_env  # noqa: F401  registers the environments
+from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.envs.registration import ENVIRONMENT_IDS
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from tests.batch_rows import assert_rows_are_single_environments
+
+MODES = ["joint", "two-phase"]
+
+
+def rollout(env: MigrationEnv, rng: np.random.Generator, stop_share: float = 0.05, **reset):
+    """Play one episode of random legal actions; return the return, the last info and every observation."""
+    observation, info = env.reset(**reset)
+    seen, total, done = [observation], 0.0, False
+    while not done:
+        legal = np.flatnonzero(env.action_masks())
+        placing = env.pending_layer() is not None
+        if len(legal) > 1 and not placing and rng.random() > stop_share:
+            legal = legal[:-1]
+        observation, reward, done, truncated, info = env.step(rng.choice(legal))
+        assert not truncated
+        seen.append(observation)
+        total += reward
+    return total, info, seen
+
+
+def simulated_delay_s(env: MigrationEnv) -> float:
+    return float(mean_delays_s(pack([env.scenario()]), plan_arrays([env.plan()]))[0])
+
+
+@pytest.mark.parametrize("decisions", MODES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_return_is_minus_the_mean_delay_of_the_simulated_plan(family, decisions):
+    env, rng = MigrationEnv(make_generator(family), decisions=decisions), np.random.default_rng(1)
+    for seed in range(15):
+        total, info, _ = rollout(env, rng, seed=seed)
+        assert total == pytest.approx(-simulated_delay_s(env), rel=1e-9)
+        assert info["mean_delay_s"] == pytest.approx(-total, rel=1e-9)
+        assert not info["illegal_action"]
+
+
+@pytest.mark.parametrize("family", ["multi-user", "mobile"])
+def test_rewards_in_device_only_units_and_shaped_rewards_add_up_to_what_they_say(family):
+    for seed in range(8):
+        returns = {}
+        for reward, scale in [("delay", "seconds"), ("delay", "device-only"), ("shaped", "seconds")]:
+            env = MigrationEnv(make_generator(family), reward=reward, scale=scale)
+            returns[reward, scale], info, _ = rollout(env, np.random.default_rng(seed), seed=seed)
+        delay_s, device_s = info["mean_delay_s"], info["device_only_delay_s"]
+        assert returns["delay", "device-only"] == pytest.approx(-delay_s / device_s)
+        scenario = env.scenario()
+        rates = np.array([np.asarray(user.query_rate_hz) for user in scenario.users])
+        slots = np.diff([*scenario.slot_starts_s, scenario.horizon_s])
+        at_start = (rates[:, 0] * env.episodes.state.device_delay_s[0, : len(rates)]).sum()
+        potential = -at_start * scenario.horizon_s / (rates @ slots).sum()
+        assert returns["shaped", "seconds"] == pytest.approx(-delay_s - potential)
+
+
+@pytest.mark.parametrize("decisions", MODES)
+def test_an_action_is_legal_exactly_when_its_mask_bit_is_set(decisions):
+    generator, rng = make_generator("multi-user", num_users=(2, 2), max_layers=4), np.random.default_rng(3)
+    env = MigrationEnv(generator, decisions=decisions)
+    for length in (0, 1, 3, 6):
+        prefix: list[int] = []
+        for action in range(-1, env.action_space.n + 1):
+            env.reset(seed=5)
+            for taken in prefix:
+                env.step(taken)
+            while len(prefix) < length:
+                prefix.append(rng.choice(np.flatnonzero(env.action_masks())[:-1]))
+                env.step(prefix[-1])
+            legal = 0 <= action < env.action_space.n and env.action_masks()[action]
+            before_s = env.episodes.mean_delay_s(0)
+            _, reward, done, _, info = env.step(action)
+            assert bool(info.get("illegal_action", False)) != legal
+            if not legal:
+                assert done
+                assert reward == pytest.approx(-(info["mean_delay_s"] - before_s))
+
+
+def test_an_illegal_action_charges_the_rest_at_the_device_only_delay():
+    env = MigrationEnv(make_generator("toy"))
+    env.reset()
+    _, reward, done, _, info = env.step(-3)
+    assert done
+    assert info["illegal_action"]
+    assert -reward == pytest.approx(info["device_only_delay_s"])
+
+
+@pytest.mark.parametrize("decisions", MODES)
+@pytest.mark.parametrize("family", ["multi-user", "mobile"])
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_row_i_of_a_batch_is_the_single_environment_seeded_with_seed_plus_i(family, decisions, mode):
+    generator = make_generator(family, num_users=(2, 3), max_layers=6)
+    assert_rows_are_single_environments(generator, mode, decisions=decisions)
+
+
+def test_without_autoreset_rows_rest_until_they_are_begun_anew():
+    env = MigrationVectorEnv(3, make_generator("toy"), autoreset_mode=AutoresetMode.DISABLED)
+    env.reset(seed=0)
+    upload, stop = env.encode(0, 1, 1), env.stop_action
+    _, rewards, ended, _, infos = env.step(np.array([stop, upload, upload]))
+    assert ended.tolist() == [True, False, False]
+    assert infos["mean_delay_s"][0] == pytest.approx(-rewards[0])
+    _, rewards, ended, _, infos = env.step(np.array([stop, stop, env.encode(1, 0, 2)]))
+    assert rewards[0] == 0.0
+    assert infos["_mean_delay_s"].tolist() == [False, True, False]
+    env.reset(options={"reset_mask": np.array([True, True, False])})
+    assert [env.time_s(row) for row in range(3)] == [0.0, 0.0, 4.0]
+    assert not env.step(np.array([upload, upload, env.encode(0, 0, 1)]))[2].any()
+
+
+def test_what_will_be_is_not_observed():
+    """Scenarios that differ only after a slot look the same until that slot begins."""
+    given = scenarios("mobile", 4, seed=9)
+    for scenario in given:
+        slot = scenario.num_slots // 2
+        links, users = scenario.links, scenario.users
+        up = np.array(links.up_bytes_per_s)
+        up[slot:] *= 0.25
+        changed = replace(
+            scenario,
+            links=replace(links, up_bytes_per_s=up, down_bytes_per_s=up),
+            users=tuple(replace(user, query_rate_hz=_later_changed(user.query_rate_hz, slot)) for user in users),
+        )
+        until = float(scenario.slot_starts_s[slot])
+        one, other = MigrationEnv(make_generator("mobile")), MigrationEnv(make_generator("mobile"))
+        first, _ = one.reset(options={"scenario": scenario})
+        second, _ = other.reset(options={"scenario": changed})
+        rng, compared, done = np.random.default_rng(0), 0, False
+        while not done and one.time_s() < until:
+            assert np.array_equal(first["observation"], second["observation"])
+            assert np.array_equal(first["action_mask"], second["action_mask"])
+            compared += 1
+            action = rng.choice(np.flatnonzero(first["action_mask"]))
+            first, _, done, _, _ = one.step(action)
+            second, _, _, _, _ = other.step(action)
+        assert compared > 3
+        for _ in range(2):  # and the change does show afterwards
+            first, second = one.step(one.stop_action)[0], other.step(other.stop_action)[0]
+        assert not np.array_equal(first["observation"], second["observation"])
+
+
+def _later_changed(rates, slot: int):
+    rates = np.array(rates)
+    rates[slot:] += 0.5
+    return rates
+
+
+def test_stop_waits_for_the_next_slot_and_ends_the_last_one():
+    (scenario,) = scenarios("mobile", 1, seed=2)
+    env = MigrationEnv(make_generator("mobile"))
+    env.reset(options={"scenario": scenario})
+    for start in scenario.slot_starts_s[1:]:
+        _, _, done, _, _ = env.step(env.stop_action)
+        assert not done
+        assert env.time_s() >= start  # later where nobody is there to decide for
+        if env.time_s() > start:
+            break
+    env = MigrationEnv(make_generator("toy"))
+    env.reset()
+    assert env.step(env.stop_action)[2]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT_IDS.values())
+@pytest.mark.parametrize("decisions", MODES)
+def test_both_environment_checkers_pass_without_a_warning(name, decisions):
+    env = gymnasium.make(name, decisions=decisions, disable_env_checker=True).unwrapped
+    check_gymnasium_env(env, skip_render_check=True)
+    check_sb3_env(env)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT_IDS.values())
+def test_every_observation_lies_in_its_space_and_environments_pickle(name):
+    env = gymnasium.make(name).unwrapped
+    _, _, seen = rollout(env, np.random.default_rng(0), seed=4)
+    assert all(env.observation_space.contains(observation) for observation in seen)
+    again = pickle.loads(pickle.dumps(env))
+    _, _, repeated = rollout(again, np.random.default_rng(0), seed=4)
+    assert all(np.array_equal(a["observation"], b["observation"]) for a, b in zip(seen, repeated, strict=True))
+
+
+def test_the_same_seed_gives_the_same_episodes_and_another_seed_others():
+    env = gymnasium.make("dnnmig/MultiUser-v0").unwrapped
+    first = [env.reset(seed=1)[0]["observation"], env.reset()[0]["observation"]]
+    second = [env.reset(seed=1)[0]["observation"], env.reset()[0]["observation"]]
+    other = env.reset(seed=2)[0]["observation"]
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], other)
+
+
+def test_make_vec_gives_the_native_batch():
+    env = gymnasium.make_vec("dnnmig/EdgeCloud-v0", num_envs=3, decisions="two-phase")
+    assert isinstance(env.unwrapped, MigrationVectorEnv)
+    observations, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observations)
+
+
+@pytest.mark.parametrize("mode", ["rgb_array", "ansi"])
+def test_an_episode_renders(mode):
+    env = gymnasium.make("dnnmig/Toy-v0", render_mode=mode)
+    env.reset(seed=0)
+    env.step(env.unwrapped.encode(0, 0, 1))
+    drawn = env.render()
+    if mode == "ansi":
+        assert "head" in drawn
+    else:
+        assert drawn.ndim == 3
+        assert drawn.dtype == np.uint8
+        assert drawn.std() > 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decisions": "both"}, "decisions is 'both'; choose one of joint, two-phase"),
+        ({"reward": "big"}, "reward is 'big'; choose one of delay, shaped"),
+        ({"scale": "hours"}, "scale is 'hours'; choose one of seconds, device-only"),
+        ({"render_mode": "human"}, "render_mode is 'human'; choose one of rgb_array, ansi"),
+        ({"num_userz": (4, 4)}, "num_users"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        gymnasium.make("dnnmig/MultiUser-v0", disable_env_checker=True, **options)
+
+
+def test_a_scenario_that_does_not_fit_is_refused_with_its_numbers():
+    env = gymnasium.make("dnnmig/Toy-v0").unwrapped
+    (large,) = scenarios("multi-user", 1, seed=0)
+    with pytest.raises(ValueError, match=r"scenario needs \d+ users, this environment holds at most 2"):
+        env.reset(options={"scenario": large})
+    with pytest.raises(ValueError, match="unknown key 'scenarios'"):
+        env.reset(options={"scenarios": [large]})
+
+
+def test_the_known_scenario_has_the_present_only():
+    (scenario,) = scenarios("mobile", 1, seed=3)
+    env = MigrationEnv(make_generator("mobile"))
+    env.reset(options={"scenario": scenario})
+    rng = np.random.default_rng(1)
+    for _ in range(6):
+        env.step(rng.choice(np.flatnonzero(env.action_masks())))
+        known = env.known_scenario()
+        if known is None:
+            break
+        slot = int(np.searchsorted(scenario.slot_starts_s, env.time_s(), side="right")) - 1
+        assert known.num_slots == 1
+        assert known.horizon_s == pytest.approx(scenario.horizon_s - env.time_s())
+        rates = [float(np.asarray(user.query_rate_hz)[slot]) for user in scenario.users]
+        assert [float(np.asarray(user.query_rate_hz)[0]) for user in known.users] == rates
+        sent = {(upload.user, upload.layers[0]): upload.server for upload in env.plan().uploads}
+        for u, user in enumerate(known.users):
+            for layer, server in enumerate(np.asarray(user.uploaded)):
+                assert sent.get((u, layer), 0) == server
+    assert isinstance(known, Scenario)

@@ -1,0 +1,163 @@
+"""The compiled kernel against two oracles built differently, and against itself in other batches."""
+
+import math
+from itertools import pairwise
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.kernel import compose, query_delay_s
+from dnnmig_env.simulation.packed import Limits, pack
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.play import mean_delays_s, plan_arrays, play
+from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.state import new_state
+from tests import reference
+from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario, random_case
+
+LARGE = Sizes(users=5, layers=11)
+CLOSE = {"rtol": 1e-9, "atol": 1e-12}
+
+
+def agree(scenario: Scenario, plan: Plan) -> None:
+    """Compare all that happens with the slow and obvious simulator."""
+    timeline, oracle = simulate(scenario, plan), reference.simulate(scenario, plan)
+    assert timeline.mean_delay_s == pytest.approx(oracle.mean_delay_s, rel=1e-9)
+    np.testing.assert_allclose(timeline.event_time_s, [time_s for time_s, _ in oracle.curve], **CLOSE)
+    np.testing.assert_allclose(timeline.event_delay_s, [delays for _, delays in oracle.curve], **CLOSE)
+    uploads = [(upload.start_s, upload.end_s) for upload in timeline.uploads]
+    np.testing.assert_allclose(uploads, oracle.uploads, **CLOSE)
+    for event, assignments in enumerate(oracle.assignments):
+        for user, assignment in enumerate(assignments):
+            found = timeline.event_assignment[event, user, : len(assignment)]
+            assert found.tolist() == [assignment[layer] for layer in range(len(assignment))]
+
+
+@pytest.mark.parametrize("first", range(0, 2000, 250))
+def test_agrees_with_the_reference(first: int) -> None:
+    for seed in range(first, first + 250):
+        agree(*random_case(seed, LARGE if seed % 2 else Sizes()))
+
+
+@pytest.mark.slow
+def test_agrees_with_the_reference_at_length() -> None:
+    for seed in range(10_000, 30_000):
+        agree(*random_case(seed, LARGE if seed % 2 else Sizes()))
+
+
+def test_the_random_cases_hold_everything_they_should() -> None:
+    # Guards the two tests above against scenarios in which nothing happens.
+    changing = contended = absent = dead = partitions = idle = cut = left = 0
+    for seed in range(200):
+        scenario, plan = random_case(seed, LARGE)
+        timeline = simulate(scenario, plan)
+        delays, used = timeline.event_delay_s, timeline.event_assignment
+        changing += bool(np.any(np.diff(delays, axis=0)))
+        contended += bool(np.any(np.any(used == 1, axis=2).sum(axis=1) > 1))
+        absent += not timeline.present.all()
+        dead += bool(np.any(np.asarray(scenario.links.up_bytes_per_s) == 0))
+        partitions += any(len(upload.layers) > 1 for upload in plan.uploads)
+        idle += any(upload.not_before_s > 0 for upload in plan.uploads)
+        cut += bool(plan.uploads) and timeline.upload_s == math.inf
+        # A layer on a server goes back to the device, or to another server.
+        left += bool(np.any((used[:-1] > 0) & (used[1:] != used[:-1])))
+    assert min(changing, contended, absent, dead, partitions, idle, cut, left) >= 10
+
+
+def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], slowdown: dict[int, float]) -> float:
+    """The delay of a query as the longest path through its layers, its transfers, and the order on every node."""
+    graph = scenario.users[user].graph
+    times = nx.DiGraph()
+    for v, layer in enumerate(graph.layers):
+        times.add_edge(("start", v), ("end", v), weight=reference.execution_s(scenario, user, v, assignment[v]))
+        times["start", v]["end", v]["weight"] *= slowdown[assignment[v]]
+        for tensor in layer.predecessors:
+            before, source = ("raised", -1) if tensor == -1 else ("end", tensor), assignment.get(tensor, 0)
+            seconds = reference.transfer_s(scenario, 0, user, source, assignment[v], graph.tensor_bytes(tensor))
+            times.add_edge(before, ("start", v), weight=seconds)
+    for node in set(assignment.values()):
+        sequence = [v for v in range(len(graph)) if assignment[v] == node]
+        for earlier, later in pairwise(sequence):
+            if not times.has_edge(("end", earlier), ("start", later)):
+                times.add_edge(("end", earlier), ("start", later), weight=0.0)
+    for sink in graph.sinks:
+        seconds = reference.transfer_s(scenario, 0, user, assignment[sink], 0, graph.tensor_bytes(sink))
+        times.add_edge(("end", sink), "answered", weight=seconds)
+    return float(nx.dag_longest_path_length(times))
+
+
+def test_a_query_takes_the_longest_path() -> None:
+    rng = np.random.default_rng(0)
+    parallel = 0
+    for _ in range(400):
+        scenario = make_scenario(RandomChoices(rng), Sizes(users=1, layers=12, slots=1, outages=False))
+        length, nodes = len(scenario.users[0].graph), len(scenario.servers) + 1
+        # Any assignment at all, not only those that arise from uploads.
+        assignment, slowdown = rng.integers(0, nodes, length), np.append(1.0, rng.uniform(1, 20, nodes - 1))
+        finish_s, free_s = np.zeros(length), np.zeros(nodes)
+        delay_s = query_delay_s(pack([scenario]), 0, 0, 0, assignment.astype(np.int8), slowdown, finish_s, free_s)
+        as_dict = {v: int(node) for v, node in enumerate(assignment)}
+        assert delay_s == pytest.approx(longest_path_s(scenario, 0, as_dict, dict(enumerate(slowdown))), rel=1e-12)
+        executions = scenario.execution_s[0][np.arange(length), assignment] * slowdown[assignment]
+        parallel += delay_s < executions.sum()
+    assert parallel > 40  # branches do run side by side
+
+
+def test_weightless_layers_follow_their_latest_predecessor_on_a_server() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        scenario = make_scenario(RandomChoices(rng), Sizes(users=1, layers=12, slots=1))
+        problem, length = pack([scenario]), len(scenario.users[0].graph)
+        node = rng.integers(0, len(scenario.servers) + 1, length).astype(np.int8)
+        usable, assignment = rng.random(length) < 0.7, np.zeros(length, np.int8)
+        compose(problem, 0, 0, node, usable, assignment)
+        placed = {v: int(node[v]) for v in range(length) if usable[v]}
+        expected = reference.everything_available(scenario, 0, placed)
+        assert assignment.tolist() == [expected[v] for v in range(length)]
+
+
+def test_a_batch_equals_its_rows_bit_for_bit() -> None:
+    # 100 rows take the parallel way, 20 the serial one; padded to the largest or not: always the same bits.
+    cases = [random_case(seed, LARGE if seed % 3 else Sizes()) for seed in range(100)]
+    scenarios, plans = [scenario for scenario, _ in cases], [plan for _, plan in cases]
+    alone = np.array([mean_delays_s(pack([scenario]), plan_arrays([plan]))[0] for scenario, plan in cases])
+    rows = np.arange(100)
+    np.testing.assert_array_equal(mean_delays_s(pack(scenarios), plan_arrays(plans), rows), alone)
+    np.testing.assert_array_equal(mean_delays_s(pack(scenarios[:20]), plan_arrays(plans[:20]), rows[:20]), alone[:20])
+    np.testing.assert_array_equal([simulate(*case).mean_delay_s for case in cases], alone)
+    limits = Limits(users=9, layers=40, servers=7, slots=12, edges=90)
+    np.testing.assert_array_equal(mean_delays_s(pack(scenarios, limits), plan_arrays(plans), rows), alone)
+
+
+def test_many_plans_of_one_scenario() -> None:
+    rng = np.random.default_rng(5)
+    scenario = make_scenario(RandomChoices(rng), Sizes(users=5, layers=11, outages=False, absences=False))
+    plans = [make_plan(RandomChoices(rng), scenario) for _ in range(80)]
+    together = mean_delays_s(pack([scenario]), plan_arrays(plans))
+    np.testing.assert_array_equal(together, [simulate(scenario, plan).mean_delay_s for plan in plans])
+    assert len(set(together.tolist())) > 10
+
+
+def test_a_used_state_forgets_its_last_episode() -> None:
+    cases = [random_case(seed, LARGE if seed % 2 else Sizes()) for seed in range(60)]
+    problem = pack([scenario for scenario, _ in cases])
+    plans = plan_arrays([plan for _, plan in cases])
+    state = new_state(problem, rows=1, events=40)
+    scratch = np.empty((2, plans.user.shape[1]))
+    for row, (scenario, plan) in enumerate(cases):
+        mean_delay_s = play(problem, row, state, 0, plans, row, scratch[0], scratch[1])
+        fresh = simulate(scenario, plan)
+        events, users = fresh.event_delay_s.shape
+        assert mean_delay_s == fresh.mean_delay_s
+        np.testing.assert_array_equal(state.event_delay_s[0, :events, :users], fresh.event_delay_s)
+
+
+def test_the_arrays_of_a_problem_are_not_written_to() -> None:
+    scenario, plan = random_case(7, LARGE)
+    problem = pack([scenario])
+    before = [array.copy() for array in problem]
+    mean_delays_s(problem, plan_arrays([plan]))
+    for array, copy in zip(problem, before, strict=True):
+        np.testing.assert_array_equal(array, copy)

@@ -1,0 +1,113 @@
+"""Pictures and text of a timeline: what they show, and that nothing imports a window system."""
+
+import math
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.scenarios.node import Node, Tier
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.simulation.plan import Plan, Upload, plan_of
+from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.viewer import COLOURS, describe, draw, to_rgb
+from tests.strategies import random_case
+
+CHAIN = LayerGraph("net", 500_000, (Layer("a", 0, 1_000_000, 100_000, (-1,)), Layer("b", 0, 3_000_000, 100_000, (0,))))
+PHONE, EDGE = Node("phone", Tier.DEVICE, 1e9, 1e9), Node("edge", Tier.EDGE, 1e9, 1e9)
+PROFILE = [[1.0, 0.1, 0.1], [1.0, 0.2, 0.2]]
+ANN, BOB = User("ann", CHAIN, PHONE, profile_s=PROFILE), User("bob", CHAIN, PHONE, profile_s=PROFILE)
+TOY = Scenario((ANN, BOB), (EDGE, replace(EDGE, name="cloud")), Links(1e6), horizon_s=5.0)
+TIMELINE = simulate(TOY, plan_of([(0, 0, 1), (1, 0, 2), (0, 1, 1)]))
+
+
+def test_the_channel_shows_every_upload_on_its_servers_row() -> None:
+    channel: Any = draw(TIMELINE).axes[0]
+    assert [label.get_text() for label in channel.get_yticklabels()] == ["edge", "cloud"]
+    bars = [(bar.get_x(), bar.get_width(), bar.get_y() + bar.get_height() / 2) for bar in channel.patches]
+    np.testing.assert_allclose(bars, [(0, 1, 0), (1, 1, 1), (2, 3, 0)])
+    assert {text.get_text() for text in channel.texts} == {"a", "b"}
+
+
+def test_an_upload_cut_off_is_drawn_to_the_horizon_and_one_never_begun_not_at_all() -> None:
+    timeline = simulate(replace(TOY, horizon_s=1.5), plan_of([(0, 0, 1), (1, 0, 2), (0, 1, 1)]))
+    channel: Any = draw(timeline).axes[0]
+    bars = [(bar.get_x(), bar.get_width(), bar.get_hatch()) for bar in channel.patches]
+    assert bars == [(0.0, 1.0, None), (1.0, 0.5, "////")]
+
+
+def test_the_curves_are_the_delays_and_stop_while_a_user_is_absent() -> None:
+    figure: Any = draw(TIMELINE)
+    for user, line in enumerate(figure.axes[1].lines[::2]):
+        np.testing.assert_array_equal(line.get_ydata()[:-1], TIMELINE.event_delay_s[:, user])
+        np.testing.assert_array_equal(line.get_xdata()[:-1], TIMELINE.event_time_s)
+        assert line.get_color() == COLOURS[user]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ann (net)", "bob (net)"]
+    away = replace(TOY, users=(ANN, replace(BOB, query_rate_hz=[1.0, 0.0])), slot_starts_s=(0.0, 2.0))
+    delays = draw(simulate(away, Plan()))
+    delays_s: Any = delays.axes[1].lines[3].get_ydata()
+    assert math.isnan(delays_s[-1])
+    assert delays_s[0] == 2.0
+
+
+def test_pixels() -> None:
+    figure = draw(TIMELINE)
+    pixels = to_rgb(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (int(height), int(width), 3)
+    assert pixels.flags.writeable  # a copy of its own
+    wanted = [tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in COLOURS[:2]]
+    for colour in wanted:
+        assert np.sum(np.all(pixels == colour, axis=2)) > 500  # bars and curves of both users are there
+    np.testing.assert_array_equal(to_rgb(draw(TIMELINE)), pixels)
+
+
+def test_anything_can_be_drawn_and_described() -> None:
+    for seed in range(12):
+        timeline = simulate(*random_case(seed))
+        assert to_rgb(draw(timeline)).std() > 0
+        text = describe(timeline)
+        for user in timeline.scenario.users:
+            assert user.name in text
+
+
+def test_a_timeline_in_words() -> None:
+    assert describe(simulate(replace(TOY, users=(ANN,), links=Links(1e6)), Plan((Upload(0, 2, (0, 1)),)))) == "\n".join(
+        [
+            "mean query delay 1.78 s (device only 2.00 s), 4.0 MB uploaded in 4.00 s",
+            "",
+            "user  network  device only  mean delay  final delay  settled after  cold start  queries",
+            "ann   net      2.00 s       1.78 s      900.0 ms     4.00 s         4.90 s      2",
+            "",
+            "upload  user  server  sent    start   end     layers",
+            "0       ann   cloud   4.0 MB  0.0 ms  4.00 s  a, b",
+        ]
+    )
+    assert describe(simulate(TOY, Plan())).splitlines()[0].endswith("(device only 2.00 s), nothing uploaded")
+    cut = describe(simulate(replace(TOY, horizon_s=1.5), plan_of([(0, 0, 1), (1, 0, 2), (0, 1, 1)])))
+    assert "1.5 MB uploaded, not all by the horizon of 1.50 s" in cut
+    assert re.search(r"1 +bob +cloud +500\.0 kB +1\.00 s +never +a\n", cut)
+    assert re.search(r"2 +ann +edge +0\.0 kB +never +never +b$", cut)
+
+
+@pytest.mark.parametrize(
+    ("code", "module"),
+    [
+        ("import dnnmig_env.simulation.viewer", "matplotlib"),
+        (
+            "from tests.strategies import random_case; from dnnmig_env.simulation.simulator import simulate;"
+            "from dnnmig_env.simulation.viewer import draw, to_rgb; to_rgb(draw(simulate(*random_case(1))))",
+            "matplotlib.pyplot",
+        ),
+    ],
+)
+def test_plotting_is_imported_when_drawing_and_without_windows(code: str, module: str) -> None:
+    command = [sys.executable, "-c", f"import sys; {code}; sys.exit({module!r} in sys.modules)"]
+    assert subprocess.run(command, check=False, cwd=Path(__file__).resolve().parents[2]).returncode == 0

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.planners import planner
+from dnnmig_env.families.registry import make_generator, scenarios
+from dnnmig_env.simulation.simulator import simulate
+from evaluate.compare.rollout import MOST_ROWS, Arena
+
+
+@pytest.mark.parametrize("family", ["single", "edge-cloud", "multi-user"])
+@pytest.mark.parametrize("name", ["front-to-back", "joint-efficiency"])
+def test_a_planners_delay_is_that_of_its_simulated_plan(family: str, name: str) -> None:
+    # more scenarios than rows, so that rows are used again
+    drawn = scenarios(family, MOST_ROWS + 3, seed=4)
+    arena = Arena(make_generator(family), drawn)
+    rollout = arena.roll_out(*arena.policy(name, seed=0))
+    plans = [planner(name)(scenario, np.random.default_rng(0)) for scenario in drawn]
+    timelines = [simulate(scenario, plan.singletons()) for scenario, plan in zip(drawn, plans, strict=True)]
+    np.testing.assert_allclose(rollout.mean_delay_s, [timeline.mean_delay_s for timeline in timelines], rtol=1e-9)
+    np.testing.assert_allclose(
+        rollout.device_only_s, [timeline.mean_device_delay_s for timeline in timelines], rtol=1e-9
+    )
+    arrived = [timeline.upload_s < timeline.scenario.horizon_s for timeline in timelines]  # all that was planned
+    cold_s = np.array([timeline.cold_start_delay_s.mean() for timeline in timelines])
+    np.testing.assert_allclose(rollout.cold_start_s[arrived], cold_s[arrived], rtol=1e-9)
+    assert any(arrived)
+    assert not rollout.illegal.any()
+
+
+def test_both_decision_modes_give_the_same_delay_to_a_plan() -> None:
+    drawn = scenarios("edge-cloud", 6, seed=2)
+    found = []
+    for decisions in ("joint", "two-phase"):
+        arena = Arena(make_generator("edge-cloud"), drawn, decisions)
+        found.append(arena.roll_out(*arena.policy("front-to-back", seed=0)))
+    np.testing.assert_allclose(found[0].mean_delay_s, found[1].mean_delay_s, rtol=1e-9)
+    assert (found[1].decisions > found[0].decisions).all()
+
+
+def test_device_only_never_uploads() -> None:
+    drawn = scenarios("mobile", 5, seed=1)
+    arena = Arena(make_generator("mobile"), drawn)
+    rollout = arena.roll_out(*arena.policy("device-only", seed=0))
+    np.testing.assert_allclose(rollout.mean_delay_s, rollout.device_only_s, rtol=1e-9)
+    np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
+
+
+def test_who_acts_illegally_saves_nothing() -> None:
+    class Illegal:
+        def predict(
+            self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        ) -> Any:
+            return np.argmin(observation["action_mask"], axis=1), state
+
+    arena = Arena(make_generator("multi-user"), scenarios("multi-user", 3, seed=0))
+    _, env = arena.policy("device-only", seed=0)
+    rollout = arena.roll_out(Illegal(), env)
+    assert rollout.illegal.all()
+    np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
+
+
+def test_every_scenario_ends_once_and_is_planned_once() -> None:
+    planned: list[Any] = []
+
+    class Counting:
+        planning_s = np.zeros(MOST_ROWS)
+
+        def predict(
+            self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+        ) -> Any:
+            planned.extend(np.flatnonzero(episode_start))
+            return np.full(env.num_envs, env.stop_action), state
+
+    count, ends = 2 * MOST_ROWS + 1, []
+    arena = Arena(make_generator("toy"), scenarios("toy", count, seed=0))
+    _, env = arena.policy("device-only", seed=0)
+    rollout = arena.roll_out(Counting(), env, lambda: ends.append(1))
+    assert len(ends) == len(planned) == count
+    assert (rollout.mean_delay_s > 0).all()
+
+
+def test_planning_seconds_of_other_policies_are_those_of_predict_and_of_what_they_see(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count = 5
+    arena = Arena(make_generator("toy"), scenarios("toy", count, seed=0))
+    policy, env = arena.policy("random", seed=0)
+    seconds = 0.0
+
+    def slowly(function: Any, pause_s: float) -> Any:
+        def slow(*args: Any, **kwargs: Any) -> Any:
+            nonlocal seconds
+            seconds += pause_s
+            time.sleep(pause_s)
+            return function(*args, **kwargs)
+
+        return slow
+
+    monkeypatch.setattr(policy, "predict", slowly(policy.predict, 0.002))
+    monkeypatch.setattr(env, "step", slowly(env.step, 0.004))
+    monkeypatch.setattr(env, "reset", slowly(env.reset, 0.03))
+    rollout = arena.roll_out(policy, env)
+    assert (rollout.planning_s > 0.03 / count).all()
+    assert seconds <= rollout.planning_s.sum() < seconds + 2.0
+
+
+def test_no_scenario_and_scenarios_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Arena(make_generator("toy"), [])
+    with pytest.raises(ValueError, match="users"):
+        Arena(make_generator("single"), scenarios("multi-user", 1, seed=0))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import io
+
+import matplotlib.image
+import numpy as np
+import pytest
+from rich.console import Console
+
+from evaluate.compare.plots import delays_png
+from evaluate.compare.statistics import PolicyFigures, policy_figures
+from evaluate.output.tables import HEADINGS, markdown_table, summary_rows, terminal_table
+
+
+def figures_of(count: int) -> tuple[dict[str, PolicyFigures], dict[str, np.ndarray], np.ndarray]:
+    rng = np.random.default_rng(0)
+    device_s = rng.lognormal(size=count)
+    delays_s = {f"policy-{k}": device_s * rng.uniform(0.2 + 0.1 * k, 1.0, count) for k in range(4)}
+    return policy_figures(delays_s, device_s, dict.fromkeys(delays_s, np.full(count, 1e-4)), 0), delays_s, device_s
+
+
+def test_the_fastest_queries_stand_first() -> None:
+    rows = summary_rows(figures_of(20)[0])
+    delays = [float(row[1]) for row in rows]
+    assert delays == sorted(delays)
+    assert all(len(row) == len(HEADINGS) for row in rows)
+    assert rows[0][-1] == "0.000100"
+
+
+def test_one_scenario_claims_no_interval() -> None:
+    assert {row[2] for row in summary_rows(figures_of(1)[0])} == {""}
+    assert all(" - " in row[2] for row in summary_rows(figures_of(2)[0]))
+
+
+def test_the_terminals_table_keeps_every_figure_on_narrow_terminals() -> None:
+    figures = {"runs/a-model-with-a-long-name-" + "x" * 60: next(iter(figures_of(20)[0].values()))}
+    rows = summary_rows(figures)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(terminal_table("title [with brackets]", HEADINGS, rows))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "title [with brackets]" in printed
+    for cell in rows[0][1:]:
+        assert cell in printed
+
+
+def test_markdown_has_a_cell_for_every_heading() -> None:
+    lines = markdown_table(HEADINGS, summary_rows(figures_of(20)[0])).splitlines()
+    assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
+    assert len(lines) == 2 + 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 50])
+def test_the_picture_shows_something(count: int) -> None:
+    picture = matplotlib.image.imread(io.BytesIO(delays_png("title", *figures_of(count))))
+    assert picture.shape[0] > 300
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20

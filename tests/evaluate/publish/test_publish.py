@@ -1,0 +1,142 @@
+"""Runs become agents that are used by the name "pretrained", and samples are asked for in the command."""
+
+import json
+import shlex
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import agents.pretrained
+from agents.policies.trained import BEST_MODEL, CARD, read_card
+from agents.pretrained import read_agent_card
+from evaluate.__main__ import main
+from evaluate.publish.training_command import training_command
+from train.config import HeldOutConfig, NetworkConfig, TrainConfig, parse, preset
+from train.run import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
+    assert train(TrainConfig("toy", total_steps=256, num_envs=8, out=out, held_out=held_out)) == 0
+    return out
+
+
+def published(run, folder, *arguments):
+    planners = ["--policies", "device-only,joint-efficiency"]
+    return main(["publish", str(run), "--out", str(folder), "--scenarios", "5", *planners, *arguments])
+
+
+def evaluated(folder, policies, *arguments):
+    options = ["--family", "toy", "--scenarios", "5", "--policies", policies, "--out", str(folder)]
+    return main([*options, *arguments])
+
+
+def test_an_agent_is_published_whole_and_used_by_its_name(run, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "agents"
+    assert published(run, folder, "--samples", "4") == 0
+    card = read_agent_card("toy", folder)
+    assert (card.family, card.algorithm, card.seed, card.steps) == ("toy", "ppo", 0, read_card(run).steps)
+    assert sorted(path.name for path in folder.iterdir()) == ["toy.json", "toy.zip"]
+    with zipfile.ZipFile(folder / "toy.zip") as archive:
+        assert sorted(archive.namelist()) == [CARD, "policy.pth"]
+    assert (folder / "toy.zip").stat().st_size < (run / BEST_MODEL).stat().st_size
+    assert "numpy" in card.trained_with
+    assert "processor" in card.measured_with
+
+    monkeypatch.setattr(agents.pretrained, "FOLDER", folder)
+    names = ["pretrained", "pretrained@4", "device-only", "joint-efficiency"]
+    assert evaluated(tmp_path / "out", ",".join(names)) == 0
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert list(found["policies"]) == list(card.results.policies) == names
+    for name, figures in card.results.policies.items():
+        assert figures.mean_delay_s == pytest.approx(found["policies"][name]["mean_delay_s"], rel=1e-9)
+        if name != "pretrained":
+            ratio = found["ratios"]["pretrained"][name]
+            assert (figures.agent_ratio, *figures.agent_ratio_ci95) == pytest.approx((ratio["ratio"], *ratio["ci95"]))
+    assert card.results.policies["pretrained@4"].agent_ratio >= 1.0 - 1e-9
+
+    capsys.readouterr()
+    assert evaluated(tmp_path / "single", "pretrained", "--family", "single") == 2
+    assert "no pretrained agent for family 'single'; there are: toy." in capsys.readouterr().err
+
+
+def test_nothing_is_replaced_unless_asked_for(run, tmp_path, capsys):
+    (tmp_path / "toy.json").write_text("mine")
+    assert published(run, tmp_path) == 2
+    assert "toy.json is there already; add --overwrite" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.json"]
+    assert published(run, tmp_path, "--overwrite") == 0
+    first = (tmp_path / "toy.zip").read_bytes()
+    assert published(run, tmp_path, "--overwrite") == 0
+    assert (tmp_path / "toy.zip").read_bytes() == first
+
+
+def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
+    cases = {
+        "it has no config.json": (str(tmp_path), []),
+        "--scenarios is 0": (str(run), ["--scenarios", "0"]),
+        "--policies has 'pretrained'": (str(run), ["--policies", "pretrained"]),
+        "unknown planner 'best'": (str(run), ["--policies", "best"]),
+    }
+    for says, (folder, arguments) in cases.items():
+        assert published(folder, tmp_path / "out", *arguments) == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(),
+        replace(preset("quick"), seed=3),
+        TrainConfig(
+            "mobile",
+            "a2c",
+            total_steps=10,
+            learning_rate=1e-4,
+            settings=("gamma=0.99", "n_steps=4"),
+            generator=("access_mbps=(5, 20)",),
+            network=NetworkConfig(width=32),
+            held_out=HeldOutConfig(baselines=()),
+        ),
+    ],
+)
+def test_the_command_of_a_run_is_the_one_that_was_typed(config):
+    command = training_command(config)
+    assert replace(parse(shlex.split(command)[3:]), out=None) == config
+    if config == TrainConfig():
+        assert command == "python -m train"
+
+
+def test_samples_add_a_second_row_for_every_trained_model(run, tmp_path):
+    assert evaluated(tmp_path / "out", f"{run},device-only", "--samples", "8") == 0
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())["policies"]
+    assert list(found) == [str(run), f"{run}@8", "device-only"]
+    assert found[f"{run}@8"]["mean_delay_s"] <= found[str(run)]["mean_delay_s"] * (1 + 1e-9)
+    assert found[f"{run}@8"]["planning_s"] > 0
+    assert evaluated(tmp_path / "again", f"{run}@8,{run}", "--samples", "8") == 0
+    again = json.loads((tmp_path / "again" / "summary.json").read_text())["policies"]
+    assert {name: again[name]["mean_delay_s"] for name in again} == {
+        name: found[name]["mean_delay_s"] for name in (f"{run}@8", str(run))
+    }
+
+
+def test_samples_that_cannot_be_drawn_are_one_line(run, tmp_path, capsys):
+    cases = {
+        ("device-only", "--samples", "8"): "--samples is 8, but --policies names no trained model",
+        (str(run), "--samples", "-1"): "--samples is -1; give 1 or more",
+        (f"{run}@0",): "asks for 0 samples; give 1 or more",
+        ("pso-ga+lmu@8",): "'pso-ga+lmu@8' asks for samples, but only trained models",
+    }
+    for (policies, *arguments), says in cases.items():
+        assert evaluated(tmp_path / "out", policies, *arguments) == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert error.startswith("error: ") and error.count("\n") == 1
+    assert not Path(tmp_path / "out").exists()

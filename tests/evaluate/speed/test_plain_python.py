@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from evaluate.speed.plain_python import mean_delay_s
+from evaluate.speed.random_plans import random_plan
+
+
+@pytest.mark.parametrize("family", ["single", "edge-cloud", "multi-user"])
+def test_plain_python_agrees_with_the_kernel(family: str) -> None:
+    rng = np.random.default_rng(0)
+    drawn = scenarios(family, 12, seed=8)
+    plans = [random_plan(scenario, rng) for scenario in drawn]
+    fast = mean_delays_s(pack(drawn), plan_arrays(plans), np.arange(len(drawn)))
+    slow = [mean_delay_s(scenario, plan) for scenario, plan in zip(drawn, plans, strict=True)]
+    np.testing.assert_allclose(fast, slow, rtol=1e-9)
+
+
+def test_several_slots_are_refused() -> None:
+    scenario = scenarios("mobile", 1, seed=0)[0]
+    with pytest.raises(ValueError, match="time slots"):
+        mean_delay_s(scenario, random_plan(scenario, np.random.default_rng(0)))
