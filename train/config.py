@@ -77,11 +77,6 @@ class TrainConfig:
     """Other arguments of the algorithm's class in Stable-Baselines3, as NAME=VALUE, e.g. batch_size=4096 gamma=0.99."""
     generator: tuple[str, ...] = ()
     """Options of the family's generator, as NAME=VALUE, e.g. num_users=4 max_layers=12 "access_mbps=(5,20)"."""
-    curriculum: tuple[str, ...] = ()
-    """Options of the generator to begin with, as NAME=VALUE, e.g. num_users=2 max_layers=8. Usual scenarios take the
-    place of these by and by, all of them after --curriculum-share of the decisions."""
-    curriculum_share: float = 0.5
-    """Share of --total-steps after which all scenarios are usual ones."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     held_out: HeldOutConfig = field(default_factory=HeldOutConfig)
     preset: Literal["quick"] | None = None
@@ -153,8 +148,6 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
     if config.learning_rate is not None and not config.learning_rate > 0:
         raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive number.")
-    if not 0 < config.curriculum_share <= 1:
-        raise ValueError(f"--curriculum-share is {config.curriculum_share}; give more than 0 and at most 1.")
     if config.observation == "candidates" and config.decisions == "two-phase":
         raise ValueError(
             "--observation candidates needs --decisions joint; with two-phase, leave it out or take plain."

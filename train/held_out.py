@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dnnmig_env.envs.batch import DecisionMode, ObservationKind
+from dnnmig_env.arrays import Floats
+from dnnmig_env.envs.batch import DecisionMode
+from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
@@ -37,8 +38,8 @@ class Delays:
         device_only_s: Of uploading nothing.
     """
 
-    policy_s: NDArray[np.float64]
-    device_only_s: NDArray[np.float64]
+    policy_s: Floats
+    device_only_s: Floats
 
     @property
     def mean_s(self) -> float:

@@ -23,7 +23,6 @@ from dnnmig_env.families.registry import Generator, make_generator
 from train import folder
 from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
 from train.config import TrainConfig, named_values
-from train.curriculum import Advance, Curriculum
 from train.held_out import Delays, HeldOut
 from train.interrupt import StopBetweenSteps
 
@@ -49,15 +48,14 @@ def train(config: TrainConfig) -> int:
     out = Path(config.out or "runs")
     options = named_values("--generator", config.generator)
     generator = make_generator(config.family, **options)
-    curriculum = _curriculum(config, options, generator)
     for name in (*config.held_out.baselines, *filter(None, [config.warm_start])):
         check_policy_name(name, config.family)
     device = _device(config.device)
     if config.resume is None:
         folder.check_free(out)
-    model = (_new_model if config.resume is None else _saved_model)(config, curriculum or generator, device)
+    model = (_new_model if config.resume is None else _saved_model)(config, generator, device)
     held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
-    baselines = {name: resolve_policy(name, held_out.env, 0) for name in config.held_out.baselines}
+    baselines = {name: resolve_policy(name, held_out.env, 0, config.family) for name in config.held_out.baselines}
     if config.resume is None:
         if config.warm_start is not None:
             _warm_start(model, config, generator, config.warm_start)
@@ -65,7 +63,7 @@ def train(config: TrainConfig) -> int:
         _save(model, config, out, is_best=False)
     else:
         folder.write_config(out, config)
-    return _learn(model, config, held_out, baselines, out, curriculum)
+    return _learn(model, config, held_out, baselines, out)
 
 
 def environment_seed(seed: int, steps: int) -> int:
@@ -73,19 +71,12 @@ def environment_seed(seed: int, steps: int) -> int:
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
-def _curriculum(config: TrainConfig, options: dict[str, Any], usual: Generator) -> Curriculum | None:
-    if not config.curriculum:
-        return None
-    easier = named_values("--curriculum", config.curriculum)
-    return Curriculum(make_generator(config.family, **{**options, **easier}), usual)
-
-
 def _new_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
     settings = _settings(config)
     check_settings(config.algorithm, settings)
     env = _environments(config, generator)
-    is_taught = config.warm_start is not None
-    model = make_model(config.algorithm, env, config.seed, device, settings, asdict(config.network), is_taught)
+    is_warm_started = config.warm_start is not None
+    model = make_model(config.algorithm, env, config.seed, device, settings, asdict(config.network), is_warm_started)
     env.seed(environment_seed(config.seed, 0))
     return model
 
@@ -95,7 +86,7 @@ def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator,
     env = _batch(config, generator, min(WARM_START_ROWS, config.warm_start_episodes), "Disabled")
     seed = environment_seed(config.seed, WARM_START)
     with tqdm(desc=f"{teacher} plays", total=config.warm_start_episodes, unit=" episodes", leave=False) as bar:
-        shown = demonstrate(teacher, env, config.warm_start_episodes, seed, partial(bar.update, 1))
+        shown = demonstrate(teacher, env, config.family, config.warm_start_episodes, seed, partial(bar.update, 1))
     with tqdm(desc=f"imitating {teacher}", total=EPOCHS, unit=" epochs", leave=False) as bar:
         alike = imitate(model, shown, config.seed, partial(bar.update, 1))
     print(f"Warm start: decides as {teacher} in {100 * alike:.1f} % of {len(shown.action)} decisions.", file=sys.stderr)
@@ -148,7 +139,6 @@ def _learn(
     held_out: HeldOut,
     baselines: dict[str, Policy],
     out: Path,
-    curriculum: Curriculum | None,
 ) -> int:
     steps = model.num_timesteps
     curve = None
@@ -161,11 +151,9 @@ def _learn(
             held_out, config.held_out.every, out / folder.HELD_OUT, partial(_save, model, config, out)
         )
         progress = Progress(curve, config.total_steps)
-        easy_steps = config.curriculum_share * config.total_steps
-        lessons = [] if curriculum is None else [Advance(curriculum, easy_steps, steps)]
         model.learn(
             config.total_steps - steps,
-            callback=[curve, TrainingDelays(), *lessons, progress, interruption],
+            callback=[curve, TrainingDelays(), progress, interruption],
             log_interval=1 if config.algorithm != "a2c" else 50,
             reset_num_timesteps=steps == 0,
         )

@@ -4,76 +4,101 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.candidates.newcomers import share_at_stake
-from agents.candidates.reference_plan import Reference, cost_after_run
+from agents.candidates.newcomers import newcomers_delay_share
+from agents.candidates.reference_plan import Reference, cost_after_interval
 from agents.candidates.shortlist import LATER, SOON, Prospects
 from agents.planners.joint_efficiency.intervals import Efficiencies
-from dnnmig_env.compiling.jit import uncounted
-from dnnmig_env.envs.facts import Row, input_bytes, log_scaled
+from dnnmig_env.arrays import Float32s, Int8s
+from dnnmig_env.compiling.jit import jit_without_refcounts
+from dnnmig_env.envs.actions import action_of
+from dnnmig_env.envs.facts import input_bytes, log_scaled
+from dnnmig_env.envs.features import Feature, names, positions
 from dnnmig_env.simulation.dynamics import horizon_s
-from dnnmig_env.simulation.packed import Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
-SITUATION_FEATURES = (
-    "horizon_left",
-    "slot_left",
-    "log_horizon_left",
-    "changing",  # rates change: more than one time slot
-    "users",
-    "log_best_saving",  # what the most efficient run would save by the end, as a share of the delay at present
-    "delay_ratio",
-    "weights_left",
-    "last_slots",
-    "soon",  # log of the best efficiency as expected soon / at present
-    "later",
-    "done",  # the reference plan has nothing to upload now
-    "newcomers",  # what is at stake for users who have not come yet, as a share of what is for all
+SITUATION = (
+    Feature("horizon_left", "share of the horizon that is left", "1", "x"),
+    Feature("slot_left", "share of the time slot that is left", "1", "x"),
+    Feature("log_horizon_left", "time until the horizon", "s", "(log10 x - 1) / 2"),
+    Feature("changing", "1 if rates change, that is, with more than one time slot", "1", "x"),
+    Feature("users", "number of users who are present", "1", "min(x / 8, 1)"),
+    Feature(
+        "log_best_saving", "what the most efficient interval saves by the end, by the delay now", "1", "log10 x / 3"
+    ),
+    Feature("delay_ratio", "delay of all users now by that on their devices alone", "1", "min(x, 1)"),
+    Feature("weights_left", "share of all weights that are not uploaded yet", "1", "x"),
+    Feature("last_slots", "number of slots that are left, this one included", "1", "1 / x"),
+    Feature("soon", "greatest efficiency as expected soon by that now", "1", "log10 x"),
+    Feature("later", "greatest efficiency as expected until the horizon by that now", "1", "log10 x"),
+    Feature("done", "1 if the reference plan has nothing to upload now", "1", "x"),
+    Feature("newcomers", "expected delay share of users who have not arrived yet", "1", "x"),
 )
-CANDIDATE_FEATURES = (
-    "action",  # number of the action + 1, by the number of actions; 0 = no candidate
-    "run",  # log efficiency of the most efficient run that begins here, against the best of all
-    "own",  # log efficiency of this layer alone
-    "finest",  # log efficiency of the pair's best run, if this is where its finest part begins
-    "soon_run",  # the same under the rates expected soon
-    "soon_finest",
-    "later_run",  # until the horizon, uploaded at the present rate
-    "later_finest",
-    "log_run_upload",  # time to upload the run / time left
-    "log_own_upload",
-    "run_saving",  # share of the user's delay at present
-    "rate_soon",  # log of the expected rate to this server / that at present
-    "rate_later",
-    "rank",  # 1 for the upload that is next in the reference plan, 1/2 for the one after it, ...; 0 = not in it
-    "as_planned",  # 1 if the reference plan has the layer on this server, -1 if on another one
-    "gain",  # root of the share of all cost saved if the run is uploaded before the rest of the reference plan
-    "before",  # the layer before is on this server
-    "after",
-    "latest",  # the latest upload was this user's, to this server
-    "runs_here",  # share of the user's execution that is on this server at present
-    "runs_elsewhere",  # on other servers
-    "stored_here",  # share of the user's weights
-    "stored_elsewhere",
-    "query_share",
-    "delay_ratio",
-    "log_device_delay",
-    "weights_left",
-    "execution_share",
-    "log_weight",
-    "log_output",
-    "log_input",
-    "load_of_others",
-    "log_speedup",
-    "log_up_rate",
-    "latency_ratio",
-    "memory_left_for_user",
-    "memory_left_for_all",
-    "log_line",  # to the server that runs most of the user's layers, against the access rate
-    "saving_share",  # the run's saving, as a share of the delay of all users
-    "run_arrival",  # expected time until the run has arrived, as a share of the time left; 1 = not before the horizon
-    "own_arrival",  # the same of this layer
-    "stay",  # share of the horizon for which the user has been present
+CANDIDATE = (
+    Feature("action", "number of the action from 1 on, 0 = no candidate", "1", "x / A"),
+    Feature("interval", "efficiency of the best interval that begins here by the greatest one", "1", "1 + ln x / 10"),
+    Feature("layer_efficiency", "efficiency of this layer alone by the greatest one", "1", "1 + ln x / 10"),
+    Feature(
+        "smallest_useful",
+        "efficiency of the best interval of this user and server by the greatest one, if that interval's smallest "
+        "useful sub-interval begins here; else 0",
+        "1",
+        "1 + ln x / 10",
+    ),
+    Feature("soon_interval", "`interval` under the rates that are expected soon", "1", "1 + ln x / 10"),
+    Feature("soon_smallest_useful", "`smallest_useful` under the rates that are expected soon", "1", "1 + ln x / 10"),
+    Feature("later_interval", "`interval` until the horizon, uploaded at the present rate", "1", "1 + ln x / 10"),
+    Feature("later_smallest_useful", "`smallest_useful` until the horizon", "1", "1 + ln x / 10"),
+    Feature("log_interval_upload", "time to upload the interval by the time left", "1", "(log10 x + 1) / 2"),
+    Feature("log_layer_upload", "time to upload the layer by the time left", "1", "(log10 x + 1) / 2"),
+    Feature("interval_saving", "what the interval saves by the user's delay now", "1", "min(x, 1)"),
+    Feature("rate_soon", "rate to the server that is expected soon by that now", "1", "log10 x"),
+    Feature("rate_later", "rate to the server that is expected until the horizon by that now", "1", "log10 x"),
+    Feature("rank", "place of the upload in the reference plan, from 1 on", "1", "1 / x; 0 if it is not in it"),
+    Feature("as_planned", "1 if the plan has the layer on this server, -1 if on another one, else 0", "1", "x"),
+    Feature(
+        "gain", "share of all cost saved if the interval comes before the rest of the plan", "1", "signed root of x"
+    ),
+    Feature("before", "1 if the layer before is on this server", "1", "x"),
+    Feature("after", "1 if the layer after is on this server", "1", "x"),
+    Feature("latest", "1 if the latest upload was this user's, to this server", "1", "x"),
+    Feature("runs_here", "share of the user's execution that is on this server now", "1", "x"),
+    Feature("runs_elsewhere", "share of the user's execution that is on other servers now", "1", "x"),
+    Feature("stored_here", "share of the user's weights that this server holds", "1", "x"),
+    Feature("stored_elsewhere", "share of the user's weights that other servers hold", "1", "x"),
+    Feature("query_share", "the user's query rate by that of all users", "1", "x"),
+    Feature("delay_ratio", "delay of the user's queries now by that on the device alone", "1", "min(x, 1)"),
+    Feature("log_device_delay", "delay of a query on the device alone", "s", "(log10 x + 0.5) / 2"),
+    Feature("weights_left", "share of the user's weights that are not uploaded yet", "1", "x"),
+    Feature("execution_share", "seconds of the layer on the device by the delay on the device alone", "1", "min(x, 1)"),
+    Feature("log_weight", "weights of the layer", "bytes", "(log10 x - 6) / 3"),
+    Feature("log_output", "output of the layer", "bytes", "(log10 x - 5.5) / 2"),
+    Feature("log_input", "what the layer reads", "bytes", "(log10 x - 5.5) / 2"),
+    Feature("load_of_others", "share of the server's time that the other users' queries take", "1", "min(x, 1)"),
+    Feature(
+        "log_speedup", "seconds of the whole network on the device by those on the server", "1", "(log10 x - 1) / 2"
+    ),
+    Feature("log_up_rate", "rate from the device to the server", "bytes/s", "(log10 x - 6.5) / 2"),
+    Feature("latency_ratio", "latency to the server and back by the delay on the device alone", "1", "min(x, 1)"),
+    Feature("memory_left_for_user", "memory left by the user's weights that are not uploaded yet", "1", "min(x, 1)"),
+    Feature("memory_left_for_all", "memory left by all weights that are not uploaded yet", "1", "min(x, 1)"),
+    Feature(
+        "log_line",
+        "rate to here from the server that runs most of the user's layers by the access rate",
+        "1",
+        "log10 x / 2",
+    ),
+    Feature("saving_share", "what the interval saves by the delay of all users", "1", "min(x, 1)"),
+    Feature("interval_arrival", "expected time until the interval has arrived by the time left", "1", "min(x, 1)"),
+    Feature("layer_arrival", "expected time until the layer has arrived by the time left", "1", "min(x, 1)"),
+    Feature("stay", "share of the horizon for which the user has been present", "1", "x"),
 )
-SITUATION_WIDTH, CANDIDATE_WIDTH = len(SITUATION_FEATURES), len(CANDIDATE_FEATURES)
+SITUATION_FEATURES, CANDIDATE_FEATURES = names(SITUATION), names(CANDIDATE)
+SITUATION_WIDTH, CANDIDATE_WIDTH = len(SITUATION), len(CANDIDATE)
+
+_SITUATION, _CANDIDATE = positions(SITUATION), positions(CANDIDATE)
+_INTERVAL = (_CANDIDATE.interval, _CANDIDATE.soon_interval, _CANDIDATE.later_interval)
+_SMALLEST_USEFUL = (_CANDIDATE.smallest_useful, _CANDIDATE.soon_smallest_useful, _CANDIDATE.later_smallest_useful)
 
 REFERENCE_FEATURES = ("rank", "as_planned", "gain", "done")
 """What observations say of the reference plan."""
@@ -88,187 +113,230 @@ LEAST_GAIN = 1e-6
 """Smaller shares of the cost count as nothing."""
 
 
-@uncounted
-def describe_situation(p: Problem, s: State, i: int, r: Reference, c: Prospects, out: Row) -> None:
+@jit_without_refcounts
+def describe_situation(
+    packed: PackedScenarios, state: State, i: int, reference: Reference, prospects: Prospects, out: Float32s
+) -> None:
     """Write the features that all candidates have in common."""
-    slot, left_s = s.slot[i], horizon_s(p, i) - s.time_s[i]
+    slot, left_s = state.slot[i], horizon_s(packed, i) - state.time_s[i]
     present, delay, device, weights, left = 0.0, 0.0, 0.0, 0.0, 0.0
-    for u in range(p.num_users[i]):
-        rate_hz = p.query_rate_hz[i, slot, u]
+    for u in range(packed.num_users[i]):
+        rate_hz = packed.query_rate_hz[i, slot, u]
         if rate_hz > 0.0:
             present += 1.0
-            delay += rate_hz * s.delay_s[i, u]
-            device += rate_hz * s.device_delay_s[i, u]
-            for v in range(p.num_layers[i, u]):
-                weights += p.weight_bytes[i, u, v]
-                if not s.usable[i, u, v]:
-                    left += p.weight_bytes[i, u, v]
-    out[0] = left_s / horizon_s(p, i)
-    out[1] = (p.slot_edges_s[i, slot + 1] - s.time_s[i]) / (p.slot_edges_s[i, slot + 1] - p.slot_edges_s[i, slot])
-    out[2] = log_scaled(left_s, 1.0, 2.0)
-    out[3] = 1.0 if p.num_slots[i] > 1 else 0.0
-    out[4] = min(present / 8.0, 1.0)
+            delay += rate_hz * state.delay_s[i, u]
+            device += rate_hz * state.device_delay_s[i, u]
+            for v in range(packed.num_layers[i, u]):
+                weights += packed.weight_bytes[i, u, v]
+                if not state.usable[i, u, v]:
+                    left += packed.weight_bytes[i, u, v]
+    out[_SITUATION.horizon_left] = left_s / horizon_s(packed, i)
+    out[_SITUATION.slot_left] = (packed.slot_edges_s[i, slot + 1] - state.time_s[i]) / (
+        packed.slot_edges_s[i, slot + 1] - packed.slot_edges_s[i, slot]
+    )
+    out[_SITUATION.log_horizon_left] = log_scaled(left_s, 1.0, 2.0)
+    out[_SITUATION.changing] = 1.0 if packed.num_slots[i] > 1 else 0.0
+    out[_SITUATION.users] = min(present / 8.0, 1.0)
     if delay > 0.0:
-        out[5] = log_scaled(c.best[i, 0] * left_s / delay, 0.0, 3.0)
-        out[6] = min(delay / device, 1.0)
-        out[7] = left / weights if weights > 0.0 else 0.0
-    out[8] = 1.0 / (p.num_slots[i] - slot)
-    if c.best.shape[1] > 1 and c.best[i, 0] > 0.0:
-        out[9] = log_scaled(c.best[i, SOON] / c.best[i, 0], 0.0, 1.0)
-        out[10] = log_scaled(c.best[i, LATER] / c.best[i, 0], 0.0, 1.0)
-    out[11] = 1.0 if r.following[i] < 0 else 0.0
-    out[12] = share_at_stake(p, s, i)
+        out[_SITUATION.log_best_saving] = log_scaled(prospects.best[i, 0] * left_s / delay, 0.0, 3.0)
+        out[_SITUATION.delay_ratio] = min(delay / device, 1.0)
+        out[_SITUATION.weights_left] = left / weights if weights > 0.0 else 0.0
+    out[_SITUATION.last_slots] = 1.0 / (packed.num_slots[i] - slot)
+    if prospects.best.shape[1] > 1 and prospects.best[i, 0] > 0.0:
+        out[_SITUATION.soon] = log_scaled(prospects.best[i, SOON] / prospects.best[i, 0], 0.0, 1.0)
+        out[_SITUATION.later] = log_scaled(prospects.best[i, LATER] / prospects.best[i, 0], 0.0, 1.0)
+    out[_SITUATION.done] = 1.0 if reference.next_upload[i] < 0 else 0.0
+    out[_SITUATION.newcomers] = newcomers_delay_share(packed, state, i)
 
 
-@uncounted
+@jit_without_refcounts
 def describe(
-    p: Problem,
-    soon: Problem,
-    later: Problem,
-    course: Problem,
-    s: State,
+    packed: PackedScenarios,
+    soon: PackedScenarios,
+    later: PackedScenarios,
+    course: PackedScenarios,
+    state: State,
     i: int,
-    e: Efficiencies,
-    c: Prospects,
+    efficiencies: Efficiencies,
+    prospects: Prospects,
     k: int,
     actions: int,
-    out: Row,
+    out: Float32s,
     at: int,
 ) -> None:
     """Write the features of candidate `k`, all but "gain", from position `at` on."""
-    u, v, q, last = c.chosen[i, k, 0], c.chosen[i, k, 1], c.chosen[i, k, 2], c.chosen[i, k, 3]
-    layers, servers, slot, views = e.per_s.shape[3], e.per_s.shape[2], s.slot[i], c.best.shape[1]
-    a, row = (u * layers + v) * servers + q, i * views
-    left_s, rate, rate_hz = horizon_s(p, i) - s.time_s[i], p.up_bytes_per_s[i, slot, u, q], p.query_rate_hz[i, slot, u]
-    run = e.per_s[row, u, q, v, last]
-    run_bytes, own_bytes = e.size_bytes[row, u, q, v, last], p.weight_bytes[i, u, v]
+    u, v, q, last = (
+        prospects.chosen[i, k, 0],
+        prospects.chosen[i, k, 1],
+        prospects.chosen[i, k, 2],
+        prospects.chosen[i, k, 3],
+    )
+    layers, servers, slot, views = (
+        efficiencies.per_s.shape[3],
+        efficiencies.per_s.shape[2],
+        state.slot[i],
+        prospects.best.shape[1],
+    )
+    a, row = action_of(u, v, q, layers, servers), i * views
+    left_s, rate, rate_hz = (
+        horizon_s(packed, i) - state.time_s[i],
+        packed.up_bytes_per_s[i, slot, u, q],
+        packed.query_rate_hz[i, slot, u],
+    )
+    run = efficiencies.per_s[row, u, q, v, last]
+    run_bytes, own_bytes = efficiencies.size_bytes[row, u, q, v, last], packed.weight_bytes[i, u, v]
     saved_s = run * run_bytes / rate  # times the query rate
-    out[at] = (a + 1.0) / actions
-    out[at + 2] = _relative(e.per_s[row, u, q, v, v], c.best[i, 0])
+    out[at + _CANDIDATE.action] = (a + 1.0) / actions
+    out[at + _CANDIDATE.layer_efficiency] = _relative(efficiencies.per_s[row, u, q, v, v], prospects.best[i, 0])
     for view in range(views):
-        own = at + 1 if view == 0 else at + 2 + 2 * view
-        out[own] = _relative(e.per_s[row + view, u, q, v, c.chosen[i, k, 3 + view]], c.best[i, view])
-        out[at + 3 + 2 * view] = _relative(c.finest[i, view, a], c.best[i, view])
-    out[at + 8] = log_scaled(run_bytes / (rate * left_s), -1.0, 2.0)
-    out[at + 9] = log_scaled(own_bytes / (rate * left_s), -1.0, 2.0)
-    out[at + 10] = min(saved_s / (rate_hz * s.delay_s[i, u]), 1.0)
+        out[at + _INTERVAL[view]] = _relative(
+            efficiencies.per_s[row + view, u, q, v, prospects.chosen[i, k, 3 + view]], prospects.best[i, view]
+        )
+        out[at + _SMALLEST_USEFUL[view]] = _relative(prospects.finest[i, view, a], prospects.best[i, view])
+    out[at + _CANDIDATE.log_interval_upload] = log_scaled(run_bytes / (rate * left_s), -1.0, 2.0)
+    out[at + _CANDIDATE.log_layer_upload] = log_scaled(own_bytes / (rate * left_s), -1.0, 2.0)
+    out[at + _CANDIDATE.interval_saving] = min(saved_s / (rate_hz * state.delay_s[i, u]), 1.0)
     if views > 1:
-        out[at + 11] = log_scaled(soon.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
-        out[at + 12] = log_scaled(later.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
-    if c.rank[i, a] > 0:
-        out[at + 13], out[at + 14] = 1.0 / c.rank[i, a], 1.0
+        out[at + _CANDIDATE.rate_soon] = log_scaled(soon.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
+        out[at + _CANDIDATE.rate_later] = log_scaled(later.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
+    if prospects.rank[i, a] > 0:
+        out[at + _CANDIDATE.rank], out[at + _CANDIDATE.as_planned] = 1.0 / prospects.rank[i, a], 1.0
     else:
-        for other in range(p.num_servers[i]):
-            if c.rank[i, (u * layers + v) * servers + other] > 0:
-                out[at + 14] = -1.0
-    out[at + 16] = 1.0 if v > 0 and s.node[i, u, v - 1] == q + 1 else 0.0
-    out[at + 17] = 1.0 if v + 1 < p.num_layers[i, u] and s.node[i, u, v + 1] == q + 1 else 0.0
-    out[at + 18] = 1.0 if c.latest[i, 0] == u and c.latest[i, 1] == q + 1 else 0.0
-    _describe_pair(p, s, i, u, q, out, at)
-    out[at + 27] = min(p.execution_s[i, u, v, 0] / s.device_delay_s[i, u], 1.0)
-    out[at + 28] = log_scaled(own_bytes, 6.0, 3.0)
-    out[at + 29] = log_scaled(p.tensor_bytes[i, u, v + 1], 5.5, 2.0)
-    out[at + 30] = log_scaled(input_bytes(p, i, u, v), 5.5, 2.0)
-    out[at + 33] = log_scaled(rate, 6.5, 2.0)
-    latency_s = p.up_latency_s[i, slot, u, q] + p.down_latency_s[i, slot, u, q]
-    out[at + 34] = min(latency_s / s.device_delay_s[i, u], 1.0)
+        for other in range(packed.num_servers[i]):
+            if prospects.rank[i, action_of(u, v, other, layers, servers)] > 0:
+                out[at + _CANDIDATE.as_planned] = -1.0
+    out[at + _CANDIDATE.before] = 1.0 if v > 0 and state.node[i, u, v - 1] == q + 1 else 0.0
+    out[at + _CANDIDATE.after] = 1.0 if v + 1 < packed.num_layers[i, u] and state.node[i, u, v + 1] == q + 1 else 0.0
+    out[at + _CANDIDATE.latest] = 1.0 if prospects.latest[i, 0] == u and prospects.latest[i, 1] == q + 1 else 0.0
+    _describe_pair(packed, state, i, u, q, out, at)
+    out[at + _CANDIDATE.execution_share] = min(packed.execution_s[i, u, v, 0] / state.device_delay_s[i, u], 1.0)
+    out[at + _CANDIDATE.log_weight] = log_scaled(own_bytes, 6.0, 3.0)
+    out[at + _CANDIDATE.log_output] = log_scaled(packed.tensor_bytes[i, u, v + 1], 5.5, 2.0)
+    out[at + _CANDIDATE.log_input] = log_scaled(input_bytes(packed, i, u, v), 5.5, 2.0)
+    out[at + _CANDIDATE.log_up_rate] = log_scaled(rate, 6.5, 2.0)
+    latency_s = packed.up_latency_s[i, slot, u, q] + packed.down_latency_s[i, slot, u, q]
+    out[at + _CANDIDATE.latency_ratio] = min(latency_s / state.device_delay_s[i, u], 1.0)
     all_s = 0.0
-    for w in range(p.num_users[i]):
-        if p.query_rate_hz[i, slot, w] > 0.0:
-            all_s += p.query_rate_hz[i, slot, w] * s.delay_s[i, w]
-    out[at + 38] = min(saved_s / all_s, 1.0)
-    out[at + 39] = _arrival(course, s, i, u, q, run_bytes)
-    out[at + 40] = _arrival(course, s, i, u, q, own_bytes)
+    for w in range(packed.num_users[i]):
+        if packed.query_rate_hz[i, slot, w] > 0.0:
+            all_s += packed.query_rate_hz[i, slot, w] * state.delay_s[i, w]
+    out[at + _CANDIDATE.saving_share] = min(saved_s / all_s, 1.0)
+    out[at + _CANDIDATE.interval_arrival] = _arrival(course, state, i, u, q, run_bytes)
+    out[at + _CANDIDATE.layer_arrival] = _arrival(course, state, i, u, q, own_bytes)
     for t in range(slot):
-        if p.query_rate_hz[i, t, u] > 0.0:
-            out[at + 41] += (p.slot_edges_s[i, t + 1] - p.slot_edges_s[i, t]) / horizon_s(p, i)
+        if packed.query_rate_hz[i, t, u] > 0.0:
+            out[at + _CANDIDATE.stay] += (packed.slot_edges_s[i, t + 1] - packed.slot_edges_s[i, t]) / horizon_s(
+                packed, i
+            )
 
 
-@uncounted
-def _describe_pair(p: Problem, s: State, i: int, u: int, q: int, out: Row, at: int) -> None:
+@jit_without_refcounts
+def _describe_pair(packed: PackedScenarios, state: State, i: int, u: int, q: int, out: Float32s, at: int) -> None:
     """Write what all candidates of a user for a server have in common."""
-    slot, rates, others, most, main = s.slot[i], 0.0, 0.0, 0.0, -1
-    for w in range(p.num_users[i]):
-        rates += p.query_rate_hz[i, slot, w]
+    slot, rates, others, most, main = state.slot[i], 0.0, 0.0, 0.0, -1
+    for w in range(packed.num_users[i]):
+        rates += packed.query_rate_hz[i, slot, w]
         if w != u:
-            others += s.load[i, w, q]
-    for other in range(p.num_servers[i]):
-        if s.load[i, u, other] > most:
-            most, main = s.load[i, u, other], other
-    out[at + 23] = p.query_rate_hz[i, slot, u] / rates
-    out[at + 24] = min(s.delay_s[i, u] / s.device_delay_s[i, u], 1.0)
-    out[at + 25] = log_scaled(s.device_delay_s[i, u], -0.5, 2.0)
-    out[at + 31] = min(others, 1.0)
+            others += state.load[i, w, q]
+    for other in range(packed.num_servers[i]):
+        if state.load[i, u, other] > most:
+            most, main = state.load[i, u, other], other
+    out[at + _CANDIDATE.query_share] = packed.query_rate_hz[i, slot, u] / rates
+    out[at + _CANDIDATE.delay_ratio] = min(state.delay_s[i, u] / state.device_delay_s[i, u], 1.0)
+    out[at + _CANDIDATE.log_device_delay] = log_scaled(state.device_delay_s[i, u], -0.5, 2.0)
+    out[at + _CANDIDATE.load_of_others] = min(others, 1.0)
     if main >= 0 and main != q:
-        out[at + 37] = log_scaled(p.between_bytes_per_s[i, main, q] / p.up_bytes_per_s[i, slot, u, q], 0.0, 2.0)
-    left = _describe_whereabouts(p, s, i, u, q, out, at)
-    memory, wanted = s.memory_left_bytes[i, q], 0.0
-    out[at + 35] = 1.0 if memory >= left else memory / left
-    for w in range(p.num_users[i]):
-        if p.query_rate_hz[i, slot, w] > 0.0:
-            for v in range(p.num_layers[i, w]):
-                wanted += 0.0 if s.usable[i, w, v] else p.weight_bytes[i, w, v]
-    out[at + 36] = 1.0 if memory >= wanted else memory / wanted
+        out[at + _CANDIDATE.log_line] = log_scaled(
+            packed.between_bytes_per_s[i, main, q] / packed.up_bytes_per_s[i, slot, u, q], 0.0, 2.0
+        )
+    left = _describe_whereabouts(packed, state, i, u, q, out, at)
+    memory, wanted = state.memory_left_bytes[i, q], 0.0
+    out[at + _CANDIDATE.memory_left_for_user] = 1.0 if memory >= left else memory / left
+    for w in range(packed.num_users[i]):
+        if packed.query_rate_hz[i, slot, w] > 0.0:
+            for v in range(packed.num_layers[i, w]):
+                wanted += 0.0 if state.usable[i, w, v] else packed.weight_bytes[i, w, v]
+    out[at + _CANDIDATE.memory_left_for_all] = 1.0 if memory >= wanted else memory / wanted
 
 
-@uncounted
-def _describe_whereabouts(p: Problem, s: State, i: int, u: int, q: int, out: Row, at: int) -> float:
+@jit_without_refcounts
+def _describe_whereabouts(
+    packed: PackedScenarios, state: State, i: int, u: int, q: int, out: Float32s, at: int
+) -> float:
     """Write where a user's layers run and are stored; return the bytes that are not yet uploaded."""
     device_s, server_s, weights, stored = 0.0, 0.0, 0.0, 0.0
     here_s, away_s, here = 0.0, 0.0, 0.0
-    for v in range(p.num_layers[i, u]):
-        own_s, weight = p.execution_s[i, u, v, 0], p.weight_bytes[i, u, v]
+    for v in range(packed.num_layers[i, u]):
+        own_s, weight = packed.execution_s[i, u, v, 0], packed.weight_bytes[i, u, v]
         device_s += own_s
-        server_s += p.execution_s[i, u, v, q + 1]
+        server_s += packed.execution_s[i, u, v, q + 1]
         weights += weight
-        stored += weight if s.usable[i, u, v] else 0.0
-        here += weight if s.usable[i, u, v] and s.node[i, u, v] == q + 1 else 0.0
-        here_s += own_s if s.assignment[i, u, v] == q + 1 else 0.0
-        away_s += own_s if s.assignment[i, u, v] not in (0, q + 1) else 0.0
-    out[at + 19], out[at + 20] = here_s / device_s, away_s / device_s
-    out[at + 21], out[at + 22] = here / weights, (stored - here) / weights
-    out[at + 26] = 1.0 - stored / weights
-    out[at + 32] = log_scaled(device_s / server_s, 1.0, 2.0)
+        stored += weight if state.usable[i, u, v] else 0.0
+        here += weight if state.usable[i, u, v] and state.node[i, u, v] == q + 1 else 0.0
+        here_s += own_s if state.assignment[i, u, v] == q + 1 else 0.0
+        away_s += own_s if state.assignment[i, u, v] not in (0, q + 1) else 0.0
+    out[at + _CANDIDATE.runs_here], out[at + _CANDIDATE.runs_elsewhere] = here_s / device_s, away_s / device_s
+    out[at + _CANDIDATE.stored_here], out[at + _CANDIDATE.stored_elsewhere] = here / weights, (stored - here) / weights
+    out[at + _CANDIDATE.weights_left] = 1.0 - stored / weights
+    out[at + _CANDIDATE.log_speedup] = log_scaled(device_s / server_s, 1.0, 2.0)
     return weights - stored
 
 
-@uncounted
-def _arrival(p: Problem, s: State, i: int, u: int, q: int, size_bytes: float) -> float:
+@jit_without_refcounts
+def _arrival(packed: PackedScenarios, state: State, i: int, u: int, q: int, size_bytes: float) -> float:
     """Return how long an upload is expected to take that begins now, as a share of the time left; at most 1."""
-    slot, left_s, missing = s.slot[i], horizon_s(p, i) - s.time_s[i], size_bytes
-    now_s = s.time_s[i]
-    for k in range(p.num_slots[i] - slot):
-        rate, until_s = p.up_bytes_per_s[i, slot + k, u, q], p.slot_edges_s[i, slot + k + 1]
+    slot, left_s, missing = state.slot[i], horizon_s(packed, i) - state.time_s[i], size_bytes
+    now_s = state.time_s[i]
+    for k in range(packed.num_slots[i] - slot):
+        rate, until_s = packed.up_bytes_per_s[i, slot + k, u, q], packed.slot_edges_s[i, slot + k + 1]
         if missing <= rate * (until_s - now_s):
-            return float((now_s + missing / rate - s.time_s[i]) / left_s)
+            return float((now_s + missing / rate - state.time_s[i]) / left_s)
         missing -= rate * (until_s - now_s)
         now_s = until_s
     return 1.0
 
 
-@uncounted
-def forks(s: State, i: int, r: Reference, c: Prospects) -> bool:
+@jit_without_refcounts
+def starts_new_interval(state: State, i: int, reference: Reference, prospects: Prospects) -> bool:
     """Return whether the reference plan begins a new run now: its next upload does not continue the latest one."""
-    k = r.following[i]
+    k = reference.next_upload[i]
     if k < 0:
         return True
-    u, v, server = r.user[i, k], r.layer[i, k], r.server[i, k]
-    return not (c.latest[i, 0] == u and c.latest[i, 1] == server and v > 0 and s.node[i, u, v - 1] == server)
+    u, v, server = reference.plans.user[i, k], reference.plans.layer[i, k], reference.plans.server[i, k]
+    return not (
+        prospects.latest[i, 0] == u and prospects.latest[i, 1] == server and v > 0 and state.node[i, u, v - 1] == server
+    )
 
 
-@uncounted
-def gain(p: Problem, s: State, t: State, i: int, mask: Small, r: Reference, c: Prospects, k: int) -> float:
+@jit_without_refcounts
+def gain(
+    packed: PackedScenarios,
+    state: State,
+    ahead: State,
+    i: int,
+    mask: Int8s,
+    reference: Reference,
+    prospects: Prospects,
+    k: int,
+) -> float:
     """Return the feature "gain" of a candidate; 0 for the one that the reference plan has next.
 
-    `t` is scratch, two rows for each episode.
+    `ahead` is scratch, two rows for each episode.
     """
-    u, v, q, last = c.chosen[i, k, 0], c.chosen[i, k, 1], c.chosen[i, k, 2], c.chosen[i, k, 3]
-    if c.rank[i, (u * s.node.shape[2] + v) * s.memory_left_bytes.shape[1] + q] == 1:
+    u, v, q, last = (
+        prospects.chosen[i, k, 0],
+        prospects.chosen[i, k, 1],
+        prospects.chosen[i, k, 2],
+        prospects.chosen[i, k, 3],
+    )
+    if prospects.rank[i, action_of(u, v, q, state.node.shape[2], state.memory_left_bytes.shape[1])] == 1:
         return 0.0
-    return _root(1.0 - cost_after_run(p, s, r, t, i, mask, u, q, v, last) / r.cost_s[i])
+    return _root(
+        1.0 - cost_after_interval(packed, state, reference, ahead, i, mask, u, q, v, last) / reference.cost_s[i]
+    )
 
 
-@uncounted
+@jit_without_refcounts
 def _root(saved: float) -> float:
     """Return the root of a share of the cost, with its sign."""
     if abs(saved) < LEAST_GAIN:
@@ -276,7 +344,7 @@ def _root(saved: float) -> float:
     return float(max(np.sqrt(saved) if saved > 0.0 else -np.sqrt(-saved), -1.0))
 
 
-@uncounted
+@jit_without_refcounts
 def _relative(efficiency: float, best: float) -> float:
     """Return an efficiency against the best one: 1 for the same, 0 for exp(-LOG_RANGE) of it or none at all."""
     if efficiency <= 0.0 or best <= 0.0:

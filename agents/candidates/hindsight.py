@@ -2,7 +2,7 @@
 
 One round plays some scenarios with the present policy, then goes through them again. At a part of the moments, every
 candidate is exchanged for the decision taken (`agents.candidates.hindsight_costs`). The network learns what that saves by
-regression: the scores of two candidates are to differ by as much as the greedy order's do, plus `tilt` times the
+regression: the scores of two candidates are to differ by as much as the greedy order's do, plus `logit_per_gain` times the
 difference of what they save. Observations hold nothing of the future, so it learns what is worth doing on average over
 the futures that may follow. Costs to go as targets of a cost-sensitive regression, on the policy's own way: S. Ross and
 J. A. Bagnell, "Reinforcement and Imitation Learning via Interactive No-Regret Learning" (AggreVaTe, 2014).
@@ -23,7 +23,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
@@ -35,7 +34,9 @@ from agents.candidates.layout import MOST_CANDIDATES
 from agents.candidates.network import CandidateNetwork, numbers
 from agents.learning.masked_policy import MaskedActorCriticPolicy
 from agents.learning.sb3_vec_env import Sb3VecEnv
+from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.simulation.plan_arrays import PlanArrays
 
 MOST_GAIN = 0.05
 """Savings count up to this share of an episode's cost: single ones of half of it would drown all others."""
@@ -47,7 +48,7 @@ LEAST_STEP = 0.1
 """The learning rate falls to this share, linearly."""
 
 
-class Moments:
+class DecisionBuffer:
     """The latest moments that were looked at, with what their candidates were worth: a ring of N places.
 
     Args:
@@ -106,11 +107,11 @@ class Hindsight(BaseAlgorithm):
         learning_rate: float | Schedule = 1e-3,
         share: float = 0.3,
         candidates: int = 10,
-        tilt: float = 300.0,
+        logit_per_gain: float = 300.0,
         memory: int = 60_000,
         batch_size: int = 512,
         n_epochs: int = 8,
-        slowness: float = 0.01,
+        tau: float = 0.01,
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
         verbose: int = 0,
@@ -118,9 +119,9 @@ class Hindsight(BaseAlgorithm):
         device: str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        if env is not None and env.env.episodes.observation_kind != "candidates":  # SB3 reads models without any
+        if env is not None and env.env.episodes.observer.kind != "candidates":  # SB3 reads models without any
             raise ValueError(
-                f"observation is {env.env.episodes.observation_kind!r}, but hindsight is about candidates; "
+                f"observation is {env.env.episodes.observer.kind!r}, but hindsight is about candidates; "
                 'make the environments with observation="candidates", or take ppo.'
             )
         if not 1 <= candidates <= MOST_CANDIDATES:
@@ -138,8 +139,8 @@ class Hindsight(BaseAlgorithm):
             device=device,
             support_multi_env=True,
         )
-        self.share, self.candidates, self.tilt, self.memory = share, candidates, tilt, memory
-        self.batch_size, self.n_epochs, self.slowness = batch_size, n_epochs, slowness
+        self.share, self.candidates, self.logit_per_gain, self.memory = share, candidates, logit_per_gain, memory
+        self.batch_size, self.n_epochs, self.tau = batch_size, n_epochs, tau
         self.rounds = 0
         if _init_setup_model:
             self._setup_model()
@@ -168,7 +169,7 @@ class Hindsight(BaseAlgorithm):
         total, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         arena, learner = self._arena(), copy.deepcopy(_network(self.policy))
         optimizer = torch.optim.Adam(learner.parameters(), lr=self.lr_schedule(1.0))
-        moments = Moments(self.memory, arena.episodes.layout.size, self.candidates + 1)
+        moments = DecisionBuffer(self.memory, arena.episodes.layout.size, self.candidates + 1)
         callback.on_training_start(locals(), globals())
         while self.num_timesteps < total:
             callback.on_rollout_start()
@@ -197,7 +198,7 @@ class Hindsight(BaseAlgorithm):
 
     def _play(
         self, arena: MigrationVectorEnv, begun: np.random.SeedSequence, callback: BaseCallback
-    ) -> list[NDArray[np.int64]] | None:
+    ) -> list[Ints] | None:
         """Play a scenario in every row; return the actions, or None if a callback ends the training."""
         observation, _ = arena.reset(seed=_seeds(begun, arena.num_envs))
         running, taken = np.ones(arena.num_envs, np.bool_), []
@@ -219,18 +220,20 @@ class Hindsight(BaseAlgorithm):
         self,
         arena: MigrationVectorEnv,
         begun: np.random.SeedSequence,
-        taken: list[NDArray[np.int64]],
-        moments: Moments,
+        taken: list[Ints],
+        moments: DecisionBuffer,
     ) -> int:
         """Go through the same episodes again and add a part of their moments; return how many."""
         episodes, rng, count, saved = arena.episodes, np.random.default_rng(begun), 0, []
-        plans, final_s = episodes.decided_plans(), episodes.state.cost_s.copy()
+        observer: Any = episodes.observer
+        plans = PlanArrays._make(array.copy() for array in episodes.uploads)
+        final_s = episodes.state.cost_s.copy()
         observation, _ = arena.reset(seed=_seeds(begun, arena.num_envs))
         running = np.ones(arena.num_envs, np.bool_)
         for actions in taken:
             rows = np.flatnonzero(running & (rng.random(arena.num_envs) < self.share))
             if len(rows):
-                costs = episodes.hindsight_costs(rows, plans, self.candidates)
+                costs = observer.hindsight_costs(rows, plans, self.candidates)
                 gains = (costs[:, -1:] - costs[:, :-1]) / final_s[rows, None]
                 seen = {name: array[rows] for name, array in observation.items()}
                 self._add(seen, actions[rows], gains, moments)
@@ -242,7 +245,7 @@ class Hindsight(BaseAlgorithm):
         self.logger.record("hindsight/moments", count)
         return count
 
-    def _add(self, seen: Observations, taken: NDArray[np.int64], gains: NDArray[np.float64], moments: Moments) -> None:
+    def _add(self, seen: Observations, taken: Ints, gains: Floats, moments: DecisionBuffer) -> None:
         mask = torch.as_tensor(seen["action_mask"])
         observation, stop = torch.as_tensor(seen["observation"]), mask.shape[1] - 1
         number = numbers(observation, mask.shape[1])[:, : self.candidates]
@@ -253,7 +256,9 @@ class Hindsight(BaseAlgorithm):
         compared = exists & (action != decided[:, None])
         moments.add(observation, action, torch.where(compared, gain, torch.nan), decided)
 
-    def _train(self, learner: CandidateNetwork, optimizer: torch.optim.Adam, moments: Moments, looked_at: int) -> None:
+    def _train(
+        self, learner: CandidateNetwork, optimizer: torch.optim.Adam, moments: DecisionBuffer, looked_at: int
+    ) -> None:
         acting, losses = _network(self.policy), []
         actions = self.action_space.n  # type: ignore[attr-defined]
         mask = torch.ones((1, actions), device=self.device).expand(self.batch_size, -1)  # all "stop" needs
@@ -269,7 +274,7 @@ class Hindsight(BaseAlgorithm):
             compared = ~gain.isnan()
             if not compared.any():
                 continue
-            error = learned.gather(1, action) - learned.gather(1, taken[:, None]) - self.tilt * gain
+            error = learned.gather(1, action) - learned.gather(1, taken[:, None]) - self.logit_per_gain * gain
             error = error[compared]
             loss = nn.functional.huber_loss(error, torch.zeros_like(error), delta=FAR) / FAR
             optimizer.zero_grad()
@@ -278,7 +283,7 @@ class Hindsight(BaseAlgorithm):
             optimizer.step()
             with torch.no_grad():
                 for slow, fast in zip(acting.parameters(), learner.parameters(), strict=True):
-                    slow.lerp_(fast, self.slowness)
+                    slow.lerp_(fast, self.tau)
             losses.append(loss.item())
         self.logger.record("hindsight/error", float(np.mean(losses)) if losses else 0.0)
 

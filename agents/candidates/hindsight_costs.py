@@ -10,27 +10,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.candidates.reference_plan import Reference, complete
+from agents.candidates.reference_plan import complete
 from agents.candidates.shortlist import LATER, Prospects
-from dnnmig_env.compiling.jit import shared, uncounted
+from dnnmig_env.arrays import Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import jit_nogil, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance
-from dnnmig_env.simulation.packed import Floats, Ints, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State
 from dnnmig_env.simulation.state_rows import copy_row
 
 
-@shared
+@jit_nogil
 def hindsight_costs(
     begin: int,
     end: int,
     rows: Ints,
     out: Floats,
-    p: Problem,
-    s: State,
-    t: State,
-    mask: Small,
-    plan: Reference,
-    c: Prospects,
+    packed: PackedScenarios,
+    state: State,
+    ahead: State,
+    mask: Int8s,
+    plans: PlanArrays,
+    prospects: Prospects,
 ) -> None:
     """Write the costs (J times the number of queries) of taking each candidate now, and going on with a plan.
 
@@ -40,29 +42,43 @@ def hindsight_costs(
         rows: Rows of the episodes, shape (N,).
         out: Receives a row per episode, shape (N, K + 2): of the first K candidates (inf where there are fewer), of
             waiting for the next slot, and of going on with the plan at once.
-        p: The scenarios.
-        s: Where they stand.
-        t: Scratch, two rows for each episode.
+        packed: The scenarios.
+        state: Where they stand.
+        ahead: Scratch, two rows for each episode.
         mask: The legal actions, shape (B, A).
-        plan: What to go on with.
-        c: The candidates.
+        plans: What each row goes on with.
+        prospects: The candidates.
     """
     for k in range(begin, end):
-        _costs(rows[k], out[k], p, s, t, mask, plan, c)
+        _costs(rows[k], out[k], packed, state, ahead, mask, plans, prospects)
 
 
-@uncounted
-def _costs(i: int, out: Floats, p: Problem, s: State, t: State, mask: Small, plan: Reference, c: Prospects) -> None:
-    most, views = out.shape[0] - 2, c.best.shape[1]
+@jit_without_refcounts
+def _costs(
+    i: int,
+    out: Floats,
+    packed: PackedScenarios,
+    state: State,
+    ahead: State,
+    mask: Int8s,
+    plans: PlanArrays,
+    prospects: Prospects,
+) -> None:
+    most, views = out.shape[0] - 2, prospects.best.shape[1]
     end = 3 if views == 1 else 3 + LATER
     for k in range(most + 2):
         u, q, first, last = 0, 0, 0, -1
         if k < most:
-            if k >= c.value.shape[1] or c.value[i, k] <= 0.0:
+            if k >= prospects.value.shape[1] or prospects.value[i, k] <= 0.0:
                 out[k] = np.inf
                 continue
-            u, first, q, last = c.chosen[i, k, 0], c.chosen[i, k, 1], c.chosen[i, k, 2], c.chosen[i, k, end]
-        copy_row(s, i, t, 2 * i)
+            u, first, q, last = (
+                prospects.chosen[i, k, 0],
+                prospects.chosen[i, k, 1],
+                prospects.chosen[i, k, 2],
+                prospects.chosen[i, k, end],
+            )
+        copy_row(state, i, ahead, 2 * i)
         if k == most:
-            advance(p, i, t, 2 * i, p.slot_edges_s[i, s.slot[i] + 1])
-        out[k] = complete(p, i, plan, t, 2 * i, mask[i], u, q, first, last)
+            advance(packed, i, ahead, 2 * i, packed.slot_edges_s[i, state.slot[i] + 1])
+        out[k] = complete(packed, i, plans, ahead, 2 * i, mask[i], u, q, first, last)

@@ -17,145 +17,151 @@ goes through worse plans on its way.
 
 from __future__ import annotations
 
-from agents.candidates.planning import Workshop, keep_if_better
-from agents.candidates.reference_plan import Reference, adopt
-from dnnmig_env.compiling.jit import uncounted
-from dnnmig_env.simulation.packed import Problem
+from agents.candidates.planning import PlanScratch, keep_if_better
+from agents.candidates.reference_plan import Reference, adopt, copy_upload
+from dnnmig_env.compiling.jit import jit_without_refcounts
+from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State
 
 
-@uncounted
-def polish(p: Problem, s: State, r: Reference, w: Workshop, i: int, tries: int) -> None:
+@jit_without_refcounts
+def improve(
+    packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, i: int, tries: int
+) -> None:
     """Try some changes of row `i`'s plan.
 
     Args:
-        p: The scenarios as they are expected to go on.
-        s: Where the episodes stand.
-        r: Their plans.
-        w: Where plans are tried out.
+        packed: The scenarios as they are expected to go on.
+        state: Where the episodes stand.
+        reference: Their plans.
+        scratch: Where plans are tried out.
         i: The row.
         tries: How many.
     """
-    _drop_uploaded(s, r, i)
+    _drop_uploaded(state, reference, i)
     for _ in range(tries):
-        adopt(w.trial, r, i)
-        _change(p, s, r, w.trial, i)
-        keep_if_better(p, s, r, w, i)
+        adopt(scratch.trial, reference, i)
+        _change(packed, state, reference, scratch.trial.plans, i)
+        keep_if_better(packed, state, reference, scratch, i)
 
 
-@uncounted
-def _drop_uploaded(s: State, r: Reference, i: int) -> None:
+@jit_without_refcounts
+def _drop_uploaded(state: State, reference: Reference, i: int) -> None:
     length = 0
-    for k in range(r.length[i]):
-        if s.node[i, r.user[i, k], r.layer[i, k]] == 0:
-            if k == r.following[i]:
-                r.following[i] = length
-            r.user[i, length], r.layer[i, length], r.server[i, length] = r.user[i, k], r.layer[i, k], r.server[i, k]
+    for k in range(reference.plans.length[i]):
+        if state.node[i, reference.plans.user[i, k], reference.plans.layer[i, k]] == 0:
+            if k == reference.next_upload[i]:
+                reference.next_upload[i] = length
+            copy_upload(reference.plans, i, length, reference.plans, i, k)
             length += 1
-    r.length[i] = length
+    reference.plans.length[i] = length
 
 
-@uncounted
-def _change(p: Problem, s: State, r: Reference, trial: Reference, i: int) -> None:
-    """Change the plan on trial; random numbers are drawn from `r`."""
-    length = trial.length[i]
+@jit_without_refcounts
+def _change(packed: PackedScenarios, state: State, reference: Reference, plans: PlanArrays, i: int) -> None:
+    """Change plan `i`; random numbers are drawn from `reference`."""
+    length = plans.length[i]
     if length == 0:
-        _gather(p, s, r, trial, i, True)
+        _gather(packed, state, reference, plans, i, True)
         return
-    first = _draw(r, i, length)
+    first = _draw(reference, i, length)
     end = first + 1
     while (
-        end < length and trial.user[i, end] == trial.user[i, first] and trial.server[i, end] == trial.server[i, first]
+        end < length and plans.user[i, end] == plans.user[i, first] and plans.server[i, end] == plans.server[i, first]
     ):
         end += 1
-    end = first + 1 + _draw(r, i, end - first)
-    kind = _draw(r, i, 20)
+    end = first + 1 + _draw(reference, i, end - first)
+    kind = _draw(reference, i, 20)
     if kind < 6:
-        _move(trial, i, first, end, _draw(r, i, length))
+        _move(plans, i, first, end, _draw(reference, i, length))
     elif kind < 9:
-        server = 1 + _draw(r, i, p.num_servers[i])
+        server = 1 + _draw(reference, i, packed.num_servers[i])
         for k in range(first, end):
-            trial.server[i, k] = server
+            plans.server[i, k] = server
     elif kind < 15:
-        _gather(p, s, r, trial, i, kind < 11)
+        _gather(packed, state, reference, plans, i, kind < 11)
     elif kind < 18:
-        _exchange(trial, i, first, 1 + _draw(r, i, p.num_servers[i]), _draw(r, i, p.num_users[i]))
+        _exchange(
+            plans, i, first, 1 + _draw(reference, i, packed.num_servers[i]), _draw(reference, i, packed.num_users[i])
+        )
     else:
-        _move(trial, i, first, end, length)
-        trial.length[i] = length - (end - first)
+        _move(plans, i, first, end, length)
+        plans.length[i] = length - (end - first)
 
 
-@uncounted
-def _exchange(trial: Reference, i: int, one: int, there: int, other: int) -> None:
+@jit_without_refcounts
+def _exchange(plans: PlanArrays, i: int, one: int, there: int, other: int) -> None:
     """Send all that an upload's user has on its server to another; what another user (perhaps) has there comes back."""
-    user, here = trial.user[i, one], trial.server[i, one]
-    for k in range(trial.length[i]):
-        if trial.user[i, k] == user and trial.server[i, k] == here:
-            trial.server[i, k] = there
-        elif trial.user[i, k] == other and other != user and trial.server[i, k] == there:
-            trial.server[i, k] = here
+    user, here = plans.user[i, one], plans.server[i, one]
+    for k in range(plans.length[i]):
+        if plans.user[i, k] == user and plans.server[i, k] == here:
+            plans.server[i, k] = there
+        elif plans.user[i, k] == other and other != user and plans.server[i, k] == there:
+            plans.server[i, k] = here
 
 
-@uncounted
-def _gather(p: Problem, s: State, r: Reference, trial: Reference, i: int, whole: bool) -> None:
+@jit_without_refcounts
+def _gather(
+    packed: PackedScenarios, state: State, reference: Reference, plans: PlanArrays, i: int, whole: bool
+) -> None:
     """Send neighbouring layers of a user, or all, one after another to one server, where the first was or anywhere."""
-    u = _draw(r, i, p.num_users[i])
-    if p.query_rate_hz[i, s.slot[i], u] == 0.0:
+    u = _draw(reference, i, packed.num_users[i])
+    if packed.query_rate_hz[i, state.slot[i], u] == 0.0:
         return
-    first, end, server = 0, p.num_layers[i, u], 1 + _draw(r, i, p.num_servers[i])
+    first, end, server = 0, packed.num_layers[i, u], 1 + _draw(reference, i, packed.num_servers[i])
     if not whole:
-        first = _draw(r, i, end)
-        end = min(first + 1 + _draw(r, i, 5), end)
+        first = _draw(reference, i, end)
+        end = min(first + 1 + _draw(reference, i, 5), end)
     kept, place = 0, -1
-    for k in range(trial.length[i]):
-        if trial.user[i, k] == u and first <= trial.layer[i, k] < end:
+    for k in range(plans.length[i]):
+        if plans.user[i, k] == u and first <= plans.layer[i, k] < end:
             place = kept if place < 0 else place
         else:
-            trial.user[i, kept], trial.layer[i, kept] = trial.user[i, k], trial.layer[i, k]
-            trial.server[i, kept] = trial.server[i, k]
+            copy_upload(plans, i, kept, plans, i, k)
             kept += 1
     length = kept
     for v in range(first, end):
-        if s.node[i, u, v] == 0 and p.weight_bytes[i, u, v] > 0.0:
-            trial.user[i, length], trial.layer[i, length], trial.server[i, length] = u, v, server
+        if state.node[i, u, v] == 0 and packed.weight_bytes[i, u, v] > 0.0:
+            plans.user[i, length], plans.layer[i, length], plans.server[i, length] = u, v, server
             length += 1
-    trial.length[i] = length
-    if place < 0 or _draw(r, i, 2) == 0:
-        place = _draw(r, i, kept + 1)
-    _move(trial, i, kept, length, place)
+    plans.length[i] = length
+    if place < 0 or _draw(reference, i, 2) == 0:
+        place = _draw(reference, i, kept + 1)
+    _move(plans, i, kept, length, place)
 
 
-@uncounted
-def _move(r: Reference, i: int, first: int, end: int, target: int) -> None:
+@jit_without_refcounts
+def _move(plans: PlanArrays, i: int, first: int, end: int, target: int) -> None:
     """Move uploads [first, end) so that they begin at `target`, or end at the plan's end."""
-    target = min(target, r.length[i] - (end - first))
+    target = min(target, plans.length[i] - (end - first))
     if target < first:
-        _reverse(r, i, target, first)
-        _reverse(r, i, first, end)
-        _reverse(r, i, target, end)
+        _reverse(plans, i, target, first)
+        _reverse(plans, i, first, end)
+        _reverse(plans, i, target, end)
     elif target > first:
         last = target + (end - first)
-        _reverse(r, i, first, end)
-        _reverse(r, i, end, last)
-        _reverse(r, i, first, last)
+        _reverse(plans, i, first, end)
+        _reverse(plans, i, end, last)
+        _reverse(plans, i, first, last)
 
 
-@uncounted
-def _reverse(r: Reference, i: int, first: int, end: int) -> None:
+@jit_without_refcounts
+def _reverse(plans: PlanArrays, i: int, first: int, end: int) -> None:
     low, high = first, end - 1
     while low < high:
-        r.user[i, low], r.user[i, high] = r.user[i, high], r.user[i, low]
-        r.layer[i, low], r.layer[i, high] = r.layer[i, high], r.layer[i, low]
-        r.server[i, low], r.server[i, high] = r.server[i, high], r.server[i, low]
+        plans.user[i, low], plans.user[i, high] = plans.user[i, high], plans.user[i, low]
+        plans.layer[i, low], plans.layer[i, high] = plans.layer[i, high], plans.layer[i, low]
+        plans.server[i, low], plans.server[i, high] = plans.server[i, high], plans.server[i, low]
         low, high = low + 1, high - 1
 
 
-@uncounted
-def _draw(r: Reference, i: int, count: int) -> int:
+@jit_without_refcounts
+def _draw(reference: Reference, i: int, count: int) -> int:
     """Return a random number below `count` (Marsaglia's xorshift, 2003)."""
-    x = r.dice[i]
+    x = reference.rng_state[i]
     x ^= x << 13
     x ^= (x >> 7) & 0x01FF_FFFF_FFFF_FFFF
     x ^= x << 17
-    r.dice[i] = x
+    reference.rng_state[i] = x
     return int((x & 0x7FFF_FFFF_FFFF_FFFF) % count)

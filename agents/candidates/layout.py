@@ -11,9 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from agents.candidates.expected_plan import STARTED
 from agents.candidates.features import (
     CANDIDATE_FEATURES,
@@ -22,23 +19,21 @@ from agents.candidates.features import (
     SITUATION_WIDTH,
     describe,
     describe_situation,
-    forks,
     gain,
+    starts_new_interval,
 )
 from agents.candidates.reference_plan import Reference
 from agents.candidates.shortlist import Prospects, find, note_start, note_upload
 from agents.planners.joint_efficiency.intervals import Efficiencies
-from dnnmig_env.compiling.jit import fill, shared, uncounted
-from dnnmig_env.envs.facts import Row
+from dnnmig_env.arrays import Float32s, Int8s, Ints
+from dnnmig_env.compiling.jit import fill, jit_nogil, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import horizon_s
-from dnnmig_env.simulation.packed import Ints, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 MOST_CANDIDATES = 24
 
 _GAIN = CANDIDATE_FEATURES.index("gain")
-
-Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -68,112 +63,136 @@ class CandidateLayout:
         return SITUATION_WIDTH + self.candidates * CANDIDATE_WIDTH
 
 
-@shared
+@jit_nogil
 def find_candidates(
     begin: int,
     end: int,
     rows: Ints,
     actions: Ints,
-    p: Problem,
-    soon: Problem,
-    later: Problem,
-    s: State,
-    mask: Small,
-    r: Reference,
-    e: Efficiencies,
-    c: Prospects,
+    packed: PackedScenarios,
+    soon: PackedScenarios,
+    later: PackedScenarios,
+    state: State,
+    mask: Int8s,
+    reference: Reference,
+    efficiencies: Efficiencies,
+    prospects: Prospects,
 ) -> None:
     """Find the candidates of rows `rows[begin:end]` after their latest actions, (N,); `STARTED` for new episodes."""
     for k in range(begin, end):
-        _find(rows[k], actions[k], p, soon, later, s, mask, r, e, c)
+        _find(rows[k], actions[k], packed, soon, later, state, mask, reference, efficiencies, prospects)
 
 
-@shared
+@jit_nogil
 def describe_candidates(
     begin: int,
     end: int,
     rows: Ints,
-    out: Rows,
-    p: Problem,
-    soon: Problem,
-    later: Problem,
-    course: Problem,
-    s: State,
-    mask: Small,
-    r: Reference,
-    e: Efficiencies,
-    c: Prospects,
+    out: Float32s,
+    packed: PackedScenarios,
+    soon: PackedScenarios,
+    later: PackedScenarios,
+    course: PackedScenarios,
+    state: State,
+    mask: Int8s,
+    reference: Reference,
+    efficiencies: Efficiencies,
+    prospects: Prospects,
 ) -> None:
     """Write these rows' observations, shape (B, D), all but "gain"; zeros where the horizon is reached."""
     for k in range(begin, end):
-        _describe(rows[k], out[rows[k]], p, soon, later, course, s, mask, r, e, c)
+        _describe(rows[k], out[rows[k]], packed, soon, later, course, state, mask, reference, efficiencies, prospects)
 
 
-@shared
+@jit_nogil
 def compare_candidates(
     begin: int,
     end: int,
     rows: Ints,
-    out: Rows,
-    p: Problem,
-    s: State,
-    t: State,
-    mask: Small,
-    r: Reference,
-    c: Prospects,
+    out: Float32s,
+    packed: PackedScenarios,
+    state: State,
+    ahead: State,
+    mask: Int8s,
+    reference: Reference,
+    prospects: Prospects,
 ) -> None:
-    """Write "gain" into these rows' observations; `t` is scratch, two rows for each episode."""
+    """Write "gain" into these rows' observations; `ahead` is scratch, two rows for each episode."""
     for k in range(begin, end):
-        _compare(rows[k], out[rows[k]], p, s, t, mask, r, c)
+        _compare(rows[k], out[rows[k]], packed, state, ahead, mask, reference, prospects)
 
 
-@uncounted
+@jit_without_refcounts
 def _find(
     i: int,
     action: int,
-    p: Problem,
-    soon: Problem,
-    later: Problem,
-    s: State,
-    mask: Small,
-    r: Reference,
-    e: Efficiencies,
-    c: Prospects,
+    packed: PackedScenarios,
+    soon: PackedScenarios,
+    later: PackedScenarios,
+    state: State,
+    mask: Int8s,
+    reference: Reference,
+    efficiencies: Efficiencies,
+    prospects: Prospects,
 ) -> None:
     if action == STARTED:
-        note_start(i, c)
+        note_start(i, prospects)
     elif 0 <= action < mask.shape[1] - 1:
-        note_upload(p, s, i, action, e, c)
-    if s.time_s[i] < horizon_s(p, i):
-        find(p, soon, later, s, i, mask[i], r, e, c)
+        note_upload(packed, state, i, action, efficiencies, prospects)
+    if state.time_s[i] < horizon_s(packed, i):
+        find(packed, soon, later, state, i, mask[i], reference, efficiencies, prospects)
 
 
-@uncounted
+@jit_without_refcounts
 def _describe(
     i: int,
-    out: Row,
-    p: Problem,
-    soon: Problem,
-    later: Problem,
-    course: Problem,
-    s: State,
-    mask: Small,
-    r: Reference,
-    e: Efficiencies,
-    c: Prospects,
+    out: Float32s,
+    packed: PackedScenarios,
+    soon: PackedScenarios,
+    later: PackedScenarios,
+    course: PackedScenarios,
+    state: State,
+    mask: Int8s,
+    reference: Reference,
+    efficiencies: Efficiencies,
+    prospects: Prospects,
 ) -> None:
     fill(out, 0.0)
-    if s.time_s[i] < horizon_s(p, i):
-        describe_situation(p, s, i, r, c, out)
-        for k in range(c.value.shape[1]):
-            if c.value[i, k] <= 0.0:
+    if state.time_s[i] < horizon_s(packed, i):
+        describe_situation(packed, state, i, reference, prospects, out)
+        for k in range(prospects.value.shape[1]):
+            if prospects.value[i, k] <= 0.0:
                 break
-            describe(p, soon, later, course, s, i, e, c, k, mask.shape[1], out, SITUATION_WIDTH + k * CANDIDATE_WIDTH)
+            describe(
+                packed,
+                soon,
+                later,
+                course,
+                state,
+                i,
+                efficiencies,
+                prospects,
+                k,
+                mask.shape[1],
+                out,
+                SITUATION_WIDTH + k * CANDIDATE_WIDTH,
+            )
 
 
-@uncounted
-def _compare(i: int, out: Row, p: Problem, s: State, t: State, mask: Small, r: Reference, c: Prospects) -> None:
-    if s.time_s[i] < horizon_s(p, i) and forks(s, i, r, c):
-        for k in range(min(MOST_GAINS, c.value.shape[1])):
-            if c.value[i, k] > 0.0:
-                out[SITUATION_WIDTH + k * CANDIDATE_WIDTH + _GAIN] = gain(p, s, t, i, mask[i], r, c, k)
+@jit_without_refcounts
+def _compare(
+    i: int,
+    out: Float32s,
+    packed: PackedScenarios,
+    state: State,
+    ahead: State,
+    mask: Int8s,
+    reference: Reference,
+    prospects: Prospects,
+) -> None:
+    if state.time_s[i] < horizon_s(packed, i) and starts_new_interval(state, i, reference, prospects):
+        for k in range(min(MOST_GAINS, prospects.value.shape[1])):
+            if prospects.value[i, k] > 0.0:
+                out[SITUATION_WIDTH + k * CANDIDATE_WIDTH + _GAIN] = gain(
+                    packed, state, ahead, i, mask[i], reference, prospects, k
+                )

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.candidates.features import (
@@ -24,16 +23,17 @@ from agents.candidates.features import (
 )
 from agents.candidates.layout import CandidateLayout
 from agents.policy_networks.facts import ILLEGAL
+from dnnmig_env.arrays import Float32s
 
-ACTION, RUN, FINEST = (CANDIDATE_FEATURES.index(name) for name in ("action", "run", "finest"))
-LATER_RUN, LATER_FINEST = (CANDIDATE_FEATURES.index(name) for name in ("later_run", "later_finest"))
+ACTION, RUN, FINEST = (CANDIDATE_FEATURES.index(name) for name in ("action", "interval", "smallest_useful"))
+LATER_RUN, LATER_FINEST = (CANDIDATE_FEATURES.index(name) for name in ("later_interval", "later_smallest_useful"))
 HERE, ELSEWHERE = (CANDIDATE_FEATURES.index(name) for name in ("stored_here", "stored_elsewhere"))
 CHANGING, DONE, NEWCOMERS, LEFT = (
     SITUATION_FEATURES.index(name) for name in ("changing", "done", "newcomers", "horizon_left")
 )
 RANK, GAIN = CANDIDATE_FEATURES.index("rank"), CANDIDATE_FEATURES.index("gain")
 OWN_ARRIVAL, RUN_ARRIVAL, SAVING = (
-    CANDIDATE_FEATURES.index(name) for name in ("own_arrival", "run_arrival", "saving_share")
+    CANDIDATE_FEATURES.index(name) for name in ("layer_arrival", "interval_arrival", "saving_share")
 )
 
 INITIAL_GAP = 0.3
@@ -161,7 +161,7 @@ def numbers(observation: Tensor, actions: int) -> Tensor:
     return torch.round(features[..., ACTION] * actions).long()
 
 
-def blinded(observation: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
+def blinded(observation: Float32s, names: Sequence[str]) -> Float32s:
     """Return a copy of observations, (B, D), in which some features are 0.
 
     Args:

@@ -4,52 +4,52 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import uncounted
-from dnnmig_env.simulation.packed import Problem
+from dnnmig_env.compiling.jit import jit_without_refcounts
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 
-@uncounted
-def share_at_stake(p: Problem, s: State, i: int) -> float:
+@jit_without_refcounts
+def newcomers_delay_share(packed: PackedScenarios, state: State, i: int) -> float:
     """Return what newcomers' queries would take on their devices, as a share of what all queries would take then.
 
     Who has not been present in any slot so far may still come, unless this slot is the last one. Networks and devices
     of newcomers are known, how often they will query is not: expected is that they load the server fastest for them
     as those load theirs who are present, on average. Present users' queries take what they take now.
     """
-    slot = s.slot[i]
-    if slot + 1 == p.num_slots[i]:
+    slot = state.slot[i]
+    if slot + 1 == packed.num_slots[i]:
         return 0.0
     load, present, newcomers, now_s = 0.0, 0, 0.0, 0.0
-    for u in range(p.num_users[i]):
-        rate_hz = p.query_rate_hz[i, slot, u]
+    for u in range(packed.num_users[i]):
+        rate_hz = packed.query_rate_hz[i, slot, u]
         if rate_hz > 0.0:
             present += 1
-            load += rate_hz * _fastest_s(p, i, u)
-            now_s += rate_hz * s.delay_s[i, u]
-        elif not _has_been_present(p, i, slot, u):
-            newcomers += s.device_delay_s[i, u] / _fastest_s(p, i, u)
+            load += rate_hz * _fastest_s(packed, i, u)
+            now_s += rate_hz * state.delay_s[i, u]
+        elif not _has_been_present(packed, i, slot, u):
+            newcomers += state.device_delay_s[i, u] / _fastest_s(packed, i, u)
     if present == 0 or newcomers == 0.0:
         return 0.0
     newcomers_s = load / present * newcomers
     return float(newcomers_s / (newcomers_s + now_s))
 
 
-@uncounted
-def _fastest_s(p: Problem, i: int, u: int) -> float:
+@jit_without_refcounts
+def _fastest_s(packed: PackedScenarios, i: int, u: int) -> float:
     """Return how long the whole network executes on the server that is fastest for it."""
     fastest_s = np.inf
-    for q in range(p.num_servers[i]):
+    for q in range(packed.num_servers[i]):
         whole_s = 0.0
-        for v in range(p.num_layers[i, u]):
-            whole_s += p.execution_s[i, u, v, q + 1]
+        for v in range(packed.num_layers[i, u]):
+            whole_s += packed.execution_s[i, u, v, q + 1]
         fastest_s = min(fastest_s, whole_s)
     return fastest_s
 
 
-@uncounted
-def _has_been_present(p: Problem, i: int, slot: int, u: int) -> bool:
+@jit_without_refcounts
+def _has_been_present(packed: PackedScenarios, i: int, slot: int, u: int) -> bool:
     t = 0
-    while t < slot and p.query_rate_hz[i, t, u] == 0.0:
+    while t < slot and packed.query_rate_hz[i, t, u] == 0.0:
         t += 1
     return t < slot

@@ -10,156 +10,146 @@ from agents.candidates.reference_plan import Reference, adopt, complete_referenc
 from agents.planners.forecast import LOOK_AHEAD_S
 from agents.planners.joint_efficiency.compiled_plan import upload_by_efficiency
 from agents.planners.joint_efficiency.intervals import Efficiencies, new_efficiencies
-from dnnmig_env.compiling.jit import fill, shared, uncounted
+from dnnmig_env.arrays import Int8s, Ints
+from dnnmig_env.compiling.jit import jit_nogil, jit_without_refcounts
+from dnnmig_env.envs.actions import action_of
 from dnnmig_env.simulation.dynamics import horizon_s
-from dnnmig_env.simulation.packed import Ints, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State, new_state
 
 CONTENTION_TOLERANCE = 0.02
 """Relative change of a slowdown below which efficiencies are not measured anew: ten times faster than exactly."""
 
 
-class Workshop(NamedTuple):
+class PlanScratch(NamedTuple):
     """Where plans are made and tried out, for B rows."""
 
-    mean: Problem  # the scenarios with one slot of mean rates
+    mean: PackedScenarios  # the scenarios with one slot of mean rates
     state: State  # two rows for each episode
     efficiencies: Efficiencies
-    legal: Small  # (B, U * L * S)
+    legal: Int8s  # (B, U * L * S)
     trial: Reference
-    intervals: Ints  # (B, K, 4)
-    sent: Ints  # (B, U, L)
 
 
-def new_workshop(problem: Problem, rows: int) -> Workshop:
-    """Return room to plan `rows` episodes of a problem."""
-    _, users, layers, nodes = problem.execution_s.shape
+def new_plan_scratch(packed: PackedScenarios, rows: int) -> PlanScratch:
+    """Return room to plan `rows` episodes of a packed."""
+    _, users, layers, nodes = packed.execution_s.shape
     one_slot = {
-        name: np.zeros_like(getattr(problem, name)[:, :1])
+        name: np.zeros_like(getattr(packed, name)[:, :1])
         for name in ("query_rate_hz", "up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
     }
-    mean = problem._replace(
+    mean = packed._replace(
         num_slots=np.ones(rows, np.int64),
         slot_edges_s=np.zeros((rows, 2)),
-        uploaded=np.zeros_like(problem.uploaded),
+        uploaded=np.zeros_like(packed.uploaded),
         **one_slot,
     )
-    return Workshop(
+    return PlanScratch(
         mean=mean,
-        state=new_state(problem, 2 * rows),
-        efficiencies=new_efficiencies(problem, rows),
+        state=new_state(packed, 2 * rows),
+        efficiencies=new_efficiencies(packed, rows),
         legal=np.zeros((rows, users * layers * (nodes - 1)), np.int8),
-        trial=new_reference(problem, rows),
-        intervals=np.zeros((rows, users * layers, 4), np.int64),
-        sent=np.zeros((rows, users, layers), np.int64),
+        trial=new_reference(packed, rows),
     )
 
 
-@shared
-def plan_references(begin: int, end: int, p: Problem, s: State, r: Reference, w: Workshop, rows: Ints) -> None:
+@jit_nogil
+def plan_references(
+    begin: int, end: int, packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, rows: Ints
+) -> None:
     """Make the plans of episodes that have just begun, in rows [begin, end) of `rows`."""
     for k in range(begin, end):
-        clear(r, rows[k])
-        improve(p, s, r, w, rows[k])
+        clear(reference, rows[k])
+        replan(packed, state, reference, scratch, rows[k])
 
 
-@uncounted
-def clear(r: Reference, i: int) -> None:
+@jit_without_refcounts
+def clear(reference: Reference, i: int) -> None:
     """Make a plan empty."""
-    r.length[i], r.dice[i] = 0, 88_172_645_463_325_252
+    reference.plans.length[i], reference.rng_state[i] = 0, 88_172_645_463_325_252
 
 
-@uncounted
-def improve(p: Problem, s: State, r: Reference, w: Workshop, i: int) -> None:
+@jit_without_refcounts
+def replan(packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, i: int) -> None:
     """Take for row `i` the best of its plan and those of joint efficiency, for mean rates soon and until the end."""
-    complete_reference(p, s, r, w.state, w.legal[i], i)
-    now_s, end_s, servers = s.time_s[i], horizon_s(p, i), w.mean.memory_bytes.shape[1]
+    complete_reference(packed, state, reference, scratch.state, scratch.legal[i], i)
+    now_s, end_s, servers = state.time_s[i], horizon_s(packed, i), scratch.mean.memory_bytes.shape[1]
     for look_ahead_s in (LOOK_AHEAD_S, np.inf):
-        if look_ahead_s < np.inf and (p.num_slots[i] == 1 or now_s + look_ahead_s >= end_s):
+        if look_ahead_s < np.inf and (packed.num_slots[i] == 1 or now_s + look_ahead_s >= end_s):
             continue  # soon is no other than until the end
-        average(p, i, s, min(now_s + look_ahead_s, end_s), w.mean)
+        average(packed, i, state, min(now_s + look_ahead_s, end_s), scratch.mean)
         for one_server in (False, True):
-            _all_uploads(w.mean, i, servers, w.legal[i])
-            fill(w.sent[i], 0)
-            count, _ = upload_by_efficiency(
-                w.mean,
+            _all_uploads(scratch.mean, i, servers, scratch.legal[i])
+            upload_by_efficiency(
+                scratch.mean,
                 i,
-                w.state,
+                scratch.state,
                 2 * i,
-                w.efficiencies,
+                scratch.efficiencies,
                 i,
-                w.legal[i],
+                scratch.legal[i],
                 one_server,
                 CONTENTION_TOLERANCE,
-                w.intervals[i],
-                w.sent[i],
+                scratch.trial.plans,
+                i,
             )
-            _write(w.trial, i, w.intervals[i], count, w.sent[i])
-            keep_if_better(p, s, r, w, i)
+            keep_if_better(packed, state, reference, scratch, i)
 
 
-@uncounted
-def keep_if_better(p: Problem, s: State, r: Reference, w: Workshop, i: int) -> None:
+@jit_without_refcounts
+def keep_if_better(packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, i: int) -> None:
     """Make row `i`'s plan the one on trial, if completing that costs less."""
-    complete_reference(p, s, w.trial, w.state, w.legal[i], i)
-    if w.trial.cost_s[i] < r.cost_s[i]:
-        adopt(r, w.trial, i)
+    complete_reference(packed, state, scratch.trial, scratch.state, scratch.legal[i], i)
+    if scratch.trial.cost_s[i] < reference.cost_s[i]:
+        adopt(reference, scratch.trial, i)
 
 
-@uncounted
-def _write(r: Reference, i: int, intervals: Ints, count: int, sent: Ints) -> None:
-    length = 0
-    for k in range(count):
-        u = intervals[k, 0]
-        for v in range(intervals[k, 2], intervals[k, 3] + 1):
-            if sent[u, v] == k + 1:
-                r.user[i, length], r.layer[i, length], r.server[i, length] = u, v, intervals[k, 1]
-                length += 1
-    r.length[i] = length
-
-
-@uncounted
-def _all_uploads(p: Problem, b: int, servers: int, legal: Small) -> None:
-    layers = p.weight_bytes.shape[2]
+@jit_without_refcounts
+def _all_uploads(packed: PackedScenarios, b: int, servers: int, legal: Int8s) -> None:
+    layers = packed.weight_bytes.shape[2]
     for k in range(legal.shape[0]):
         legal[k] = 0
-    for u in range(p.num_users[b]):
-        for v in range(p.num_layers[b, u]):
-            if p.query_rate_hz[b, 0, u] > 0.0 and p.weight_bytes[b, u, v] > 0.0 and p.uploaded[b, u, v] == 0:
-                for q in range(p.num_servers[b]):
-                    if p.up_bytes_per_s[b, 0, u, q] > 0.0 and p.down_bytes_per_s[b, 0, u, q] > 0.0:
-                        legal[(u * layers + v) * servers + q] = 1
+    for u in range(packed.num_users[b]):
+        for v in range(packed.num_layers[b, u]):
+            if (
+                packed.query_rate_hz[b, 0, u] > 0.0
+                and packed.weight_bytes[b, u, v] > 0.0
+                and packed.uploaded[b, u, v] == 0
+            ):
+                for q in range(packed.num_servers[b]):
+                    if packed.up_bytes_per_s[b, 0, u, q] > 0.0 and packed.down_bytes_per_s[b, 0, u, q] > 0.0:
+                        legal[action_of(u, v, q, layers, servers)] = 1
 
 
-@uncounted
-def average(p: Problem, b: int, s: State, until_s: float, mean: Problem) -> None:
+@jit_without_refcounts
+def average(packed: PackedScenarios, b: int, state: State, until_s: float, mean: PackedScenarios) -> None:
     """Write what is left of scenario `b` with one slot: mean rates while present, from now until a time.
 
     Its horizon is what is left of the scenario's, and what has been uploaded stays so.
     """
-    now_s = s.time_s[b]
-    mean.slot_edges_s[b, 0], mean.slot_edges_s[b, 1] = 0.0, horizon_s(p, b) - now_s
-    for u in range(p.num_users[b]):
-        for v in range(p.num_layers[b, u]):
-            mean.uploaded[b, u, v] = s.node[b, u, v] if s.usable[b, u, v] else 0
+    now_s = state.time_s[b]
+    mean.slot_edges_s[b, 0], mean.slot_edges_s[b, 1] = 0.0, horizon_s(packed, b) - now_s
+    for u in range(packed.num_users[b]):
+        for v in range(packed.num_layers[b, u]):
+            mean.uploaded[b, u, v] = state.node[b, u, v] if state.usable[b, u, v] else 0
         present_s, queries = 0.0, 0.0
-        for q in range(p.num_servers[b]):
+        for q in range(packed.num_servers[b]):
             mean.up_bytes_per_s[b, 0, u, q], mean.down_bytes_per_s[b, 0, u, q] = 0.0, 0.0
             mean.up_latency_s[b, 0, u, q], mean.down_latency_s[b, 0, u, q] = 0.0, 0.0
-        for slot in range(s.slot[b], p.num_slots[b]):
-            rate_hz = p.query_rate_hz[b, slot, u]
-            slot_s = min(p.slot_edges_s[b, slot + 1], until_s) - max(p.slot_edges_s[b, slot], now_s)
+        for slot in range(state.slot[b], packed.num_slots[b]):
+            rate_hz = packed.query_rate_hz[b, slot, u]
+            slot_s = min(packed.slot_edges_s[b, slot + 1], until_s) - max(packed.slot_edges_s[b, slot], now_s)
             if rate_hz > 0.0 and slot_s > 0.0:
                 present_s += slot_s
                 queries += rate_hz * slot_s
-                for q in range(p.num_servers[b]):
-                    mean.up_bytes_per_s[b, 0, u, q] += slot_s * p.up_bytes_per_s[b, slot, u, q]
-                    mean.down_bytes_per_s[b, 0, u, q] += slot_s * p.down_bytes_per_s[b, slot, u, q]
-                    mean.up_latency_s[b, 0, u, q] += slot_s * p.up_latency_s[b, slot, u, q]
-                    mean.down_latency_s[b, 0, u, q] += slot_s * p.down_latency_s[b, slot, u, q]
+                for q in range(packed.num_servers[b]):
+                    mean.up_bytes_per_s[b, 0, u, q] += slot_s * packed.up_bytes_per_s[b, slot, u, q]
+                    mean.down_bytes_per_s[b, 0, u, q] += slot_s * packed.down_bytes_per_s[b, slot, u, q]
+                    mean.up_latency_s[b, 0, u, q] += slot_s * packed.up_latency_s[b, slot, u, q]
+                    mean.down_latency_s[b, 0, u, q] += slot_s * packed.down_latency_s[b, slot, u, q]
         mean.query_rate_hz[b, 0, u] = queries / (until_s - now_s)
         if present_s > 0.0:
-            for q in range(p.num_servers[b]):
+            for q in range(packed.num_servers[b]):
                 mean.up_bytes_per_s[b, 0, u, q] /= present_s
                 mean.down_bytes_per_s[b, 0, u, q] /= present_s
                 mean.up_latency_s[b, 0, u, q] /= present_s

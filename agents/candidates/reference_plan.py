@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import shared, uncounted
-from dnnmig_env.envs.actions import Decisions
+from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import jit_inlined, jit_nogil, jit_without_refcounts
+from dnnmig_env.envs.actions import Decisions, action_of
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.plan_arrays import PlanArrays, empty_plans
 from dnnmig_env.simulation.state import State
 from dnnmig_env.simulation.state_rows import copy_row
 
@@ -24,40 +26,33 @@ from dnnmig_env.simulation.state_rows import copy_row
 class Reference(NamedTuple):
     """The reference plans of B episodes, K = U * L uploads at most, and where their completion would lead."""
 
-    length: Ints  # (B,): uploads in the plan
-    user: Small  # (B, K)
-    layer: Ints  # (B, K)
-    server: Small  # (B, K): 1..S
-    following: Ints  # (B,): the upload that is next now, -1 = none can be made in this slot
+    plans: PlanArrays  # one for each row
+    next_upload: Ints  # (B,): the upload that is next now, -1 = none can be made in this slot
     cost_s: Floats  # (B,): J times the number of queries, if the plan is completed from now on
-    dice: Ints  # (B,): where the random numbers of a search for better plans stand
+    rng_state: Ints  # (B,): where the random numbers of a search for better plans stand
 
 
-def new_reference(problem: Problem, rows: int) -> Reference:
+def new_reference(packed: PackedScenarios, rows: int) -> Reference:
     """Return empty plans of `rows` episodes."""
-    _, users, layers = problem.weight_bytes.shape
-    shape = (rows, users * layers)
+    _, users, layers = packed.weight_bytes.shape
     return Reference(
-        length=np.zeros(rows, np.int64),
-        user=np.zeros(shape, np.int8),
-        layer=np.zeros(shape, np.int64),
-        server=np.zeros(shape, np.int8),
-        following=np.full(rows, -1),
+        plans=empty_plans(rows, users * layers),
+        next_upload=np.full(rows, -1),
         cost_s=np.zeros(rows),
-        dice=np.zeros(rows, np.int64),
+        rng_state=np.zeros(rows, np.int64),
     )
 
 
-@shared
+@jit_nogil
 def follow_references(
     begin: int,
     end: int,
-    p: Problem,
-    s: State,
-    d: Decisions,
-    r: Reference,
-    t: State,
-    legal: Small,
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    reference: Reference,
+    ahead: State,
+    legal: Int8s,
     actions: Ints,
     active: Bools,
     saved_s: Floats,
@@ -65,86 +60,130 @@ def follow_references(
     """Write what the latest decision of active rows in [begin, end) has saved against the reference, in seconds."""
     for i in range(begin, end):
         if active[i]:
-            saved_s[i] = follow(p, s, d, r, t, legal, actions[i], i)
+            saved_s[i] = follow(packed, state, decisions, reference, ahead, legal, actions[i], i)
 
 
-@uncounted
-def follow(p: Problem, s: State, d: Decisions, r: Reference, t: State, legal: Small, action: int, i: int) -> float:
+@jit_without_refcounts
+def follow(
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    reference: Reference,
+    ahead: State,
+    legal: Int8s,
+    action: int,
+    i: int,
+) -> float:
     """Bring row `i`'s reference up to date after an action; return what that has saved, in seconds."""
-    before_s = r.cost_s[i]
-    if d.done[i]:
-        r.following[i], r.cost_s[i] = -1, s.cost_s[i]
-    elif action == next_action(r, d, i):
-        r.following[i] = _next(p, i, s, i, r, i)
+    before_s = reference.cost_s[i]
+    if decisions.done[i]:
+        reference.next_upload[i], reference.cost_s[i] = -1, state.cost_s[i]
+    elif action == next_action(reference, decisions, i):
+        reference.next_upload[i] = _next(packed, i, state, i, reference.plans)
     else:
-        complete_reference(p, s, r, t, legal[i], i)
-    return float((before_s - r.cost_s[i]) / s.queries[i])
+        complete_reference(packed, state, reference, ahead, legal[i], i)
+    return float((before_s - reference.cost_s[i]) / state.expected_queries[i])
 
 
-@uncounted
-def next_action(r: Reference, d: Decisions, i: int) -> int:
+@jit_without_refcounts
+def next_action(reference: Reference, decisions: Decisions, i: int) -> int:
     """Return the action of the upload that was next; "stop" if none was."""
-    servers, layers, k = d.reserved_bytes.shape[1], d.decided.shape[2], r.following[i]
+    users, layers = decisions.decided.shape[1:]
+    plans, servers, k = reference.plans, decisions.reserved_bytes.shape[1], reference.next_upload[i]
     if k < 0:
-        return int(d.upload_user.shape[1] * servers)
-    return int((r.user[i, k] * layers + r.layer[i, k]) * servers + r.server[i, k] - 1)
+        return int(users * layers * servers)
+    return action_of(plans.user[i, k], plans.layer[i, k], plans.server[i, k] - 1, layers, servers)
 
 
-@uncounted
-def adopt(r: Reference, other: Reference, i: int) -> None:
+@jit_without_refcounts
+def adopt(reference: Reference, other: Reference, i: int) -> None:
     """Make row `i`'s plan another one."""
-    r.length[i], r.following[i], r.cost_s[i] = other.length[i], other.following[i], other.cost_s[i]
-    for k in range(r.length[i]):
-        r.user[i, k], r.layer[i, k], r.server[i, k] = other.user[i, k], other.layer[i, k], other.server[i, k]
+    copy_plan(reference.plans, other.plans, i)
+    reference.next_upload[i], reference.cost_s[i] = other.next_upload[i], other.cost_s[i]
 
 
-@uncounted
-def complete_reference(p: Problem, s: State, r: Reference, t: State, mask: Small, i: int) -> None:
+@jit_without_refcounts
+def copy_plan(plans: PlanArrays, other: PlanArrays, i: int) -> None:
+    """Write plan `i` of `other` as plan `i`, both of single layers that wait for nothing."""
+    plans.length[i] = other.length[i]
+    for k in range(other.length[i]):
+        copy_upload(plans, i, k, other, i, k)
+
+
+@jit_inlined
+def copy_upload(plans: PlanArrays, i: int, k: int, other: PlanArrays, j: int, m: int) -> None:
+    """Write upload `m` of plan `j` of `other` as upload `k` of plan `i`."""
+    plans.user[i, k], plans.layer[i, k], plans.server[i, k] = other.user[j, m], other.layer[j, m], other.server[j, m]
+
+
+@jit_without_refcounts
+def complete_reference(
+    packed: PackedScenarios, state: State, reference: Reference, ahead: State, mask: Int8s, i: int
+) -> None:
     """Write which upload of the plan is next, and what completing the plan costs from where row `i` stands.
 
     An upload whose user is away, or whose layer does not fit, waits while others can be made.
     """
-    r.following[i] = _next(p, i, s, i, r, i)
-    copy_row(s, i, t, 2 * i)
-    r.cost_s[i] = complete(p, i, r, t, 2 * i, mask, 0, 0, 0, -1)
+    reference.next_upload[i] = _next(packed, i, state, i, reference.plans)
+    copy_row(state, i, ahead, 2 * i)
+    reference.cost_s[i] = complete(packed, i, reference.plans, ahead, 2 * i, mask, 0, 0, 0, -1)
 
 
-@uncounted
-def cost_after_run(
-    p: Problem, s: State, r: Reference, t: State, i: int, mask: Small, u: int, q: int, first: int, last: int
+@jit_without_refcounts
+def cost_after_interval(
+    packed: PackedScenarios,
+    state: State,
+    reference: Reference,
+    ahead: State,
+    i: int,
+    mask: Int8s,
+    u: int,
+    q: int,
+    first: int,
+    last: int,
 ) -> float:
-    """Return what row `i` would cost if a run of layers went to server q + 1 first, and then the rest of the plan."""
-    copy_row(s, i, t, 2 * i)
-    return complete(p, i, r, t, 2 * i, mask, u, q, first, last)
+    """Return what row `i` would cost if an interval of layers went to server q + 1 first, and then the rest of the plan."""
+    copy_row(state, i, ahead, 2 * i)
+    return complete(packed, i, reference.plans, ahead, 2 * i, mask, u, q, first, last)
 
 
-@uncounted
+@jit_without_refcounts
 def complete(
-    p: Problem, i: int, r: Reference, t: State, k: int, mask: Small, user: int, q: int, first: int, last: int
+    packed: PackedScenarios,
+    i: int,
+    plans: PlanArrays,
+    ahead: State,
+    k: int,
+    mask: Int8s,
+    user: int,
+    q: int,
+    first: int,
+    last: int,
 ) -> float:
-    """Upload a run (none if it is empty), then the rest of the plan; return the cost at the horizon."""
-    servers, layers, v = t.memory_left_bytes.shape[1], t.node.shape[2], first
-    while t.time_s[k] < horizon_s(p, i):
-        while v <= last and mask[(user * layers + v) * servers + q] == 0:
+    """Upload an interval (none if it is empty), then the rest of plan `i`; return the cost at the horizon."""
+    servers, layers, v = ahead.memory_left_bytes.shape[1], ahead.node.shape[2], first
+    while ahead.time_s[k] < horizon_s(packed, i):
+        while v <= last and mask[action_of(user, v, q, layers, servers)] == 0:
             v += 1
-        following = -1 if v <= last else _next(p, i, t, k, r, i)
-        if v > last and following < 0:
-            advance(p, i, t, k, p.slot_edges_s[i, t.slot[k] + 1])
+        next_upload = -1 if v <= last else _next(packed, i, ahead, k, plans)
+        if v > last and next_upload < 0:
+            advance(packed, i, ahead, k, packed.slot_edges_s[i, ahead.slot[k] + 1])
         else:
             u, layer, server = user, v, q + 1
-            if following >= 0:
-                u, layer, server = int(r.user[i, following]), int(r.layer[i, following]), int(r.server[i, following])
-            upload(p, i, t, k, u, layer, server)
+            if next_upload >= 0:
+                u, layer, server = plans.user[i, next_upload], plans.layer[i, next_upload], plans.server[i, next_upload]
+            upload(packed, i, ahead, k, u, layer, server)
             v += 1
-    return float(t.cost_s[k])
+    return float(ahead.cost_s[k])
 
 
-@uncounted
-def _next(p: Problem, b: int, s: State, i: int, r: Reference, row: int) -> int:
-    slot = s.slot[i]
-    for k in range(r.length[row]):
-        u, v, q = r.user[row, k], r.layer[row, k], r.server[row, k] - 1
-        reachable = p.query_rate_hz[b, slot, u] > 0.0 and p.up_bytes_per_s[b, slot, u, q] > 0.0
-        if s.node[i, u, v] == 0 and reachable and p.weight_bytes[b, u, v] <= s.memory_left_bytes[i, q]:
+@jit_without_refcounts
+def _next(packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays) -> int:
+    """Return the first upload of plan `b` that can be made where row `i` stands, -1 if there is none."""
+    slot = state.slot[i]
+    for k in range(plans.length[b]):
+        u, v, q = plans.user[b, k], plans.layer[b, k], plans.server[b, k] - 1
+        reachable = packed.query_rate_hz[b, slot, u] > 0.0 and packed.up_bytes_per_s[b, slot, u, q] > 0.0
+        if state.node[i, u, v] == 0 and reachable and packed.weight_bytes[b, u, v] <= state.memory_left_bytes[i, q]:
             return k
     return -1

@@ -39,7 +39,7 @@ class Algorithm:
     policy: tuple[str, str]
     num_envs: int
     settings: Mapping[str, Any]
-    taught: Mapping[str, Any] = field(default_factory=dict)
+    warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
     network: str = "mlp_extractor.network."
 
     @property
@@ -72,7 +72,7 @@ _PPO = MappingProxyType(
 
 # With the above PPO soon forgets what a teacher taught. It keeps that with advantages that do not lean on values, and
 # with fewer and smaller steps, each of more decisions.
-_TAUGHT_PPO = MappingProxyType({"n_steps": 128, "batch_size": 4096, "learning_rate": 3e-4, "gae_lambda": 1.0})
+_WARM_STARTED_PPO = MappingProxyType({"n_steps": 128, "batch_size": 4096, "learning_rate": 3e-4, "gae_lambda": 1.0})
 
 ALGORITHMS: dict[str, Algorithm] = {
     "ppo": Algorithm(
@@ -80,7 +80,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
         128,
         _PPO,
-        _TAUGHT_PPO,
+        _WARM_STARTED_PPO,
     ),
     "a2c": Algorithm(
         ("stable_baselines3", "A2C"),
@@ -125,7 +125,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         ("agents.learning.masked_policy", "MaskableMigrationPolicy"),
         128,
         _PPO,
-        _TAUGHT_PPO,
+        _WARM_STARTED_PPO,
     ),
     "hindsight": Algorithm(
         ("agents.candidates.hindsight", "Hindsight"),
@@ -176,7 +176,7 @@ def make_model(
     device: str = "auto",
     settings: Mapping[str, Any] = MappingProxyType({}),
     network: Mapping[str, Any] = MappingProxyType({}),
-    is_taught: bool = False,
+    is_warm_started: bool = False,
 ) -> BaseAlgorithm:
     """Return a new, untrained model.
 
@@ -187,7 +187,7 @@ def make_model(
         device: As torch names it, or "auto": a GPU where there is one.
         settings: Arguments of the SB3 class that differ from the defaults here.
         network: `width`, `context` and `blind` of `make_network`.
-        is_taught: Whether it imitates a teacher before it learns by itself, see `Algorithm.taught`.
+        is_taught: Whether it imitates a teacher before it learns by itself, see `Algorithm.warm_start_settings`.
 
     Raises:
         ValueError: If the algorithm or a setting is unknown.
@@ -196,10 +196,10 @@ def make_model(
     check_settings(name, settings)
     layout = env.env.episodes.layout
     sizes = layout.users, layout.layers, layout.servers
-    policy: dict[str, Any] = {"sizes": sizes, "observation": env.env.episodes.observation_kind, **network}
+    policy: dict[str, Any] = {"sizes": sizes, "observation": env.env.episodes.observer.kind, **network}
     if name != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
-    merged = {**chosen.settings, **(chosen.taught if is_taught else {}), **settings}
+    merged = {**chosen.settings, **(chosen.warm_start_settings if is_warm_started else {}), **settings}
     if "batch_size" not in settings and "n_steps" in merged and "batch_size" in merged:
         merged["batch_size"] = _even_batch(merged["n_steps"] * env.num_envs, merged["batch_size"])
     model_class: Any = chosen.model_class

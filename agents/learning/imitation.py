@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from agents.policies.policy import resolve_policy
 from agents.policy_networks.facts import ILLEGAL
+from dnnmig_env.arrays import Float32s, Int8s, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
 if TYPE_CHECKING:
@@ -38,20 +39,26 @@ class Demonstrations:
         value: Return from there on, in the units of the environment's reward, shape (N,).
     """
 
-    observation: NDArray[np.float32]
-    mask: NDArray[np.int8]
-    action: NDArray[np.int64]
-    value: NDArray[np.float32]
+    observation: Float32s
+    mask: Int8s
+    action: Ints
+    value: Float32s
 
 
 def demonstrate(
-    teacher: str, env: MigrationVectorEnv, episodes: int, seed: int, on_end: Callable[[], object] = lambda: None
+    teacher: str,
+    env: MigrationVectorEnv,
+    family: str,
+    episodes: int,
+    seed: int,
+    on_end: Callable[[], object] = lambda: None,
 ) -> Demonstrations:
     """Let a teacher play episodes.
 
     Args:
         teacher: Its name.
         env: The environment, with `autoreset_mode="Disabled"`; as many episodes are played at a time as it has rows.
+        family: Family of the scenarios.
         episodes: How many, at least; rounded up to whole batches.
         seed: Seed of the scenarios and of whatever is random in the teacher.
         on_end: Called at the end of each episode.
@@ -59,7 +66,7 @@ def demonstrate(
     Raises:
         ValueError: If there is no such teacher, or it cannot act in the environment.
     """
-    policy = resolve_policy(teacher, env, seed)
+    policy = resolve_policy(teacher, env, seed, family)
     parts: list[tuple[NDArray[Any], ...]] = []
     seeds = np.random.SeedSequence(seed).generate_state(-(-episodes // env.num_envs) * env.num_envs)
     for first in range(0, len(seeds), env.num_envs):

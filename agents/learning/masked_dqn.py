@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from agents.learning.masked_policy import OWN_ARGUMENTS, Unchanged
 from agents.policy_networks.facts import ILLEGAL
 from agents.policy_networks.make import Sizes, make_network
-from dnnmig_env.envs.batch import ObservationKind
+from dnnmig_env.arrays import Ints
+from dnnmig_env.envs.observer import ObservationKind
 
 ADVANTAGE_PER_SCORE = 0.02
 """Scores begin as logarithms of efficiencies, some nats apart; decisions differ by some hundredths of the return."""
@@ -133,6 +134,6 @@ class MaskedDQN(DQN):
         return actions, actions
 
     @staticmethod
-    def _random_legal(mask: NDArray[Any]) -> NDArray[np.int64]:
+    def _random_legal(mask: NDArray[Any]) -> Ints:
         # SB3 seeds numpy's global generator, from which its own DQN explores too.
         return np.asarray(np.argmax(np.random.random(mask.shape) * mask, axis=-1), np.int64)

@@ -20,7 +20,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from agents.policy_networks.make import Network, Sizes, make_network
-from dnnmig_env.envs.batch import ObservationKind
+from dnnmig_env.envs.observer import ObservationKind
 
 OWN_ARGUMENTS = ("sizes", "width", "context", "observation", "blind")
 """Arguments of our policies that SB3's do not have."""

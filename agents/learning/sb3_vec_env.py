@@ -9,10 +9,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
+from dnnmig_env.arrays import Bools, Float32s, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
 Indices = int | Iterable[int] | None
@@ -59,13 +59,13 @@ class Sb3VecEnv(VecEnv):
         self._reset_options()
         return observations
 
-    def step_async(self, actions: NDArray[np.int64]) -> None:
+    def step_async(self, actions: Ints) -> None:
         """Keep the actions for `step_wait`."""
         self._actions = actions
 
     def step_wait(
         self,
-    ) -> tuple[Observations, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+    ) -> tuple[Observations, Float32s, Bools, list[dict[str, Any]]]:
         """Take one decision per row."""
         observations, rewards, dones, _, batch_info = self.env.step(self._actions)
         self._returns += rewards

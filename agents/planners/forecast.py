@@ -30,10 +30,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import copy, inlined, uncounted
+from dnnmig_env.compiling.jit import copy, jit_inlined, jit_without_refcounts
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import OUTAGE_BYTES_PER_S
-from dnnmig_env.simulation.packed import Problem, pack
+from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.radio import one_radio_bytes_per_s
 
 LOOK_AHEAD_S = 12.0
@@ -57,14 +57,14 @@ COURSE = (*LINKS, "query_rate_hz")
 """Fields of a problem that tell how a scenario goes on."""
 
 
-def expected_problem(p: Problem, fields: tuple[str, ...] = LINKS) -> Problem:
+def expected_packed(packed: PackedScenarios, fields: tuple[str, ...] = LINKS) -> PackedScenarios:
     """Return a problem that shares all but some fields, which begin as copies, to write what is expected to.
 
     Args:
-        p: The problem.
+        packed: The problem.
         fields: `LINKS` for `expect_slot`, `COURSE` for `expect_course`.
     """
-    return p._replace(**{name: getattr(p, name).copy() for name in fields})
+    return packed._replace(**{name: getattr(packed, name).copy() for name in fields})
 
 
 def expected_scenario(scenario: Scenario) -> Scenario:
@@ -81,63 +81,65 @@ def expected_scenario(scenario: Scenario) -> Scenario:
     if scenario.num_slots != 1:
         raise ValueError(f"scenario has {scenario.num_slots} slots; give what is known in one, `known_scenario(...)`.")
     p = pack([scenario])
-    f = expected_problem(p)
-    expect_slot(p, 0, 0, LOOK_AHEAD_S, f)
+    expected = expected_packed(p)
+    expect_slot(p, 0, 0, LOOK_AHEAD_S, expected)
     links = replace(
         scenario.links,
-        up_bytes_per_s=np.maximum(f.up_bytes_per_s[0], OUTAGE_BYTES_PER_S),
-        down_bytes_per_s=np.maximum(f.down_bytes_per_s[0], OUTAGE_BYTES_PER_S),
-        up_latency_s=f.up_latency_s[0],
-        down_latency_s=f.down_latency_s[0],
+        up_bytes_per_s=np.maximum(expected.up_bytes_per_s[0], OUTAGE_BYTES_PER_S),
+        down_bytes_per_s=np.maximum(expected.down_bytes_per_s[0], OUTAGE_BYTES_PER_S),
+        up_latency_s=expected.up_latency_s[0],
+        down_latency_s=expected.down_latency_s[0],
     )
     return replace(scenario, links=links)
 
 
-@uncounted
-def expect_slot(p: Problem, b: int, slot: int, look_ahead_s: float, f: Problem) -> None:
+@jit_without_refcounts
+def expect_slot(packed: PackedScenarios, b: int, slot: int, look_ahead_s: float, expected: PackedScenarios) -> None:
     """Write the links that are expected from the start of a slot on; those of the slot itself if nothing is known.
 
     Nothing is known of scenarios without places, and of users whose home edge is out of reach or who are not there.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         slot: The slot, the only one that is read.
         look_ahead_s: How far ahead, at most to the horizon.
-        f: Its arrays of rates and latencies between users and servers are written, row `b`, slot `slot`.
+        expected: Its arrays of rates and latencies between users and servers are written, row `b`, slot `slot`.
     """
-    for u in range(p.up_bytes_per_s.shape[2]):
-        _copy_links(p, b, slot, u, slot, f)
-    if p.area_m[b] > 0.0:
-        for u in range(p.num_users[b]):
-            _expect_user(p, b, slot, u, look_ahead_s, f)
+    for u in range(packed.up_bytes_per_s.shape[2]):
+        _copy_links(packed, b, slot, u, slot, expected)
+    if packed.area_m[b] > 0.0:
+        for u in range(packed.num_users[b]):
+            _expect_user(packed, b, slot, u, look_ahead_s, expected)
 
 
-@uncounted
-def _expect_user(p: Problem, b: int, slot: int, u: int, look_ahead_s: float, f: Problem) -> None:
-    home = _present_home(p, b, slot, u)
+@jit_without_refcounts
+def _expect_user(
+    packed: PackedScenarios, b: int, slot: int, u: int, look_ahead_s: float, expected: PackedScenarios
+) -> None:
+    home = _present_home(packed, b, slot, u)
     if home < 0:
         return
-    up_s, down_s = p.up_latency_s[b, slot, u, home], p.down_latency_s[b, slot, u, home]
-    ahead_s = min(look_ahead_s, p.slot_edges_s[b, p.num_slots[b]] - p.slot_edges_s[b, slot])
-    for q in range(p.num_servers[b]):
-        f.up_bytes_per_s[b, slot, u, q], f.down_bytes_per_s[b, slot, u, q] = 0.0, 0.0
-        f.up_latency_s[b, slot, u, q], f.down_latency_s[b, slot, u, q] = 0.0, 0.0
+    up_s, down_s = packed.up_latency_s[b, slot, u, home], packed.down_latency_s[b, slot, u, home]
+    ahead_s = min(look_ahead_s, packed.slot_edges_s[b, packed.num_slots[b]] - packed.slot_edges_s[b, slot])
+    for q in range(packed.num_servers[b]):
+        expected.up_bytes_per_s[b, slot, u, q], expected.down_bytes_per_s[b, slot, u, q] = 0.0, 0.0
+        expected.up_latency_s[b, slot, u, q], expected.down_latency_s[b, slot, u, q] = 0.0, 0.0
     for k in range(POINTS):
-        then, up, down = _access_after(p, b, slot, u, home, ahead_s * (k + 0.5) / POINTS)
-        for q in range(p.num_servers[b]):
-            line, line_s = _line(p, b, then, q)
-            f.up_bytes_per_s[b, slot, u, q] += 1.0 / min(up, line)  # seconds per byte, for now
-            f.down_bytes_per_s[b, slot, u, q] += 1.0 / min(down, line)
-            f.up_latency_s[b, slot, u, q] += (up_s + line_s) / POINTS
-            f.down_latency_s[b, slot, u, q] += (down_s + line_s) / POINTS
-    for q in range(p.num_servers[b]):
-        f.up_bytes_per_s[b, slot, u, q] = POINTS / f.up_bytes_per_s[b, slot, u, q]
-        f.down_bytes_per_s[b, slot, u, q] = POINTS / f.down_bytes_per_s[b, slot, u, q]
+        then, up, down = _access_after(packed, b, slot, u, home, ahead_s * (k + 0.5) / POINTS)
+        for q in range(packed.num_servers[b]):
+            line, line_s = _line(packed, b, then, q)
+            expected.up_bytes_per_s[b, slot, u, q] += 1.0 / min(up, line)  # seconds per byte, for now
+            expected.down_bytes_per_s[b, slot, u, q] += 1.0 / min(down, line)
+            expected.up_latency_s[b, slot, u, q] += (up_s + line_s) / POINTS
+            expected.down_latency_s[b, slot, u, q] += (down_s + line_s) / POINTS
+    for q in range(packed.num_servers[b]):
+        expected.up_bytes_per_s[b, slot, u, q] = POINTS / expected.up_bytes_per_s[b, slot, u, q]
+        expected.down_bytes_per_s[b, slot, u, q] = POINTS / expected.down_bytes_per_s[b, slot, u, q]
 
 
-@uncounted
-def expect_course(p: Problem, b: int, slot: int, f: Problem) -> None:
+@jit_without_refcounts
+def expect_course(packed: PackedScenarios, b: int, slot: int, expected: PackedScenarios) -> None:
     """Write how a scenario is expected to go on: who is present leaves by and by, and nobody else comes.
 
     The present slot is as it is, the only one that is read. In a later slot a user is where its velocity has carried it
@@ -145,99 +147,103 @@ def expect_course(p: Problem, b: int, slot: int, f: Problem) -> None:
     times the chance that it is still there, exponential in time.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         slot: The present slot.
-        f: Its arrays of query rates, and of rates and latencies between users and servers, are written, row `b`, from
+        expected: Its arrays of query rates, and of rates and latencies between users and servers, are written, row `b`, from
             `slot` on.
     """
-    for u in range(p.num_users[b]):
-        for t in range(slot, p.num_slots[b]):
-            after_s = p.slot_edges_s[b, t] - p.slot_edges_s[b, slot]
-            f.query_rate_hz[b, t, u] = p.query_rate_hz[b, slot, u] * np.exp(-after_s / STAY_S)
-            _copy_links(p, b, slot, u, t, f)
-        if p.area_m[b] > 0.0 and p.query_rate_hz[b, slot, u] > 0.0:
-            _expect_way(p, b, slot, u, f)
+    for u in range(packed.num_users[b]):
+        for t in range(slot, packed.num_slots[b]):
+            after_s = packed.slot_edges_s[b, t] - packed.slot_edges_s[b, slot]
+            expected.query_rate_hz[b, t, u] = packed.query_rate_hz[b, slot, u] * np.exp(-after_s / STAY_S)
+            _copy_links(packed, b, slot, u, t, expected)
+        if packed.area_m[b] > 0.0 and packed.query_rate_hz[b, slot, u] > 0.0:
+            _expect_way(packed, b, slot, u, expected)
 
 
-@uncounted
-def _expect_way(p: Problem, b: int, slot: int, u: int, f: Problem) -> None:
-    home = _present_home(p, b, slot, u)
+@jit_without_refcounts
+def _expect_way(packed: PackedScenarios, b: int, slot: int, u: int, expected: PackedScenarios) -> None:
+    home = _present_home(packed, b, slot, u)
     if home < 0:
         return
-    up_s, down_s = p.up_latency_s[b, slot, u, home], p.down_latency_s[b, slot, u, home]
-    for t in range(slot + 1, p.num_slots[b]):
-        after_s = 0.5 * (p.slot_edges_s[b, t] + p.slot_edges_s[b, t + 1]) - p.slot_edges_s[b, slot]
-        then, up, down = _access_after(p, b, slot, u, home, after_s)
-        for q in range(p.num_servers[b]):
-            line, line_s = _line(p, b, then, q)
-            f.up_bytes_per_s[b, t, u, q], f.down_bytes_per_s[b, t, u, q] = min(up, line), min(down, line)
-            f.up_latency_s[b, t, u, q], f.down_latency_s[b, t, u, q] = up_s + line_s, down_s + line_s
+    up_s, down_s = packed.up_latency_s[b, slot, u, home], packed.down_latency_s[b, slot, u, home]
+    for t in range(slot + 1, packed.num_slots[b]):
+        after_s = 0.5 * (packed.slot_edges_s[b, t] + packed.slot_edges_s[b, t + 1]) - packed.slot_edges_s[b, slot]
+        then, up, down = _access_after(packed, b, slot, u, home, after_s)
+        for q in range(packed.num_servers[b]):
+            line, line_s = _line(packed, b, then, q)
+            expected.up_bytes_per_s[b, t, u, q], expected.down_bytes_per_s[b, t, u, q] = min(up, line), min(down, line)
+            expected.up_latency_s[b, t, u, q], expected.down_latency_s[b, t, u, q] = up_s + line_s, down_s + line_s
 
 
-@uncounted
-def _copy_links(p: Problem, b: int, slot: int, u: int, t: int, f: Problem) -> None:
+@jit_without_refcounts
+def _copy_links(packed: PackedScenarios, b: int, slot: int, u: int, t: int, expected: PackedScenarios) -> None:
     """Write the links of one slot as what is expected of another."""
-    copy(f.up_bytes_per_s[b, t, u], p.up_bytes_per_s[b, slot, u])
-    copy(f.down_bytes_per_s[b, t, u], p.down_bytes_per_s[b, slot, u])
-    copy(f.up_latency_s[b, t, u], p.up_latency_s[b, slot, u])
-    copy(f.down_latency_s[b, t, u], p.down_latency_s[b, slot, u])
+    copy(expected.up_bytes_per_s[b, t, u], packed.up_bytes_per_s[b, slot, u])
+    copy(expected.down_bytes_per_s[b, t, u], packed.down_bytes_per_s[b, slot, u])
+    copy(expected.up_latency_s[b, t, u], packed.up_latency_s[b, slot, u])
+    copy(expected.down_latency_s[b, t, u], packed.down_latency_s[b, slot, u])
 
 
-@uncounted
-def _present_home(p: Problem, b: int, slot: int, u: int) -> int:
+@jit_without_refcounts
+def _present_home(packed: PackedScenarios, b: int, slot: int, u: int) -> int:
     """Return a user's home edge, -1 if it is out of reach or the user is not there."""
-    home, _ = _home(p, b, p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1])
-    if home >= 0 and (p.up_bytes_per_s[b, slot, u, home] == 0.0 or p.down_bytes_per_s[b, slot, u, home] == 0.0):
+    home, _ = _home(packed, b, packed.user_positions[b, slot, u, 0], packed.user_positions[b, slot, u, 1])
+    if home >= 0 and (
+        packed.up_bytes_per_s[b, slot, u, home] == 0.0 or packed.down_bytes_per_s[b, slot, u, home] == 0.0
+    ):
         return -1
     return home
 
 
-@uncounted
-def _access_after(p: Problem, b: int, slot: int, u: int, home: int, after_s: float) -> tuple[int, float, float]:
+@jit_without_refcounts
+def _access_after(
+    packed: PackedScenarios, b: int, slot: int, u: int, home: int, after_s: float
+) -> tuple[int, float, float]:
     """Return the home edge so many seconds after a slot's start, and the rates to and from it; `home` is the present.
 
     What sets present rates apart from the radio's at the distance wears off.
     """
-    x, y = p.user_positions[b, slot, u, 0], p.user_positions[b, slot, u, 1]
-    slots = after_s / (p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot])
+    x, y = packed.user_positions[b, slot, u, 0], packed.user_positions[b, slot, u, 1]
+    slots = after_s / (packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot])
     then, then_m = _home(
-        p,
+        packed,
         b,
-        _mirrored(x + slots * p.user_velocities[b, slot, u, 0]),
-        _mirrored(y + slots * p.user_velocities[b, slot, u, 1]),
+        _mirrored(x + slots * packed.user_velocities[b, slot, u, 0]),
+        _mirrored(y + slots * packed.user_velocities[b, slot, u, 1]),
     )
-    _, away_m = _home(p, b, x, y)
+    _, away_m = _home(packed, b, x, y)
     left = np.exp(-after_s / SHADOWING_S)
     present, radio = one_radio_bytes_per_s(away_m, 0.0), one_radio_bytes_per_s(then_m, 0.0)
-    up, down = p.up_bytes_per_s[b, slot, u, home] / present, p.down_bytes_per_s[b, slot, u, home] / present
+    up, down = packed.up_bytes_per_s[b, slot, u, home] / present, packed.down_bytes_per_s[b, slot, u, home] / present
     return then, radio * up**left, radio * down**left
 
 
-@inlined
-def _line(p: Problem, b: int, home: int, q: int) -> tuple[float, float]:
+@jit_inlined
+def _line(packed: PackedScenarios, b: int, home: int, q: int) -> tuple[float, float]:
     """Return rate and latency of the line from a home edge to a server."""
     if q == home:
         return np.inf, 0.0
-    return p.between_bytes_per_s[b, home, q], p.between_latency_s[b, home, q]
+    return packed.between_bytes_per_s[b, home, q], packed.between_latency_s[b, home, q]
 
 
-@uncounted
-def _home(p: Problem, b: int, x: float, y: float) -> tuple[int, float]:
+@jit_without_refcounts
+def _home(packed: PackedScenarios, b: int, x: float, y: float) -> tuple[int, float]:
     """Return the server nearest to a place and how far it is in metres; -1 if no server has a place.
 
     A server at the very centre has none (`Mobility`), a cloud for example.
     """
     home, least = -1, np.inf
-    for q in range(p.num_servers[b]):
-        server_x, server_y = p.server_positions[b, q, 0], p.server_positions[b, q, 1]
+    for q in range(packed.num_servers[b]):
+        server_x, server_y = packed.server_positions[b, q, 0], packed.server_positions[b, q, 1]
         square = (x - server_x) ** 2 + (y - server_y) ** 2
         if square < least and (server_x != 0.0 or server_y != 0.0):
             home, least = q, square
-    return home, p.area_m[b] * np.sqrt(least)
+    return home, packed.area_m[b] * np.sqrt(least)
 
 
-@inlined
+@jit_inlined
 def _mirrored(place: float) -> float:
     """Fold a straight path in a plane of mirror images back between the borders -0.5 and 0.5."""
     return float(0.5 - abs((place + 0.5) % 2.0 - 1.0))

@@ -24,9 +24,9 @@ import numpy as np
 
 from agents.planners.mjoa_mu.execution_graph import ExecutionGraph, ShortestPath, execution_graph, shortest_paths
 from agents.planners.orders.front_to_back import in_turns
-from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, slot_zero_packed
+from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools
 from dnnmig_env.simulation.plan import Plan, Upload
 
 LEAST_PENALTY = 0.001
@@ -56,7 +56,7 @@ class Ionn:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the plan."""
-        p, movable, left_bytes = present_problem(scenario), movable_layers(scenario), memory_left_bytes(scenario)
+        p, movable, left_bytes = slot_zero_packed(scenario), movable_layers(scenario), memory_left_bytes(scenario)
         queues: list[list[tuple[ExecutionGraph, Bools]]] = [[] for _ in scenario.users]
         for u, (user, placed) in enumerate(zip(scenario.users, ShortestPath()(scenario, rng), strict=True)):
             chosen = placed[placed != user.uploaded]

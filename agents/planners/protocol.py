@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dnnmig_env.arrays import Int8s
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 
-Placement = tuple[NDArray[np.int8], ...]
+Placement = tuple[Int8s, ...]
 """For each user the server (1..S, 0 = device) of every layer with weights, shape (L,); weightless layers are 0."""
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnnmig_env.arrays import Bools, Floats
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools, Floats, Limits, Problem, pack
+from dnnmig_env.simulation.packed import Limits, PackedScenarios, pack
 
 
-def present_problem(scenario: Scenario, limits: Limits | None = None) -> Problem:
+def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> PackedScenarios:
     """Return a scenario as a problem of one row and one slot: slot 0's rates hold until the horizon.
 
     Args:
@@ -21,7 +22,7 @@ def present_problem(scenario: Scenario, limits: Limits | None = None) -> Problem
     p = pack([scenario], limits)
     sliced = {
         name: getattr(p, name)[:, :1]
-        for name in Problem._fields
+        for name in PackedScenarios._fields
         if name.startswith(("query_", "up_", "down_", "user_"))
     }
     edges_s = np.array([[0.0, scenario.horizon_s]])

@@ -1,25 +1,50 @@
-"""Names of trained models among the names of policies: which file is meant, and how its network is to decide."""
+"""Names of policies, read once into a value that says what is meant: a planner, a trained model, or random decisions."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from agents.pretrained import pretrained_file
 
 PRETRAINED = "pretrained"
 """Name of the trained agent that comes with the project for the scenarios' family."""
 
-REPLAN = "@replan"
-"""Suffix of a name: plan anew at every decision from what is known then."""
+RANDOM = "random"
+"""Name of the policy that decides at random."""
 
+View = Literal["start", "replan", "forecast", "clairvoyant"]
+"""What a planner sees, and when it plans: once at the start of an episode (no suffix); anew at every decision from the
+present (`@replan`), or from the links expected of users who keep their velocity (`@forecast`); or once, knowing all
+slots to come (`@clairvoyant`: no policy, but a bound)."""
+
+_SUFFIXES: dict[str, View] = {"@replan": "replan", "@forecast": "forecast", "@clairvoyant": "clairvoyant"}
 _SAMPLES = re.compile(r"(.+)@(-?\d+)")
 
 
 @dataclass(frozen=True)
+class RandomName:
+    """The name of random decisions."""
+
+
+@dataclass(frozen=True)
+class PlannerName:
+    """The name of a planner.
+
+    Attributes:
+        planner: The planner, as `agents.planners.planner` takes it.
+        view: What it sees.
+    """
+
+    planner: str
+    view: View = "start"
+
+
+@dataclass(frozen=True)
 class ModelName:
-    """What the name of a trained model says.
+    """The name of a trained model.
 
     Attributes:
         model: "pretrained", a model file or a training run's folder.
@@ -40,73 +65,53 @@ class ModelName:
         return pretrained_file(family) if self.model == PRETRAINED else Path(self.model)
 
 
-@dataclass(frozen=True)
-class HalfName:
-    """What a name says of which one half is a trained model's and the other a planner's.
-
-    Attributes:
-        model: The model.
-        planner: Name of the planner of the other half.
-        places: Whether the model places and the planner orders (`MODEL+ORDER`), or else the other way round.
-    """
-
-    model: ModelName
-    planner: str
-    places: bool
+PolicyName = RandomName | PlannerName | ModelName
 
 
-def parse_half_name(name: str) -> HalfName | None:
-    """Return what a planner's name says of half a model, or None if it does not name one.
+def parse_policy_name(text: str) -> PolicyName:
+    """Return what a policy's name means.
 
-    `MODEL+ORDER` and `PLACEMENT+MODEL` do; MODEL is "pretrained", a file whose name ends in .zip, or a path with "/".
+    "random" is itself. A model is "pretrained", or whatever looks like a path: it contains "/" or ends in .zip. All else
+    is a planner, whatever lies in the working directory. Whether there is such a planner or model is not looked at.
 
     Raises:
-        ValueError: If both halves are models', or samples are asked for.
+        ValueError: If a model is asked for fewer samples than 1, or a suffix does not go with what it stands behind.
     """
-    if Path(_SAMPLES.sub(r"\1", name.removesuffix(REPLAN))).exists():
-        return None  # a path may have a "+" in it
-    before, _, order = name.rpartition("+")
-    placement, _, after = name.partition("+")
-    places, orders = _is_path(before), _is_path(after)
-    if places and not _is_path(order):
-        model, planner = before, order
-    elif orders and not _is_path(placement):
-        model, planner = after, placement
-    elif places or orders:
-        raise ValueError(f"{name!r} names a model for both halves; put a planner beside one of them.")
-    else:
-        return None
-    if _SAMPLES.fullmatch(model):
-        raise ValueError(f"{name!r} asks for samples of half a model, which decides greedily; leave out the number.")
-    return HalfName(ModelName(model), planner, places=model == before)
+    if text == RANDOM:
+        return RandomName()
+    if _looks_like_path(text) and Path(text).exists():
+        return ModelName(text)  # a path may have an "@" in it
+    bare, suffix = _split(text)
+    sampled = _SAMPLES.fullmatch(bare)
+    model = sampled.group(1) if sampled else bare
+    if model != PRETRAINED and not _looks_like_path(model):
+        if sampled:
+            raise ValueError(f"{text!r} asks for samples, but only trained models are sampled; write {model!r}.")
+        return PlannerName(bare, _SUFFIXES[suffix] if suffix else "start")
+    if sampled is None and suffix:
+        raise ValueError(f"{text!r}: a model decides anew each time; leave out {suffix}, or ask for samples.")
+    if suffix not in ("", "@replan"):
+        raise ValueError(f"{text!r}: {suffix} is for planners; leave it out, or write @replan.")
+    samples = int(sampled.group(2)) if sampled else 0
+    if sampled and samples < 1:
+        raise ValueError(f"{text!r} asks for {samples} samples; give 1 or more, such as '{model}@64'.")
+    return ModelName(model, samples, replan=bool(suffix))
 
 
-def parse_model_name(name: str) -> ModelName | None:
-    """Return what a policy's name says of a trained model, or None if it names none.
-
-    Raises:
-        ValueError: If there is no sample to choose from, or samples are asked of something else than a trained model.
-    """
-    if Path(name).exists():
-        return ModelName(name)
-    if parse_half_name(name) is not None:
-        return None
-    bare = name.removesuffix(REPLAN)
-    match = _SAMPLES.fullmatch(bare)
-    model = match.group(1) if match else bare
-    is_model = Path(model).exists() or _is_path(model)
-    if match is None:
-        if is_model and bare != name:
-            raise ValueError(f"{name!r}: a model decides anew each time; leave out {REPLAN}, or ask for samples.")
-        return ModelName(model) if is_model else None
-    if not is_model:
-        raise ValueError(f"{name!r} asks for samples, but only trained models are sampled; write {model!r}.")
-    samples = int(match.group(2))
-    if samples < 1:
-        raise ValueError(f"{name!r} asks for {samples} samples; give 1 or more, such as '{model}@64'.")
-    return ModelName(model, samples, bare != name)
+def replanning(name: PolicyName) -> PolicyName:
+    """Return the name of the same policy planning anew at every decision; one that does not plan stays as it is."""
+    if isinstance(name, PlannerName):
+        return replace(name, view="replan")
+    return replace(name, replan=True) if isinstance(name, ModelName) and name.samples else name
 
 
-def _is_path(text: str) -> bool:
-    """Return whether a text can mean nothing but a model, be there one or not."""
-    return _SAMPLES.sub(r"\1", text) == PRETRAINED or text.endswith(".zip") or "/" in text
+def _split(text: str) -> tuple[str, str]:
+    """Return a name without its suffix, and the suffix ("" if it has none)."""
+    for suffix in _SUFFIXES:
+        if text.endswith(suffix):
+            return text.removesuffix(suffix), suffix
+    return text, ""
+
+
+def _looks_like_path(text: str) -> bool:
+    return "/" in text or text.endswith(".zip")

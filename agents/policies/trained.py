@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from agents.learning.algorithms import algorithm as find_algorithm
 from agents.policy_networks.make import Network, make_network
-from dnnmig_env.envs.batch import ObservationKind
+from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ class TrainedPolicy:
         self,
         observation: Observations,
         state: Any = None,
-        episode_start: NDArray[np.bool_] | None = None,
+        episode_start: Bools | None = None,
         deterministic: bool = True,
-    ) -> tuple[NDArray[np.int64], Any]:
+    ) -> tuple[Ints, Any]:
         """Return the best-scored legal action of each row (or of a single observation), or drawn ones by score."""
         single = observation["action_mask"].ndim == 1
         scores = self.scores({name: np.atleast_2d(array) for name, array in observation.items()})
@@ -100,7 +100,7 @@ class TrainedPolicy:
             actions = scores.argmax(-1)
         else:
             actions = torch.distributions.Categorical(logits=scores).sample()
-        found: NDArray[np.int64] = actions.numpy()
+        found: Ints = actions.numpy()
         return (found[0] if single else found), state
 
     def scores(self, observation: Observations) -> torch.Tensor:
@@ -134,13 +134,13 @@ def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorith
     os.replace(partial, path)
 
 
-def load(path: str | Path, env: MigrationVectorEnv | None = None, *, any_family: bool = False) -> TrainedPolicy:
+def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | None = None) -> TrainedPolicy:
     """Read a trained policy.
 
     Args:
         path: A model file, or a run's folder (then the best model of the run).
         env: The environment in which it will act; by default one like that it was trained in.
-        any_family: Let it act in scenarios of another family.
+        family: Family of the scenarios it will act in; None = any.
 
     Raises:
         ValueError: If there is no such file, it is no whole model, or it was trained for something else.
@@ -148,7 +148,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, *, any_family:
     file = find(path)
     card, weights = _read(file)
     if env is not None:
-        _check_fit(file, card, env, any_family)
+        _check_fit(file, card, env, family)
         layout = env.episodes.layout
         card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
     sizes = card.users, card.layers, card.servers
@@ -207,20 +207,20 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
     return card, weights
 
 
-def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, any_family: bool) -> None:
+def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:
     episodes = env.episodes
     if card.decisions != episodes.decision_mode:
         raise ValueError(
             f"{file} was trained with decisions={card.decisions!r}, not {episodes.decision_mode!r}; "
             f"use it with {card.decisions!r} or train another."
         )
-    if card.observation != episodes.observation_kind:
+    if card.observation != episodes.observer.kind:
         raise ValueError(
-            f"{file} sees {card.observation!r} observations, not {episodes.observation_kind!r}; "
+            f"{file} sees {card.observation!r} observations, not {episodes.observer.kind!r}; "
             f"make the environment with observation={card.observation!r}."
         )
-    if not any_family and card.family != episodes.generator.family:
+    if family not in (None, card.family):
         raise ValueError(
-            f"{file} was trained on family {card.family!r}, not {episodes.generator.family!r}; "
+            f"{file} was trained on family {card.family!r}, not {family!r}; "
             f"use it with {card.family!r} or train another."
         )

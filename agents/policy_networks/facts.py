@@ -35,8 +35,9 @@ from dnnmig_env.envs.facts import (
     SERVER_FEATURES,
     TIME_FEATURES,
     USER_FEATURES,
-    ObservationLayout,
+    FactsLayout,
 )
+from dnnmig_env.envs.features import names
 
 ROUNDS = 2
 """Rounds of messages between neighbouring layers."""
@@ -87,7 +88,7 @@ class MigrationNetwork(nn.Module):
         context: Numbers in the embedding of a (user, server) pair and in the summary of everything.
     """
 
-    def __init__(self, layout: ObservationLayout, width: int = 24, context: int = 48) -> None:
+    def __init__(self, layout: FactsLayout, width: int = 24, context: int = 48) -> None:
         super().__init__()
         self.layout, self.width = layout, width
         self.layer_in = nn.Linear(len(LAYER_FEATURES) + 1, width)
@@ -108,7 +109,7 @@ class MigrationNetwork(nn.Module):
             nn.init.zeros_(last.bias)
         with torch.no_grad():
             self.stop.bias.fill_(INITIAL_STOP)
-            self.stop.weight[0, TIME_FEATURES.index("placing")] = INITIAL_DEVICE - INITIAL_STOP
+            self.stop.weight[0, names(TIME_FEATURES).index("placing")] = INITIAL_DEVICE - INITIAL_STOP
 
     def forward(self, observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores and values.
@@ -175,7 +176,7 @@ class MigrationNetwork(nn.Module):
         return torch.relu(self.pair(pairs) + self.pair_context(summary)[:, None, None]), summary
 
 
-def split(observation: Tensor, layout: ObservationLayout) -> Parts:
+def split(observation: Tensor, layout: FactsLayout) -> Parts:
     """Take a batch of flat observations apart."""
     slices = layout.slices
     return Parts(**{name: observation[:, slices[name]].unflatten(1, shape) for name, shape in layout.shapes.items()})
@@ -190,8 +191,8 @@ def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
     Returns:
         Terms of shape (B, U, L, 1) and (B, U, S, 1).
     """
-    slowness = torch.exp(-_LN_10 * _log10(parts.links[..., 3:4], "log_speedup"))
-    saving = torch.log((1.0 - slowness).clamp(min=_LEAST_SHARE))
+    tau = torch.exp(-_LN_10 * _log10(parts.links[..., 3:4], "log_speedup"))
+    saving = torch.log((1.0 - tau).clamp(min=_LEAST_SHARE))
     queries = torch.log(parts.users[..., 1:2].clamp(min=_LEAST_SHARE))
     delay = _LN_10 * _log10(parts.users[..., 3:4], "log_device_delay")
     rate = _LN_10 * _log10(parts.links[..., 0:1], "log_up_rate")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from agents.candidates.layout import CandidateLayout
 from agents.candidates.network import CandidateNetwork
 from agents.policy_networks.facts import MigrationNetwork
-from dnnmig_env.envs.batch import ObservationKind
-from dnnmig_env.envs.facts import ObservationLayout
+from dnnmig_env.envs.facts import FactsLayout
+from dnnmig_env.envs.observer import ObservationKind
 
 Sizes = tuple[int, int, int]
 """Most users, layers per network and servers: (U, L, S)."""
@@ -38,4 +38,4 @@ def make_network(
             f"blind is {', '.join(blind)}, but these are features of candidates and observation is {observation!r}; "
             'take observation="candidates", or hide nothing.'
         )
-    return MigrationNetwork(ObservationLayout(*sizes), width, context)
+    return MigrationNetwork(FactsLayout(*sizes), width, context)

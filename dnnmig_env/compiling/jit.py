@@ -23,12 +23,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Arrays = TypeVar("Arrays")
 
 
-def compiled(function: Function) -> Function:
+def jit(function: Function) -> Function:
     """Compile a function for one core; division by zero gives inf or nan, as in NumPy."""
     return _compile(function)
 
 
-def uncounted(function: Function) -> Function:
+def jit_without_refcounts(function: Function) -> Function:
     """Compile a function for one core that makes no arrays and assigns no slices (see `fill` and `copy`).
 
     Numba counts references of every array at every call, even of those that a named tuple only carries along. Twice the
@@ -37,20 +37,20 @@ def uncounted(function: Function) -> Function:
     return _compile(function, _nrt=False)
 
 
-def shared(function: Function) -> Function:
-    """Compile a loop for `share_rows`: as `uncounted`, and other threads of Python run meanwhile.
+def jit_nogil(function: Function) -> Function:
+    """Compile a loop for `share_rows`: as `jit_without_refcounts`, and other threads of Python run meanwhile.
 
     Compiling a loop over rows that carries a dozen named tuples takes a second this way, with `numba.prange` a minute.
     """
     return _compile(function, _nrt=False, nogil=True)
 
 
-def compiled_parallel(function: Function) -> Function:
+def jit_parallel(function: Function) -> Function:
     """Compile a function whose `numba.prange` loops run on all cores."""
     return _compile(function, parallel=True)
 
 
-def inlined(function: Function) -> Function:
+def jit_inlined(function: Function) -> Function:
     """Compile a small function into its callers, where handing it a whole problem would cost more than its work."""
     return _compile(function, inline="always")
 
@@ -88,15 +88,15 @@ def _compile(function: Function, **options: Any) -> Function:
     return cast(Function, result)
 
 
-@inlined
+@jit_inlined
 def fill(array: Any, value: Any) -> None:
-    """Set every element of an array, in a function compiled with `uncounted`."""
+    """Set every element of an array, in a function compiled with `jit_without_refcounts`."""
     for index in np.ndindex(array.shape):
         array[index] = value
 
 
-@inlined
+@jit_inlined
 def copy(target: Any, source: Any) -> None:
-    """Copy an array into another of the same shape, in a function compiled with `uncounted`."""
+    """Copy an array into another of the same shape, in a function compiled with `jit_without_refcounts`."""
     for index in np.ndindex(target.shape):
         target[index] = source[index]

@@ -1,4 +1,4 @@
-"""Decisions as numbers: what an action index means and which actions are legal now."""
+"""Decisions as numbers: what an action index means and which actions are legal now. Nothing else knows the encoding."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import fill, uncounted
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small
+from dnnmig_env.arrays import Bools, Floats, Int8s
+from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 
@@ -38,64 +39,78 @@ class ActionLayout:
 
     def encode(self, user: int, layer: int, server: int) -> int:
         """Return the action that chooses `server` (1..S) for a layer of a user."""
-        return (user * self.layers + layer) * self.servers + server - 1
+        return action_of(user, layer, server - 1, self.layers, self.servers)
 
     def decode(self, action: int) -> tuple[int, int, int] | None:
         """Return (user, layer, server 1..S) of an action, None for "stop"."""
         if action == self.stop:
             return None
-        rest, server = divmod(int(action), self.servers)
-        return rest // self.layers, rest % self.layers, server + 1
+        user, layer, server = upload_of(int(action), self.layers, self.servers)
+        return user, layer, server + 1
+
+    def per_user_and_server(self, values: Floats) -> Floats:
+        """Return a value for each action, shape (N, A), from values per user and server, (N, U, S); 0 for "stop"."""
+        found = np.zeros((len(values), self.size))
+        found[:, :-1] = values[:, :, None].repeat(self.layers, axis=2).reshape(len(values), -1)
+        return found
 
 
 class Decisions(NamedTuple):
-    """What has been decided in B episodes, K = U * L uploads at most."""
+    """What has been decided in B episodes, beside the uploads."""
 
     two_phase: Bools  # (B,): layers are placed before they are uploaded
     decided: Bools  # (B, U, L): the layer's node is decided (two-phase only)
     reserved_bytes: Floats  # (B, S): memory of layers placed but not yet uploaded
     done: Bools  # (B,): the episode is over
     illegal: Bools  # (B,): it ended by an illegal action
-    num_uploads: Ints  # (B,)
-    upload_user: Small  # (B, K)
-    upload_layer: Ints  # (B, K)
-    upload_server: Small  # (B, K)
-    upload_from_s: Floats  # (B, K): when the upload was decided
 
 
 def new_decisions(rows: int, layout: ActionLayout, *, two_phase: bool) -> Decisions:
     """Return empty decisions for `rows` episodes."""
-    most = layout.users * layout.layers
     return Decisions(
         two_phase=np.full(rows, two_phase),
         decided=np.zeros((rows, layout.users, layout.layers), np.bool_),
         reserved_bytes=np.zeros((rows, layout.servers)),
         done=np.zeros(rows, np.bool_),
         illegal=np.zeros(rows, np.bool_),
-        num_uploads=np.zeros(rows, np.int64),
-        upload_user=np.zeros((rows, most), np.int8),
-        upload_layer=np.zeros((rows, most), np.int64),
-        upload_server=np.zeros((rows, most), np.int8),
-        upload_from_s=np.zeros((rows, most)),
     )
 
 
-@uncounted
-def pending_layer(p: Problem, b: int, s: State, d: Decisions, i: int) -> int:
+@jit_inlined
+def action_of(u: int, v: int, s: int, layers: int, servers: int) -> int:
+    """Return the action that chooses server `s` (0..S - 1) for layer `v` of user `u`, among L layers and S servers."""
+    return (u * layers + v) * servers + s
+
+
+@jit_inlined
+def upload_of(action: int, layers: int, servers: int) -> tuple[int, int, int]:
+    """Return user, layer and server (0..S - 1) of an action that is not "stop"."""
+    return action // (layers * servers), action // servers % layers, action % servers
+
+
+@jit_inlined
+def by_upload(mask: Int8s, layers: int, servers: int) -> Int8s:
+    """Return a view of a mask of U * L * S uploads, or more behind them, of shape (U, L, S)."""
+    uploads = mask.shape[0] // (layers * servers) * layers * servers
+    return mask[:uploads].reshape((-1, layers, servers))
+
+
+@jit_without_refcounts
+def pending_layer(packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int) -> int:
     """Return `user * L + layer` of the layer to be placed next, or -1 when the next decision is an upload."""
-    if not d.two_phase[i]:
+    if not decisions.two_phase[i]:
         return -1
-    layers = d.decided.shape[2]
-    for u in range(p.num_users[b]):
-        if p.query_rate_hz[b, s.slot[i], u] > 0.0:
-            for v in range(p.num_layers[b, u]):
-                if p.weight_bytes[b, u, v] > 0.0 and not d.decided[i, u, v]:
+    layers = decisions.decided.shape[2]
+    for u in range(packed.num_users[b]):
+        if packed.query_rate_hz[b, state.slot[i], u] > 0.0:
+            for v in range(packed.num_layers[b, u]):
+                if packed.weight_bytes[b, u, v] > 0.0 and not decisions.decided[i, u, v]:
                     return int(u * layers + v)
     return -1
 
 
-@uncounted
-def write_mask(p: Problem, b: int, s: State, d: Decisions, i: int, mask: Small) -> int:
+@jit_without_refcounts
+def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, mask: Int8s) -> int:
     """Write the legal actions of row `i` (1 = legal, "stop" included) and return the number besides "stop".
 
     Uploading a layer to a server is legal when the user is present and has a connection to it, the layer's weights are
@@ -103,38 +118,38 @@ def write_mask(p: Problem, b: int, s: State, d: Decisions, i: int, mask: Small) 
     legal where its weights fit beside those already placed; "stop" then places it on the device.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
-        s: The state.
-        d: The decisions.
+        state: The state.
+        decisions: The decisions.
         i: The row.
         mask: Receives the mask, shape (U * L * S + 1,).
     """
-    layers, servers = d.decided.shape[2], d.reserved_bytes.shape[1]
+    layers, servers = decisions.decided.shape[2], decisions.reserved_bytes.shape[1]
     fill(mask, 0)
     mask[mask.shape[0] - 1] = 1
     legal = 0
-    slot, num_servers = s.slot[i], p.num_servers[b]
-    pending = pending_layer(p, b, s, d, i)
+    slot, num_servers = state.slot[i], packed.num_servers[b]
+    pending = pending_layer(packed, b, state, decisions, i)
     if pending >= 0:
         u, v = pending // layers, pending % layers
         for server in range(num_servers):
-            left = s.memory_left_bytes[i, server] - d.reserved_bytes[i, server]
-            if p.weight_bytes[b, u, v] <= left:
-                mask[pending * servers + server] = 1
+            left = state.memory_left_bytes[i, server] - decisions.reserved_bytes[i, server]
+            if packed.weight_bytes[b, u, v] <= left:
+                mask[action_of(u, v, server, layers, servers)] = 1
                 legal += 1
         return legal
-    for u in range(p.num_users[b]):
-        if p.query_rate_hz[b, slot, u] == 0.0:
+    for u in range(packed.num_users[b]):
+        if packed.query_rate_hz[b, slot, u] == 0.0:
             continue
-        for v in range(p.num_layers[b, u]):
-            weight = p.weight_bytes[b, u, v]
-            if weight == 0.0 or s.usable[i, u, v] or (d.two_phase[i] and s.node[i, u, v] == 0):
+        for v in range(packed.num_layers[b, u]):
+            weight = packed.weight_bytes[b, u, v]
+            if weight == 0.0 or state.usable[i, u, v] or (decisions.two_phase[i] and state.node[i, u, v] == 0):
                 continue
             for server in range(num_servers):
-                placed_here = s.node[i, u, v] == server + 1
-                fits = placed_here if d.two_phase[i] else weight <= s.memory_left_bytes[i, server]
-                if fits and p.up_bytes_per_s[b, slot, u, server] > 0.0:
-                    mask[(u * layers + v) * servers + server] = 1
+                placed_here = state.node[i, u, v] == server + 1
+                fits = placed_here if decisions.two_phase[i] else weight <= state.memory_left_bytes[i, server]
+                if fits and packed.up_bytes_per_s[b, slot, u, server] > 0.0:
+                    mask[action_of(u, v, server, layers, servers)] = 1
                     legal += 1
     return legal

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
 
-from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch, ObservationKind
+from dnnmig_env.arrays import Bools
+from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
+from dnnmig_env.envs.observer import MakeObserver, MakeRewarder, ObservationKind
 from dnnmig_env.envs.reward import RewardKind, RewardScale
-from dnnmig_env.envs.row_view import Answers
+from dnnmig_env.envs.row_view import RowView
 from dnnmig_env.envs.vector_env import Observations, check_options, spaces_of
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits
 
 if TYPE_CHECKING:
     from dnnmig_env.families.registry import Generator
 
 
-class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
+class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
     """Decide where each layer of each user's DNN runs and in which order the weights are uploaded.
 
     ## Description
@@ -35,7 +37,7 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
 
     ## Observation Space
     `Dict(observation=Box(-1, 1, (D,)), action_mask=MultiBinary(U * L * S + 1))`. The vector is laid out as
-    `dnnmig_env.envs.facts.ObservationLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5),
+    `dnnmig_env.envs.facts.FactsLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5),
     layers (U x L x 7); absent users and padding are zero. Only the present and the past are in it. `action_mask` is 1
     for legal actions; "stop" is always legal. With `observation="candidates"` (joint decisions only) the vector is a
     short list of promising uploads with what may be expected of each, `agents.candidates.layout.CandidateLayout`.
@@ -70,7 +72,8 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
     `generator` (or the generator's own options, for registered ids), `scenario` (played in every episode), `decisions`,
     `reward`, `scale`, `observation`, `render_mode` ("rgb_array": uploads and delays so far as a picture, "ansi": as
     text).
-    `reset(options={"scenario": scenario})` plays a given scenario once.
+    `limits` are the sizes to which scenarios are padded, by default the generator's; with them the generator may be
+    left out if every scenario is given. `reset(options={"scenario": scenario})` plays a given scenario once.
 
     ## Vectorized environment
     `gymnasium.make_vec(id, num_envs=N)` steps N rows in one compiled call (`MigrationVectorEnv`).
@@ -86,19 +89,20 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Generator | None = None,
         scenario: Scenario | None = None,
         decisions: DecisionMode = "joint",
-        reward: RewardKind = "delay",
+        reward: RewardKind | MakeRewarder = "delay",
         scale: RewardScale = "seconds",
-        observation: ObservationKind = "plain",
+        observation: ObservationKind | MakeObserver = "plain",
         render_mode: str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode is {render_mode!r}; choose one of {', '.join(self.metadata['render_modes'])}."
             )
-        self.episodes = EpisodeBatch(1, generator, decisions, reward, scale, observation)
+        self.episodes = EpisodeBatch(1, generator, decisions, reward, scale, observation, limits)
         observation_space, self.action_space = spaces_of(self.episodes)
         self.observation_space = cast(Any, observation_space)
         self.render_mode = render_mode
@@ -129,14 +133,14 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
     def step(self, action: np.int64) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """Take one decision; time passes until the next is due."""
         episodes = self.episodes
-        episodes.step(np.array([action], np.int64), ~episodes.decided.done)
-        terminated = bool(episodes.decided.done[0])
+        episodes.step(np.array([action], np.int64), ~episodes.decisions.done)
+        terminated = bool(episodes.decisions.done[0])
         observation = self._observation()
         info: dict[str, Any] = {"action_mask": observation["action_mask"].copy()}
         if terminated:
             info["mean_delay_s"] = episodes.mean_delay_s(0)
             info["device_only_delay_s"] = float(episodes.outputs.device_only_s[0])
-            info["illegal_action"] = bool(episodes.decided.illegal[0])
+            info["illegal_action"] = bool(episodes.decisions.illegal[0])
         return observation, float(episodes.outputs.reward[0]), terminated, False, info
 
     def render(self) -> Any:
@@ -149,7 +153,7 @@ class MigrationEnv(Answers, gymnasium.Env[Observations, np.int64]):
         timeline = simulate(self.scenario(), self.plan())
         return describe(timeline) if self.render_mode == "ansi" else to_rgb(draw(timeline))
 
-    def action_masks(self) -> NDArray[np.bool_]:
+    def action_masks(self) -> Bools:
         """Return the legal actions, shape (A,), as MaskablePPO asks for them."""
         return np.asarray(self.episodes.outputs.mask[0], np.bool_)
 

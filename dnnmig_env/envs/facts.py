@@ -6,39 +6,76 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dnnmig_env.compiling.jit import fill, uncounted
+from dnnmig_env.arrays import Float32s
+from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer
+from dnnmig_env.envs.features import Feature, positions
 from dnnmig_env.simulation.dynamics import horizon_s
-from dnnmig_env.simulation.packed import Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
-Row = NDArray[np.float32]
-
-TIME_FEATURES = ("horizon_left", "slot_left", "log_horizon_left", "placing")
-SERVER_FEATURES = ("exists", "log_memory_left", "memory_left_for_all", "load", "position_x", "position_y")
-USER_FEATURES = (
-    "present",
-    "query_share",
-    "delay_ratio",
-    "log_device_delay",
-    "weights_left",
-    "position_x",
-    "position_y",
-    "velocity_x",
-    "velocity_y",
+TIME_FEATURES = (
+    Feature("horizon_left", "share of the horizon that is left", "1", "x"),
+    Feature("slot_left", "share of the time slot that is left", "1", "x"),
+    Feature("log_horizon_left", "time until the horizon", "s", "(log10 x - 1) / 2"),
+    Feature("placing", "1 if the next decision places a layer, 0 if it is an upload", "1", "x"),
 )
-LINK_FEATURES = ("log_up_rate", "log_down_rate", "latency_ratio", "log_speedup", "load_of_others")
-LAYER_FEATURES = ("remaining", "node", "in_use", "execution_share", "log_weight", "log_output", "log_input")
+SERVER_FEATURES = (
+    Feature("exists", "1 for a server, 0 for padding", "1", "x"),
+    Feature("log_memory_left", "memory that is neither used nor reserved", "bytes", "(log10 x - 8) / 3"),
+    Feature("memory_left_for_all", "that memory by all weights that are not uploaded yet", "1", "min(x, 1)"),
+    Feature("load", "share of the server's time that all users' queries take", "1", "min(x, 1)"),
+    Feature("position_x", "place from the area's centre; 0 where nobody moves", "sides of the area", "x"),
+    Feature("position_y", "place from the area's centre; 0 where nobody moves", "sides of the area", "x"),
+)
+USER_FEATURES = (
+    Feature("present", "1 if the user is present; then all else is 0 where it is not", "1", "x"),
+    Feature("query_share", "the user's query rate by that of all users", "1", "x"),
+    Feature("delay_ratio", "delay of a query now by that on the device alone", "1", "min(x, 1)"),
+    Feature("log_device_delay", "delay of a query on the device alone", "s", "(log10 x + 0.5) / 2"),
+    Feature("weights_left", "share of the user's weights that are not uploaded yet", "1", "x"),
+    Feature("position_x", "place from the area's centre", "sides of the area", "x"),
+    Feature("position_y", "place from the area's centre", "sides of the area", "x"),
+    Feature("velocity_x", "velocity", "sides per slot", "10 x"),
+    Feature("velocity_y", "velocity", "sides per slot", "10 x"),
+)
+LINK_FEATURES = (
+    Feature("log_up_rate", "rate from the device to the server", "bytes/s", "(log10 x - 6.5) / 2"),
+    Feature("log_down_rate", "rate from the server to the device", "bytes/s", "(log10 x - 6.5) / 2"),
+    Feature("latency_ratio", "latency to the server and back by the delay on the device alone", "1", "min(x, 1)"),
+    Feature(
+        "log_speedup", "seconds of the whole network on the device by those on the server", "1", "(log10 x - 1) / 2"
+    ),
+    Feature("load_of_others", "share of the server's time that the other users' queries take", "1", "min(x, 1)"),
+)
+LAYER_FEATURES = (
+    Feature("remaining", "1 if the layer has weights that are not uploaded yet", "1", "x"),
+    Feature("node", "number of the server that holds or is to hold the layer, 0 = none", "1", "x / S"),
+    Feature("in_use", "1 if queries run the layer on a server now", "1", "x"),
+    Feature("execution_share", "seconds on the device by the delay on the device alone", "1", "min(x, 1)"),
+    Feature("log_weight", "weights of the layer", "bytes", "(log10 x - 6) / 3"),
+    Feature("log_output", "output of the layer", "bytes", "(log10 x - 5.5) / 2"),
+    Feature("log_input", "what the layer reads", "bytes", "(log10 x - 5.5) / 2"),
+)
+PARTS = {
+    "time": TIME_FEATURES,
+    "servers": SERVER_FEATURES,
+    "users": USER_FEATURES,
+    "links": LINK_FEATURES,
+    "layers": LAYER_FEATURES,
+}
+"""The features of each part of the vector. A logarithm's value is kept within [-1, 1], and is -1 for x = 0."""
 
-SERVER_WIDTH, USER_WIDTH = len(SERVER_FEATURES), len(USER_FEATURES)
-LINK_WIDTH, LAYER_WIDTH = len(LINK_FEATURES), len(LAYER_FEATURES)
+_TIME, _SERVER, _USER = positions(TIME_FEATURES), positions(SERVER_FEATURES), positions(USER_FEATURES)
+_LINK, _LAYER = positions(LINK_FEATURES), positions(LAYER_FEATURES)
+_SERVER_WIDTH, _USER_WIDTH = len(SERVER_FEATURES), len(USER_FEATURES)
+_LINK_WIDTH, _LAYER_WIDTH = len(LINK_FEATURES), len(LAYER_FEATURES)
 
 
 @dataclass(frozen=True)
-class ObservationLayout:
-    """Where things stand in the vector: time, servers (S, 6), users (U, 9), links (U, S, 5), layers (U, L, 7).
+class FactsLayout:
+    """Where the facts stand in the vector: part after part, in the order of `PARTS`.
 
     Attributes:
         users: Most users, U.
@@ -53,13 +90,14 @@ class ObservationLayout:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each part, in the order in which the parts stand in the vector."""
-        return {
-            "time": (len(TIME_FEATURES),),
-            "servers": (self.servers, len(SERVER_FEATURES)),
-            "users": (self.users, len(USER_FEATURES)),
-            "links": (self.users, self.servers, len(LINK_FEATURES)),
-            "layers": (self.users, self.layers, len(LAYER_FEATURES)),
+        sizes: dict[str, tuple[int, ...]] = {
+            "time": (),
+            "servers": (self.servers,),
+            "users": (self.users,),
+            "links": (self.users, self.servers),
+            "layers": (self.users, self.layers),
         }
+        return {part: (*size, len(PARTS[part])) for part, size in sizes.items()}
 
     @property
     def slices(self) -> dict[str, slice]:
@@ -83,126 +121,137 @@ class Offsets(NamedTuple):
     layers: int
 
 
-def offsets(layout: ObservationLayout) -> Offsets:
+def offsets(layout: FactsLayout) -> Offsets:
     """Return where the parts of the vector start."""
     return Offsets(*(layout.slices[name].start for name in Offsets._fields))
 
 
-@uncounted
-def observe_fixed(p: Problem, b: int, s: State, i: int, at: Offsets, out: Row) -> None:
+@jit_without_refcounts
+def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, at: Offsets, out: Float32s) -> None:
     """Write what stays as it is for a whole slot: networks, links, positions. Clears the row first."""
     fill(out, 0.0)
-    slot, num_servers, most_servers = s.slot[i], p.num_servers[b], p.memory_bytes.shape[1]
+    slot, num_servers, most_servers = state.slot[i], packed.num_servers[b], packed.memory_bytes.shape[1]
     rates = 0.0
-    for u in range(p.num_users[b]):
-        rates += p.query_rate_hz[b, slot, u]
+    for u in range(packed.num_users[b]):
+        rates += packed.query_rate_hz[b, slot, u]
     for server in range(num_servers):
-        k = at.servers + server * SERVER_WIDTH
-        out[k] = 1.0
-        out[k + 4], out[k + 5] = p.server_positions[b, server, 0], p.server_positions[b, server, 1]
-    for u in range(p.num_users[b]):
-        rate, device_s = p.query_rate_hz[b, slot, u], s.device_delay_s[i, u]
+        k = at.servers + server * _SERVER_WIDTH
+        out[k + _SERVER.exists] = 1.0
+        out[k + _SERVER.position_x], out[k + _SERVER.position_y] = (
+            packed.server_positions[b, server, 0],
+            packed.server_positions[b, server, 1],
+        )
+    for u in range(packed.num_users[b]):
+        rate, device_s = packed.query_rate_hz[b, slot, u], state.device_delay_s[i, u]
         if rate == 0.0:
             continue  # nothing is known of a user who is not there
-        k = at.users + u * USER_WIDTH
-        out[k], out[k + 1] = 1.0, rate / rates
-        out[k + 3] = log_scaled(device_s, -0.5, 2.0)
+        k = at.users + u * _USER_WIDTH
+        out[k + _USER.present], out[k + _USER.query_share] = 1.0, rate / rates
+        out[k + _USER.log_device_delay] = log_scaled(device_s, -0.5, 2.0)
         for axis in range(2):
-            out[k + 5 + axis] = _clipped(p.user_positions[b, slot, u, axis])
-            out[k + 7 + axis] = _clipped(p.user_velocities[b, slot, u, axis] * 10.0)
-        _observe_links(p, b, u, slot, device_s, at.links + u * most_servers * LINK_WIDTH, out)
-        _observe_layers(p, b, u, device_s, at.layers + u * p.weight_bytes.shape[2] * LAYER_WIDTH, out)
+            out[k + _USER.position_x + axis] = _clipped(packed.user_positions[b, slot, u, axis])
+            out[k + _USER.velocity_x + axis] = _clipped(packed.user_velocities[b, slot, u, axis] * 10.0)
+        _observe_links(packed, b, u, slot, device_s, at.links + u * most_servers * _LINK_WIDTH, out)
+        _observe_layers(packed, b, u, device_s, at.layers + u * packed.weight_bytes.shape[2] * _LAYER_WIDTH, out)
 
 
-@uncounted
-def observe_changing(p: Problem, b: int, s: State, d: Decisions, i: int, at: Offsets, out: Row) -> None:
+@jit_without_refcounts
+def observe_changing(
+    packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, at: Offsets, out: Float32s
+) -> None:
     """Write what any decision can change: time, memory, loads, delays, and where each layer is."""
-    slot, num_servers, most_servers = s.slot[i], p.num_servers[b], p.memory_bytes.shape[1]
-    left_s = horizon_s(p, b) - s.time_s[i]
-    slot_s = p.slot_edges_s[b, slot + 1] - p.slot_edges_s[b, slot]
-    out[0] = left_s / horizon_s(p, b)
-    out[1] = (p.slot_edges_s[b, slot + 1] - s.time_s[i]) / slot_s
-    out[2] = log_scaled(left_s, 1.0, 2.0)
-    out[3] = 1.0 if pending_layer(p, b, s, d, i) >= 0 else 0.0
+    slot, num_servers, most_servers = state.slot[i], packed.num_servers[b], packed.memory_bytes.shape[1]
+    left_s = horizon_s(packed, b) - state.time_s[i]
+    slot_s = packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot]
+    out[_TIME.horizon_left] = left_s / horizon_s(packed, b)
+    out[_TIME.slot_left] = (packed.slot_edges_s[b, slot + 1] - state.time_s[i]) / slot_s
+    out[_TIME.log_horizon_left] = log_scaled(left_s, 1.0, 2.0)
+    out[_TIME.placing] = 1.0 if pending_layer(packed, b, state, decisions, i) >= 0 else 0.0
     bytes_left = 0.0
-    for u in range(p.num_users[b]):
-        if p.query_rate_hz[b, slot, u] > 0.0:
-            bytes_left += _observe_progress(p, b, s, i, u, at, out)
+    for u in range(packed.num_users[b]):
+        if packed.query_rate_hz[b, slot, u] > 0.0:
+            bytes_left += _observe_progress(packed, b, state, i, u, at, out)
     for server in range(num_servers):
-        k = at.servers + server * SERVER_WIDTH
-        memory = s.memory_left_bytes[i, server] - d.reserved_bytes[i, server]
-        out[k + 1] = log_scaled(memory, 8.0, 3.0)
-        out[k + 2] = 1.0 if memory >= bytes_left else memory / bytes_left
+        k = at.servers + server * _SERVER_WIDTH
+        memory = state.memory_left_bytes[i, server] - decisions.reserved_bytes[i, server]
+        out[k + _SERVER.log_memory_left] = log_scaled(memory, 8.0, 3.0)
+        out[k + _SERVER.memory_left_for_all] = 1.0 if memory >= bytes_left else memory / bytes_left
         total = 0.0
-        for u in range(p.num_users[b]):
-            total += s.load[i, u, server]
-        out[k + 3] = min(total, 1.0)
-        for u in range(p.num_users[b]):
-            if p.query_rate_hz[b, slot, u] > 0.0:
-                out[at.links + (u * most_servers + server) * LINK_WIDTH + 4] = min(total - s.load[i, u, server], 1.0)
+        for u in range(packed.num_users[b]):
+            total += state.load[i, u, server]
+        out[k + _SERVER.load] = min(total, 1.0)
+        for u in range(packed.num_users[b]):
+            if packed.query_rate_hz[b, slot, u] > 0.0:
+                out[at.links + (u * most_servers + server) * _LINK_WIDTH + _LINK.load_of_others] = min(
+                    total - state.load[i, u, server], 1.0
+                )
 
 
-@uncounted
-def _observe_links(p: Problem, b: int, u: int, slot: int, device_s: float, first: int, out: Row) -> None:
+@jit_without_refcounts
+def _observe_links(
+    packed: PackedScenarios, b: int, u: int, slot: int, device_s: float, first: int, out: Float32s
+) -> None:
     on_device = 0.0
-    for v in range(p.num_layers[b, u]):
-        on_device += p.execution_s[b, u, v, 0]
-    for server in range(p.num_servers[b]):
-        k = first + server * LINK_WIDTH
+    for v in range(packed.num_layers[b, u]):
+        on_device += packed.execution_s[b, u, v, 0]
+    for server in range(packed.num_servers[b]):
+        k = first + server * _LINK_WIDTH
         on_server = 0.0
-        for v in range(p.num_layers[b, u]):
-            on_server += p.execution_s[b, u, v, server + 1]
-        latency_s = p.up_latency_s[b, slot, u, server] + p.down_latency_s[b, slot, u, server]
-        out[k] = log_scaled(p.up_bytes_per_s[b, slot, u, server], 6.5, 2.0)
-        out[k + 1] = log_scaled(p.down_bytes_per_s[b, slot, u, server], 6.5, 2.0)
-        out[k + 2] = min(latency_s / device_s, 1.0)
-        out[k + 3] = log_scaled(on_device / on_server, 1.0, 2.0)
+        for v in range(packed.num_layers[b, u]):
+            on_server += packed.execution_s[b, u, v, server + 1]
+        latency_s = packed.up_latency_s[b, slot, u, server] + packed.down_latency_s[b, slot, u, server]
+        out[k + _LINK.log_up_rate] = log_scaled(packed.up_bytes_per_s[b, slot, u, server], 6.5, 2.0)
+        out[k + _LINK.log_down_rate] = log_scaled(packed.down_bytes_per_s[b, slot, u, server], 6.5, 2.0)
+        out[k + _LINK.latency_ratio] = min(latency_s / device_s, 1.0)
+        out[k + _LINK.log_speedup] = log_scaled(on_device / on_server, 1.0, 2.0)
 
 
-@uncounted
-def _observe_layers(p: Problem, b: int, u: int, device_s: float, first: int, out: Row) -> None:
-    for v in range(p.num_layers[b, u]):
-        k = first + v * LAYER_WIDTH
-        out[k + 3] = min(p.execution_s[b, u, v, 0] / device_s, 1.0)
-        out[k + 4] = log_scaled(p.weight_bytes[b, u, v], 6.0, 3.0)
-        out[k + 5] = log_scaled(p.tensor_bytes[b, u, v + 1], 5.5, 2.0)
-        out[k + 6] = log_scaled(input_bytes(p, b, u, v), 5.5, 2.0)
+@jit_without_refcounts
+def _observe_layers(packed: PackedScenarios, b: int, u: int, device_s: float, first: int, out: Float32s) -> None:
+    for v in range(packed.num_layers[b, u]):
+        k = first + v * _LAYER_WIDTH
+        out[k + _LAYER.execution_share] = min(packed.execution_s[b, u, v, 0] / device_s, 1.0)
+        out[k + _LAYER.log_weight] = log_scaled(packed.weight_bytes[b, u, v], 6.0, 3.0)
+        out[k + _LAYER.log_output] = log_scaled(packed.tensor_bytes[b, u, v + 1], 5.5, 2.0)
+        out[k + _LAYER.log_input] = log_scaled(input_bytes(packed, b, u, v), 5.5, 2.0)
 
 
-@uncounted
-def _observe_progress(p: Problem, b: int, s: State, i: int, u: int, at: Offsets, out: Row) -> float:
+@jit_without_refcounts
+def _observe_progress(
+    packed: PackedScenarios, b: int, state: State, i: int, u: int, at: Offsets, out: Float32s
+) -> float:
     """Write one user's delay and where its layers are; return the weight bytes not yet uploaded."""
-    most_servers, first = p.memory_bytes.shape[1], at.layers + u * p.weight_bytes.shape[2] * LAYER_WIDTH
+    most_servers, first = packed.memory_bytes.shape[1], at.layers + u * packed.weight_bytes.shape[2] * _LAYER_WIDTH
     all_bytes, bytes_left = 0.0, 0.0
-    for v in range(p.num_layers[b, u]):
-        k, weight, usable = first + v * LAYER_WIDTH, p.weight_bytes[b, u, v], s.usable[i, u, v]
+    for v in range(packed.num_layers[b, u]):
+        k, weight, usable = first + v * _LAYER_WIDTH, packed.weight_bytes[b, u, v], state.usable[i, u, v]
         all_bytes += weight
         if not usable:
             bytes_left += weight
-        out[k] = 1.0 if weight > 0.0 and not usable else 0.0
-        out[k + 1] = s.node[i, u, v] / most_servers
-        out[k + 2] = 1.0 if s.assignment[i, u, v] != 0 else 0.0
-    k = at.users + u * USER_WIDTH
-    out[k + 2] = min(s.delay_s[i, u] / s.device_delay_s[i, u], 1.0)
-    out[k + 4] = bytes_left / all_bytes if all_bytes > 0.0 else 0.0
+        out[k + _LAYER.remaining] = 1.0 if weight > 0.0 and not usable else 0.0
+        out[k + _LAYER.node] = state.node[i, u, v] / most_servers
+        out[k + _LAYER.in_use] = 1.0 if state.assignment[i, u, v] != 0 else 0.0
+    k = at.users + u * _USER_WIDTH
+    out[k + _USER.delay_ratio] = min(state.delay_s[i, u] / state.device_delay_s[i, u], 1.0)
+    out[k + _USER.weights_left] = bytes_left / all_bytes if all_bytes > 0.0 else 0.0
     return bytes_left
 
 
-@uncounted
-def input_bytes(p: Problem, b: int, u: int, v: int) -> float:
+@jit_without_refcounts
+def input_bytes(packed: PackedScenarios, b: int, u: int, v: int) -> float:
     """Return the bytes that a layer reads from its predecessors."""
     total = 0.0
-    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-        total += p.tensor_bytes[b, u, p.predecessors[b, u, e] + 1]
+    for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
+        total += packed.tensor_bytes[b, u, packed.predecessors[b, u, e] + 1]
     return total
 
 
-@uncounted
+@jit_without_refcounts
 def log_scaled(value: float, middle: float, width: float) -> float:
     """Return (log10(value) - middle) / width within [-1, 1]; -1 for zero."""
     return _clipped((np.log10(value) - middle) / width) if value > 0.0 else -1.0
 
 
-@uncounted
+@jit_without_refcounts
 def _clipped(value: float) -> float:
     return min(max(value, -1.0), 1.0)

@@ -7,8 +7,8 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 
 
-class Answers:
-    """Answers from the episodes of an environment; both environments inherit them."""
+class RowView:
+    """RowView from the episodes of an environment; both environments inherit them."""
 
     episodes: EpisodeBatch
 

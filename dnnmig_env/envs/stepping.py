@@ -6,32 +6,26 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from dnnmig_env.compiling.jit import compiled_parallel, copy, fill, uncounted
-from dnnmig_env.envs.actions import Decisions, pending_layer, write_mask
+from dnnmig_env.arrays import Bools, Float32s, Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import copy, fill, jit_parallel, jit_without_refcounts
+from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_mask
 from dnnmig_env.envs.facts import Offsets, observe_changing, observe_fixed
-from dnnmig_env.envs.reward import device_only_cost_s, potential_s
+from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State
 
 
 class Outputs(NamedTuple):
     """What an environment reads after a step, for B rows."""
 
-    observation: NDArray[np.float32]  # (B, D)
-    mask: Small  # (B, A)
+    observation: Float32s  # (B, D): the plain facts; D = 0 where something else is observed
+    mask: Int8s  # (B, A)
     reward: Floats  # (B,)
     legal: Ints  # (B,): number of legal actions besides "stop"
     device_only_s: Floats  # (B,): J of the device-only plan
-
-
-class Rules(NamedTuple):
-    """How rewards are given, for compiled code."""
-
-    shaped: bool
-    in_device_only_units: bool
 
 
 def new_outputs(rows: int, observation_size: int, actions: int) -> Outputs:
@@ -45,9 +39,17 @@ def new_outputs(rows: int, observation_size: int, actions: int) -> Outputs:
     )
 
 
-@uncounted
+@jit_without_refcounts
 def start_rows(
-    p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rows: Ints, drawn: Problem, chosen: Ints
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    uploads: PlanArrays,
+    out: Outputs,
+    at: Offsets,
+    rows: Ints,
+    drawn: PackedScenarios,
+    chosen: Ints,
 ) -> None:
     """Begin new episodes in the given rows.
 
@@ -56,135 +58,182 @@ def start_rows(
     """
     for k in range(len(rows)):
         i = rows[k]
-        _copy_scenario(p, i, drawn, chosen[k])
-        begin(p, i, s, i)
-        fill(d.decided[i], False)
-        fill(d.reserved_bytes[i], 0.0)
-        d.done[i], d.illegal[i], d.num_uploads[i] = False, False, 0
-        out.device_only_s[i] = device_only_cost_s(p, i, s, i, 0.0) / s.queries[i]
-        _mark_uploaded(p, i, s, d)
-        out.legal[i] = write_mask(p, i, s, d, i, out.mask[i])
-        observe_fixed(p, i, s, i, at, out.observation[i])
-        observe_changing(p, i, s, d, i, at, out.observation[i])
+        _copy_scenario(packed, i, drawn, chosen[k])
+        begin(packed, i, state, i)
+        fill(decisions.decided[i], False)
+        fill(decisions.reserved_bytes[i], 0.0)
+        decisions.done[i], decisions.illegal[i], uploads.length[i] = False, False, 0
+        out.device_only_s[i] = device_only_cost_s(packed, i, state, i, 0.0) / state.expected_queries[i]
+        _mark_uploaded(packed, i, state, decisions)
+        out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
+        if out.observation.shape[1] > 0:
+            observe_fixed(packed, i, state, i, at, out.observation[i])
+            observe_changing(packed, i, state, decisions, i, at, out.observation[i])
 
 
-@uncounted
-def step_row(p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rules: Rules, action: int, i: int) -> None:
+@jit_without_refcounts
+def step_row(
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    uploads: PlanArrays,
+    out: Outputs,
+    at: Offsets,
+    rules: Rules,
+    action: int,
+    i: int,
+) -> None:
     """Take one decision in row `i` and let time pass until the next, leaving reward, mask and observation in `out`."""
-    slot, cost_before_s, potential_before_s = s.slot[i], s.cost_s[i], potential_s(p, i, s, i)
+    slot, cost_before_s, potential_before_s = state.slot[i], state.cost_s[i], potential_s(packed, i, state, i)
     if action < 0 or action >= out.mask.shape[1] or out.mask[i, action] == 0:
-        _break_off(p, s, d, i)
+        _break_off(packed, state, decisions, i)
     else:
-        _decide(p, s, d, i, action)
+        _decide(packed, state, decisions, uploads, i, action)
     out.legal[i] = 0
-    while not d.done[i]:
-        d.done[i] = s.time_s[i] >= horizon_s(p, i)
-        if not d.done[i]:
-            out.legal[i] = write_mask(p, i, s, d, i, out.mask[i])
-            if not _nothing_to_decide(p, s, d, out, i):
+    while not decisions.done[i]:
+        decisions.done[i] = state.time_s[i] >= horizon_s(packed, i)
+        if not decisions.done[i]:
+            out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
+            if not _nothing_to_decide(packed, state, decisions, out, i):
                 break
-            advance(p, i, s, i, p.slot_edges_s[i, s.slot[i] + 1])
-    reward = -(s.cost_s[i] - cost_before_s) / s.queries[i]
-    if rules.shaped:
-        reward += (0.0 if d.done[i] else potential_s(p, i, s, i)) - potential_before_s
-    out.reward[i] = reward / out.device_only_s[i] if rules.in_device_only_units else reward
-    if s.slot[i] != slot:
-        observe_fixed(p, i, s, i, at, out.observation[i])
-    observe_changing(p, i, s, d, i, at, out.observation[i])
-    if d.done[i]:
+            advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
+    if rules.pays:
+        out.reward[i] = _reward(packed, state, decisions, out, rules, cost_before_s, potential_before_s, i)
+    if out.observation.shape[1] > 0:
+        if state.slot[i] != slot:
+            observe_fixed(packed, i, state, i, at, out.observation[i])
+        observe_changing(packed, i, state, decisions, i, at, out.observation[i])
+    if decisions.done[i]:
         fill(out.mask[i], 0)
         out.mask[i, out.mask.shape[1] - 1] = 1
 
 
-@uncounted
+@jit_without_refcounts
+def _reward(
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    out: Outputs,
+    rules: Rules,
+    cost_before_s: float,
+    potential_before_s: float,
+    i: int,
+) -> float:
+    """Return what row `i` is paid for a decision before which cost and potential were as given."""
+    reward = -(state.cost_s[i] - cost_before_s) / state.expected_queries[i]
+    if rules.shaped:
+        reward += (0.0 if decisions.done[i] else potential_s(packed, i, state, i)) - potential_before_s
+    return float(reward / out.device_only_s[i] if rules.in_device_only_units else reward)
+
+
+@jit_without_refcounts
 def step_rows(
-    p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rules: Rules, actions: Ints, active: Bools
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    uploads: PlanArrays,
+    out: Outputs,
+    at: Offsets,
+    rules: Rules,
+    actions: Ints,
+    active: Bools,
 ) -> None:
     """Step the active rows, one after another."""
     for i in range(len(actions)):
         if active[i]:
-            step_row(p, s, d, out, at, rules, actions[i], i)
+            step_row(packed, state, decisions, uploads, out, at, rules, actions[i], i)
 
 
-@compiled_parallel
+@jit_parallel
 def step_rows_in_parallel(
-    p: Problem, s: State, d: Decisions, out: Outputs, at: Offsets, rules: Rules, actions: Ints, active: Bools
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    uploads: PlanArrays,
+    out: Outputs,
+    at: Offsets,
+    rules: Rules,
+    actions: Ints,
+    active: Bools,
 ) -> None:
     """Step the active rows on all cores."""
     for i in numba.prange(len(actions)):
         if active[i]:
-            step_row(p, s, d, out, at, rules, actions[i], i)
+            step_row(packed, state, decisions, uploads, out, at, rules, actions[i], i)
 
 
-@uncounted
-def _nothing_to_decide(p: Problem, s: State, d: Decisions, out: Outputs, i: int) -> bool:
-    return out.legal[i] == 0 and pending_layer(p, i, s, d, i) < 0
+@jit_without_refcounts
+def _nothing_to_decide(packed: PackedScenarios, state: State, decisions: Decisions, out: Outputs, i: int) -> bool:
+    return out.legal[i] == 0 and pending_layer(packed, i, state, decisions, i) < 0
 
 
-@uncounted
-def _decide(p: Problem, s: State, d: Decisions, i: int, action: int) -> None:
-    pending = pending_layer(p, i, s, d, i)
-    stop = action == d.upload_user.shape[1] * d.reserved_bytes.shape[1]
-    layers, servers = d.decided.shape[2], d.reserved_bytes.shape[1]
+@jit_without_refcounts
+def _decide(
+    packed: PackedScenarios, state: State, decisions: Decisions, uploads: PlanArrays, i: int, action: int
+) -> None:
+    pending = pending_layer(packed, i, state, decisions, i)
+    users, layers = decisions.decided.shape[1:]
+    servers = decisions.reserved_bytes.shape[1]
+    stop = action == users * layers * servers
     if pending >= 0:
         u, v = pending // layers, pending % layers
-        d.decided[i, u, v] = True
+        decisions.decided[i, u, v] = True
         if not stop:
-            server = action % servers
-            s.node[i, u, v] = server + 1
-            d.reserved_bytes[i, server] += p.weight_bytes[i, u, v]
+            _, _, server = upload_of(action, layers, servers)
+            state.node[i, u, v] = server + 1
+            decisions.reserved_bytes[i, server] += packed.weight_bytes[i, u, v]
     elif stop:
-        advance(p, i, s, i, p.slot_edges_s[i, s.slot[i] + 1])
+        advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
     else:
-        u, v, server = action // servers // layers, action // servers % layers, action % servers
-        k = d.num_uploads[i]
-        d.upload_user[i, k], d.upload_layer[i, k], d.upload_server[i, k] = u, v, server + 1
-        d.upload_from_s[i, k] = s.time_s[i]
-        d.num_uploads[i] = k + 1
-        if d.two_phase[i]:
-            d.reserved_bytes[i, server] -= p.weight_bytes[i, u, v]
-        upload(p, i, s, i, u, v, server + 1)
+        u, v, server = upload_of(action, layers, servers)
+        k = uploads.length[i]
+        uploads.user[i, k], uploads.layer[i, k], uploads.server[i, k] = u, v, server + 1
+        uploads.not_before_s[i, k] = state.time_s[i]
+        uploads.length[i] = k + 1
+        if decisions.two_phase[i]:
+            decisions.reserved_bytes[i, server] -= packed.weight_bytes[i, u, v]
+        upload(packed, i, state, i, u, v, server + 1)
 
 
-@uncounted
-def _break_off(p: Problem, s: State, d: Decisions, i: int) -> None:
+@jit_without_refcounts
+def _break_off(packed: PackedScenarios, state: State, decisions: Decisions, i: int) -> None:
     """End an episode by an illegal action: the rest of the horizon is charged at the device-only delay."""
-    s.cost_s[i] += device_only_cost_s(p, i, s, i, s.time_s[i])
-    s.time_s[i], s.slot[i] = horizon_s(p, i), p.num_slots[i] - 1
-    d.done[i], d.illegal[i] = True, True
+    state.cost_s[i] += device_only_cost_s(packed, i, state, i, state.time_s[i])
+    state.time_s[i], state.slot[i] = horizon_s(packed, i), packed.num_slots[i] - 1
+    decisions.done[i], decisions.illegal[i] = True, True
 
 
-@uncounted
-def _mark_uploaded(p: Problem, i: int, s: State, d: Decisions) -> None:
-    for u in range(p.num_users[i]):
-        for v in range(p.num_layers[i, u]):
-            d.decided[i, u, v] = s.usable[i, u, v]
+@jit_without_refcounts
+def _mark_uploaded(packed: PackedScenarios, i: int, state: State, decisions: Decisions) -> None:
+    for u in range(packed.num_users[i]):
+        for v in range(packed.num_layers[i, u]):
+            decisions.decided[i, u, v] = state.usable[i, u, v]
 
 
-@uncounted
-def _copy_scenario(p: Problem, i: int, drawn: Problem, b: int) -> None:
+@jit_without_refcounts
+def _copy_scenario(packed: PackedScenarios, i: int, drawn: PackedScenarios, b: int) -> None:
     """Copy scenario `b` to row `i` of the problem, every array of it."""
-    p.num_users[i] = drawn.num_users[b]
-    p.num_servers[i] = drawn.num_servers[b]
-    p.num_slots[i] = drawn.num_slots[b]
-    copy(p.num_layers[i], drawn.num_layers[b])
-    copy(p.execution_s[i], drawn.execution_s[b])
-    copy(p.weight_bytes[i], drawn.weight_bytes[b])
-    copy(p.tensor_bytes[i], drawn.tensor_bytes[b])
-    copy(p.predecessor_offsets[i], drawn.predecessor_offsets[b])
-    copy(p.predecessors[i], drawn.predecessors[b])
-    copy(p.is_sink[i], drawn.is_sink[b])
-    copy(p.slot_edges_s[i], drawn.slot_edges_s[b])
-    copy(p.query_rate_hz[i], drawn.query_rate_hz[b])
-    copy(p.up_bytes_per_s[i], drawn.up_bytes_per_s[b])
-    copy(p.down_bytes_per_s[i], drawn.down_bytes_per_s[b])
-    copy(p.up_latency_s[i], drawn.up_latency_s[b])
-    copy(p.down_latency_s[i], drawn.down_latency_s[b])
-    copy(p.between_bytes_per_s[i], drawn.between_bytes_per_s[b])
-    copy(p.between_latency_s[i], drawn.between_latency_s[b])
-    copy(p.memory_bytes[i], drawn.memory_bytes[b])
-    copy(p.uploaded[i], drawn.uploaded[b])
-    copy(p.user_positions[i], drawn.user_positions[b])
-    copy(p.user_velocities[i], drawn.user_velocities[b])
-    copy(p.server_positions[i], drawn.server_positions[b])
-    p.area_m[i] = drawn.area_m[b]
+    packed.num_users[i] = drawn.num_users[b]
+    packed.num_servers[i] = drawn.num_servers[b]
+    packed.num_slots[i] = drawn.num_slots[b]
+    copy(packed.num_layers[i], drawn.num_layers[b])
+    copy(packed.execution_s[i], drawn.execution_s[b])
+    copy(packed.weight_bytes[i], drawn.weight_bytes[b])
+    copy(packed.tensor_bytes[i], drawn.tensor_bytes[b])
+    copy(packed.predecessor_offsets[i], drawn.predecessor_offsets[b])
+    copy(packed.predecessors[i], drawn.predecessors[b])
+    copy(packed.is_sink[i], drawn.is_sink[b])
+    copy(packed.slot_edges_s[i], drawn.slot_edges_s[b])
+    copy(packed.query_rate_hz[i], drawn.query_rate_hz[b])
+    copy(packed.up_bytes_per_s[i], drawn.up_bytes_per_s[b])
+    copy(packed.down_bytes_per_s[i], drawn.down_bytes_per_s[b])
+    copy(packed.up_latency_s[i], drawn.up_latency_s[b])
+    copy(packed.down_latency_s[i], drawn.down_latency_s[b])
+    copy(packed.between_bytes_per_s[i], drawn.between_bytes_per_s[b])
+    copy(packed.between_latency_s[i], drawn.between_latency_s[b])
+    copy(packed.memory_bytes[i], drawn.memory_bytes[b])
+    copy(packed.uploaded[i], drawn.uploaded[b])
+    copy(packed.user_positions[i], drawn.user_positions[b])
+    copy(packed.user_velocities[i], drawn.user_velocities[b])
+    copy(packed.server_positions[i], drawn.server_positions[b])
+    packed.area_m[i] = drawn.area_m[b]

@@ -11,9 +11,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch, ObservationKind
+from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
+from dnnmig_env.envs.observer import MakeObserver, MakeRewarder, ObservationKind
 from dnnmig_env.envs.reward import RewardKind, RewardScale
-from dnnmig_env.envs.row_view import Answers
+from dnnmig_env.envs.row_view import RowView
+from dnnmig_env.simulation.packed import Limits
 
 if TYPE_CHECKING:
     from dnnmig_env.families.registry import Generator
@@ -36,23 +39,24 @@ def check_options(options: dict[str, Any], known: str) -> None:
             raise ValueError(f"options has the unknown key {key!r}; the only one known is {known!r}.")
 
 
-class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
+class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
     """A batch of `MigrationEnv`s stepped by one compiled kernel; see that class for the specification.
 
     Row i behaves bit for bit as a `MigrationEnv` seeded with `seed + i`, autoresets included.
 
     Args:
         num_envs: Number of rows.
-        generator: Where scenarios come from.
+        generator: Where scenarios come from; None = all of them are given when episodes begin.
         decisions: "joint" or "two-phase".
-        reward: "delay", "shaped" or "reference".
+        reward: "delay", "shaped", "reference", or what makes a rewarder (`dnnmig_env.envs.observer`).
         scale: "seconds" or "device-only".
         autoreset_mode: NEXT_STEP (the default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows
             that have ended stay so, at reward 0, until `reset(options={"reset_mask": ...})` begins them anew.
-        observation: "plain" or "candidates".
+        observation: "plain", "candidates", or what makes an observer (`dnnmig_env.envs.observer`).
+        limits: Sizes to which scenarios are padded; by default those of the generator.
 
     Raises:
-        ValueError: If an argument is not valid.
+        ValueError: If an argument is not valid, or neither a generator nor limits are given.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012  declared so by Gymnasium
@@ -63,14 +67,15 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
     def __init__(
         self,
         num_envs: int,
-        generator: Generator,
+        generator: Generator | None = None,
         decisions: DecisionMode = "joint",
-        reward: RewardKind = "delay",
+        reward: RewardKind | MakeRewarder = "delay",
         scale: RewardScale = "seconds",
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        observation: ObservationKind = "plain",
+        observation: ObservationKind | MakeObserver = "plain",
+        limits: Limits | None = None,
     ) -> None:
-        self.episodes = EpisodeBatch(num_envs, generator, decisions, reward, scale, observation)
+        self.episodes = EpisodeBatch(num_envs, generator, decisions, reward, scale, observation, limits)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
@@ -110,9 +115,7 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
         observations = self._observations()
         return observations, {"action_mask": observations["action_mask"]}
 
-    def step(
-        self, actions: NDArray[np.int64]
-    ) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+    def step(self, actions: Ints) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Take one decision per row; rows that have ended begin anew according to the autoreset mode."""
         episodes, finished = self.episodes, self._finished
         episodes.step(np.asarray(actions, np.int64), ~finished)
@@ -120,7 +123,7 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
         rewards[finished] = 0.0
         if self.autoreset_mode is AutoresetMode.NEXT_STEP and finished.any():
             episodes.start(np.flatnonzero(finished))
-        terminated = episodes.decided.done.copy()
+        terminated = episodes.decisions.done.copy()
         ended = np.flatnonzero(terminated & ~finished)
         infos: dict[str, Any] = {}
         if len(ended):
@@ -135,7 +138,7 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
         infos["action_mask"] = observations["action_mask"]
         return observations, rewards, terminated.copy(), np.zeros(self.num_envs, np.bool_), infos
 
-    def action_masks(self) -> NDArray[np.bool_]:
+    def action_masks(self) -> Bools:
         """Return the legal actions of every row, shape (B, A)."""
         return self.episodes.outputs.mask.astype(np.bool_)
 
@@ -143,14 +146,14 @@ class MigrationVectorEnv(Answers, VectorEnv[Observations, NDArray[np.int64], NDA
         episodes = self.episodes
         return {"observation": episodes.observation.copy(), "action_mask": episodes.outputs.mask.copy()}
 
-    def _end_infos(self, ended: NDArray[np.int64]) -> dict[str, Any]:
+    def _end_infos(self, ended: Ints) -> dict[str, Any]:
         episodes = self.episodes
         delays, device = np.zeros(self.num_envs), np.zeros(self.num_envs)
-        delays[ended] = episodes.state.cost_s[ended] / episodes.state.queries[ended]
+        delays[ended] = episodes.state.cost_s[ended] / episodes.state.expected_queries[ended]
         device[ended] = episodes.outputs.device_only_s[ended]
         has_ended = np.zeros(self.num_envs, np.bool_)
         has_ended[ended] = True
-        illegal = episodes.decided.illegal & has_ended
+        illegal = episodes.decisions.illegal & has_ended
         values = {"mean_delay_s": delays, "device_only_delay_s": device, "illegal_action": illegal}
         return {**values, **{f"_{name}": has_ended.copy() for name in values}}
 

@@ -12,7 +12,7 @@ from dnnmig_env.families.draw.access import draw_backbone, draw_homes, reach
 from dnnmig_env.families.draw.batch import Course, drawn_batch
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
 from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
-from dnnmig_env.families.draw.participants import draw_cast, limit_memory, query_rates_hz
+from dnnmig_env.families.draw.participants import draw_participants, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, settle_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import settled_traces
 from dnnmig_env.families.draw.static_access import draw_access, num_slots
@@ -111,7 +111,7 @@ class EdgeCloud:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
-        cast = draw_cast(rng, count, self._table, self.num_users, self.num_edges, kinds)
+        cast = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
         limit_memory(rng, cast, self.edge_memory_share)
         execution_s = cast.execution_s()
         slot_edges_s, access = draw_access(

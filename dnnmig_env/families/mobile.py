@@ -9,12 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.families.draw.access import draw_backbone, reach
-from dnnmig_env.families.draw.batch import Cast, Course, drawn_batch
+from dnnmig_env.families.draw.batch import Course, Participants, drawn_batch
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
 from dnnmig_env.families.draw.mobility import autoregressive, gauss_markov
 from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
-from dnnmig_env.families.draw.participants import draw_cast, limit_memory, query_rates_hz
+from dnnmig_env.families.draw.participants import draw_participants, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import (
     CountRange,
     Range,
@@ -26,7 +27,7 @@ from dnnmig_env.families.draw.ranges import (
     uniform,
 )
 from dnnmig_env.families.draw.recorded_rates import draw_traces, recorded_rates, settled_traces
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Limits
+from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.radio import radio_bytes_per_s
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -128,7 +129,7 @@ class Mobile:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
-        cast = draw_cast(rng, count, self._table, self.num_users, self.num_edges, kinds)
+        cast = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
         limit_memory(rng, cast, self.edge_memory_share)
         execution_s = cast.execution_s()
         latencies_s = (self.backhaul_latency_s, self.wan_latency_s)
@@ -159,7 +160,9 @@ class Mobile:
         )
         return drawn_batch(self.family, cast, execution_s, course)
 
-    def _access(self, rng: np.random.Generator, cast: Cast, users_m: Floats, edges_m: Floats) -> tuple[Ints, Floats]:
+    def _access(
+        self, rng: np.random.Generator, cast: Participants, users_m: Floats, edges_m: Floats
+    ) -> tuple[Ints, Floats]:
         """Return the nearest edge and the rate to it in bytes/s, each of shape (B, T, U)."""
         apart = [users_m[..., axis, None] - edges_m[:, None, None, : self.num_edges[1], axis] for axis in (0, 1)]
         square = apart[0] ** 2 + apart[1] ** 2
@@ -183,7 +186,7 @@ class Mobile:
         return edges_s
 
 
-def _edge_positions_m(rng: np.random.Generator, cast: Cast, area_m: float) -> Floats:
+def _edge_positions_m(rng: np.random.Generator, cast: Participants, area_m: float) -> Floats:
     """Return where the edges stand, shape (B, S, 2)."""
     shape = cast.is_edge.shape
     turn, jitter = rng.random((shape[0], 1)), uniform(rng, (-0.25, 0.25), shape)

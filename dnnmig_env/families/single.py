@@ -11,7 +11,7 @@ import numpy as np
 from dnnmig_env.families.draw.batch import Course, drawn_batch
 from dnnmig_env.families.draw.machines import DEVICE, EDGE, machine_ranges
 from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
-from dnnmig_env.families.draw.participants import draw_cast
+from dnnmig_env.families.draw.participants import draw_participants
 from dnnmig_env.families.draw.ranges import Range, check_count, settle_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import settled_traces
 from dnnmig_env.families.draw.static_access import draw_access, num_slots
@@ -83,7 +83,7 @@ class Single:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s)
-        cast = draw_cast(rng, count, self._table, (1, 1), (1, 1), kinds)
+        cast = draw_participants(rng, count, self._table, (1, 1), (1, 1), kinds)
         slot_edges_s, access = draw_access(
             rng, cast, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces
         )

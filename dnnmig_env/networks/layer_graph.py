@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from dnnmig_env.arrays import Floats
 
 NETWORK_INPUT = -1
 """Index that stands for the network's input among a layer's predecessors."""
@@ -78,27 +79,27 @@ class LayerGraph:
         return len(self.layers)
 
     @cached_property
-    def flops(self) -> NDArray[np.float64]:
+    def flops(self) -> Floats:
         """FLOPs per layer, shape (L,)."""
         return _read_only([layer.flops for layer in self.layers])
 
     @cached_property
-    def weight_bytes(self) -> NDArray[np.float64]:
+    def weight_bytes(self) -> Floats:
         """Weight bytes per layer, shape (L,)."""
         return _read_only([layer.weight_bytes for layer in self.layers])
 
     @cached_property
-    def output_bytes(self) -> NDArray[np.float64]:
+    def output_bytes(self) -> Floats:
         """Output bytes per layer, shape (L,)."""
         return _read_only([layer.output_bytes for layer in self.layers])
 
     @cached_property
-    def operators(self) -> NDArray[np.float64]:
+    def operators(self) -> Floats:
         """Kernels launched per layer, shape (L,)."""
         return _read_only([layer.operators for layer in self.layers])
 
     @cached_property
-    def bytes_moved(self) -> NDArray[np.float64]:
+    def bytes_moved(self) -> Floats:
         """Memory traffic per layer in bytes (inputs + weights + output + internal), shape (L,)."""
         return _read_only(
             [
@@ -182,7 +183,7 @@ def _check_predecessors(where: str, index: int, predecessors: tuple[int, ...], c
             )
 
 
-def _read_only(values: list[Any]) -> NDArray[np.float64]:
+def _read_only(values: list[Any]) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     array.flags.writeable = False
     return array

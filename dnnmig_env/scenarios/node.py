@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.layer_graph import LayerGraph
-
-Array = NDArray[np.float64]
 
 
 class Tier(StrEnum):
@@ -59,7 +57,7 @@ class Node:
             raise ValueError(f"node {self.name!r}: memory_bytes is {self.memory_bytes!r}; it must be positive.")
 
 
-def execution_s(graph: LayerGraph, node: Node) -> Array:
+def execution_s(graph: LayerGraph, node: Node) -> Floats:
     """Return the seconds each layer takes on a node, shape (L,).
 
     The roofline: `max(flops / flops_per_s, bytes moved / memory_bytes_per_s) + operators * layer_overhead_s`.

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.scenarios.node import Array, Node, execution_s
+from dnnmig_env.scenarios.node import Node, execution_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ class Scenario:
     servers: tuple[Node, ...]
     links: Links
     horizon_s: float
-    slot_starts_s: Sequence[float] | Array = field(default=(0.0,))
+    slot_starts_s: Sequence[float] | Floats = field(default=(0.0,))
     mobility: Mobility | None = None
     family: str = "custom"
 
@@ -117,11 +118,11 @@ class Scenario:
         return len(self.slot_starts_s)
 
     @cached_property
-    def execution_s(self) -> tuple[Array, ...]:
+    def execution_s(self) -> tuple[Floats, ...]:
         """For each user the seconds per layer and node, shape (L, S + 1); column 0 is the device."""
         return tuple(self._execution_s(user) for user in self.users)
 
-    def _execution_s(self, user: User) -> Array:
+    def _execution_s(self, user: User) -> Floats:
         if user.profile_s is not None:
             return np.asarray(user.profile_s, dtype=np.float64)
         return np.stack([execution_s(user.graph, node) for node in (user.device, *self.servers)], axis=1)

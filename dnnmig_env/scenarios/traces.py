@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from dnnmig_env.arrays import Floats
 
 PACKET_BYTES = 1500
 """Bytes that one line of a Mahimahi trace delivers."""
@@ -68,7 +68,7 @@ class Trace:
         object.__setattr__(self, "bytes_per_s", rates)
         object.__setattr__(self, "period_s", period)
 
-    def mean_rates(self, slot_starts_s: ArrayLike, horizon_s: float, offset_s: ArrayLike = 0.0) -> Array:
+    def mean_rates(self, slot_starts_s: ArrayLike, horizon_s: float, offset_s: ArrayLike = 0.0) -> Floats:
         """Return the exact time average of the rate in each slot, shape (T,), in bytes/s.
 
         Args:
@@ -82,16 +82,16 @@ class Trace:
         if not np.all(lengths > 0):
             raise ValueError(f"slots begin at {edges[:-1].tolist()} and end at {horizon_s} s; times must increase.")
         changes_s, sent_bytes = self._sent_bytes
-        times_s: Array = np.asarray(offset_s, dtype=np.float64)[..., np.newaxis] + edges
+        times_s: Floats = np.asarray(offset_s, dtype=np.float64)[..., np.newaxis] + edges
         rounds, phases_s = np.divmod(times_s, float(changes_s[-1]))
         phase_bytes = np.asarray(np.interp(phases_s, changes_s, sent_bytes))
         # In this order, a slot in which nothing is sent gets exactly 0, also where it spans the end of the trace.
         slot_bytes = (np.diff(rounds) * sent_bytes[-1] - phase_bytes[..., :-1]) + phase_bytes[..., 1:]
-        means: Array = np.maximum(slot_bytes, 0.0) / lengths
+        means: Floats = np.maximum(slot_bytes, 0.0) / lengths
         return means
 
     @cached_property
-    def _sent_bytes(self) -> tuple[Array, Array]:
+    def _sent_bytes(self) -> tuple[Floats, Floats]:
         """Times at which the rate changes, the period's end included, and the bytes sent until then, each (K + 1,)."""
         changes_s = np.append(np.asarray(self.times_s, dtype=np.float64), float(self.period_s or 0.0))
         return changes_s, np.append(0.0, np.cumsum(np.diff(changes_s) * np.asarray(self.bytes_per_s)))

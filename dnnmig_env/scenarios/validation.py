@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dnnmig_env.scenarios.node import Array, Node
+from dnnmig_env.arrays import Floats
+from dnnmig_env.scenarios.node import Node
 
 if TYPE_CHECKING:
     from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
@@ -44,7 +45,7 @@ def validated(scenario: Scenario) -> dict[str, Any]:
     return {"users": users, "servers": servers, "slot_starts_s": starts, "links": links, "mobility": mobility}
 
 
-def _slot_starts(starts: Sequence[float] | Array, horizon_s: float) -> Array:
+def _slot_starts(starts: Sequence[float] | Floats, horizon_s: float) -> Floats:
     array = _full("slot_starts_s", starts, (len(starts),))
     if len(array) == 0 or array[0] != 0 or np.any(np.diff(array) <= 0) or array[-1] >= horizon_s:
         raise ValueError(
@@ -105,7 +106,7 @@ def _checked_mobility(mobility: Mobility, shape: tuple[int, int, int]) -> Mobili
     )
 
 
-def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_per_s: Array) -> None:
+def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_per_s: Floats) -> None:
     reachable = up_bytes_per_s.max(axis=0) > 0
     for u, s in zip(*np.nonzero(~reachable), strict=True):
         raise ValueError(
@@ -142,7 +143,7 @@ def _check_unique(argument: str, names: list[str]) -> None:
         raise ValueError(f"{argument} repeats the name {repeated[0]!r}; names must be unique.")
 
 
-def _full(argument: str, value: ArrayLike, shape: tuple[int, ...], *, signed: bool = False) -> Array:
+def _full(argument: str, value: ArrayLike, shape: tuple[int, ...], *, signed: bool = False) -> Floats:
     array = np.asarray(value, dtype=np.float64)
     try:
         array = np.broadcast_to(array, shape).copy()

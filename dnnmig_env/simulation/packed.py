@@ -10,16 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnmig_env.arrays import Bools, Floats, Int8s, Int32s, Ints
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.scenarios.scenario import Scenario
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Small = NDArray[np.int8]
-Bools = NDArray[np.bool_]
 
-
-class Problem(NamedTuple):
+class PackedScenarios(NamedTuple):
     """B scenarios; U, L, S, T and E are the batch's largest numbers of users, layers, servers, slots and edges.
 
     Node 0 is the user's device, node s + 1 the server s. Tensor 0 of a user is the network's input, tensor v + 1
@@ -33,8 +29,8 @@ class Problem(NamedTuple):
     execution_s: Floats  # (B, U, L, S + 1)
     weight_bytes: Floats  # (B, U, L)
     tensor_bytes: Floats  # (B, U, L + 1)
-    predecessor_offsets: NDArray[np.int32]  # (B, U, L + 1): layer v reads predecessors[offsets[v]:offsets[v + 1]]
-    predecessors: NDArray[np.int32]  # (B, U, E): ascending per layer; -1 is the network's input
+    predecessor_offsets: Int32s  # (B, U, L + 1): layer v reads predecessors[offsets[v]:offsets[v + 1]]
+    predecessors: Int32s  # (B, U, E): ascending per layer; -1 is the network's input
     is_sink: Bools  # (B, U, L)
     slot_edges_s: Floats  # (B, T + 1): slot k lasts from edge k to edge k + 1; the last edge is the horizon
     query_rate_hz: Floats  # (B, T, U)
@@ -45,7 +41,7 @@ class Problem(NamedTuple):
     between_bytes_per_s: Floats  # (B, S, S)
     between_latency_s: Floats  # (B, S, S)
     memory_bytes: Floats  # (B, S)
-    uploaded: Small  # (B, U, L): server that holds the weights at time 0, 0 = none
+    uploaded: Int8s  # (B, U, L): server that holds the weights at time 0, 0 = none
     user_positions: Floats  # (B, T, U, 2), in units of the area's side, -0.5 to 0.5 from its centre; 0 if nobody moves
     user_velocities: Floats  # (B, T, U, 2), in sides per slot
     server_positions: Floats  # (B, S, 2), as user_positions
@@ -97,7 +93,7 @@ def num_edges(graph: LayerGraph) -> int:
     return sum(len(layer.predecessors) for layer in graph.layers)
 
 
-def empty_problem(batch: int, limits: Limits) -> Problem:
+def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
     """Return a problem of zeros for `batch` scenarios."""
     b, u, n, s, t = batch, limits.users, limits.layers, limits.servers, limits.slots
     floats: dict[str, tuple[int, ...]] = {
@@ -118,7 +114,7 @@ def empty_problem(batch: int, limits: Limits) -> Problem:
         "server_positions": (b, s, 2),
         "area_m": (b,),
     }
-    return Problem(
+    return PackedScenarios(
         num_users=np.zeros(b, np.int64),
         num_servers=np.zeros(b, np.int64),
         num_slots=np.zeros(b, np.int64),
@@ -132,13 +128,13 @@ def empty_problem(batch: int, limits: Limits) -> Problem:
 
 
 class GraphArrays(NamedTuple):
-    """One network's rows of a `Problem`, padded to L layers and E edges."""
+    """One network's rows of a `PackedScenarios`, padded to L layers and E edges."""
 
     num_layers: int
     weight_bytes: Floats  # (L,)
     tensor_bytes: Floats  # (L + 1,)
-    predecessor_offsets: NDArray[np.int32]  # (L + 1,)
-    predecessors: NDArray[np.int32]  # (E,)
+    predecessor_offsets: Int32s  # (L + 1,)
+    predecessors: Int32s  # (E,)
     is_sink: Bools  # (L,)
 
 
@@ -158,52 +154,52 @@ def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
     )
 
 
-def pack(scenarios: Sequence[Scenario], limits: Limits | None = None) -> Problem:
+def pack(scenarios: Sequence[Scenario], limits: Limits | None = None) -> PackedScenarios:
     """Return scenarios as one problem, padded to `limits` (by default the smallest that hold them all).
 
     Raises:
         ValueError: If a scenario exceeds the limits.
     """
     limits = Limits.of(scenarios) if limits is None else limits
-    problem = empty_problem(len(scenarios), limits)
+    packed = empty_packed(len(scenarios), limits)
     for row, scenario in enumerate(scenarios):
         limits.check(scenario)
-        _pack_row(problem, row, scenario, limits)
-    return problem
+        _pack_row(packed, row, scenario, limits)
+    return packed
 
 
-def _pack_row(problem: Problem, row: int, scenario: Scenario, limits: Limits) -> None:
+def _pack_row(packed: PackedScenarios, row: int, scenario: Scenario, limits: Limits) -> None:
     u, s, t = len(scenario.users), len(scenario.servers), scenario.num_slots
-    problem.num_users[row], problem.num_servers[row], problem.num_slots[row] = u, s, t
+    packed.num_users[row], packed.num_servers[row], packed.num_slots[row] = u, s, t
     for index, (user, seconds) in enumerate(zip(scenario.users, scenario.execution_s, strict=True)):
         arrays = graph_arrays(user.graph, limits.layers, limits.edges)
         for name in GraphArrays._fields:
-            getattr(problem, name)[row, index] = getattr(arrays, name)
-        problem.execution_s[row, index, : len(user.graph), : s + 1] = seconds
-        problem.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
-        problem.query_rate_hz[row, :t, index] = user.query_rate_hz
-    problem.slot_edges_s[row, :t] = scenario.slot_starts_s
-    problem.slot_edges_s[row, t:] = scenario.horizon_s
+            getattr(packed, name)[row, index] = getattr(arrays, name)
+        packed.execution_s[row, index, : len(user.graph), : s + 1] = seconds
+        packed.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
+        packed.query_rate_hz[row, :t, index] = user.query_rate_hz
+    packed.slot_edges_s[row, :t] = scenario.slot_starts_s
+    packed.slot_edges_s[row, t:] = scenario.horizon_s
     links = scenario.links
     for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s"):
-        getattr(problem, name)[row, :t, :u, :s] = getattr(links, name)
-    problem.between_bytes_per_s[row, :s, :s] = links.between_bytes_per_s
-    problem.between_latency_s[row, :s, :s] = links.between_latency_s
-    problem.memory_bytes[row, :s] = [server.memory_bytes for server in scenario.servers]
+        getattr(packed, name)[row, :t, :u, :s] = getattr(links, name)
+    packed.between_bytes_per_s[row, :s, :s] = links.between_bytes_per_s
+    packed.between_latency_s[row, :s, :s] = links.between_latency_s
+    packed.memory_bytes[row, :s] = [server.memory_bytes for server in scenario.servers]
     if scenario.mobility is not None:
-        _pack_mobility(problem, row, scenario)
+        _pack_mobility(packed, row, scenario)
 
 
-def _pack_mobility(problem: Problem, row: int, scenario: Scenario) -> None:
+def _pack_mobility(packed: PackedScenarios, row: int, scenario: Scenario) -> None:
     mobility = scenario.mobility
     if mobility is None:
         return
     u, s, t = len(scenario.users), len(scenario.servers), scenario.num_slots
-    slot_s = np.diff(problem.slot_edges_s[row, : t + 1])[:, None, None]
-    problem.area_m[row] = mobility.area_m
-    problem.user_positions[row, :t, :u] = np.asarray(mobility.user_positions_m) / mobility.area_m - 0.5
-    problem.user_velocities[row, :t, :u] = np.asarray(mobility.user_velocities_m_per_s) * slot_s / mobility.area_m
-    problem.server_positions[row, :s] = np.asarray(mobility.server_positions_m) / mobility.area_m - 0.5
+    slot_s = np.diff(packed.slot_edges_s[row, : t + 1])[:, None, None]
+    packed.area_m[row] = mobility.area_m
+    packed.user_positions[row, :t, :u] = np.asarray(mobility.user_positions_m) / mobility.area_m - 0.5
+    packed.user_velocities[row, :t, :u] = np.asarray(mobility.user_velocities_m_per_s) * slot_s / mobility.area_m
+    packed.server_positions[row, :s] = np.asarray(mobility.server_positions_m) / mobility.area_m - 0.5
 
 
 def _padded(values: Any, size: int, dtype: Any, fill: int = 0) -> NDArray[Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from dnnmig_env.arrays import Int8s
 
 if TYPE_CHECKING:
     from dnnmig_env.scenarios.scenario import Scenario
@@ -54,7 +55,7 @@ class Plan:
             )
         )
 
-    def placement(self, scenario: Scenario) -> tuple[NDArray[np.int8], ...]:
+    def placement(self, scenario: Scenario) -> tuple[Int8s, ...]:
         """Return for each user the server (0 = device) of every layer with weights once all is uploaded, shape (L,)."""
         placement = [np.array(user.uploaded, dtype=np.int8) for user in scenario.users]
         for upload in self.uploads:

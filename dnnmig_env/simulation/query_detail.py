@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnmig_env.arrays import Int8s
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT, LayerGraph
 from dnnmig_env.simulation.kernel import load_of, query_delay_s, slowdown_for, transfer_s
-from dnnmig_env.simulation.packed import Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ class Query:
     transfers: tuple[Transfer, ...]
 
 
-def trace_query(problem: Problem, graph: LayerGraph, user: int, slot: int, assignments: Small, at_s: float) -> Query:
+def trace_query(
+    packed: PackedScenarios, graph: LayerGraph, user: int, slot: int, assignments: Int8s, at_s: float
+) -> Query:
     """Return one query in detail.
 
     Args:
@@ -73,24 +76,24 @@ def trace_query(problem: Problem, graph: LayerGraph, user: int, slot: int, assig
         assignments: Node per user and layer, shape (U, L); those of the other users make the contention.
         at_s: Time at which the query is raised; only noted down.
     """
-    num_users, num_nodes = assignments.shape[0], problem.execution_s.shape[3]
+    num_users, num_nodes = assignments.shape[0], packed.execution_s.shape[3]
     load = np.zeros((num_users, num_nodes - 1))
     for u in range(num_users):
-        load_of(problem, 0, u, slot, assignments[u], load[u])
+        load_of(packed, 0, u, slot, assignments[u], load[u])
     slowdown, free_s, finish_s = np.ones(num_nodes), np.zeros(num_nodes), np.zeros(assignments.shape[1])
-    slowdown_for(problem, 0, user, load, slowdown)
+    slowdown_for(packed, 0, user, load, slowdown)
     assignment = assignments[user]
-    delay_s = query_delay_s(problem, 0, user, slot, assignment, slowdown, finish_s, free_s)
+    delay_s = query_delay_s(packed, 0, user, slot, assignment, slowdown, finish_s, free_s)
     computations = []
     for layer in range(len(graph)):
         node, end_s = int(assignment[layer]), float(finish_s[layer])
-        busy_s = float(problem.execution_s[0, user, layer, node] * slowdown[node])
+        busy_s = float(packed.execution_s[0, user, layer, node] * slowdown[node])
         computations.append(Computation(layer, node, end_s - busy_s, end_s))
     transfers = []
     for tensor, source, target in tensors_sent(graph, assignment):
         start_s = 0.0 if tensor == NETWORK_INPUT else float(finish_s[tensor])
         size_bytes = graph.tensor_bytes(tensor)
-        end_s = start_s + transfer_s(problem, 0, user, slot, source, target, float(size_bytes))
+        end_s = start_s + transfer_s(packed, 0, user, slot, source, target, float(size_bytes))
         transfers.append(Transfer(tensor, source, target, start_s, end_s, size_bytes))
     return Query(user, at_s, float(delay_s), tuple(computations), tuple(transfers))
 

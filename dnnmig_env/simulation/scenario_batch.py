@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Limits, Problem, pack
+from dnnmig_env.simulation.packed import Limits, PackedScenarios, pack
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,11 +18,11 @@ class ScenarioBatch:
         build: Makes the scenario of a row.
     """
 
-    problem: Problem
+    packed: PackedScenarios
     build: Callable[[int], Scenario]
 
     def __len__(self) -> int:
-        return len(self.problem.num_users)
+        return len(self.packed.num_users)
 
     def scenario(self, row: int) -> Scenario:
         """Return one scenario.

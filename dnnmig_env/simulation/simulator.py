@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats, pack
+from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, check_plan
-from dnnmig_env.simulation.play import plan_arrays, play
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import play
 from dnnmig_env.simulation.reserved.reserved_timeline import reserved_timeline
 from dnnmig_env.simulation.reserved.shares import Shares, check_shares, own_plan, own_scenario
 from dnnmig_env.simulation.state import new_state
@@ -48,10 +50,10 @@ def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None) -> Ti
 
 
 def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
-    problem, plans = pack([scenario]), plan_arrays([plan])
-    state = new_state(problem, rows=1, events=scenario.num_slots + len(plan.uploads))
+    packed, plans = pack([scenario]), plan_arrays([plan])
+    state = new_state(packed, rows=1, events=scenario.num_slots + len(plan.uploads))
     start_s, end_s = np.empty(plan.num_layers), np.empty(plan.num_layers)
-    mean_delay_s = play(problem, 0, state, 0, plans, 0, start_s, end_s)
+    mean_delay_s = play(packed, 0, state, 0, plans, 0, start_s, end_s)
     events = int(state.num_events[0])
     arrays = (
         state.event_time_s[0, :events],

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small
+from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
+from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class State(NamedTuple):
@@ -14,10 +15,10 @@ class State(NamedTuple):
 
     time_s: Floats  # (B,)
     slot: Ints  # (B,)
-    node: Small  # (B, U, L): server each layer is or will be uploaded to, 0 = none
+    node: Int8s  # (B, U, L): server each layer is or will be uploaded to, 0 = none
     usable: Bools  # (B, U, L): the weights have arrived
-    assignment: Small  # (B, U, L): node on which queries run each layer at present
-    composed: Small  # (B, U, L): scratch, the assignment that uses every available layer
+    assignment: Int8s  # (B, U, L): node on which queries run each layer at present
+    effective: Int8s  # (B, U, L): scratch, the assignment that uses every available layer
     finish_s: Floats  # (B, L): scratch, finish times of the latest query
     free_s: Floats  # (B, S + 1): scratch, when each node is free again in the latest query
     slowdown: Floats  # (B, S + 1): scratch, how the other users slow the user at hand on each node
@@ -27,23 +28,23 @@ class State(NamedTuple):
     device_delay_s: Floats  # (B, U): delay on the device alone
     memory_left_bytes: Floats  # (B, S)
     cost_s: Floats  # (B,): integral so far of query rate x delay, over users
-    queries: Floats  # (B,): integral over the whole horizon of the query rates of all users
+    expected_queries: Floats  # (B,): integral over the whole horizon of the query rates of all users
     num_events: Ints  # (B,)
     event_time_s: Floats  # (B, M)
     event_delay_s: Floats  # (B, M, U)
-    event_assignment: Small  # (B, M, U, L)
+    event_assignment: Int8s  # (B, M, U, L)
 
 
-def new_state(problem: Problem, rows: int, events: int = 0) -> State:
+def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
     """Return an unset state of `rows` rows with room for `events` logged events each; `begin` sets a row."""
-    _, u, n, nodes = problem.execution_s.shape
+    _, u, n, nodes = packed.execution_s.shape
     return State(
         time_s=np.zeros(rows),
         slot=np.zeros(rows, np.int64),
         node=np.zeros((rows, u, n), np.int8),
         usable=np.zeros((rows, u, n), np.bool_),
         assignment=np.zeros((rows, u, n), np.int8),
-        composed=np.zeros((rows, u, n), np.int8),
+        effective=np.zeros((rows, u, n), np.int8),
         finish_s=np.zeros((rows, n)),
         free_s=np.zeros((rows, nodes)),
         slowdown=np.zeros((rows, nodes)),
@@ -53,7 +54,7 @@ def new_state(problem: Problem, rows: int, events: int = 0) -> State:
         device_delay_s=np.zeros((rows, u)),
         memory_left_bytes=np.zeros((rows, nodes - 1)),
         cost_s=np.zeros(rows),
-        queries=np.zeros(rows),
+        expected_queries=np.zeros(rows),
         num_events=np.zeros(rows, np.int64),
         event_time_s=np.zeros((rows, events)),
         event_delay_s=np.zeros((rows, events, u)),

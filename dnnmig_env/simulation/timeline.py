@@ -8,11 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
+from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.cold_start.cold_start import cold_start_s, serial_cold_start_s
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small, pack
+from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.play import migration_delay_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import migration_delay_s
 from dnnmig_env.simulation.query_detail import Query, tensors_sent, trace_query
 
 SETTLED = 1.05
@@ -63,7 +65,7 @@ class Timeline:
     uploads: tuple[UploadInterval, ...]
     event_time_s: Floats = field(repr=False)
     event_delay_s: Floats = field(repr=False)
-    event_assignment: Small = field(repr=False)
+    event_assignment: Int8s = field(repr=False)
     device_delay_s: Floats = field(repr=False)
     mean_delay_s: float
 
@@ -235,7 +237,7 @@ class Timeline:
         }
 
     @cached_property
-    def _problem(self) -> Problem:
+    def _problem(self) -> PackedScenarios:
         return pack([self.scenario])
 
     @cached_property

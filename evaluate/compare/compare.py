@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from dnnmig_env.families.registry import Generator, make_generator
+from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.scenarios.scenario import Scenario
@@ -21,28 +21,6 @@ from evaluate.output.report import Results, as_json, check_folder, records_csv, 
 from evaluate.output.tables import HEADINGS, markdown_table, summary_rows, terminal_table
 
 
-class GivenScenarios:
-    """Stands in for a generator where all scenarios are given: the environment is just as large as they need.
-
-    Args:
-        scenarios: The scenarios.
-        family: Family for which they stand; models trained on it may act.
-    """
-
-    chunk = 1
-
-    def __init__(self, scenarios: Sequence[Scenario], family: str) -> None:
-        self.limits, self.family = Limits.of(scenarios), family
-
-    def draw(self, rng: Any, count: int) -> Any:
-        """Refuse: there is nothing to draw from.
-
-        Raises:
-            RuntimeError: Always.
-        """
-        raise RuntimeError("given scenarios are played once; there is nothing to draw from.")
-
-
 def compare(config: Config) -> Results:
     """Play every scenario with every policy, print the table and write the files.
 
@@ -51,10 +29,10 @@ def compare(config: Config) -> Results:
     """
     names = config.policy_names
     check_folder(config.out, overwrite=config.overwrite)
-    generator, scenarios = _scenarios(config)
-    arena = Arena(generator, scenarios, config.decisions)
+    limits, scenarios = _scenarios(config)
+    arena = Arena(limits, scenarios, config.family, config.decisions)
     rollouts = roll_out_all(arena, names, config.seed)
-    results = Results(generator.family, config.seed, rollouts, config.objective)
+    results = Results(config.family, config.seed, rollouts, config.objective)
     _publish(config, results)
     return results
 
@@ -76,7 +54,7 @@ def roll_out_all(arena: Arena, names: Sequence[str], seed: int) -> dict[str, Rol
     return rollouts
 
 
-def _scenarios(config: Config) -> tuple[Generator, list[Scenario]]:
+def _scenarios(config: Config) -> tuple[Limits, list[Scenario]]:
     if config.scenario_file:
         from dnnmig_env.scenarios.file import load_scenario
 
@@ -85,13 +63,13 @@ def _scenarios(config: Config) -> tuple[Generator, list[Scenario]]:
         if config.family != "custom":
             make_generator(config.family)  # raises if there is no such family
         loaded = [load_scenario(path) for path in config.scenario_file]
-        return GivenScenarios(loaded, config.family), loaded
+        return Limits.of(loaded), loaded
     if config.scenarios < 1:
         raise ValueError(f"--scenarios is {config.scenarios}; evaluate at least 1.")
     if config.seed < 0:
         raise ValueError(f"--seed is {config.seed}; it must not be negative.")
     options = config.generator_options
-    return make_generator(config.family, **options), drawn_scenarios(
+    return make_generator(config.family, **options).limits, drawn_scenarios(
         config.family, config.scenarios, config.seed, **options
     )
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from agents.policies.name import parse_model_name
+from agents.policies.name import ModelName, parse_policy_name
 
 Objective = Literal["mean-delay", "cold-start"]
 
@@ -25,8 +25,8 @@ class Config:
     policies: str
     """Names with commas between: planners, random, paths of models. NAME@replan plans anew at each decision,
     NAME@forecast does so from the links expected of users who keep their course. pretrained is the trained agent that
-    comes with the project for the family. NAME@64 plans with a trained model by the best of 64 samples. Of a model
-    trained with two-phase decisions MODEL+ORDER takes the placement, PLACEMENT+MODEL the order of uploads."""
+    comes with the project for the family. NAME@64 plans with a trained model by the best of 64 samples. Paths of
+    models contain "/" or end in .zip."""
     out: Path
     """Folder to write to."""
     family: str = "multi-user"
@@ -97,10 +97,10 @@ def _with_samples(names: tuple[str, ...], samples: int) -> tuple[str, ...]:
         raise ValueError(f"--samples is {samples}; give 1 or more, or leave it out.")
     more: list[str] = []
     for name in names:
-        model, sampled = parse_model_name(name), f"{name}@{samples}"
-        of_model = model is not None and not model.samples and sampled not in names
+        model, sampled = parse_policy_name(name), f"{name}@{samples}"
+        of_model = isinstance(model, ModelName) and not model.samples and sampled not in names
         more += [name, sampled] if of_model else [name]
-    if not any(parse_model_name(name) for name in names):
+    if not any(isinstance(parse_policy_name(name), ModelName) for name in names):
         raise ValueError(f"--samples is {samples}, but --policies names no trained model; name one or leave it out.")
     return tuple(more)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.compare.statistics import Floats, PolicyFigures, best_known_s
+from dnnmig_env.arrays import Floats
+from evaluate.compare.statistics import PolicyFigures, best_known_s
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

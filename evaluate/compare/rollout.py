@@ -11,18 +11,18 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.policies.name import parse_model_name
+from agents.policies.name import ModelName, PolicyName, parse_policy_name
 from agents.policies.policy import Policy, resolve_policy
-from dnnmig_env.envs.batch import DecisionMode, ObservationKind
+from dnnmig_env.arrays import Bools, Floats, Ints
+from dnnmig_env.envs.batch import DecisionMode
+from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
-from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.cold_start import cold_starts_s
 
 MOST_ROWS = 16
 """Scenarios played side by side: enough to spare a network most of its overhead, few enough to show progress."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,48 +46,54 @@ class Rollout:
     cold_start_s: Floats
     device_only_cold_start_s: Floats
     planning_s: Floats
-    decisions: NDArray[np.int64]
-    illegal: NDArray[np.bool_]
+    decisions: Ints
+    illegal: Bools
 
 
 class Arena:
     """An environment in which a policy plays given scenarios, some side by side, each once.
 
     Args:
-        generator: Gives the environment its sizes; nothing is drawn.
+        limits: Sizes of the environment.
         scenarios: The scenarios.
+        family: Family for which they stand; models trained on it may act.
         decisions: "joint" or "two-phase".
 
     Raises:
-        ValueError: If there is no scenario, or one does not fit the generator's limits.
+        ValueError: If there is no scenario, or one does not fit the limits.
     """
 
-    def __init__(self, generator: Generator, scenarios: Sequence[Scenario], decisions: DecisionMode = "joint") -> None:
+    def __init__(
+        self, limits: Limits, scenarios: Sequence[Scenario], family: str, decisions: DecisionMode = "joint"
+    ) -> None:
         if not scenarios:
             raise ValueError("scenarios is 0; evaluate at least 1.")
         for scenario in scenarios:
-            generator.limits.check(scenario)
-        self._generator, self._scenarios, self._decisions = generator, scenarios, decisions
+            limits.check(scenario)
+        self._limits, self._scenarios, self._family, self._decisions = limits, scenarios, family, decisions
 
     @property
     def num_scenarios(self) -> int:
         """Number of scenarios, N."""
         return len(self._scenarios)
 
-    def policy(self, name: str, seed: int) -> tuple[Policy, MigrationVectorEnv]:
+    def policy(self, name: str | PolicyName, seed: int) -> tuple[Policy, MigrationVectorEnv]:
         """Return a policy and the environment it acts in, compiled and warm.
 
         Raises:
             ValueError: If no policy has that name, or it cannot act here.
         """
+        name = parse_policy_name(name) if isinstance(name, str) else name
         env = self._env(name, min(len(self._scenarios), MOST_ROWS))
-        return resolve_policy(name, env, seed), env
+        return resolve_policy(name, env, seed, self._family), env
 
     def warm_up(self, name: str, seed: int) -> None:
         """Let a policy decide once, so that compilation and first calls do not count as planning."""
-        env = self._env(name, 1)
+        env = self._env(parse_policy_name(name), 1)
         observation, _ = env.reset(options={"scenarios": [self._scenarios[0]]})
-        actions, _ = resolve_policy(name, env, seed).predict(observation, episode_start=np.ones(1, np.bool_))
+        actions, _ = resolve_policy(name, env, seed, self._family).predict(
+            observation, episode_start=np.ones(1, np.bool_)
+        )
         env.step(actions)
 
     def roll_out(self, policy: Policy, env: MigrationVectorEnv, on_end: Callable[[], object] = lambda: None) -> Rollout:
@@ -126,16 +132,19 @@ class Arena:
                 result.planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
         return result
 
-    def _env(self, name: str, rows: int) -> MigrationVectorEnv:
+    def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
         """Return an environment that shows a policy what it needs to see."""
-        model = parse_model_name(name)
         kind: ObservationKind = "plain"
-        if model is not None:
+        if isinstance(name, ModelName):
             from agents.policies.trained import read_card
 
-            kind = read_card(model.path(self._generator.family)).observation
+            kind = read_card(name.path(self._family)).observation
         return MigrationVectorEnv(
-            rows, self._generator, self._decisions, autoreset_mode=AutoresetMode.DISABLED, observation=kind
+            rows,
+            limits=self._limits,
+            decisions=self._decisions,
+            autoreset_mode=AutoresetMode.DISABLED,
+            observation=kind,
         )
 
     def _note(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from dnnmig_env.arrays import Bools, Floats
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -48,7 +48,7 @@ def best_known_s(delays_s: Mapping[str, Floats], device_only_s: Floats) -> Float
     return best
 
 
-def is_best(delay_s: Floats, best_s: Floats) -> NDArray[np.bool_]:
+def is_best(delay_s: Floats, best_s: Floats) -> Bools:
     """Return in which scenarios a policy reached the best known delay, ties included, shape (N,)."""
     return delay_s <= best_s * (1.0 + TIE)
 

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dnnmig_env.arrays import Floats
 from evaluate.compare.config import Objective
-from evaluate.compare.rollout import Floats, Rollout
+from evaluate.compare.rollout import Rollout
 from evaluate.compare.statistics import PolicyFigures, best_known_s, delay_ratios, is_best, policy_figures
 
 RECORD_COLUMNS = (

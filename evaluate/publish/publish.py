@@ -106,7 +106,7 @@ def _measure(agent: Path, card: Card, names: tuple[str, ...], config: PublishCon
 
 def _arena(card: Card, count: int, seed: int) -> Arena:
     drawn = scenarios(card.family, count, seed)
-    return Arena(make_generator(card.family), drawn, cast(DecisionMode, card.decisions))
+    return Arena(make_generator(card.family).limits, drawn, card.family, cast(DecisionMode, card.decisions))
 
 
 def _agent_card(run: _Run, results: Results, check: Check, sha256: str) -> AgentCard:

@@ -8,9 +8,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
 
-from dnnmig_env.compiling.jit import compiled
+from dnnmig_env.arrays import Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.envs.registration import ENVIRONMENT_IDS
 from dnnmig_env.families.registry import FAMILIES
 from evaluate.speed.timing import rate
@@ -41,8 +41,8 @@ def measure_environment(seconds: float, repeats: int) -> Iterator[dict[str, Any]
         )
 
 
-@compiled
-def choose(mask: NDArray[np.int8], uniform: NDArray[np.float64], actions: NDArray[np.int64]) -> None:
+@jit
+def choose(mask: Int8s, uniform: Floats, actions: Ints) -> None:
     """Choose among the legal actions of every row, each as likely.
 
     Args:
@@ -74,7 +74,7 @@ class Player:
         self._env, self._random = env, np.random.default_rng(0)
         self._actions = np.zeros(env.num_envs, np.int64)
         self._deciding = env.num_envs
-        self._mask: NDArray[np.int8] = env.reset(seed=0)[0]["action_mask"]
+        self._mask: Int8s = env.reset(seed=0)[0]["action_mask"]
         self.choosing_s = 0.0
 
     def play(self) -> int:

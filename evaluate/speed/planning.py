@@ -11,11 +11,12 @@ import numpy as np
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
 from agents.planners.local_search.chains import movable_in
 from agents.planners.local_search.local_search import LocalSearch
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.simulation.packed import pack
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from evaluate.speed.environment import FOUR_USERS
 from evaluate.speed.plain_python import mean_delay_s
 from evaluate.speed.random_plans import random_plan
@@ -36,15 +37,15 @@ def measure_kernel(seconds: float, repeats: int) -> dict[str, Any]:
     drawn = scenarios("multi-user", SCENARIOS, seed=1, **FOUR_USERS)
     which = np.arange(PLANS) % SCENARIOS
     plans = [random_plan(drawn[index], rng) for index in which]
-    problem, arrays = pack(drawn), plan_arrays(plans)
-    fast = mean_delays_s(problem, arrays, which)
+    packed, arrays = pack(drawn), plan_arrays(plans)
+    fast = mean_delays_s(packed, arrays, which)
     slow = np.array([mean_delay_s(drawn[k], plans[k]) for k in range(SCENARIOS)])
     difference = float(np.max(np.abs(fast[:SCENARIOS] / slow - 1.0)))
     if not difference <= 1e-9:
         raise RuntimeError(f"the kernel and plain Python differ by {difference:.1e}, relatively; one of them is wrong.")
 
     def kernel() -> int:
-        mean_delays_s(problem, arrays, which)
+        mean_delays_s(packed, arrays, which)
         return PLANS
 
     turn = 0
@@ -99,7 +100,7 @@ def measure_local_search(seconds: float, repeats: int) -> dict[str, Any]:
         starts.append(joint_efficiency(scenario, rng))
         planning_s.append(time.perf_counter() - began_s)
         cpu_planning_s.append(time.process_time() - cpu_began_s)
-    problems = [present_problem(scenario) for scenario in drawn]
+    problems = [slot_zero_packed(scenario) for scenario in drawn]
     search, turn = LocalSearch(evaluations=EVALUATIONS, chains=1), 0
 
     def anneal() -> int:

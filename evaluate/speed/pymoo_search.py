@@ -19,9 +19,10 @@ from agents.planners.swarms.genetic import Genetic
 from agents.planners.swarms.particles import Positions, best_placement, fitnesses_s, placement_delay_s
 from agents.planners.swarms.pso import Pso, nearest_nodes
 from agents.planners.swarms.pso_ga import PsoGa
+from dnnmig_env.arrays import Int8s
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from evaluate.speed.environment import FOUR_USERS
 
 POPULATION = 100
@@ -97,10 +98,10 @@ def _pymoo_ga(scenario: Scenario, rng: np.random.Generator) -> Placement:
     rounded: dict[str, Any] = {"prob": 1.0, "eta": 3.0, "vtype": float, "repair": RoundingRepair()}
     algorithm = GA(POPULATION, sampling=IntegerRandomSampling(), crossover=SBX(**rounded), mutation=PM(**rounded))
 
-    def search(p: Problem, positions: Positions) -> Small:
+    def search(packed: PackedScenarios, positions: Positions) -> Int8s:
         bounds: dict[str, Any] = {"xl": 0, "xu": positions.num_choices - 1, "vtype": int}
         layers = np.arange(len(positions.user))
-        return _minimised(algorithm, p, positions, lambda x: positions.choices[layers, x], bounds, rng)
+        return _minimised(algorithm, packed, positions, lambda x: positions.choices[layers, x], bounds, rng)
 
     return best_placement(scenario, search)
 
@@ -111,37 +112,37 @@ def _pymoo_pso(scenario: Scenario, rng: np.random.Generator) -> Placement:
 
     algorithm = PSO(POPULATION, sampling=FloatRandomSampling())
 
-    def search(p: Problem, positions: Positions) -> Small:
-        def nodes(x: Any) -> Small:
+    def search(packed: PackedScenarios, positions: Positions) -> Int8s:
+        def nodes(x: Any) -> Int8s:
             particles = np.empty(x.shape, np.int8)
             nearest_nodes(np.ascontiguousarray(x), positions, particles)
             return particles
 
-        return _minimised(algorithm, p, positions, nodes, {"xl": 0.0, "xu": 1.0}, rng)
+        return _minimised(algorithm, packed, positions, nodes, {"xl": 0.0, "xu": 1.0}, rng)
 
     return best_placement(scenario, search)
 
 
 def _minimised(
     algorithm: Any,
-    p: Problem,
+    packed: PackedScenarios,
     positions: Positions,
-    nodes: Callable[[Any], Small],
+    nodes: Callable[[Any], Int8s],
     bounds: dict[str, Any],
     rng: np.random.Generator,
-) -> Small:
+) -> Int8s:
     """Return the best particle that an algorithm of pymoo finds; `nodes` turns its vectors (N, D) into particles."""
-    from pymoo.core.problem import Problem as PymooProblem
+    from pymoo.core.packed import PackedScenarios as PymooProblem
     from pymoo.optimize import minimize
 
     class MigrationDelay(PymooProblem):  # type: ignore[misc]  # pymoo has no types
         def _evaluate(self, x: Any, out: dict[str, Any], *_: Any, **__: Any) -> None:
             values_s = np.empty(len(x))
-            fitnesses_s(p, 0, 0, positions, np.ascontiguousarray(nodes(x)), 0.0, values_s)
+            fitnesses_s(packed, 0, 0, positions, np.ascontiguousarray(nodes(x)), 0.0, values_s)
             out["F"] = values_s[:, None]
 
-    problem = MigrationDelay(n_var=len(positions.user), n_obj=1, **bounds)
+    packed = MigrationDelay(n_var=len(positions.user), n_obj=1, **bounds)
     evaluations = ("n_eval", POPULATION * (ITERATIONS + 1))
-    result = minimize(problem, algorithm, evaluations, seed=int(rng.integers(2**31)), verbose=False)
-    best: Small = nodes(result.X[None])[0]
+    result = minimize(packed, algorithm, evaluations, seed=int(rng.integers(2**31)), verbose=False)
+    best: Int8s = nodes(result.X[None])[0]
     return best

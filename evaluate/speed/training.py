@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from agents.learning.algorithms import TRAINING_REWARD, algorithm, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
+from dnnmig_env.arrays import Bools, Float32s
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from evaluate.speed.environment import FOUR_USERS
@@ -18,7 +19,7 @@ from evaluate.speed.environment import FOUR_USERS
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-Step = tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]
+Step = tuple[dict[str, NDArray[Any]], Float32s, Bools, list[dict[str, Any]]]
 
 RECORDED_STEPS = 64
 

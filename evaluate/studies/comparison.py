@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import make_generator, scenarios
-from evaluate.compare.rollout import Floats
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
 from evaluate.studies.runs import Run, check_run, finished_run

@@ -15,7 +15,7 @@ StudyName = Literal["decisions", "algorithms", "generalisation", "ablation"]
 class StudyConfig:
     """Train agents that differ in one thing, several seeds of each, and compare their delays in the same scenarios.
 
-    decisions: joint decisions, two-phase ones, and two-phase ones with one half left to a planner. algorithms: what is
+    decisions: joint decisions and two-phase ones. algorithms: what is
     learned in equally many decisions. ablation: what the agent sees, whether it first imitates, how it decides.
     generalisation trains nothing: it plays one agent in scenarios unlike those it was trained on. Agents are compared
     as they are after their last step; where links change, planners plan anew at each decision.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
-from evaluate.compare.rollout import Floats
 from evaluate.compare.statistics import delay_ratios
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s

@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 
-from agents.policies.name import REPLAN, parse_model_name
+from agents.policies.name import ModelName, parse_policy_name, replanning
+from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
-from evaluate.compare.rollout import Arena, Floats
+from evaluate.compare.rollout import Arena
 
 
 def played_s(names: Sequence[str], generator: Generator, scenarios: Sequence[Scenario], seed: int) -> Floats:
@@ -33,14 +34,14 @@ def played_s(names: Sequence[str], generator: Generator, scenarios: Sequence[Sce
     return np.stack([_played_s(name, generator, scenarios, seed) for name in names])
 
 
-def _played_s(name: str, generator: Generator, scenarios: Sequence[Scenario], seed: int) -> Floats:
-    model = parse_model_name(name)
+def _played_s(text: str, generator: Generator, scenarios: Sequence[Scenario], seed: int) -> Floats:
+    name = parse_policy_name(text)
     decisions: DecisionMode = "joint"
-    if model is not None and not model.samples:
+    if isinstance(name, ModelName) and not name.samples:
         from agents.policies.trained import read_card
 
-        decisions = cast(DecisionMode, read_card(model.path(generator.family)).decisions)
+        decisions = cast(DecisionMode, read_card(name.path(generator.family)).decisions)
     elif generator.limits.slots > 1:
-        name += REPLAN
-    arena = Arena(generator, scenarios, decisions)
+        name = replanning(name)
+    arena = Arena(generator.limits, scenarios, generator.family, decisions)
     return arena.roll_out(*arena.policy(name, seed)).mean_delay_s

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import trim_mean
 
+from dnnmig_env.arrays import Floats
 from evaluate.compare.statistics import CONFIDENCE, RESAMPLES
 
-Floats = NDArray[np.float64]
 Drawn = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 CUT = 0.25

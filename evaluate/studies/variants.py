@@ -69,8 +69,6 @@ def _decisions() -> Study:
         rows={
             "joint": "{joint}",
             "two-phase": "{two-phase}",
-            "learned placement + LMU": "{two-phase}+lmu",
-            "PSO-GA + learned order": "pso-ga+{two-phase}",
             **{name: name for name in (*PLANNERS, "best-server+lmu")},
         },
     )

@@ -116,8 +116,8 @@ def test_a_warm_start_is_where_the_curve_begins(tmp_path, capsys):
 
 def test_a_trained_agent_teaches_and_runs_remember_their_teacher(tmp_path, capsys):
     assert run(tmp_path / "teacher", *PPO) == 0
-    taught = [*PPO, "--warm-start", str(tmp_path / "teacher"), "--warm-start-episodes", "20"]
-    assert run(tmp_path / "taught", *taught) == 0
+    warm_start_settings = [*PPO, "--warm-start", str(tmp_path / "teacher"), "--warm-start-episodes", "20"]
+    assert run(tmp_path / "taught", *warm_start_settings) == 0
     assert "Warm start: decides as " in capsys.readouterr().err
     config = json.loads((tmp_path / "taught" / "config.json").read_text())
     assert (config["warm_start"], config["warm_start_episodes"]) == (str(tmp_path / "teacher"), 20)
@@ -142,8 +142,8 @@ def test_ctrl_c_while_the_teacher_plays_leaves_nothing_behind(tmp_path, capsys, 
 
 def test_a_teacher_that_sees_something_else_is_refused_before_anything_is_written(tmp_path, capsys):
     assert run(tmp_path / "teacher", *PPO, "--observation", "plain") == 0
-    taught = ["--warm-start", str(tmp_path / "teacher"), "--out", str(tmp_path / "taught")]
-    assert "sees 'plain' observations, not 'candidates'" in complaint(capsys, *taught)
+    warm_start_settings = ["--warm-start", str(tmp_path / "teacher"), "--out", str(tmp_path / "taught")]
+    assert "sees 'plain' observations, not 'candidates'" in complaint(capsys, *warm_start_settings)
     assert not (tmp_path / "taught").exists()
 
 

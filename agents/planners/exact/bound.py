@@ -31,10 +31,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import borrowed, compiled, inlined, uncounted
+from dnnmig_env.arrays import Bools, Floats, Ints
+from dnnmig_env.compiling.jit import borrowed, jit, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import begin, send
-from dnnmig_env.simulation.kernel import compose, query_delay_s
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State, new_state
 
 MAX_CELLS, MAX_TABLED = 128, 2**21
@@ -75,46 +76,49 @@ def vectors_of(movable: Bools, servers: int) -> Vectors:
     return Vectors(user, layer, power, np.searchsorted(user, np.arange(len(movable) + 1)))
 
 
-def bound_of(p: Problem, vectors: Vectors) -> Bound:
+def bound_of(packed: PackedScenarios, vectors: Vectors) -> Bound:
     """Return the bound for a problem of one scenario. O(D M N S)."""
-    slots, count, edges_s = int(p.num_slots[0]), int(vectors.power[-1]), p.slot_edges_s[0]
+    slots, count, edges_s = int(packed.num_slots[0]), int(vectors.power[-1]), packed.slot_edges_s[0]
     own = vectors.power[np.diff(vectors.first)]
     offset = np.append(0, np.cumsum(own))
     own_delay_s = np.empty((slots, offset[-1]))
-    _write_own_delays(p, 0, vectors, offset, new_state(p, 1), own_delay_s)
-    own_rate = np.repeat(p.query_rate_hz[0], own, axis=1) * own_delay_s
+    _write_own_delays(packed, 0, vectors, offset, new_state(packed, 1), own_delay_s)
+    own_rate = np.repeat(packed.query_rate_hz[0], own, axis=1) * own_delay_s
     own_cost = np.concatenate([np.zeros((1, offset[-1])), np.cumsum(own_rate * np.diff(edges_s)[:, None], axis=0)])
     cells = 1 if slots == 1 else min(max(MAX_TABLED // count, 1), MAX_CELLS)
     bound = Bound(
         offset, own_rate, own_cost, edges_s, np.zeros(count), float(edges_s[-1]) / cells, np.empty((count, cells))
     )
-    state = new_state(p, 1)
-    begin(p, 0, state, 0)
+    state = new_state(packed, 1)
+    begin(packed, 0, state, 0)
     # When uploads end does not depend on queries: networks without layers make asking for it cheap.
-    channel, left_bytes = p._replace(num_layers=np.zeros_like(p.num_layers)), state.memory_left_bytes[0].copy()
+    channel, left_bytes = (
+        packed._replace(num_layers=np.zeros_like(packed.num_layers)),
+        state.memory_left_bytes[0].copy(),
+    )
     begin(channel, 0, state, 0)
     with np.errstate(divide="ignore"):
-        fastest = p.up_bytes_per_s[0].max(axis=0)[vectors.user]
-        upload_s = p.weight_bytes[0, vectors.user, vectors.layer][:, None] / fastest
+        fastest = packed.up_bytes_per_s[0].max(axis=0)[vectors.user]
+        upload_s = packed.weight_bytes[0, vectors.user, vectors.layer][:, None] / fastest
     _write_least_s(vectors, upload_s, bound.least_s)
     _write_costs(channel, 0, vectors, bound, state, 0, left_bytes)
     return bound
 
 
-@inlined
+@jit_inlined
 def digit(vectors: Vectors, x: int, n: int) -> int:
     """Return the server of movable layer `n` in vector `x`."""
     return int(x // vectors.power[n] % vectors.power[1])
 
 
-@inlined
+@jit_inlined
 def cell(bound: Bound, x: int, time_s: float) -> int:
     """Return the cell of the seconds lost by a state that has vector `x` at a time."""
     lost = (time_s - bound.least_s[x]) / bound.cell_s
     return int(min(max(lost - ROUNDING, 0.0), bound.cost.shape[1] - 1.0))
 
 
-@uncounted
+@jit_without_refcounts
 def relaxed_cost(vectors: Vectors, bound: Bound, u: int, x: int, slot: int, time_s: float) -> float:
     """Return the part of user `u` in integral_0^t R(x), for a time t in a slot."""
     first = vectors.first[u]
@@ -122,27 +126,29 @@ def relaxed_cost(vectors: Vectors, bound: Bound, u: int, x: int, slot: int, time
     return float(bound.own_cost[slot, own] + bound.own_rate[slot, own] * (time_s - bound.slot_edges_s[slot]))
 
 
-@compiled
-def _write_own_delays(p: Problem, b: int, vectors: Vectors, offset: Ints, s: State, own_delay_s: Floats) -> None:
-    """Write m of every user, slot and node vector of this user alone, shape (T, V); `s` is a scratch state."""
-    p, vectors, s = borrowed(p), borrowed(vectors), borrowed(s)
-    alone, assignment = np.ones(p.execution_s.shape[3]), np.zeros(p.execution_s.shape[2], np.int8)
-    for u in range(p.num_users[b]):
-        node, usable, first = s.node[0, u], s.usable[0, u], vectors.first[u]
-        node[:] = p.uploaded[b, u]
+@jit
+def _write_own_delays(
+    packed: PackedScenarios, b: int, vectors: Vectors, offset: Ints, state: State, own_delay_s: Floats
+) -> None:
+    """Write m of every user, slot and node vector of this user alone, shape (T, V); `state` is a scratch state."""
+    packed, vectors, state = borrowed(packed), borrowed(vectors), borrowed(state)
+    alone, assignment = np.ones(packed.execution_s.shape[3]), np.zeros(packed.execution_s.shape[2], np.int8)
+    for u in range(packed.num_users[b]):
+        node, usable, first = state.node[0, u], state.usable[0, u], vectors.first[u]
+        node[:] = packed.uploaded[b, u]
         for x in range(offset[u + 1] - offset[u]):
             for n in range(vectors.first[u + 1] - first):
                 node[vectors.layer[first + n]] = digit(vectors, x, n)
-            for v in range(p.num_layers[b, u]):
+            for v in range(packed.num_layers[b, u]):
                 usable[v] = node[v] != 0
             for slot in range(own_delay_s.shape[0]):
                 if x == 0:
                     assignment[:] = 0
-                    least_s = query_delay_s(p, b, u, slot, assignment, alone, s.finish_s[0], s.free_s[0])
+                    least_s = query_delay_s(packed, b, u, slot, assignment, alone, state.finish_s[0], state.free_s[0])
                 else:
                     least_s = np.inf
-                compose(p, b, u, node, usable, assignment)
-                composed_s = query_delay_s(p, b, u, slot, assignment, alone, s.finish_s[0], s.free_s[0])
+                effective_assignment(packed, b, u, node, usable, assignment)
+                composed_s = query_delay_s(packed, b, u, slot, assignment, alone, state.finish_s[0], state.free_s[0])
                 least_s = min(least_s, composed_s)
                 for n in range(vectors.first[u + 1] - first):
                     part = x - digit(vectors, x, n) * vectors.power[n]
@@ -151,7 +157,7 @@ def _write_own_delays(p: Problem, b: int, vectors: Vectors, offset: Ints, s: Sta
                 own_delay_s[slot, offset[u] + x] = least_s
 
 
-@compiled
+@jit
 def _write_least_s(vectors: Vectors, upload_s: Floats, least_s: Floats) -> None:
     """Write the least upload seconds of every vector, shape (M,), from those of layers and servers, shape (N, S)."""
     for n in range(upload_s.shape[0]):
@@ -160,9 +166,9 @@ def _write_least_s(vectors: Vectors, upload_s: Floats, least_s: Floats) -> None:
                 least_s[x + (server + 1) * vectors.power[n]] = least_s[x] + upload_s[n, server]
 
 
-@compiled
+@jit
 def _write_costs(
-    channel: Problem, b: int, vectors: Vectors, bound: Bound, s: State, i: int, memory_bytes: Floats
+    channel: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, i: int, memory_bytes: Floats
 ) -> None:
     """Write L of every vector and cell.
 
@@ -171,11 +177,11 @@ def _write_costs(
         b: The scenario.
         vectors: The vectors.
         bound: The bound, of which all else is written.
-        s: A scratch state.
+        state: A scratch state.
         i: Its row.
         memory_bytes: What fits on each server before anything is uploaded, shape (S,).
     """
-    channel, vectors, bound, s = borrowed(channel), borrowed(vectors), borrowed(bound), borrowed(s)
+    channel, vectors, bound, state = borrowed(channel), borrowed(vectors), borrowed(bound), borrowed(state)
     left_bytes = memory_bytes.copy()
     for x in range(len(bound.least_s) - 1, -1, -1):
         left_bytes[:] = memory_bytes * (1.0 + ROUNDING)
@@ -185,16 +191,16 @@ def _write_costs(
                 left_bytes[server - 1] -= channel.weight_bytes[b, vectors.user[n], vectors.layer[n]]
         for k in range(bound.cost.shape[1]):
             time_s = bound.least_s[x] + k * bound.cell_s
-            bound.cost[x, k] = _least_cost(channel, b, vectors, bound, s, i, left_bytes, x, time_s)
+            bound.cost[x, k] = _least_cost(channel, b, vectors, bound, state, i, left_bytes, x, time_s)
 
 
-@uncounted
+@jit_without_refcounts
 def _least_cost(
-    channel: Problem,
+    channel: PackedScenarios,
     b: int,
     vectors: Vectors,
     bound: Bound,
-    s: State,
+    state: State,
     i: int,
     left_bytes: Floats,
     x: int,
@@ -216,10 +222,10 @@ def _least_cost(
         for server in range(1, channel.num_servers[b] + 1):
             z = x + server * vectors.power[n]
             if channel.weight_bytes[b, u, v] <= left_bytes[server - 1] and bound.least_s[z] < end_s:
-                s.time_s[i], s.slot[i] = time_s, slot
-                if send(channel, b, s, i, u, v, server):
-                    cost = bound.cost[z, cell(bound, z, s.time_s[i])]
-                    cost += relaxed_cost(vectors, bound, u, x, s.slot[i], s.time_s[i])
-                    cost -= relaxed_cost(vectors, bound, u, z, s.slot[i], s.time_s[i])
+                state.time_s[i], state.slot[i] = time_s, slot
+                if send(channel, b, state, i, u, v, server):
+                    cost = bound.cost[z, cell(bound, z, state.time_s[i])]
+                    cost += relaxed_cost(vectors, bound, u, x, state.slot[i], state.time_s[i])
+                    cost -= relaxed_cost(vectors, bound, u, z, state.slot[i], state.time_s[i])
                     least = min(least, cost)
     return least

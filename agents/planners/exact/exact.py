@@ -1,7 +1,7 @@
 """Exact: the best plan there is, with a proof, for small scenarios; the oracle for every test of quality.
 
 Branch and bound over the environment's decisions (upload this layer of this user to that server next, or stop): the
-first bound from above is `joint_efficiency`'s plan, from below the relaxed problem of `exact_bound`; `exact_search`
+first bound from above is `joint_efficiency`'s plan, from below the relaxed packed of `exact_bound`; `exact_search`
 says which decisions are not pursued, and why that is safe. No sequence of decisions has a J that is smaller by more
 than the tolerance; nor has, for one user whose rates do not change, any plan with larger partitions: finer ones never
 hurt it. (A plan may also begin an upload on a link that is down; the environment does not let it, nor is it searched.)
@@ -20,12 +20,14 @@ import numpy as np
 from agents.planners.exact.bound import Bound, Vectors, bound_of, vectors_of
 from agents.planners.exact.search import Nodes, grow, root
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
-from agents.planners.slot_zero import movable_layers, present_problem
+from agents.planners.slot_zero import movable_layers, slot_zero_packed
+from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.dynamics import begin
-from dnnmig_env.simulation.packed import Bools, Problem, pack
+from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.plan import Plan, Upload
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.state import new_state
 
 MAX_VECTORS = 5_000_000
@@ -65,18 +67,18 @@ class Exact:
         Raises:
             ValueError: If the scenario is too large.
         """
-        p = pack([scenario]) if self.clairvoyant else present_problem(scenario)
-        movable = _ever_movable(p) if self.clairvoyant else movable_layers(scenario)
+        packed = pack([scenario]) if self.clairvoyant else slot_zero_packed(scenario)
+        movable = _ever_movable(packed) if self.clairvoyant else movable_layers(scenario)
         _check_size(int(np.count_nonzero(movable)), len(scenario.servers))
         vectors, known = vectors_of(movable, len(scenario.servers)), joint_efficiency(scenario, rng).singletons()
-        bound, known_s = bound_of(p, vectors), float(mean_delays_s(p, plan_arrays([known]))[0])
+        bound, known_s = bound_of(packed, vectors), float(mean_delays_s(packed, plan_arrays([known]))[0])
         for room in ROOMS:
-            nodes = _search(p, vectors, bound, known_s, self.tolerance, room)
+            nodes = _search(packed, vectors, bound, known_s, self.tolerance, room)
             if nodes.filled[0] <= room:
                 return known if nodes.best[0] < 0 else _plan_to(int(nodes.best[0]), vectors, nodes)
         raise ValueError(
             f"exact keeps more than {ROOMS[-1]} states for {len(vectors.user)} layers to upload to "
-            f"{len(scenario.servers)} servers in {p.num_slots[0]} time slots; {_REMEDIES}, or accept a tolerance "
+            f"{len(scenario.servers)} servers in {packed.num_slots[0]} time slots; {_REMEDIES}, or accept a tolerance "
             f"greater than {self.tolerance}, as in exact:tolerance=0.01."
         )
 
@@ -93,22 +95,24 @@ def _check_size(layers: int, servers: int) -> None:
         )
 
 
-def _search(p: Problem, vectors: Vectors, bound: Bound, known_s: float, tolerance: float, room: int) -> Nodes:
+def _search(
+    packed: PackedScenarios, vectors: Vectors, bound: Bound, known_s: float, tolerance: float, room: int
+) -> Nodes:
     """Return the nodes of a search for a smaller J than a known one; more than there is room for if that ended it."""
-    state = new_state(p, room + 2)
-    begin(p, 0, state, 0)
-    nodes = root(room, vectors, known_s * float(state.queries[0]), tolerance)
+    state = new_state(packed, room + 2)
+    begin(packed, 0, state, 0)
+    nodes = root(room, vectors, known_s * float(state.expected_queries[0]), tolerance)
     first, last = 0, 1
     while first < last <= room:
-        grow(p, 0, vectors, bound, state, nodes, first, last)
+        grow(packed, 0, vectors, bound, state, nodes, first, last)
         first, last = last, int(nodes.filled[0])
     return nodes
 
 
-def _ever_movable(p: Problem) -> Bools:
+def _ever_movable(packed: PackedScenarios) -> Bools:
     """Return which layers a plan may upload at some time, shape (U, L)."""
-    comes = p.query_rate_hz[0].max(axis=0) > 0.0
-    return np.asarray((p.weight_bytes[0] > 0.0) & (p.uploaded[0] == 0) & comes[:, None])
+    comes = packed.query_rate_hz[0].max(axis=0) > 0.0
+    return np.asarray((packed.weight_bytes[0] > 0.0) & (packed.uploaded[0] == 0) & comes[:, None])
 
 
 def _plan_to(node: int, vectors: Vectors, nodes: Nodes) -> Plan:

@@ -22,9 +22,10 @@ from __future__ import annotations
 import numpy as np
 
 from agents.planners.placements.transfers import transfers_s
+from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats, Ints, Problem, pack
+from dnnmig_env.simulation.packed import PackedScenarios, pack
 
 CELLS = 8192
 """Parts in which the upload time that can be over at most is counted."""
@@ -51,24 +52,27 @@ def lower_bound(scenario: Scenario) -> float:
                 f"network {graph.name!r} is no chain: layer {v} ({layer.name!r}) reads {list(layer.predecessors)}; "
                 "make it one with dnnmig_env.networks.preprocessing.blocks."
             )
-    p, cost_s, queries = pack([scenario]), 0.0, 0.0
+    packed, cost_s, queries = pack([scenario]), 0.0, 0.0
     for slot in range(scenario.num_slots):
-        length_s, rate_hz = p.slot_edges_s[0, slot + 1] - p.slot_edges_s[0, slot], p.query_rate_hz[0, slot, 0]
+        length_s, rate_hz = (
+            packed.slot_edges_s[0, slot + 1] - packed.slot_edges_s[0, slot],
+            packed.query_rate_hz[0, slot, 0],
+        )
         if rate_hz > 0:
-            cost_s += rate_hz * length_s * _mean_delay_s(p, slot)
+            cost_s += rate_hz * length_s * _mean_delay_s(packed, slot)
             queries += rate_hz * length_s
     return float(cost_s / queries)
 
 
-def _mean_delay_s(p: Problem, slot: int) -> float:
+def _mean_delay_s(packed: PackedScenarios, slot: int) -> float:
     """Return the mean of D over a slot."""
-    lengths_s, rates = np.diff(p.slot_edges_s[0, : slot + 2]), p.up_bytes_per_s[0, : slot + 1, 0].copy()
-    rates[: np.argmax(p.query_rate_hz[0, :, 0] > 0)] = 0.0  # nothing is uploaded before the user has come
+    lengths_s, rates = np.diff(packed.slot_edges_s[0, : slot + 2]), packed.up_bytes_per_s[0, : slot + 1, 0].copy()
+    rates[: np.argmax(packed.query_rate_hz[0, :, 0] > 0)] = 0.0  # nothing is uploaded before the user has come
     mean_rate = lengths_s @ rates / lengths_s.sum()
     ratio = np.divide(rates, mean_rate, out=np.zeros_like(rates), where=mean_rate > 0).max(axis=1)
     begin_s, end_s = np.cumsum(np.append(0.0, lengths_s * ratio))[-2:]  # what can be over when the slot begins and ends
     cell_s = end_s / (CELLS - 1) if end_s > 0 else 1.0
-    delays_s = least_delays_s(p, slot, _upload_cells(p, mean_rate, cell_s))
+    delays_s = least_delays_s(packed, slot, _upload_cells(packed, mean_rate, cell_s))
     if end_s == begin_s:
         return float(delays_s[-1])
     until = np.append(0.0, np.cumsum(delays_s))
@@ -76,15 +80,15 @@ def _mean_delay_s(p: Problem, slot: int) -> float:
     return float((integrals[1] - integrals[0]) / (end_s - begin_s) * cell_s)
 
 
-def least_delays_s(p: Problem, slot: int, upload_cells: Ints) -> Floats:
+def least_delays_s(packed: PackedScenarios, slot: int, upload_cells: Ints) -> Floats:
     """Return D in one slot: the least delay of a query when so many cells of uploads are over, shape (CELLS,).
 
     Args:
-        p: A problem of one row and one user.
+        packed: A problem of one row and one user.
         slot: The slot whose rates hold.
         upload_cells: Cells that each layer's upload to each node takes, shape (L, S + 1); `CELLS` if it cannot be.
     """
-    transfer_s, execution_s = transfers_s(p, 0, 0, slot), p.execution_s[0, 0]
+    transfer_s, execution_s = transfers_s(packed, 0, 0, slot), packed.execution_s[0, 0]
     layers, nodes = upload_cells.shape
     ready_s = np.full((nodes, CELLS), np.inf)  # the tensor that layer v reads is on a node, with so many cells spent
     ready_s[0] = 0.0
@@ -92,7 +96,7 @@ def least_delays_s(p: Problem, slot: int, upload_cells: Ints) -> Floats:
         after_s = np.full_like(ready_s, np.inf)
         for node in range(nodes):
             spent = upload_cells[v, node]
-            if p.weight_bytes[0, 0, v] > 0:
+            if packed.weight_bytes[0, 0, v] > 0:
                 arrive_s = np.min(ready_s + transfer_s[v, :, node, None], axis=0)
             else:  # not decided: it runs where its predecessor does
                 arrive_s = ready_s[node]
@@ -102,9 +106,9 @@ def least_delays_s(p: Problem, slot: int, upload_cells: Ints) -> Floats:
     return np.asarray(np.minimum.accumulate(returned_s))
 
 
-def _upload_cells(p: Problem, rate: Floats, cell_s: float) -> Ints:
+def _upload_cells(packed: PackedScenarios, rate: Floats, cell_s: float) -> Ints:
     """Return how many cells each layer's upload to each node takes at least at the servers' rates, shape (L, S + 1)."""
-    weight_bytes, held = p.weight_bytes[0, 0], p.uploaded[0, 0]
+    weight_bytes, held = packed.weight_bytes[0, 0], packed.uploaded[0, 0]
     upload_s = np.zeros((len(weight_bytes), 1 + len(rate)))
     with np.errstate(divide="ignore", invalid="ignore"):
         upload_s[:, 1:] = np.where(weight_bytes[:, None] > 0, weight_bytes[:, None] / rate, 0.0)

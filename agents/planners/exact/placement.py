@@ -21,8 +21,9 @@ import numpy as np
 
 from agents.planners.protocol import Placement
 from agents.planners.swarms.particles import INFEASIBLE_S, Positions, best_placement, fitnesses_s
+from dnnmig_env.arrays import Floats, Int8s, Ints
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats, Ints, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 
 MOST = 2**20
 """Most placements of one user, which are all tried."""
@@ -44,8 +45,8 @@ def exact_placement(scenario: Scenario, rng: np.random.Generator) -> Placement:
     return best_placement(scenario, _search)
 
 
-def _search(p: Problem, positions: Positions) -> Small:
-    tree = _Tree(p, positions)
+def _search(packed: PackedScenarios, positions: Positions) -> Int8s:
+    tree = _Tree(packed, positions)
     tree.descend(0, 0.0)
     return tree.best
 
@@ -58,13 +59,13 @@ class _Tree:
         positions: Its layers and their choices.
     """
 
-    def __init__(self, p: Problem, positions: Positions) -> None:
-        self._p, self._positions, self._tried = p, positions, 0
+    def __init__(self, packed: PackedScenarios, positions: Positions) -> None:
+        self._p, self._positions, self._tried = packed, positions, 0
         self._mine = [np.flatnonzero(positions.user == u) for u in np.unique(positions.user)]
-        weights = p.query_rate_hz[0, 0] / p.query_rate_hz[0, 0].sum()
+        weights = packed.query_rate_hz[0, 0] / packed.query_rate_hz[0, 0].sum()
         self._own, self._alone_s = [], []
         for mine in self._mine:
-            own, alone_s = _alone(p, positions, mine)
+            own, alone_s = _alone(packed, positions, mine)
             self._own.append(own)
             self._alone_s.append(weights[positions.user[mine[0]]] * alone_s)
         least_s = [alone_s[0] for alone_s in self._alone_s]
@@ -88,13 +89,13 @@ class _Tree:
             self.descend(turn + 1, before_s + alone_s)
         self._particle[mine] = 0
 
-    def _note(self, particles: Small) -> None:
+    def _note(self, particles: Int8s) -> None:
         if len(particles):
             values_s = self._values_s(particles)
             if values_s.min() < self._best_s:
                 self.best, self._best_s = particles[values_s.argmin()].copy(), values_s.min()
 
-    def _values_s(self, particles: Small) -> Floats:
+    def _values_s(self, particles: Int8s) -> Floats:
         self._tried += len(particles)
         if self._tried > MOST_TOGETHER:
             raise ValueError(f"the best placement is not among {MOST_TOGETHER} tried; merge networks to fewer layers.")
@@ -103,9 +104,9 @@ class _Tree:
         return values_s
 
 
-def _alone(p: Problem, positions: Positions, mine: Ints) -> tuple[Small, Floats]:
+def _alone(packed: PackedScenarios, positions: Positions, mine: Ints) -> tuple[Int8s, Floats]:
     """Return the placements of one user that fit by themselves, shape (N, D), and its delays alone, least first."""
-    rates = np.zeros_like(p.query_rate_hz)
+    rates = np.zeros_like(packed.query_rate_hz)
     rates[0, 0, positions.user[mine[0]]] = 1.0
     sizes = tuple(positions.num_choices[mine].tolist())
     if math.prod(sizes) > MOST:
@@ -116,7 +117,7 @@ def _alone(p: Problem, positions: Positions, mine: Ints) -> tuple[Small, Floats]
     choices = np.unravel_index(np.arange(math.prod(sizes)), sizes)
     particles, delays_s = np.zeros((len(choices[0]), len(positions.user)), np.int8), np.empty(len(choices[0]))
     particles[:, mine] = positions.choices[mine, np.stack(choices, axis=1)]
-    fitnesses_s(p._replace(query_rate_hz=rates), 0, 0, positions, particles, 0.0, delays_s)
+    fitnesses_s(packed._replace(query_rate_hz=rates), 0, 0, positions, particles, 0.0, delays_s)
     order = np.argsort(delays_s, kind="stable")
     order = order[delays_s[order] < INFEASIBLE_S]
     return particles[order][:, mine], delays_s[order]

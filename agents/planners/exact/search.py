@@ -25,9 +25,10 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.planners.exact.bound import Bound, Vectors, cell, digit, relaxed_cost
-from dnnmig_env.compiling.jit import borrowed, compiled, uncounted
+from dnnmig_env.arrays import Bools, Floats, Ints
+from dnnmig_env.compiling.jit import borrowed, jit, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 from dnnmig_env.simulation.state_rows import copy_row
 
@@ -74,73 +75,87 @@ def root(capacity: int, vectors: Vectors, best_cost: float, tolerance: float) ->
     )
 
 
-@compiled
-def grow(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, first: int, last: int) -> None:
+@jit
+def grow(
+    packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, first: int, last: int
+) -> None:
     """Add the nodes that those from `first` to before `last` lead to, as long as there is room."""
-    p, vectors, bound, s, nodes = borrowed(p), borrowed(vectors), borrowed(bound), borrowed(s), borrowed(nodes)
+    packed, vectors, bound, state, nodes = (
+        borrowed(packed),
+        borrowed(vectors),
+        borrowed(bound),
+        borrowed(state),
+        borrowed(nodes),
+    )
     for node in range(first, last):
         if not nodes.out[node] and nodes.filled[0] <= len(nodes.vector) - 2:
-            _decide(p, b, vectors, bound, s, nodes, node)
+            _decide(packed, b, vectors, bound, state, nodes, node)
 
 
-@uncounted
-def _decide(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, node: int) -> None:
+@jit_without_refcounts
+def _decide(
+    packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, node: int
+) -> None:
     """Add the nodes that one leads to, and note if it is best to stop there."""
     now = len(nodes.vector) - 2
-    copy_row(s, node, s, now)
+    copy_row(state, node, state, now)
     nodes.vector[now], nodes.waits_until_s[now] = nodes.vector[node], 0.0
-    while _promises(p, b, vectors, bound, s, nodes, now):
+    while _promises(packed, b, vectors, bound, state, nodes, now):
         for layer in range(len(vectors.user)):
             if digit(vectors, nodes.vector[node], layer) == 0:
-                _upload(p, b, vectors, bound, s, nodes, node, layer)
-        if s.slot[now] + 1 == p.num_slots[b]:
-            advance(p, b, s, now, horizon_s(p, b))
-            if s.cost_s[now] < nodes.best_cost[0]:
-                nodes.best_cost[0], nodes.best[0] = s.cost_s[now], node
+                _upload(packed, b, vectors, bound, state, nodes, node, layer)
+        if state.slot[now] + 1 == packed.num_slots[b]:
+            advance(packed, b, state, now, horizon_s(packed, b))
+            if state.cost_s[now] < nodes.best_cost[0]:
+                nodes.best_cost[0], nodes.best[0] = state.cost_s[now], node
             break
-        nodes.waits_until_s[now] = p.slot_edges_s[b, s.slot[now] + 1]
-        advance(p, b, s, now, nodes.waits_until_s[now])
+        nodes.waits_until_s[now] = packed.slot_edges_s[b, state.slot[now] + 1]
+        advance(packed, b, state, now, nodes.waits_until_s[now])
 
 
-@uncounted
-def _upload(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, node: int, layer: int) -> None:
+@jit_without_refcounts
+def _upload(
+    packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, node: int, layer: int
+) -> None:
     """Add the nodes that uploading a layer now leads to."""
     now, then, u, v = len(nodes.vector) - 2, len(nodes.vector) - 1, vectors.user[layer], vectors.layer[layer]
-    slot = s.slot[now]
-    for server in range(1, p.num_servers[b] + 1):
-        connected = p.query_rate_hz[b, slot, u] > 0.0 and p.up_bytes_per_s[b, slot, u, server - 1] > 0.0
-        if connected and p.weight_bytes[b, u, v] <= s.memory_left_bytes[now, server - 1]:
-            copy_row(s, now, s, then)
-            upload(p, b, s, then, u, v, server)
+    slot = state.slot[now]
+    for server in range(1, packed.num_servers[b] + 1):
+        connected = packed.query_rate_hz[b, slot, u] > 0.0 and packed.up_bytes_per_s[b, slot, u, server - 1] > 0.0
+        if connected and packed.weight_bytes[b, u, v] <= state.memory_left_bytes[now, server - 1]:
+            copy_row(state, now, state, then)
+            upload(packed, b, state, then, u, v, server)
             nodes.vector[then] = nodes.vector[node] + server * vectors.power[layer]
-            if s.usable[then, u, v] and _promises(p, b, vectors, bound, s, nodes, then):
-                place = _place(p, b, s, nodes, then)
+            if state.usable[then, u, v] and _promises(packed, b, vectors, bound, state, nodes, then):
+                place = _place(packed, b, state, nodes, then)
                 if place >= 0:
-                    copy_row(s, then, s, place)
+                    copy_row(state, then, state, place)
                     nodes.parent[place], nodes.layer[place] = node, layer
                     nodes.waits_until_s[place] = nodes.waits_until_s[now]
 
 
-@uncounted
-def _promises(p: Problem, b: int, vectors: Vectors, bound: Bound, s: State, nodes: Nodes, i: int) -> bool:
+@jit_without_refcounts
+def _promises(
+    packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, i: int
+) -> bool:
     """Return whether what follows row `i` may be better than the best plan known."""
-    x, time_s = nodes.vector[i], s.time_s[i]
-    cost = s.cost_s[i] + bound.cost[x, cell(bound, x, time_s)]
-    for u in range(p.num_users[b]):
-        cost -= relaxed_cost(vectors, bound, u, x, s.slot[i], time_s)
+    x, time_s = nodes.vector[i], state.time_s[i]
+    cost = state.cost_s[i] + bound.cost[x, cell(bound, x, time_s)]
+    for u in range(packed.num_users[b]):
+        cost -= relaxed_cost(vectors, bound, u, x, state.slot[i], time_s)
     return bool(cost < nodes.best_cost[0] * (1.0 - nodes.tolerance))
 
 
-@uncounted
-def _place(p: Problem, b: int, s: State, nodes: Nodes, i: int) -> int:
+@jit_without_refcounts
+def _place(packed: PackedScenarios, b: int, state: State, nodes: Nodes, i: int) -> int:
     """Return the node that row `i` becomes: a new one, one that is no better, or -1 if one is no worse, or no room."""
     x, place = nodes.vector[i], -1
     node = nodes.newest[x]
     while node >= 0:
         if not nodes.out[node]:
-            if _is_no_worse(p, b, s, node, i):
+            if _is_no_worse(packed, b, state, node, i):
                 return -1
-            if _is_no_worse(p, b, s, i, node):
+            if _is_no_worse(packed, b, state, i, node):
                 nodes.out[node], place = True, node
         node = nodes.older[node]
     if place < 0:
@@ -153,17 +168,20 @@ def _place(p: Problem, b: int, s: State, nodes: Nodes, i: int) -> int:
     return int(place)
 
 
-@uncounted
-def _is_no_worse(p: Problem, b: int, s: State, one: int, other: int) -> bool:
+@jit_without_refcounts
+def _is_no_worse(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
     """Return whether nothing that follows row `other` is better than if it follows row `one`, of the same vector."""
-    if s.cost_s[one] > s.cost_s[other]:
+    if state.cost_s[one] > state.cost_s[other]:
         return False
-    if p.num_users[b] == 1 and p.num_slots[b] == 1:
-        return bool(s.delay_s[one, 0] <= s.delay_s[other, 0])
-    if s.slot[one] != s.slot[other] or abs(s.time_s[one] - s.time_s[other]) > ROUNDING * s.time_s[one]:
+    if packed.num_users[b] == 1 and packed.num_slots[b] == 1:
+        return bool(state.delay_s[one, 0] <= state.delay_s[other, 0])
+    if (
+        state.slot[one] != state.slot[other]
+        or abs(state.time_s[one] - state.time_s[other]) > ROUNDING * state.time_s[one]
+    ):
         return False
-    for u in range(p.num_users[b]):
-        for v in range(p.num_layers[b, u]):
-            if s.assignment[one, u, v] != s.assignment[other, u, v]:
+    for u in range(packed.num_users[b]):
+        for v in range(packed.num_layers[b, u]):
+            if state.assignment[one, u, v] != state.assignment[other, u, v]:
                 return False
     return True

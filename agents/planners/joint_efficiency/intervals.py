@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import copy, fill, uncounted
-from dnnmig_env.simulation.kernel import compose, query_delay_s, slowdown_for
-from dnnmig_env.simulation.packed import Bools, Floats, Problem, Small
+from dnnmig_env.arrays import Bools, Floats, Int8s
+from dnnmig_env.compiling.jit import copy, fill, jit_without_refcounts
+from dnnmig_env.envs.actions import action_of
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 ROUNDING = 1e-9
@@ -34,14 +36,14 @@ class Efficiencies(NamedTuple):
     slowdown: Floats  # (B, U, S + 1): contention under which the user was measured
     stale: Bools  # (B, U): what the user has uploaded, may upload or is connected by has changed since
     present: Floats  # (B, S + 1): scratch
-    node: Small  # (B, L): scratch
+    node: Int8s  # (B, L): scratch
     usable: Bools  # (B, L): scratch
-    assignment: Small  # (B, L): scratch
+    assignment: Int8s  # (B, L): scratch
 
 
-def new_efficiencies(problem: Problem, rows: int) -> Efficiencies:
+def new_efficiencies(packed: PackedScenarios, rows: int) -> Efficiencies:
     """Return efficiencies of `rows` episodes in which all users are stale, so that `measure` sets them."""
-    _, u, n, nodes = problem.execution_s.shape
+    _, u, n, nodes = packed.execution_s.shape
     return Efficiencies(
         per_s=np.zeros((rows, u, nodes - 1, n, n)),
         size_bytes=np.zeros((rows, u, nodes - 1, n, n)),
@@ -54,99 +56,125 @@ def new_efficiencies(problem: Problem, rows: int) -> Efficiencies:
     )
 
 
-@uncounted
+@jit_without_refcounts
 def measure(
-    p: Problem,
-    sending: Problem,
+    packed: PackedScenarios,
+    sending: PackedScenarios,
     b: int,
-    s: State,
+    state: State,
     row: int,
-    legal: Small,
-    e: Efficiencies,
+    legal: Int8s,
+    efficiencies: Efficiencies,
     i: int,
     tolerance: float,
 ) -> None:
     """Measure the users for whom something has changed.
 
     Args:
-        p: The problem under whose rates queries are run, which may be others than those of the state's delays.
+        packed: The problem under whose rates queries are run, which may be others than those of the state's delays.
         sending: The problem at whose rates weights are uploaded.
         b: The scenario.
-        s: The state.
+        state: The state.
         row: Its row.
         legal: Which uploads may be made (1), numbered as actions are, shape (U * L * S,) or longer.
-        e: The efficiencies.
+        efficiencies: The efficiencies.
         i: Their row.
         tolerance: Relative change of a slowdown up to which contention counts as unchanged.
     """
-    present = e.present[i]
-    for u in range(p.num_users[b]):
-        slowdown_for(p, b, u, s.load[row], present)
-        changed = e.stale[i, u]
+    present = efficiencies.present[i]
+    for u in range(packed.num_users[b]):
+        slowdown_for(packed, b, u, state.load[row], present)
+        changed = efficiencies.stale[i, u]
         for node in range(present.shape[0]):
-            changed = changed or abs(present[node] / e.slowdown[i, u, node] - 1.0) > tolerance
+            changed = changed or abs(present[node] / efficiencies.slowdown[i, u, node] - 1.0) > tolerance
         if changed:
-            e.stale[i, u] = False
-            copy(e.slowdown[i, u], present)
-            _measure_user(p, sending, b, s, row, u, legal, e, i)
+            efficiencies.stale[i, u] = False
+            copy(efficiencies.slowdown[i, u], present)
+            _measure_user(packed, sending, b, state, row, u, legal, efficiencies, i)
 
 
-@uncounted
+@jit_without_refcounts
 def _measure_user(
-    p: Problem, sending: Problem, b: int, s: State, row: int, u: int, legal: Small, e: Efficiencies, i: int
+    packed: PackedScenarios,
+    sending: PackedScenarios,
+    b: int,
+    state: State,
+    row: int,
+    u: int,
+    legal: Int8s,
+    efficiencies: Efficiencies,
+    i: int,
 ) -> None:
-    servers, layers = e.per_s.shape[2], e.per_s.shape[3]
-    slot, node, usable = s.slot[row], e.node[i], e.usable[i]
-    fill(e.per_s[i, u], 0.0)
+    servers, layers = efficiencies.per_s.shape[2], efficiencies.per_s.shape[3]
+    slot, node, usable = state.slot[row], efficiencies.node[i], efficiencies.usable[i]
+    fill(efficiencies.per_s[i, u], 0.0)
     delay_s = min(
-        s.device_delay_s[row, u],
-        query_delay_s(p, b, u, slot, s.assignment[row, u], e.present[i], s.finish_s[row], s.free_s[row]),
+        state.device_delay_s[row, u],
+        query_delay_s(
+            packed,
+            b,
+            u,
+            slot,
+            state.assignment[row, u],
+            efficiencies.present[i],
+            state.finish_s[row],
+            state.free_s[row],
+        ),
     )
-    for q in range(p.num_servers[b]):
-        worth = p.query_rate_hz[b, slot, u] * sending.up_bytes_per_s[b, slot, u, q]
-        for first in range(p.num_layers[b, u]):
-            if legal[(u * layers + first) * servers + q] == 0:
+    for q in range(packed.num_servers[b]):
+        worth = packed.query_rate_hz[b, slot, u] * sending.up_bytes_per_s[b, slot, u, q]
+        for first in range(packed.num_layers[b, u]):
+            if legal[action_of(u, first, q, layers, servers)] == 0:
                 continue
-            copy(node, s.node[row, u])
-            copy(usable, s.usable[row, u])
+            copy(node, state.node[row, u])
+            copy(usable, state.usable[row, u])
             size_bytes = 0.0
-            for last in range(first, p.num_layers[b, u]):
-                if legal[(u * layers + last) * servers + q] == 0:
+            for last in range(first, packed.num_layers[b, u]):
+                if legal[action_of(u, last, q, layers, servers)] == 0:
                     continue
                 node[last], usable[last] = q + 1, True
-                size_bytes += p.weight_bytes[b, u, last]
-                e.size_bytes[i, u, q, first, last] = size_bytes
-                if size_bytes > s.memory_left_bytes[row, q]:
+                size_bytes += packed.weight_bytes[b, u, last]
+                efficiencies.size_bytes[i, u, q, first, last] = size_bytes
+                if size_bytes > state.memory_left_bytes[row, q]:
                     break
-                compose(p, b, u, node, usable, e.assignment[i])
+                effective_assignment(packed, b, u, node, usable, efficiencies.assignment[i])
                 saved_s = delay_s - query_delay_s(
-                    p, b, u, slot, e.assignment[i], e.present[i], s.finish_s[row], s.free_s[row]
+                    packed,
+                    b,
+                    u,
+                    slot,
+                    efficiencies.assignment[i],
+                    efficiencies.present[i],
+                    state.finish_s[row],
+                    state.free_s[row],
                 )
                 if saved_s > ROUNDING * delay_s:
-                    e.per_s[i, u, q, first, last] = worth * saved_s / size_bytes
+                    efficiencies.per_s[i, u, q, first, last] = worth * saved_s / size_bytes
 
 
-@uncounted
-def best_interval(e: Efficiencies, i: int, u: int, q: int, most_bytes: float) -> tuple[int, int]:
+@jit_without_refcounts
+def best_interval(efficiencies: Efficiencies, i: int, u: int, q: int, most_bytes: float) -> tuple[int, int]:
     """Return the first and last layer of the most efficient interval of a user for server q + 1; -1 if none helps.
 
     Args:
-        e: The efficiencies.
+        efficiencies: The efficiencies.
         i: Their row.
         u: The user.
         q: The server, 0 to S - 1.
         most_bytes: What fits into the server's memory and is sent in time.
     """
     best, first, last = 0.0, -1, -1
-    for v in range(e.per_s.shape[3]):
-        for w in range(v, e.per_s.shape[4]):
-            if e.per_s[i, u, q, v, w] > best and e.size_bytes[i, u, q, v, w] <= most_bytes:
-                best, first, last = e.per_s[i, u, q, v, w], v, w
+    for v in range(efficiencies.per_s.shape[3]):
+        for w in range(v, efficiencies.per_s.shape[4]):
+            if efficiencies.per_s[i, u, q, v, w] > best and efficiencies.size_bytes[i, u, q, v, w] <= most_bytes:
+                best, first, last = efficiencies.per_s[i, u, q, v, w], v, w
     return first, last
 
 
-@uncounted
-def finest_part(e: Efficiencies, i: int, u: int, q: int, first: int, last: int) -> tuple[int, int]:
+@jit_without_refcounts
+def smallest_useful_interval(
+    efficiencies: Efficiencies, i: int, u: int, q: int, first: int, last: int
+) -> tuple[int, int]:
     """Return what is left of an interval when it is narrowed down for as long as a part of fewer bytes saves time.
 
     Each time to the most efficient such part: its saving comes for free on the way to the whole interval's.
@@ -156,7 +184,10 @@ def finest_part(e: Efficiencies, i: int, u: int, q: int, first: int, last: int) 
         finer, best, low, high = False, 0.0, first, last
         for v in range(low, high + 1):
             for w in range(v, high + 1):
-                value = e.per_s[i, u, q, v, w]
-                if value > best and e.size_bytes[i, u, q, v, w] < e.size_bytes[i, u, q, low, high]:
+                value = efficiencies.per_s[i, u, q, v, w]
+                if (
+                    value > best
+                    and efficiencies.size_bytes[i, u, q, v, w] < efficiencies.size_bytes[i, u, q, low, high]
+                ):
                     best, finer, first, last = value, True, v, w
     return first, last

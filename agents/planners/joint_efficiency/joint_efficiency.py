@@ -34,10 +34,10 @@ import numpy as np
 
 from agents.planners.joint_efficiency.compiled_plan import upload_by_efficiency
 from agents.planners.joint_efficiency.intervals import new_efficiencies
-from agents.planners.slot_zero import movable_layers, present_problem, reachable_servers
+from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Ints
-from dnnmig_env.simulation.plan import Plan, Upload
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
 from dnnmig_env.simulation.state import new_state
 
 CONTENTION_TOLERANCE = 1e-3
@@ -51,24 +51,15 @@ def joint_efficiency(scenario: Scenario, rng: np.random.Generator) -> Plan:
         scenario: The scenario.
         rng: Not used.
     """
-    p, movable = present_problem(scenario), movable_layers(scenario)
+    packed, movable = slot_zero_packed(scenario), movable_layers(scenario)
     uploads = movable[:, :, None] & reachable_servers(scenario)[:, None]
-    state, e, best, best_s = new_state(p, 2), new_efficiencies(p, 1), Plan(), np.inf
+    state, efficiencies, best, best_s = new_state(packed, 2), new_efficiencies(packed, 1), Plan(), np.inf
+    plans = empty_plans(1, int(np.count_nonzero(movable)))
     for one_server in (False, True):
         legal = uploads.ravel().astype(np.int8)
-        intervals, sent = np.zeros((np.count_nonzero(movable), 4), np.int64), np.zeros(movable.shape, np.int64)
-        count, cost_s = upload_by_efficiency(
-            p, 0, state, 0, e, 0, legal, one_server, CONTENTION_TOLERANCE, intervals, sent
+        cost_s = upload_by_efficiency(
+            packed, 0, state, 0, efficiencies, 0, legal, one_server, CONTENTION_TOLERANCE, plans, 0
         )
         if cost_s < best_s:
-            best, best_s = _plan(intervals[:count], sent), cost_s
+            best, best_s = plan_in_row(plans, 0), cost_s
     return best
-
-
-def _plan(intervals: Ints, sent: Ints) -> Plan:
-    return Plan(
-        tuple(
-            Upload(int(u), int(server), tuple(np.flatnonzero(sent[u] == number).tolist()))
-            for number, (u, server, _, _) in enumerate(intervals, start=1)
-        )
-    )

@@ -16,8 +16,9 @@ from agents.planners.local_search.edits import copy_plan
 from agents.planners.local_search.moves import propose
 from agents.planners.local_search.random import uniform
 from agents.planners.local_search.replay import ROUNDING, settle, try_out
-from dnnmig_env.compiling.jit import borrowed, compiled, compiled_parallel, inlined
-from dnnmig_env.simulation.packed import Floats, Problem
+from dnnmig_env.arrays import Floats
+from dnnmig_env.compiling.jit import borrowed, jit, jit_inlined, jit_parallel
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 TRIES = 8
@@ -25,13 +26,19 @@ TRIES = 8
 
 
 def anneal(
-    p: Problem, s: State, movable: Movable, chains: Walk, chances: Floats, evaluations: int, temperature: float
+    packed: PackedScenarios,
+    state: State,
+    movable: Movable,
+    chains: Walk,
+    chances: Floats,
+    evaluations: int,
+    temperature: float,
 ) -> None:
     """Let every chain walk at one temperature, from its present plan; at temperature 0 from its best one.
 
     Args:
-        p: The problem; scenario 0 counts.
-        s: A state of `num_rows(C, D)` rows.
+        packed: The problem; scenario 0 counts.
+        state: A state of `num_rows(C, D)` rows.
         movable: The D layers that may be uploaded.
         chains: The C chains. BEST never gets worse; its cost is infinite before the first call.
         chances: How often each move is tried, in the order of `CHANCES`, adding up to 1.
@@ -41,25 +48,32 @@ def anneal(
     count = len(chains.length)
     if count == 1 or numba.get_num_threads() == 1:  # spares compiling for several threads
         for c in range(count):
-            _walk(p, 0, s, movable, chains, c, chances, evaluations, temperature)
+            _walk(packed, 0, state, movable, chains, c, chances, evaluations, temperature)
     else:
-        _walk_in_parallel(p, 0, s, movable, chains, chances, evaluations, temperature)
+        _walk_in_parallel(packed, 0, state, movable, chains, chances, evaluations, temperature)
 
 
-@compiled_parallel
+@jit_parallel
 def _walk_in_parallel(
-    p: Problem, b: int, s: State, movable: Movable, chains: Walk, chances: Floats, evaluations: int, temperature: float
+    packed: PackedScenarios,
+    b: int,
+    state: State,
+    movable: Movable,
+    chains: Walk,
+    chances: Floats,
+    evaluations: int,
+    temperature: float,
 ) -> None:
     for c in numba.prange(chains.length.shape[0]):
         # prange counts in unsigned numbers, for which everything would be compiled once more.
-        _walk(p, b, s, movable, chains, np.int64(c), chances, evaluations, temperature)  # type: ignore[arg-type]
+        _walk(packed, b, state, movable, chains, np.int64(c), chances, evaluations, temperature)  # type: ignore[arg-type]
 
 
-@compiled
+@jit
 def _walk(
-    p: Problem,
+    packed: PackedScenarios,
     b: int,
-    s: State,
+    state: State,
     movable: Movable,
     chains: Walk,
     c: int,
@@ -67,13 +81,13 @@ def _walk(
     evaluations: int,
     temperature: float,
 ) -> None:
-    p, s, movable, walk = borrowed(p), borrowed(s), borrowed(movable), borrowed(_chain(chains, c))
+    packed, state, movable, walk = borrowed(packed), borrowed(state), borrowed(movable), borrowed(_chain(chains, c))
     row, changed, turn = c * (len(movable.user) + 2), NONE, 0
     if temperature == 0.0 and walk.cost_s[BEST] < np.inf:
         copy_plan(walk, BEST, PRESENT)
     while True:
         if changed >= 0:
-            settle(p, b, s, row, movable, walk, changed)
+            settle(packed, b, state, row, movable, walk, changed)
             if walk.cost_s[PRESENT] < walk.cost_s[BEST]:
                 copy_plan(walk, PRESENT, BEST)
         if turn == evaluations:
@@ -81,20 +95,20 @@ def _walk(
         turn += 1
         changed = -1
         for _ in range(TRIES):
-            propose(p, b, s, row, movable, walk, chances)
+            propose(packed, b, state, row, movable, walk, chances)
             changed = _first_change(walk)
             if changed >= 0:
                 break
         if changed >= 0:
             most_s = walk.cost_s[PRESENT] - temperature * walk.cost_s[BEST] * np.log(1.0 - uniform(walk.random))
-            try_out(p, b, s, row, movable, walk, changed, _same_from(walk), most_s)
+            try_out(packed, b, state, row, movable, walk, changed, _same_from(walk), most_s)
             if walk.cost_s[TRIAL] <= most_s and not _adds_ballast(walk):
                 copy_plan(walk, TRIAL, PRESENT)
             else:
                 changed = -1
 
 
-@inlined
+@jit_inlined
 def _chain(chains: Walk, c: int) -> Walk:
     return Walk(
         chains.uploads[c],
@@ -109,14 +123,14 @@ def _chain(chains: Walk, c: int) -> Walk:
     )
 
 
-@inlined
+@jit_inlined
 def _adds_ballast(walk: Walk) -> bool:
     """Return whether the plan on trial uploads more than the present one to no effect: much would be, were it free."""
     apart_s = abs(walk.cost_s[TRIAL] - walk.cost_s[PRESENT])
     return bool(walk.length[TRIAL] > walk.length[PRESENT] and apart_s <= ROUNDING * walk.cost_s[PRESENT])
 
 
-@inlined
+@jit_inlined
 def _first_change(walk: Walk) -> int:
     """Return the first upload in which the plan on trial differs from the present one, -1 if they are the same."""
     length = min(walk.length[PRESENT], walk.length[TRIAL])
@@ -128,7 +142,7 @@ def _first_change(walk: Walk) -> int:
     return found
 
 
-@inlined
+@jit_inlined
 def _same_from(walk: Walk) -> int:
     """Return the upload from which on both plans are the same, the same layers being where they were; -1 if none."""
     k: int = walk.length[PRESENT]
@@ -143,7 +157,7 @@ def _same_from(walk: Walk) -> int:
     return k - 1 if k == 0 else k
 
 
-@inlined
+@jit_inlined
 def _differ(walk: Walk, k: int) -> bool:
     differ = False
     for column in range(walk.uploads.shape[2]):

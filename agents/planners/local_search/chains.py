@@ -7,7 +7,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from dnnmig_env.simulation.packed import Floats, Ints, Problem
+from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan import Plan, Upload
 
 ITEM, SERVER, WAIT = 0, 1, 2
@@ -50,21 +51,23 @@ class Walk(NamedTuple):
     evaluations: Ints  # (1,): plans tried out so far
 
 
-def movable_in(p: Problem) -> Movable:
+def movable_in(packed: PackedScenarios) -> Movable:
     """Return the layers that may be uploaded: of users who are present, and can reach a server, in some known slot."""
-    reachable = ((p.up_bytes_per_s[0] > 0.0) & (p.down_bytes_per_s[0] > 0.0)).any(axis=0)
-    free = (p.weight_bytes[0] > 0.0) & (p.uploaded[0] == 0)
-    present = (p.query_rate_hz[0] > 0.0).any(axis=0) & reachable.any(axis=1)
+    reachable = ((packed.up_bytes_per_s[0] > 0.0) & (packed.down_bytes_per_s[0] > 0.0)).any(axis=0)
+    free = (packed.weight_bytes[0] > 0.0) & (packed.uploaded[0] == 0)
+    present = (packed.query_rate_hz[0] > 0.0).any(axis=0) & reachable.any(axis=1)
     user, layer = (np.ascontiguousarray(indices) for indices in np.nonzero(free & present[:, None]))
     servers = np.zeros((len(user), reachable.shape[1]), np.int64)
     for k, u in enumerate(user):
         servers[k, : reachable[u].sum()] = np.flatnonzero(reachable[u]) + 1
-    left_bytes = p.memory_bytes[0].copy()
-    np.subtract.at(left_bytes, p.uploaded[0][p.uploaded[0] > 0] - 1, p.weight_bytes[0][p.uploaded[0] > 0])
+    left_bytes = packed.memory_bytes[0].copy()
+    np.subtract.at(
+        left_bytes, packed.uploaded[0][packed.uploaded[0] > 0] - 1, packed.weight_bytes[0][packed.uploaded[0] > 0]
+    )
     return Movable(
         user=user,
         layer=layer,
-        weight_bytes=p.weight_bytes[0, user, layer],
+        weight_bytes=packed.weight_bytes[0, user, layer],
         first=np.searchsorted(user, user, side="left"),
         last=np.searchsorted(user, user, side="right") - 1,
         servers=servers,
@@ -95,11 +98,13 @@ def new_chains(movable: Movable, plans: Sequence[Plan], rng: np.random.Generator
     return walk
 
 
-def as_plan(p: Problem, movable: Movable, uploads: Ints) -> Plan:
+def as_plan(packed: PackedScenarios, movable: Movable, uploads: Ints) -> Plan:
     """Return K uploads, shape (K, 3), as a plan."""
     return Plan(
         tuple(
-            Upload(int(movable.user[item]), int(server), (int(movable.layer[item]),), float(p.slot_edges_s[0, wait]))
+            Upload(
+                int(movable.user[item]), int(server), (int(movable.layer[item]),), float(packed.slot_edges_s[0, wait])
+            )
             for item, server, wait in uploads
         )
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from agents.planners.local_search.chains import ITEM, NOWHERE, SERVER, TRIAL, Movable, Walk
 from agents.planners.local_search.random import below
-from dnnmig_env.compiling.jit import copy, inlined, uncounted
+from dnnmig_env.compiling.jit import copy, jit_inlined, jit_without_refcounts
 
 
-@uncounted
+@jit_without_refcounts
 def copy_plan(walk: Walk, source: int, target: int) -> None:
     """Copy a plan and its cost."""
     walk.length[target], walk.cost_s[target] = walk.length[source], walk.cost_s[source]
@@ -15,7 +15,7 @@ def copy_plan(walk: Walk, source: int, target: int) -> None:
         copy(walk.uploads[target, k], walk.uploads[source, k])
 
 
-@inlined
+@jit_inlined
 def swap(walk: Walk, one: int, other: int) -> None:
     """Let two uploads change places."""
     plan = walk.uploads[TRIAL]
@@ -23,7 +23,7 @@ def swap(walk: Walk, one: int, other: int) -> None:
         plan[one, column], plan[other, column] = plan[other, column], plan[one, column]
 
 
-@uncounted
+@jit_without_refcounts
 def put(walk: Walk, size: int, place: int) -> None:
     """Put the first `size` uploads of `walk.taken` in at a place, one after another, taken out first wherever they are.
 
@@ -38,7 +38,7 @@ def put(walk: Walk, size: int, place: int) -> None:
     walk.length[TRIAL] = length + size
 
 
-@uncounted
+@jit_without_refcounts
 def take_out(walk: Walk, size: int) -> None:
     """Take the layers of the first `size` uploads of `walk.taken` out."""
     plan = walk.uploads[TRIAL]
@@ -52,7 +52,7 @@ def take_out(walk: Walk, size: int) -> None:
     _close_gaps(walk)
 
 
-@uncounted
+@jit_without_refcounts
 def make_room(movable: Movable, walk: Walk) -> None:
     """Where a server's memory is exceeded, send the latest uploads to other servers, or else leave them out.
 
@@ -77,7 +77,7 @@ def make_room(movable: Movable, walk: Walk) -> None:
     _close_gaps(walk)
 
 
-@uncounted
+@jit_without_refcounts
 def _server_with_room(movable: Movable, walk: Walk, item: int) -> int:
     """Return a server on which a layer fits, looking from a random one on; else nowhere."""
     count = movable.num_servers[item]
@@ -89,7 +89,7 @@ def _server_with_room(movable: Movable, walk: Walk, item: int) -> int:
     return NOWHERE
 
 
-@uncounted
+@jit_without_refcounts
 def _close_gaps(walk: Walk) -> None:
     """Leave out the uploads that go nowhere."""
     plan, length = walk.uploads[TRIAL], 0

@@ -27,12 +27,13 @@ from agents.planners.orders.front_to_back import front_to_back
 from agents.planners.orders.lmu import lmu
 from agents.planners.placements.best_server import best_server
 from agents.planners.protocol import Planner, TwoPhase
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Problem, pack
+from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.state import new_state
 
 STARTS: tuple[Planner, ...] = (
@@ -110,48 +111,55 @@ class LocalSearch:
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the best plan found."""
         began_s = time.perf_counter()
-        p = pack([scenario]) if self.clairvoyant else present_problem(scenario)
+        p = pack([scenario]) if self.clairvoyant else slot_zero_packed(scenario)
         movable = movable_in(p)
         if len(movable.user) == 0:
             return Plan()
         chains = self.search(p, movable, self.starts(p, scenario, rng, began_s), rng, began_s)
         best = int(np.argmin(chains.cost_s[:, BEST]))
-        return _without_ballast(p, as_plan(p, movable, chains.uploads[best, BEST, : chains.length[best, BEST]]))
+        return _without_useless_uploads(p, as_plan(p, movable, chains.uploads[best, BEST, : chains.length[best, BEST]]))
 
-    def starts(self, p: Problem, scenario: Scenario, rng: np.random.Generator, began_s: float) -> list[Plan]:
+    def starts(
+        self, packed: PackedScenarios, scenario: Scenario, rng: np.random.Generator, began_s: float
+    ) -> list[Plan]:
         """Return plans to start from, the best first, every layer uploaded on its own."""
         plans = [planner(scenario, rng) for planner in STARTS]
         known = scenario
-        if p.num_slots[0] > 1:  # what plans for one slot plans for the average of all
+        if packed.num_slots[0] > 1:  # what plans for one slot plans for the average of all
             known = averaged(scenario)
             plans += [planner(known, rng) for planner in STARTS]
-        model = present_problem(known)
+        model = slot_zero_packed(known)
         movable = movable_in(model)
         tries = self.server_tries or TRIES_PER_SERVER * int(movable.num_servers[np.unique(movable.first)].sum())
         plans += server_search(model, movable, tries, rng, began_s + self.seconds / 2)
-        return sorted_by_delay(p, plans)
+        return sorted_by_delay(packed, plans)
 
     def search(
-        self, p: Problem, movable: Movable, starts: Sequence[Plan], rng: np.random.Generator, began_s: float = 0.0
+        self,
+        packed: PackedScenarios,
+        movable: Movable,
+        starts: Sequence[Plan],
+        rng: np.random.Generator,
+        began_s: float = 0.0,
     ) -> Walk:
         """Let chains walk until the evaluations, or the seconds since `began_s`, are spent; return where they stand.
 
         Args:
-            p: The problem.
+            packed: The problem.
             movable: The layers that may be uploaded.
             starts: Where chains begin, in turns.
             rng: Source of randomness.
             began_s: Time of `time.perf_counter` from which `seconds` count.
         """
         chains = new_chains(movable, [starts[c % len(starts)] for c in range(self.chains)], rng)
-        state = new_state(p, num_rows(self.chains, len(movable.user)))
-        chances = np.array([chance for name, chance in CHANCES.items() if name != "wait" or p.num_slots[0] > 1])
+        state = new_state(packed, num_rows(self.chains, len(movable.user)))
+        chances = np.array([chance for name, chance in CHANCES.items() if name != "wait" or packed.num_slots[0] > 1])
         scaled = max(LEAST_EVALUATIONS, EVALUATIONS_PER_LAYER * len(movable.user))
         total, limited = self.evaluations or scaled, self.seconds < math.inf
         done, progress = 0, 0.0
         while progress < 1.0:
             size = min(EVALUATIONS_PER_GLANCE if limited else math.ceil(total / LEVELS), total - done)
-            anneal(p, state, movable, chains, chances / chances.sum(), size, self._temperature(progress))
+            anneal(packed, state, movable, chains, chances / chances.sum(), size, self._temperature(progress))
             done += size
             progress = done / total
             if limited:
@@ -165,10 +173,10 @@ class LocalSearch:
         return float(self.hottest * (self.coldest / self.hottest) ** (progress / (1.0 - self.descent)))
 
 
-def sorted_by_delay(p: Problem, plans: Sequence[Plan]) -> list[Plan]:
+def sorted_by_delay(packed: PackedScenarios, plans: Sequence[Plan]) -> list[Plan]:
     """Return plans of different mean query delay, the best first, every layer uploaded on its own."""
     single = [plan.singletons() for plan in plans]
-    _, first = np.unique(mean_delays_s(p, plan_arrays(single)), return_index=True)
+    _, first = np.unique(mean_delays_s(packed, plan_arrays(single)), return_index=True)
     return [single[k] for k in first]
 
 
@@ -195,11 +203,11 @@ def averaged(scenario: Scenario) -> Scenario:
     )
 
 
-def _without_ballast(p: Problem, plan: Plan) -> Plan:
+def _without_useless_uploads(packed: PackedScenarios, plan: Plan) -> Plan:
     """Return the plan without uploads that make nothing faster, the last left out first."""
     for k in range(len(plan.uploads) - 1, -1, -1):
         lighter = Plan((*plan.uploads[:k], *plan.uploads[k + 1 :]))
-        lighter_s, plan_s = mean_delays_s(p, plan_arrays([lighter, plan]))
+        lighter_s, plan_s = mean_delays_s(packed, plan_arrays([lighter, plan]))
         if lighter_s <= plan_s:
             plan = lighter
     return plan

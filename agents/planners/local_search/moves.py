@@ -34,8 +34,9 @@ from agents.planners.local_search.chains import (
 )
 from agents.planners.local_search.edits import copy_plan, make_room, put, swap, take_out
 from agents.planners.local_search.random import below, few, uniform
-from dnnmig_env.compiling.jit import copy, uncounted
-from dnnmig_env.simulation.packed import Floats, Problem
+from dnnmig_env.arrays import Floats
+from dnnmig_env.compiling.jit import copy, jit_without_refcounts
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 CHANCES = {
@@ -62,14 +63,16 @@ MEAN_DISTANCE, MEAN_RUN, MEAN_WAIT = 4.0, 3.0, 2.0
 """About how many places a near move goes, how many layers are moved, and for how many slots an upload waits."""
 
 
-@uncounted
-def propose(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk, chances: Floats) -> None:
+@jit_without_refcounts
+def propose(
+    packed: PackedScenarios, b: int, state: State, row: int, movable: Movable, walk: Walk, chances: Floats
+) -> None:
     """Write a neighbour of the present plan as the plan on trial; it may be the same.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
-        s: The state, with snapshots of the present plan.
+        state: The state, with snapshots of the present plan.
         row: The chain's first row of it.
         movable: The layers that may be uploaded.
         walk: The chain.
@@ -89,14 +92,14 @@ def propose(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk
         if move == EXCHANGE:
             _exchange(movable, walk, one)
         elif move == DEFER:
-            later = s.slot[row + one] + few(walk.random, MEAN_WAIT)
+            later = state.slot[row + one] + few(walk.random, MEAN_WAIT)
             waits = walk.uploads[TRIAL, one, WAIT] > 0
-            walk.uploads[TRIAL, one, WAIT] = 0 if waits or later >= p.num_slots[b] else later
+            walk.uploads[TRIAL, one, WAIT] = 0 if waits or later >= packed.num_slots[b] else later
         else:
             _reorder(walk, one, move)
 
 
-@uncounted
+@jit_without_refcounts
 def _reorder(walk: Walk, one: int, move: int) -> None:
     """Change the order from upload `one` on."""
     length = walk.length[TRIAL]
@@ -113,7 +116,7 @@ def _reorder(walk: Walk, one: int, move: int) -> None:
         put(walk, size, _place(walk, one, length - size))
 
 
-@uncounted
+@jit_without_refcounts
 def _gather_run(movable: Movable, walk: Walk, move: int) -> None:
     """Let a run of layers go elsewhere in the order, or out of the plan."""
     first, last = _run(movable, walk, move == WHOLE)
@@ -136,7 +139,7 @@ def _gather_run(movable: Movable, walk: Walk, move: int) -> None:
     make_room(movable, walk)
 
 
-@uncounted
+@jit_without_refcounts
 def _place_run(movable: Movable, walk: Walk, whole: bool) -> None:
     """Send those layers of a run that are uploaded to one server."""
     first, last = _run(movable, walk, whole)
@@ -147,7 +150,7 @@ def _place_run(movable: Movable, walk: Walk, whole: bool) -> None:
     make_room(movable, walk)
 
 
-@uncounted
+@jit_without_refcounts
 def _exchange(movable: Movable, walk: Walk, one: int) -> None:
     """Send all that the user of an upload has on its server to another; what another user has there comes back."""
     plan = walk.uploads[TRIAL]
@@ -163,7 +166,7 @@ def _exchange(movable: Movable, walk: Walk, one: int) -> None:
     make_room(movable, walk)
 
 
-@uncounted
+@jit_without_refcounts
 def _goes(movable: Movable, item: int, server: int) -> bool:
     """Return whether a layer may go to a server."""
     for k in range(movable.num_servers[item]):  # noqa: SIM110  generators do not compile
@@ -172,7 +175,7 @@ def _goes(movable: Movable, item: int, server: int) -> bool:
     return False
 
 
-@uncounted
+@jit_without_refcounts
 def _run(movable: Movable, walk: Walk, whole: bool) -> tuple[int, int]:
     """Return the first and the last of some neighbouring layers of a user, or of all its layers."""
     first = below(walk.random, len(movable.user))
@@ -181,7 +184,7 @@ def _run(movable: Movable, walk: Walk, whole: bool) -> tuple[int, int]:
     return first, int(min(first + few(walk.random, MEAN_RUN) - 1, movable.last[first]))
 
 
-@uncounted
+@jit_without_refcounts
 def _place(walk: Walk, near: int, most: int) -> int:
     """Return a place from 0 to `most`, mostly one near another."""
     if uniform(walk.random) < ANYWHERE:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import uncounted
-from dnnmig_env.simulation.packed import Ints
+from dnnmig_env.arrays import Ints
+from dnnmig_env.compiling.jit import jit_without_refcounts
 
 GAMMA, MIX_1, MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 BITS_30, BITS_27, BITS_31, BITS_11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 
 
-@uncounted
+@jit_without_refcounts
 def uniform(random: Ints) -> float:
     """Return a random number in [0, 1).
 
@@ -28,13 +28,13 @@ def uniform(random: Ints) -> float:
     return float((z ^ (z >> BITS_31)) >> BITS_11) / 2.0**53
 
 
-@uncounted
+@jit_without_refcounts
 def below(random: Ints, limit: int) -> int:
     """Return a random number from 0 to `limit` - 1."""
     return int(uniform(random) * limit)
 
 
-@uncounted
+@jit_without_refcounts
 def few(random: Ints, mean: float) -> int:
     """Return a random number from 1 on, most often a small one; about `mean` on average."""
     return 1 - int((mean - 0.5) * np.log(1.0 - uniform(random)))

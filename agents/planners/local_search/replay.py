@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from agents.planners.local_search.chains import ITEM, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
-from dnnmig_env.compiling.jit import fill, inlined, uncounted
+from dnnmig_env.arrays import Ints
+from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
-from dnnmig_env.simulation.packed import Ints, Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 from dnnmig_env.simulation.state_rows import copy_row
 
@@ -21,47 +22,55 @@ ROUNDING = 1e-12
 """Times that differ by less than this share are the same but for the order in which seconds were added up."""
 
 
-@uncounted
-def settle(p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk, first: int) -> None:
+@jit_without_refcounts
+def settle(packed: PackedScenarios, b: int, state: State, row: int, movable: Movable, walk: Walk, first: int) -> None:
     """Play the present plan from its upload `first` on; take its cost, and a snapshot before every upload.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
-        s: The state.
+        state: The state.
         row: The chain's first row of it.
         movable: The layers that may be uploaded.
         walk: The chain.
         first: The first upload since the snapshots were taken that has changed; 0 takes all anew.
     """
     if first == 0:
-        begin(p, b, s, row)
-    k, end_s = first, horizon_s(p, b)
+        begin(packed, b, state, row)
+    k, end_s = first, horizon_s(packed, b)
     while k < walk.length[PRESENT]:
-        copy_row(s, row + k, s, row + k + 1)
-        _step(p, b, s, row + k + 1, movable, walk.uploads[PRESENT, k])
-        if s.time_s[row + k + 1] >= end_s:  # of no use to anybody
+        copy_row(state, row + k, state, row + k + 1)
+        _step(packed, b, state, row + k + 1, movable, walk.uploads[PRESENT, k])
+        if state.time_s[row + k + 1] >= end_s:  # of no use to anybody
             walk.length[PRESENT] = k
         else:
             k += 1
-    copy_row(s, row + k, s, row + k + 1)
-    advance(p, b, s, row + k + 1, end_s)
-    walk.cost_s[PRESENT] = s.cost_s[row + k + 1]
+    copy_row(state, row + k, state, row + k + 1)
+    advance(packed, b, state, row + k + 1, end_s)
+    walk.cost_s[PRESENT] = state.cost_s[row + k + 1]
     fill(walk.server, 0)
     for k in range(walk.length[PRESENT]):
         walk.server[walk.uploads[PRESENT, k, ITEM]] = walk.uploads[PRESENT, k, SERVER]
 
 
-@uncounted
+@jit_without_refcounts
 def try_out(
-    p: Problem, b: int, s: State, row: int, movable: Movable, walk: Walk, first: int, same_from: int, most_s: float
+    packed: PackedScenarios,
+    b: int,
+    state: State,
+    row: int,
+    movable: Movable,
+    walk: Walk,
+    first: int,
+    same_from: int,
+    most_s: float,
 ) -> None:
     """Play the plan on trial as far as needed and take its cost; infinite as soon as it exceeds `most_s`.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
-        s: The state, with snapshots of the present plan.
+        state: The state, with snapshots of the present plan.
         row: The chain's first row of it.
         movable: The layers that may be uploaded.
         walk: The chain.
@@ -70,37 +79,37 @@ def try_out(
         most_s: The greatest cost of interest.
     """
     i = row + len(movable.user) + 1
-    copy_row(s, row + first, s, i)
+    copy_row(state, row + first, state, i)
     walk.evaluations[0] += 1
     for k in range(first, walk.length[TRIAL]):
-        if k == same_from and _stand_alike(p, b, s, row + k, i):
-            walk.cost_s[TRIAL] = s.cost_s[i] + (walk.cost_s[PRESENT] - s.cost_s[row + k])
+        if k == same_from and _stand_alike(packed, b, state, row + k, i):
+            walk.cost_s[TRIAL] = state.cost_s[i] + (walk.cost_s[PRESENT] - state.cost_s[row + k])
             return
-        _step(p, b, s, i, movable, walk.uploads[TRIAL, k])
-        if s.cost_s[i] > most_s:
+        _step(packed, b, state, i, movable, walk.uploads[TRIAL, k])
+        if state.cost_s[i] > most_s:
             walk.cost_s[TRIAL] = np.inf
             return
-        if s.time_s[i] >= horizon_s(p, b):
+        if state.time_s[i] >= horizon_s(packed, b):
             break
-    advance(p, b, s, i, horizon_s(p, b))
-    walk.cost_s[TRIAL] = s.cost_s[i]
+    advance(packed, b, state, i, horizon_s(packed, b))
+    walk.cost_s[TRIAL] = state.cost_s[i]
 
 
-@inlined
-def _step(p: Problem, b: int, s: State, i: int, movable: Movable, one: Ints) -> None:
+@jit_inlined
+def _step(packed: PackedScenarios, b: int, state: State, i: int, movable: Movable, one: Ints) -> None:
     """Carry out one upload, as `playback.play` does."""
-    advance(p, b, s, i, p.slot_edges_s[b, one[WAIT]])
-    upload(p, b, s, i, movable.user[one[ITEM]], movable.layer[one[ITEM]], one[SERVER])
+    advance(packed, b, state, i, packed.slot_edges_s[b, one[WAIT]])
+    upload(packed, b, state, i, movable.user[one[ITEM]], movable.layer[one[ITEM]], one[SERVER])
 
 
-@inlined
-def _stand_alike(p: Problem, b: int, s: State, one: int, other: int) -> bool:
+@jit_inlined
+def _stand_alike(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
     """Return whether two rows in which the same layers are usable will see the same delays from now on."""
-    apart_s = abs(s.time_s[one] - s.time_s[other])
-    alike = bool(s.slot[one] == s.slot[other] and apart_s <= ROUNDING * s.time_s[one])
-    for u in range(p.num_users[b]):
+    apart_s = abs(state.time_s[one] - state.time_s[other])
+    alike = bool(state.slot[one] == state.slot[other] and apart_s <= ROUNDING * state.time_s[one])
+    for u in range(packed.num_users[b]):
         if alike:
-            alike = bool(s.stale[one, u] == s.stale[other, u])
-            for v in range(p.num_layers[b, u]):
-                alike = alike and bool(s.assignment[one, u, v] == s.assignment[other, u, v])
+            alike = bool(state.stale[one, u] == state.stale[other, u])
+            for v in range(packed.num_layers[b, u]):
+                alike = alike and bool(state.assignment[one, u, v] == state.assignment[other, u, v])
     return alike

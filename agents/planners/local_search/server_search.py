@@ -21,8 +21,10 @@ from agents.planners.joint_efficiency.compiled_plan import upload_by_efficiency
 from agents.planners.joint_efficiency.intervals import Efficiencies, new_efficiencies
 from agents.planners.joint_efficiency.joint_efficiency import CONTENTION_TOLERANCE
 from agents.planners.local_search.chains import Movable
-from dnnmig_env.simulation.packed import Bools, Problem
-from dnnmig_env.simulation.plan import Plan, plan_of
+from dnnmig_env.arrays import Bools
+from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
 from dnnmig_env.simulation.state import State, new_state
 
 TWO_USERS, ONE_SERVER, ALL_SERVERS = 0.5, 0.8, 0.1
@@ -30,19 +32,19 @@ TWO_USERS, ONE_SERVER, ALL_SERVERS = 0.5, 0.8, 0.1
 
 
 def server_search(
-    p: Problem, movable: Movable, tries: int, rng: np.random.Generator, until_s: float = np.inf
+    packed: PackedScenarios, movable: Movable, tries: int, rng: np.random.Generator, until_s: float = np.inf
 ) -> list[Plan]:
     """Return the plans found, the one of least cost in the model with slot 0's rates first.
 
     Args:
-        p: The problem; slot 0's rates count.
+        packed: The problem; slot 0's rates count.
         movable: The layers that may be uploaded.
         tries: How often to change what is allowed.
         rng: Source of randomness.
         until_s: Time of `time.perf_counter` from which on no more is tried.
     """
-    state, efficiencies = new_state(p, 2), new_efficiencies(p, 1)
-    reachable = np.zeros((p.num_users[0], p.num_servers[0]), np.bool_)
+    state, efficiencies = new_state(packed, 2), new_efficiencies(packed, 1)
+    reachable = np.zeros((packed.num_users[0], packed.num_servers[0]), np.bool_)
     for user, servers in zip(movable.user, movable.servers, strict=True):
         reachable[user, servers[servers > 0] - 1] = True
     allowed, cost_s = reachable, np.inf
@@ -53,7 +55,7 @@ def server_search(
         changed = _changed(allowed, reachable, rng) if turn > 0 else reachable
         key = changed.tobytes()
         if key not in found:
-            found[key] = _planned(p, state, efficiencies, movable, changed)
+            found[key] = _planned(packed, state, efficiencies, movable, changed)
         if found[key][0] <= cost_s:
             allowed, cost_s = changed, found[key][0]
     return [plan for _, plan in sorted(found.values(), key=lambda each: each[0])]
@@ -74,16 +76,14 @@ def _changed(allowed: Bools, reachable: Bools, rng: np.random.Generator) -> Bool
     return changed
 
 
-def _planned(p: Problem, s: State, e: Efficiencies, movable: Movable, allowed: Bools) -> tuple[float, Plan]:
+def _planned(
+    packed: PackedScenarios, state: State, efficiencies: Efficiencies, movable: Movable, allowed: Bools
+) -> tuple[float, Plan]:
     """Return what joint efficiency makes of what is allowed: J times the rate of all queries, and the plan."""
-    uploads = np.zeros((*p.weight_bytes[0].shape, allowed.shape[1]), np.int8)
+    uploads = np.zeros((*packed.weight_bytes[0].shape, allowed.shape[1]), np.int8)
     uploads[movable.user, movable.layer] = allowed[movable.user]
-    intervals, sent = np.zeros((len(movable.user), 4), np.int64), np.zeros(uploads.shape[:2], np.int64)
-    legal = uploads.ravel()
-    count, cost_s = upload_by_efficiency(p, 0, s, 0, e, 0, legal, False, CONTENTION_TOLERANCE, intervals, sent)
-    steps = (
-        (int(user), int(layer), int(server))
-        for number, (user, server, _, _) in enumerate(intervals[:count], start=1)
-        for layer in np.flatnonzero(sent[user] == number)
+    plans = empty_plans(1, len(movable.user))
+    cost_s = upload_by_efficiency(
+        packed, 0, state, 0, efficiencies, 0, uploads.ravel(), False, CONTENTION_TOLERANCE, plans, 0
     )
-    return cost_s, plan_of(steps)
+    return cost_s, plan_in_row(plans, 0).singletons()

@@ -30,12 +30,13 @@ from agents.planners.protocol import Placement
 from agents.planners.slot_zero import (
     memory_left_bytes,
     movable_layers,
-    present_problem,
     present_users,
     reachable_servers,
+    slot_zero_packed,
 )
+from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools, Floats, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.reserved.shares import Shares, own_scenario
 
 FIRST_STEP = 0.25
@@ -81,9 +82,9 @@ class _Market:
     users: tuple[_User, ...]
     beam: int
     serial: bool
-    known: dict[tuple[int, tuple[float, ...]], tuple[Small, float]] = field(default_factory=dict)
+    known: dict[tuple[int, tuple[float, ...]], tuple[Int8s, float]] = field(default_factory=dict)
 
-    def answer(self, place: int, share: Floats) -> tuple[Small, float]:
+    def answer(self, place: int, share: Floats) -> tuple[Int8s, float]:
         """Return a user's best placement and its delay with a share of the channel and of each server, (1 + S,)."""
         key = place, tuple(share.tolist())
         if key not in self.known:
@@ -179,8 +180,8 @@ def _allocation(market: _Market, share: Floats) -> Allocation:
     return Allocation(Shares(shares[:, 0], shares[:, 1:]), tuple(placement), delay_s)
 
 
-def _own_problem(scenario: Scenario, user: int, bandwidth: float, compute: ArrayLike) -> Problem:
+def _own_problem(scenario: Scenario, user: int, bandwidth: float, compute: ArrayLike) -> PackedScenarios:
     """Return the problem of one user with its share, whatever the others have."""
     alone = np.arange(len(scenario.users)) == user
     shares = Shares(alone * bandwidth, alone[:, None] * np.asarray(compute))
-    return present_problem(own_scenario(scenario, shares, user))
+    return slot_zero_packed(own_scenario(scenario, shares, user))

@@ -29,10 +29,11 @@ import numpy as np
 from agents.planners.placements.one_user import Alone, choose_in_turn
 from agents.planners.placements.transfers import transfers_s
 from agents.planners.protocol import Placement
+from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.preprocessing import block_edges
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 
 SLOT = 0
 """Planners know the first slot only."""
@@ -76,21 +77,21 @@ class ExecutionGraph:
         return np.repeat(blocks, np.diff(self.edges))
 
 
-def execution_graph(graph: LayerGraph, p: Problem, user: int, server: int) -> ExecutionGraph:
+def execution_graph(graph: LayerGraph, packed: PackedScenarios, user: int, server: int) -> ExecutionGraph:
     """Return the execution graph of a user's network.
 
     Args:
         graph: The network.
-        p: The problem of one row; slot 0's rates count.
+        packed: The problem of one row; slot 0's rates count.
         user: Index of the user.
         server: The server, 1..S.
     """
     edges, count = np.array(block_edges(graph)), len(graph)
     starts, last = edges[:-1], edges[1:] - 1
-    held, weight_bytes = p.uploaded[0, user, :count], p.weight_bytes[0, user, :count]
-    device_s, server_s = p.execution_s[0, user, :count, 0], p.execution_s[0, user, :count, server]
+    held, weight_bytes = packed.uploaded[0, user, :count], packed.weight_bytes[0, user, :count]
+    device_s, server_s = packed.execution_s[0, user, :count, 0], packed.execution_s[0, user, :count, server]
     elsewhere = (weight_bytes > 0) & (held != 0) & (held != server)
-    seconds = transfers_s(p, 0, user, SLOT)
+    seconds = transfers_s(packed, 0, user, SLOT)
     back_s = seconds[1:, server, 0]  # of each layer's output
     leave_s = back_s[last]
     # Several outputs are all in the last block and return as soon as each is there.
@@ -103,7 +104,7 @@ def execution_graph(graph: LayerGraph, p: Problem, user: int, server: int) -> Ex
         np.add.reduceat(np.where(elsewhere, np.inf, server_s), starts),
         seconds[starts, 0, server],  # tensor v is the output of layer v - 1, tensor 0 the network's input
         leave_s,
-        upload_bytes / p.up_bytes_per_s[0, SLOT, user, server - 1],
+        upload_bytes / packed.up_bytes_per_s[0, SLOT, user, server - 1],
         upload_bytes,
     )
 

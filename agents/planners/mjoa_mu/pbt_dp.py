@@ -37,13 +37,14 @@ from agents.planners.protocol import Placement
 from agents.planners.slot_zero import (
     memory_left_bytes,
     movable_layers,
-    present_problem,
     present_users,
     reachable_servers,
+    slot_zero_packed,
 )
+from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.cold_start.cold_query import Run, new_run
-from dnnmig_env.simulation.packed import Bools, Floats, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.reserved.shares import everything_for, own_scenario
 
 BEAM = 256
@@ -51,12 +52,12 @@ BEAM = 256
 
 
 def best_placement(
-    p: Problem, server: int, movable: Bools, left_bytes: float, *, serial: bool = False, beam: int = BEAM
-) -> tuple[Small, float]:
+    packed: PackedScenarios, server: int, movable: Bools, left_bytes: float, *, serial: bool = False, beam: int = BEAM
+) -> tuple[Int8s, float]:
     """Place the layers of one user on its device or one server for the least cold-start delay.
 
     Args:
-        p: A problem of one user, who is present, and one slot.
+        packed: A problem of one user, who is present, and one slot.
         server: The server, 1..S.
         movable: Layers that may be uploaded, shape (L,); all others stay where they are.
         left_bytes: Memory left on the server.
@@ -72,22 +73,28 @@ def best_placement(
     if beam < 1:
         raise ValueError(f"beam is {beam}; keep at least 1 node.")
     rows = 4 * beam + 2  # two levels with two children of each node, a blank node, and one to try cuts with
-    runs = Run._make(np.repeat(array[None], rows, axis=0) for array in new_run(p, 0))
-    placed = p.uploaded[0, 0].copy()
+    runs = Run._make(np.repeat(array[None], rows, axis=0) for array in new_run(packed, 0))
+    placed = packed.uploaded[0, 0].copy()
     nodes = Nodes(np.repeat(placed[None], rows, axis=0), *(np.zeros(rows) for _ in range(4)))
-    delay_s = search(p, new_task(p, server, movable, left_bytes, serial), runs, nodes, placed)
+    delay_s = search(packed, new_task(packed, server, movable, left_bytes, serial), runs, nodes, placed)
     return placed, float(delay_s)
 
 
 def best_server_placement(
-    p: Problem, movable: Bools, reachable: Bools, left_bytes: Floats, *, serial: bool = False, beam: int = BEAM
-) -> tuple[int, Small, float]:
+    packed: PackedScenarios,
+    movable: Bools,
+    reachable: Bools,
+    left_bytes: Floats,
+    *,
+    serial: bool = False,
+    beam: int = BEAM,
+) -> tuple[int, Int8s, float]:
     """Place the layers of one user on its device or the server where the cold-start delay is least.
 
     A reconstruction: the paper has one server.
 
     Args:
-        p: A problem of one user, who is present, and one slot.
+        packed: A problem of one user, who is present, and one slot.
         movable: Layers that may be uploaded, shape (L,).
         reachable: Servers that may be used, shape (S,), one at least.
         left_bytes: Memory left on each server, shape (S,).
@@ -98,7 +105,7 @@ def best_server_placement(
         The server, 1..S, and what `best_placement` returns for it.
     """
     found = [
-        (server, *best_placement(p, server, movable, float(left_bytes[server - 1]), serial=serial, beam=beam))
+        (server, *best_placement(packed, server, movable, float(left_bytes[server - 1]), serial=serial, beam=beam))
         for server in (np.flatnonzero(reachable) + 1).tolist()
     ]
     return min(found, key=lambda one: one[2])
@@ -132,7 +139,7 @@ class PbtDp:
         placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
         for u in present_users(scenario):
             weight_bytes = scenario.users[u].graph.weight_bytes
-            p = present_problem(own_scenario(scenario, everything_for(u, *reachable.shape), u))
+            p = slot_zero_packed(own_scenario(scenario, everything_for(u, *reachable.shape), u))
             if reachable[u].any():
                 own = movable[u, : len(weight_bytes)]
                 server, placed, _ = best_server_placement(

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import borrowed, compiled, copy, fill, inlined, uncounted
+from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import borrowed, copy, fill, jit, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.cold_start.cold_query import (
     Run,
     asked_s,
@@ -20,8 +21,8 @@ from dnnmig_env.simulation.cold_start.cold_query import (
     run_layers,
     weights_in_s,
 )
-from dnnmig_env.simulation.kernel import compose
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem, Small
+from dnnmig_env.simulation.kernel import effective_assignment
+from dnnmig_env.simulation.packed import PackedScenarios
 
 ROUNDING = 1e-12
 """Relative difference of two delays that are the same but for rounding."""
@@ -37,22 +38,22 @@ class Task(NamedTuple):
     ahead_s: Floats  # (L,): least seconds from a layer's end to the query's
     last_reader: Ints  # (L,): the last layer that reads a layer's output
     usable: Bools  # (L,): all true
-    composed: Small  # (L,): scratch, where the layers of the node at hand run
+    effective: Int8s  # (L,): scratch, where the layers of the node at hand run
 
 
 class Nodes(NamedTuple):
     """R nodes of the tree: what each has decided, beside how its query runs so far."""
 
-    placed: Small  # (R, L): server of each layer with weights
+    placed: Int8s  # (R, L): server of each layer with weights
     channel_s: Floats  # (R,): time its last weights are in
     uplink_s: Floats  # (R,): seconds of the uplink it has used
     sent_bytes: Floats  # (R,): bytes of weights it has uploaded
     bound_s: Floats  # (R,): no way on from here takes less
 
 
-def new_task(p: Problem, server: int, movable: Bools, left_bytes: float, serial: bool) -> Task:
+def new_task(packed: PackedScenarios, server: int, movable: Bools, left_bytes: float, serial: bool) -> Task:
     """Return the task of placing the movable layers of a problem's only user, of all its servers on one."""
-    layers = p.weight_bytes.shape[2]
+    layers = packed.weight_bytes.shape[2]
     task = Task(
         server,
         np.array(movable),
@@ -63,33 +64,33 @@ def new_task(p: Problem, server: int, movable: Bools, left_bytes: float, serial:
         np.ones(layers, np.bool_),
         np.zeros(layers, np.int8),
     )
-    _look_ahead(p, task)
+    _look_ahead(packed, task)
     return task
 
 
-@compiled
-def search(p: Problem, task: Task, runs: Run, nodes: Nodes, placed: Small) -> float:
+@jit
+def search(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, placed: Int8s) -> float:
     """Write the best placement found, shape (L,), and return its cold-start delay.
 
     Args:
-        p: The problem.
+        packed: The problem.
         task: What is to be placed.
         runs: The run of each node of the tree, arrays of `Run` with the nodes as their first axis; all blank.
         nodes: The nodes; all blank.
         placed: Receives the server of each layer with weights.
     """
-    p, runs, nodes, num_layers = borrowed(p), borrowed(runs), borrowed(nodes), int(p.num_layers[0, 0])
+    packed, runs, nodes, num_layers = borrowed(packed), borrowed(runs), borrowed(nodes), int(packed.num_layers[0, 0])
     rows, beam = len(nodes.bound_s), (len(nodes.bound_s) - 2) // 4
-    best_s = _best_cut(p, task, runs, nodes, rows - 1, rows - 2, placed)
+    best_s = _best_cut(packed, task, runs, nodes, rows - 1, rows - 2, placed)
     kept, order, frontier = np.zeros(beam, np.int64), np.zeros(2 * beam, np.int64), np.zeros(num_layers, np.int64)
     kept[0], count = rows - 1, 1
     for v in range(num_layers):
         first = last = v % 2 * 2 * beam  # the children of a level take the place of their grandparents
         for parent in kept[:count]:
             for place in (0, task.server):
-                if place == 0 or _fits(p, task, nodes, parent, v):
+                if place == 0 or _fits(packed, task, nodes, parent, v):
                     _copy(runs, nodes, parent, last)
-                    _decide(p, task, runs, nodes, last, v, place)
+                    _decide(packed, task, runs, nodes, last, v, place)
                     last += nodes.bound_s[last] < best_s * (1.0 - ROUNDING)
         width = 0
         for q in range(v + 1):
@@ -99,7 +100,7 @@ def search(p: Problem, task: Task, runs: Run, nodes: Nodes, placed: Small) -> fl
         _sort(nodes.bound_s, first, last, order)
         count = 0
         for row in order[: last - first]:
-            if count < beam and not _dominated(p, task, runs, nodes, row, kept[:count], frontier[:width]):
+            if count < beam and not _dominated(packed, task, runs, nodes, row, kept[:count], frontier[:width]):
                 kept[count] = row
                 count += 1
     if count > 0:
@@ -108,35 +109,37 @@ def search(p: Problem, task: Task, runs: Run, nodes: Nodes, placed: Small) -> fl
     return best_s
 
 
-@uncounted
-def _look_ahead(p: Problem, task: Task) -> None:
+@jit_without_refcounts
+def _look_ahead(packed: PackedScenarios, task: Task) -> None:
     """Write what lies ahead of every layer: each layer at its faster place, no transfers, no waiting."""
     ahead_s, last_reader = task.ahead_s, task.last_reader
-    for v in range(p.num_layers[0, 0] - 1, -1, -1):
-        seconds = p.execution_s[0, 0, v]
-        least_s = seconds[p.uploaded[0, 0, v]]
+    for v in range(packed.num_layers[0, 0] - 1, -1, -1):
+        seconds = packed.execution_s[0, 0, v]
+        least_s = seconds[packed.uploaded[0, 0, v]]
         if task.movable[v]:
             least_s = min(least_s, seconds[task.server])
-        elif p.weight_bytes[0, 0, v] == 0.0:
+        elif packed.weight_bytes[0, 0, v] == 0.0:
             for node in range(len(seconds)):
                 least_s = min(least_s, seconds[node])
-        for e in range(p.predecessor_offsets[0, 0, v], p.predecessor_offsets[0, 0, v + 1]):
-            q = p.predecessors[0, 0, e]
+        for e in range(packed.predecessor_offsets[0, 0, v], packed.predecessor_offsets[0, 0, v + 1]):
+            q = packed.predecessors[0, 0, e]
             if q >= 0:
                 ahead_s[q] = max(ahead_s[q], least_s + ahead_s[v])
                 last_reader[q] = max(last_reader[q], v)
 
 
-@uncounted
-def _best_cut(p: Problem, task: Task, runs: Run, nodes: Nodes, blank: int, trial: int, placed: Small) -> float:
+@jit_without_refcounts
+def _best_cut(
+    packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, blank: int, trial: int, placed: Int8s
+) -> float:
     """Write the best placement with one end of the network, all or nothing on the server; return its delay."""
-    best_s, num_layers = np.inf, p.num_layers[0, 0]
+    best_s, num_layers = np.inf, packed.num_layers[0, 0]
     for cut in range(num_layers + 1):
         for from_start in (True, False):
             _copy(runs, nodes, blank, trial)
             for v in range(num_layers):
-                there = (v < cut) == from_start and _fits(p, task, nodes, trial, v)
-                _decide(p, task, runs, nodes, trial, v, task.server if there else 0)
+                there = (v < cut) == from_start and _fits(packed, task, nodes, trial, v)
+                _decide(packed, task, runs, nodes, trial, v, task.server if there else 0)
                 if nodes.bound_s[trial] >= best_s:
                     break
             if nodes.bound_s[trial] < best_s:
@@ -145,37 +148,37 @@ def _best_cut(p: Problem, task: Task, runs: Run, nodes: Nodes, blank: int, trial
     return best_s
 
 
-@uncounted
-def _fits(p: Problem, task: Task, nodes: Nodes, row: int, v: int) -> bool:
+@jit_without_refcounts
+def _fits(packed: PackedScenarios, task: Task, nodes: Nodes, row: int, v: int) -> bool:
     """Return whether a layer may go to the server, and there is room for it."""
-    return bool(task.movable[v] and nodes.sent_bytes[row] + p.weight_bytes[0, 0, v] <= task.left_bytes)
+    return bool(task.movable[v] and nodes.sent_bytes[row] + packed.weight_bytes[0, 0, v] <= task.left_bytes)
 
 
-@uncounted
-def _decide(p: Problem, task: Task, runs: Run, nodes: Nodes, row: int, v: int, place: int) -> None:
+@jit_without_refcounts
+def _decide(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, row: int, v: int, place: int) -> None:
     """Decide one layer of a node of the tree: run it, after its weights where it has to be uploaded."""
     run, placed = _row(runs, row), nodes.placed[row]
     if place != 0:
         placed[v] = place
-    compose(p, 0, 0, placed, task.usable, task.composed)
-    run.assignment[0, v] = task.composed[v]
+    effective_assignment(packed, 0, 0, placed, task.usable, task.effective)
+    run.assignment[0, v] = task.effective[v]
     known, channel_s = run.num_sent[0], nodes.channel_s[row]
-    inputs_s(p, 0, 0, v, run)
+    inputs_s(packed, 0, 0, v, run)
     too_early = False
     for n in range(known, run.num_sent[0]):
         too_early |= run.sent_start_s[n] < channel_s
     if too_early:
-        channel_s = _run_anew(p, task, placed, v + 1, run)
+        channel_s = _run_anew(packed, task, placed, v + 1, run)
     else:
         if place != 0:
-            start_s = asked_s(p, 0, 0, v, run) if task.serial else channel_s
-            channel_s = weights_in_s(p, 0, 0, place - 1, start_s, p.weight_bytes[0, 0, v], run)
+            start_s = asked_s(packed, 0, 0, v, run) if task.serial else channel_s
+            channel_s = weights_in_s(packed, 0, 0, place - 1, start_s, packed.weight_bytes[0, 0, v], run)
             run.uploaded_s[0, v] = channel_s
-        run_layer(p, 0, 0, v, run)
+        run_layer(packed, 0, 0, v, run)
     nodes.channel_s[row] = channel_s
     if place != 0:
-        nodes.sent_bytes[row] += p.weight_bytes[0, 0, v]
-    uplink_s = nodes.sent_bytes[row] / p.up_bytes_per_s[0, 0, 0, task.server - 1]
+        nodes.sent_bytes[row] += packed.weight_bytes[0, 0, v]
+    uplink_s = nodes.sent_bytes[row] / packed.up_bytes_per_s[0, 0, 0, task.server - 1]
     for n in range(run.num_sent[0]):
         uplink_s += run.sent_end_s[n] - run.sent_start_s[n]
     nodes.uplink_s[row] = uplink_s
@@ -185,8 +188,8 @@ def _decide(p: Problem, task: Task, runs: Run, nodes: Nodes, row: int, v: int, p
     nodes.bound_s[row] = bound_s - run.raised_s[0]
 
 
-@uncounted
-def _run_anew(p: Problem, task: Task, placed: Small, count: int, run: Run) -> float:
+@jit_without_refcounts
+def _run_anew(packed: PackedScenarios, task: Task, placed: Int8s, count: int, run: Run) -> float:
     """Run the first `count` layers once more, as a tensor goes before weights already timed; return when all are in."""
     run.num_sent[0] = 0
     fill(run.arrival_s, -1.0)
@@ -195,17 +198,19 @@ def _run_anew(p: Problem, task: Task, placed: Small, count: int, run: Run) -> fl
             run.uploaded_s[0, v] = np.inf
     channel_s = 0.0
     while True:
-        run_layers(p, 0, 0, count, run)
+        run_layers(packed, 0, 0, count, run)
         v = awaited(0, count, run)
         if v < 0 or channel_s == np.inf:
             return channel_s
-        start_s = asked_s(p, 0, 0, v, run) if task.serial else channel_s
-        channel_s = weights_in_s(p, 0, 0, task.server - 1, start_s, p.weight_bytes[0, 0, v], run)
+        start_s = asked_s(packed, 0, 0, v, run) if task.serial else channel_s
+        channel_s = weights_in_s(packed, 0, 0, task.server - 1, start_s, packed.weight_bytes[0, 0, v], run)
         run.uploaded_s[0, v] = channel_s
 
 
-@uncounted
-def _dominated(p: Problem, task: Task, runs: Run, nodes: Nodes, row: int, kept: Ints, frontier: Ints) -> bool:
+@jit_without_refcounts
+def _dominated(
+    packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, row: int, kept: Ints, frontier: Ints
+) -> bool:
     """Return whether some node that is kept is no worse than another for whatever is still to be decided."""
     for other in kept:
         worse = runs.end_s[other, 0] > runs.end_s[row, 0]
@@ -221,7 +226,7 @@ def _dominated(p: Problem, task: Task, runs: Run, nodes: Nodes, row: int, kept: 
     return False
 
 
-@uncounted
+@jit_without_refcounts
 def _sort(values: Floats, first: int, last: int, order: Ints) -> None:
     """Write the rows from `first` to `last` - 1 by their values, the least first."""
     for row in range(first, last):
@@ -232,7 +237,7 @@ def _sort(values: Floats, first: int, last: int, order: Ints) -> None:
         order[k] = row
 
 
-@uncounted
+@jit_without_refcounts
 def _copy(runs: Run, nodes: Nodes, source: int, target: int) -> None:
     """Copy all that changes as layers are decided."""
     nodes.channel_s[target], nodes.sent_bytes[target] = nodes.channel_s[source], nodes.sent_bytes[source]
@@ -256,7 +261,7 @@ def _copy(runs: Run, nodes: Nodes, source: int, target: int) -> None:
         runs.sent_server[target, n] = runs.sent_server[source, n]
 
 
-@inlined
+@jit_inlined
 def _row(runs: Run, row: int) -> Run:
     """Return the run of one node of the tree."""
     return Run(

@@ -34,13 +34,14 @@ import numpy as np
 
 from agents.planners.mjoa_mu.execution_graph import ShortestPath
 from agents.planners.protocol import Placement, TwoPhase
-from agents.planners.slot_zero import movable_layers, present_problem, reachable_servers
-from dnnmig_env.compiling.jit import borrowed, compiled
+from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
+from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.networks.preprocessing import block_edges
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.dynamics import begin, complete
-from dnnmig_env.simulation.kernel import compose, query_delay_s, slowdown_for
-from dnnmig_env.simulation.packed import Floats, Ints, Problem
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.state import State, new_state
 
@@ -68,7 +69,7 @@ def by_efficiency(scenario: Scenario, placement: Placement, rng: np.random.Gener
         placement: Server of each layer, one array per user.
         rng: Not used.
     """
-    p, units = present_problem(scenario), units_of(scenario, placement)
+    p, units = slot_zero_packed(scenario), units_of(scenario, placement)
     partition = np.zeros(len(units.user), np.int64)
     count = order_units(p, 0, new_state(p, 1), 0, units, partition)
     uploads = []
@@ -105,33 +106,33 @@ def units_of(scenario: Scenario, placement: Placement) -> Units:
     return Units._make(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-@compiled
-def order_units(p: Problem, b: int, s: State, i: int, units: Units, partition: Ints) -> int:
+@jit
+def order_units(packed: PackedScenarios, b: int, state: State, i: int, units: Units, partition: Ints) -> int:
     """Order the uploads of scenario `b` and return how many partitions there are.
 
     Args:
-        p: The problem; slot 0's rates count.
+        packed: The problem; slot 0's rates count.
         b: The scenario.
-        s: A state.
+        state: A state.
         i: Its row that follows the plan.
         units: The N units.
         partition: Receives the number (from 1) of the partition in which each unit is uploaded, shape (N,).
     """
-    p, s = borrowed(p), borrowed(s)
-    everything, num_users = p.execution_s.shape[2], p.num_users[b]
+    packed, state = borrowed(packed), borrowed(state)
+    everything, num_users = packed.execution_s.shape[2], packed.num_users[b]
     value = np.full((len(partition), len(partition)), -np.inf)
-    present, slowdown = np.ones(p.execution_s.shape[3]), np.zeros((num_users, p.execution_s.shape[3]))
+    present, slowdown = np.ones(packed.execution_s.shape[3]), np.zeros((num_users, packed.execution_s.shape[3]))
     chosen, count = np.full(2, -1, np.int64), 0
-    begin(p, b, s, i)
+    begin(packed, b, state, i)
     while True:
         for u in range(num_users):
-            slowdown_for(p, b, u, s.load[i], present)
+            slowdown_for(packed, b, u, state.load[i], present)
             if np.any(present != slowdown[u]):
                 slowdown[u] = present
-                _measure(p, b, s, i, u, units, partition, present, 0, everything, value)
+                _measure(packed, b, state, i, u, units, partition, present, 0, everything, value)
             elif count > 0 and u == units.user[chosen[0]]:
                 lower, upper = units.block[chosen[0]] - 1, units.block[chosen[1]] + 1
-                _measure(p, b, s, i, u, units, partition, present, lower, upper, value)
+                _measure(packed, b, state, i, u, units, partition, present, lower, upper, value)
         if not _choose(units, partition, value, chosen):
             return count
         count += 1
@@ -139,15 +140,15 @@ def order_units(p: Problem, b: int, s: State, i: int, units: Units, partition: I
         for unit in range(chosen[0], chosen[1] + 1):
             partition[unit] = count
             for v in range(units.first[unit], units.last[unit] + 1):
-                s.node[i, owner, v], s.usable[i, owner, v] = units.server[unit], True
-        complete(p, b, s, i, owner)
+                state.node[i, owner, v], state.usable[i, owner, v] = units.server[unit], True
+        complete(packed, b, state, i, owner)
 
 
-@compiled
+@jit
 def _measure(
-    p: Problem,
+    packed: PackedScenarios,
     b: int,
-    s: State,
+    state: State,
     i: int,
     u: int,
     units: Units,
@@ -158,14 +159,18 @@ def _measure(
     value: Floats,
 ) -> None:
     """Write the efficiency of each of one user's candidates that has blocks from `lower` to `upper`, shape (N, N)."""
-    node, usable, assignment = s.node[i, u].copy(), s.usable[i, u].copy(), np.zeros(s.node.shape[2], np.int8)
-    finish_s, free_s = np.empty(s.node.shape[2]), s.free_s[i]
-    compose(p, b, u, node, usable, assignment)
-    delay_s = query_delay_s(p, b, u, s.slot[i], assignment, slowdown, finish_s, free_s)
+    node, usable, assignment = (
+        state.node[i, u].copy(),
+        state.usable[i, u].copy(),
+        np.zeros(state.node.shape[2], np.int8),
+    )
+    finish_s, free_s = np.empty(state.node.shape[2]), state.free_s[i]
+    effective_assignment(packed, b, u, node, usable, assignment)
+    delay_s = query_delay_s(packed, b, u, state.slot[i], assignment, slowdown, finish_s, free_s)
     for first in range(len(partition)):
         if units.user[first] != u or units.block[first] > upper:
             continue
-        node[:], usable[:] = s.node[i, u], s.usable[i, u]
+        node[:], usable[:] = state.node[i, u], state.usable[i, u]
         size_bytes = 0.0
         for last in range(first, len(partition)):
             if units.run[last] != units.run[first] or partition[last] != 0:
@@ -174,14 +179,14 @@ def _measure(
                 node[v], usable[v] = units.server[last], True
             size_bytes += units.weight_bytes[last]
             if units.block[last] >= lower:
-                compose(p, b, u, node, usable, assignment)
-                saved_s = delay_s - query_delay_s(p, b, u, s.slot[i], assignment, slowdown, finish_s, free_s)
-                upload_s = size_bytes / p.up_bytes_per_s[b, 0, u, units.server[first] - 1]
-                worth = p.query_rate_hz[b, 0, u] * saved_s / upload_s
+                effective_assignment(packed, b, u, node, usable, assignment)
+                saved_s = delay_s - query_delay_s(packed, b, u, state.slot[i], assignment, slowdown, finish_s, free_s)
+                upload_s = size_bytes / packed.up_bytes_per_s[b, 0, u, units.server[first] - 1]
+                worth = packed.query_rate_hz[b, 0, u] * saved_s / upload_s
                 value[first, last] = -np.inf if np.isnan(worth) else worth  # no link: both delays are infinite
 
 
-@compiled
+@jit
 def _choose(units: Units, partition: Ints, value: Floats, chosen: Ints) -> bool:
     """Write the first and the last unit to upload next; return False if all are uploaded."""
     first, last, found = 0, len(partition) - 1, False

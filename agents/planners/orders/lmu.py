@@ -28,12 +28,13 @@ from __future__ import annotations
 import numpy as np
 
 from agents.planners.protocol import Placement
-from agents.planners.slot_zero import movable_layers, present_problem, reachable_servers
-from dnnmig_env.compiling.jit import borrowed, compiled
+from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
+from dnnmig_env.arrays import Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.dynamics import begin, complete
-from dnnmig_env.simulation.kernel import compose, query_delay_s, slowdown_for
-from dnnmig_env.simulation.packed import Floats, Ints, Problem, Small
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.state import State, new_state
 
@@ -57,7 +58,7 @@ def multi_user_lmu(scenario: Scenario, placement: Placement, rng: np.random.Gene
         placement: Server of each layer, one array per user.
         rng: Not used.
     """
-    return most_efficient_first(scenario, placement, present_problem(scenario).query_rate_hz[0, 0])
+    return most_efficient_first(scenario, placement, slot_zero_packed(scenario).query_rate_hz[0, 0])
 
 
 def most_efficient_first(scenario: Scenario, placement: Placement, weights: Floats) -> Plan:
@@ -74,7 +75,7 @@ def most_efficient_first(scenario: Scenario, placement: Placement, weights: Floa
         targets[u, : len(servers)] = (
             np.where((servers > 0) & reachable[u, servers - 1], servers, 0) * movable[u, : len(servers)]
         )
-    p, pending, sent = present_problem(scenario), targets.copy(), np.zeros(targets.shape, np.int64)
+    p, pending, sent = slot_zero_packed(scenario), targets.copy(), np.zeros(targets.shape, np.int64)
     owners = np.zeros(np.count_nonzero(targets), np.int64)
     count = order_by_efficiency(p, 0, new_state(p, 1), 0, weights, pending, owners, sent)
     groups = [np.flatnonzero(sent[u] == number + 1) for number, u in enumerate(owners[:count])]
@@ -86,39 +87,41 @@ def most_efficient_first(scenario: Scenario, placement: Placement, weights: Floa
     )
 
 
-@compiled
+@jit
 def order_by_efficiency(
-    p: Problem, b: int, s: State, i: int, weights: Floats, pending: Small, owners: Ints, sent: Ints
+    packed: PackedScenarios, b: int, state: State, i: int, weights: Floats, pending: Int8s, owners: Ints, sent: Ints
 ) -> int:
     """Order the uploads of scenario `b` and return how many partitions there are.
 
     Args:
-        p: The problem; slot 0's rates count.
+        packed: The problem; slot 0's rates count.
         b: The scenario.
-        s: A state.
+        state: A state.
         i: Its row that follows the plan.
         weights: What a second saved by each user's queries counts, shape (U,).
         pending: Server of each layer to upload, else 0, shape (U, L); all zero in the end.
         owners: Receives the user of each partition, shape (K,).
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
     """
-    p, s = borrowed(p), borrowed(s)
-    slowdown, finish_s = np.ones(p.execution_s.shape[3]), np.empty(pending.shape[1])
+    packed, state = borrowed(packed), borrowed(state)
+    slowdown, finish_s = np.ones(packed.execution_s.shape[3]), np.empty(pending.shape[1])
     interval, count = np.zeros(2, np.int64), 0
-    begin(p, b, s, i)
+    begin(packed, b, state, i)
     while True:
         owner, first, last = -1, 0, 0
         best, best_bytes = 0.0, 0.0
-        for u in range(p.num_users[b]):
-            slowdown_for(p, b, u, s.load[i], slowdown)
-            for seed in range(p.num_layers[b, u]):
+        for u in range(packed.num_users[b]):
+            slowdown_for(packed, b, u, state.load[i], slowdown)
+            for seed in range(packed.num_layers[b, u]):
                 if pending[u, seed] == 0:
                     continue
-                gain_s = _merge(p, b, s, i, u, seed, pending, slowdown, finish_s, interval)
+                gain_s = _merge(packed, b, state, i, u, seed, pending, slowdown, finish_s, interval)
                 size_bytes = 0.0
                 for v in range(interval[0], interval[1] + 1):
-                    size_bytes += p.weight_bytes[b, u, v]  # between pending layers of a run lie only weightless ones
-                rate = p.up_bytes_per_s[b, 0, u, pending[u, seed] - 1]
+                    size_bytes += packed.weight_bytes[
+                        b, u, v
+                    ]  # between pending layers of a run lie only weightless ones
+                rate = packed.up_bytes_per_s[b, 0, u, pending[u, seed] - 1]
                 efficiency = weights[u] * gain_s * rate / size_bytes
                 if owner < 0 or efficiency > best or (efficiency == best and size_bytes < best_bytes):
                     owner, first, last = u, interval[0], interval[1]
@@ -129,36 +132,39 @@ def order_by_efficiency(
         count += 1
         for v in range(first, last + 1):
             if pending[owner, v] != 0:
-                s.node[i, owner, v], s.usable[i, owner, v] = pending[owner, v], True
+                state.node[i, owner, v], state.usable[i, owner, v] = pending[owner, v], True
                 pending[owner, v], sent[owner, v] = 0, count
-        complete(p, b, s, i, owner)
+        complete(packed, b, state, i, owner)
 
 
-@compiled
+@jit
 def _merge(
-    p: Problem,
+    packed: PackedScenarios,
     b: int,
-    s: State,
+    state: State,
     i: int,
     u: int,
     seed: int,
-    pending: Small,
+    pending: Int8s,
     slowdown: Floats,
     finish_s: Floats,
     interval: Ints,
 ) -> float:
     """Grow a layer within its run until uploading it makes queries faster; write the interval, return the gain."""
     interval[:] = seed
-    gain_s = _gain_s(p, b, s, i, u, seed, seed, pending, slowdown, finish_s)
+    gain_s = _gain_s(packed, b, state, i, u, seed, seed, pending, slowdown, finish_s)
     while gain_s <= 0.0:
-        before, after = _neighbour(p, b, u, interval[0], -1, pending), _neighbour(p, b, u, interval[1], 1, pending)
+        before, after = (
+            _neighbour(packed, b, u, interval[0], -1, pending),
+            _neighbour(packed, b, u, interval[1], 1, pending),
+        )
         if before < 0 and after < 0:
             break
         before_s, after_s = -np.inf, -np.inf
         if before >= 0:
-            before_s = _gain_s(p, b, s, i, u, before, interval[1], pending, slowdown, finish_s)
+            before_s = _gain_s(packed, b, state, i, u, before, interval[1], pending, slowdown, finish_s)
         if after >= 0:
-            after_s = _gain_s(p, b, s, i, u, interval[0], after, pending, slowdown, finish_s)
+            after_s = _gain_s(packed, b, state, i, u, interval[0], after, pending, slowdown, finish_s)
         if after < 0 or (before >= 0 and before_s > after_s):
             interval[0], gain_s = before, before_s
         else:
@@ -166,35 +172,38 @@ def _merge(
     return gain_s
 
 
-@compiled
-def _neighbour(p: Problem, b: int, u: int, v: int, step: int, pending: Small) -> int:
+@jit
+def _neighbour(packed: PackedScenarios, b: int, u: int, v: int, step: int, pending: Int8s) -> int:
     """Return the next layer with weights before or after `v` if it is in the same run, else -1."""
     server = pending[u, v]
     v += step
-    while 0 <= v < p.num_layers[b, u]:
-        if p.weight_bytes[b, u, v] > 0.0:
+    while 0 <= v < packed.num_layers[b, u]:
+        if packed.weight_bytes[b, u, v] > 0.0:
             return v if pending[u, v] == server else -1
         v += step
     return -1
 
 
-@compiled
+@jit
 def _gain_s(
-    p: Problem,
+    packed: PackedScenarios,
     b: int,
-    s: State,
+    state: State,
     i: int,
     u: int,
     first: int,
     last: int,
-    pending: Small,
+    pending: Int8s,
     slowdown: Floats,
     finish_s: Floats,
 ) -> float:
     """Return by how much queries get faster with the pending layers of an interval uploaded; negative if slower."""
-    node, usable, assignment = s.node[i, u].copy(), s.usable[i, u].copy(), np.zeros(pending.shape[1], np.int8)
+    node, usable, assignment = state.node[i, u].copy(), state.usable[i, u].copy(), np.zeros(pending.shape[1], np.int8)
     for v in range(first, last + 1):
         if pending[u, v] != 0:
             node[v], usable[v] = pending[u, v], True
-    compose(p, b, u, node, usable, assignment)
-    return float(s.delay_s[i, u] - query_delay_s(p, b, u, s.slot[i], assignment, slowdown, finish_s, s.free_s[i]))
+    effective_assignment(packed, b, u, node, usable, assignment)
+    return float(
+        state.delay_s[i, u]
+        - query_delay_s(packed, b, u, state.slot[i], assignment, slowdown, finish_s, state.free_s[i])
+    )

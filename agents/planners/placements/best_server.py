@@ -8,8 +8,8 @@ import numpy as np
 
 from agents.planners.placements.one_user import Alone, choose_in_turn
 from agents.planners.protocol import Placement
+from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools
 
 
 def best_server(scenario: Scenario, rng: np.random.Generator) -> Placement:

@@ -36,8 +36,8 @@ from agents.planners.placements.minimum_cut import Edge, minimum_cut
 from agents.planners.placements.one_user import Alone, choose_in_turn
 from agents.planners.placements.transfers import transfers_s
 from agents.planners.protocol import Placement
+from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools
 
 DEVICE, SERVER = 0, 1
 """The terminals of the cut; a layer that is decided is vertex 2 + v."""
@@ -104,12 +104,12 @@ def cut_graph(alone: Alone) -> tuple[list[int], list[Edge]]:
 
 def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
     """Return the vertex of each layer, and the edges that bind weightless layers to their predecessors."""
-    p, u = alone.p, alone.user
+    packed, u = alone.p, alone.user
     vertices: list[int] = []
     edges: list[Edge] = []
     for v in range(len(alone.movable)):
-        first, last = p.predecessor_offsets[0, u, v : v + 2]
-        sources = {vertices[q] for q in p.predecessors[0, u, first:last] if q >= 0} - {DEVICE}
+        first, last = packed.predecessor_offsets[0, u, v : v + 2]
+        sources = {vertices[q] for q in packed.predecessors[0, u, first:last] if q >= 0} - {DEVICE}
         if alone.weight_bytes[v] > 0.0:
             decided = alone.movable[v] and alone.weight_bytes[v] <= alone.left_bytes
             vertices.append(2 + v if decided else SERVER if alone.held[v] else DEVICE)
@@ -125,12 +125,12 @@ def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
 
 def _readers(alone: Alone, vertices: list[int]) -> list[set[int]]:
     """Return the vertices that read each tensor (0 = the network's input); the device reads results."""
-    p, u = alone.p, alone.user
+    packed, u = alone.p, alone.user
     readers: list[set[int]] = [set() for _ in range(1 + len(vertices))]
     for v, vertex in enumerate(vertices):
-        for e in range(p.predecessor_offsets[0, u, v], p.predecessor_offsets[0, u, v + 1]):
-            readers[p.predecessors[0, u, e] + 1].add(vertex)
-        if p.is_sink[0, u, v]:
+        for e in range(packed.predecessor_offsets[0, u, v], packed.predecessor_offsets[0, u, v + 1]):
+            readers[packed.predecessors[0, u, e] + 1].add(vertex)
+        if packed.is_sink[0, u, v]:
             readers[v + 1].add(DEVICE)
     return readers
 

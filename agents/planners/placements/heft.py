@@ -30,9 +30,9 @@ import numpy as np
 
 from agents.planners.placements.transfers import transfers_s
 from agents.planners.protocol import Placement
-from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem, reachable_servers
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class Tasks(NamedTuple):
@@ -54,7 +54,7 @@ def heft(scenario: Scenario, rng: np.random.Generator) -> Placement:
         scenario: The scenario.
         rng: Not used.
     """
-    p, movable, reachable = present_problem(scenario), movable_layers(scenario), reachable_servers(scenario)
+    p, movable, reachable = slot_zero_packed(scenario), movable_layers(scenario), reachable_servers(scenario)
     left_bytes = [math.inf, *memory_left_bytes(scenario).tolist()]
     placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
     for u in np.flatnonzero(movable.any(axis=1)).tolist():
@@ -65,17 +65,21 @@ def heft(scenario: Scenario, rng: np.random.Generator) -> Placement:
     return tuple(placement)
 
 
-def tasks_of(p: Problem, u: int, movable: list[bool]) -> Tasks:
+def tasks_of(packed: PackedScenarios, u: int, movable: list[bool]) -> Tasks:
     """Return a user's network as tasks."""
-    count, offsets, predecessors = len(movable), p.predecessor_offsets[0, u].tolist(), p.predecessors[0, u].tolist()
+    count, offsets, predecessors = (
+        len(movable),
+        packed.predecessor_offsets[0, u].tolist(),
+        packed.predecessors[0, u].tolist(),
+    )
     return Tasks(
         [predecessors[offsets[v] : offsets[v + 1]] for v in range(count)],
-        p.is_sink[0, u, :count].tolist(),
-        p.execution_s[0, u, :count].tolist(),
-        transfers_s(p, 0, u, 0).tolist(),
-        p.weight_bytes[0, u, :count].tolist(),
+        packed.is_sink[0, u, :count].tolist(),
+        packed.execution_s[0, u, :count].tolist(),
+        transfers_s(packed, 0, u, 0).tolist(),
+        packed.weight_bytes[0, u, :count].tolist(),
         movable,
-        p.uploaded[0, u, :count].tolist(),
+        packed.uploaded[0, u, :count].tolist(),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dnnmig_env.simulation.packed import Bools
+from dnnmig_env.arrays import Bools
 
 UNITS = 2**29
 """Capacity of the smaller trivial cut in units; flows on an edge of twice that capacity still fit 32 bits."""

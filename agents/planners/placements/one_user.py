@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.planners.protocol import Placement
-from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem, reachable_servers
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
+from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools, Floats, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.play import migration_delay_s
 
 
@@ -33,10 +34,10 @@ class Alone:
         left_bytes: Memory left on the server.
     """
 
-    p: Problem
+    p: PackedScenarios
     user: int
     server: int
-    held: Small
+    held: Int8s
     movable: Bools
     weight_bytes: Floats
     left_bytes: float
@@ -60,17 +61,17 @@ def choose_in_turn(scenario: Scenario, candidates: Candidates) -> Placement:
         scenario: The scenario.
         candidates: What a user may do on a server.
     """
-    p = present_problem(scenario)
+    packed = slot_zero_packed(scenario)
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)
     left_bytes = memory_left_bytes(scenario)
     placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
     for u in np.flatnonzero(movable.any(axis=1)).tolist():
         held, count = placement[u], len(placement[u])
-        p_alone = p._replace(query_rate_hz=np.zeros_like(p.query_rate_hz))
+        p_alone = packed._replace(query_rate_hz=np.zeros_like(packed.query_rate_hz))
         p_alone.query_rate_hz[0, 0, u] = 1.0
         least_s = _delay_s(p_alone, u, held)
         for server in (np.flatnonzero(reachable[u]) + 1).tolist():
-            weight_bytes, room_bytes = p.weight_bytes[0, u, :count], float(left_bytes[server - 1])
+            weight_bytes, room_bytes = packed.weight_bytes[0, u, :count], float(left_bytes[server - 1])
             alone = Alone(p_alone, u, server, held, movable[u, :count], weight_bytes, room_bytes)
             for layers in candidates(alone):
                 if alone.fits(layers):
@@ -80,12 +81,12 @@ def choose_in_turn(scenario: Scenario, candidates: Candidates) -> Placement:
                         least_s, placement[u] = delay_s, candidate
         moved = placement[u] != held
         if moved.any():
-            left_bytes[placement[u][moved][0] - 1] -= p.weight_bytes[0, u, :count][moved].sum()
+            left_bytes[placement[u][moved][0] - 1] -= packed.weight_bytes[0, u, :count][moved].sum()
     return tuple(placement)
 
 
-def _delay_s(p: Problem, user: int, placement: Small) -> float:
-    nodes = np.zeros(p.weight_bytes.shape[1:], np.int8)
+def _delay_s(packed: PackedScenarios, user: int, placement: Int8s) -> float:
+    nodes = np.zeros(packed.weight_bytes.shape[1:], np.int8)
     nodes[user, : len(placement)] = placement
-    delay_s: float = migration_delay_s(p, 0, 0, nodes, np.empty(len(nodes)))
+    delay_s: float = migration_delay_s(packed, 0, 0, nodes, np.empty(len(nodes)))
     return delay_s

@@ -33,9 +33,10 @@ from agents.planners.swarms.particles import (
     move,
     random_particles,
 )
-from dnnmig_env.compiling.jit import borrowed, compiled
+from dnnmig_env.arrays import Floats, Int8s
+from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class Settings(NamedTuple):
@@ -99,24 +100,26 @@ class Genetic:
         return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
 
 
-@compiled
-def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator) -> Small:
+@jit
+def search(
+    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
+) -> Int8s:
     """Return the fittest member found, the node of each of D layers.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.
         settings: The parameters of `Genetic`.
         rng: Source of randomness.
     """
-    p, size = borrowed(p), settings.population
+    packed, size = borrowed(packed), settings.population
     members, values_s = (
         random_particles(2 * size, positions, settings.mean_run, rng),
         np.empty(2 * size),
     )  # children in the second half
-    fitnesses_s(p, b, slot, positions, members[:size], settings.upload_weight, values_s[:size])
+    fitnesses_s(packed, b, slot, positions, members[:size], settings.upload_weight, values_s[:size])
     since, rate = 0, settings.mutations / members.shape[1]
     for _ in range(settings.generations):
         for i in range(size, 2 * size):
@@ -127,20 +130,20 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
             for k in range(len(child)):
                 if rng.random() < rate:
                     move(child, k, positions, rng)
-        fitnesses_s(p, b, slot, positions, members[size:], settings.upload_weight, values_s[size:])
+        fitnesses_s(packed, b, slot, positions, members[size:], settings.upload_weight, values_s[size:])
         since = 0 if values_s[size:].min() < values_s[:size].min() else since + 1
         fittest_first = np.argsort(values_s)
         members, values_s = members[fittest_first], values_s[fittest_first]
         if since >= settings.patience:
             break
     fittest = np.argmin(values_s[:size])
-    best: Small = members[fittest]
+    best: Int8s = members[fittest]
     if values_s[fittest] >= INFEASIBLE_S:  # nothing that fits was found
         best[:] = 0
     return best
 
 
-@compiled
+@jit
 def _winner(values_s: Floats, tournament: int, rng: np.random.Generator) -> int:
     """Return the fittest of some random members."""
     best = below(rng, len(values_s))

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.planners.protocol import Placement
-from agents.planners.slot_zero import movable_layers, present_problem, reachable_servers
-from dnnmig_env.compiling.jit import compiled
+from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
+from dnnmig_env.arrays import Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats, Ints, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.play import migration_delay_s
 
 INFEASIBLE_S = 1e12
@@ -31,7 +32,7 @@ class Positions(NamedTuple):
 
     user: Ints  # (D,)
     layer: Ints  # (D,)
-    choices: Small  # (D, S + 1): the nodes that it may run on
+    choices: Int8s  # (D, S + 1): the nodes that it may run on
     num_choices: Ints  # (D,): how many of them
 
 
@@ -48,27 +49,27 @@ def positions_of(scenario: Scenario) -> Positions:
     return Positions(users, layers, choices, num_choices)
 
 
-def best_placement(scenario: Scenario, search: Callable[[Problem, Positions], Small]) -> Placement:
+def best_placement(scenario: Scenario, search: Callable[[PackedScenarios, Positions], Int8s]) -> Placement:
     """Return the placement that a search finds. Layers of absent users and layers already uploaded stay where they are.
 
     Args:
         scenario: The scenario.
         search: From a problem of one row and slot and its positions to the best particle, shape (D,).
     """
-    p, positions = present_problem(scenario), positions_of(scenario)
-    node = p.uploaded[0].copy()
+    packed, positions = slot_zero_packed(scenario), positions_of(scenario)
+    node = packed.uploaded[0].copy()
     if len(positions.user):
-        node[positions.user, positions.layer] = search(p, positions)
+        node[positions.user, positions.layer] = search(packed, positions)
     return tuple(node[u, : len(user.graph)].copy() for u, user in enumerate(scenario.users))
 
 
 def placement_delay_s(scenario: Scenario, placement: Placement) -> float:
     """Return the migration delay of a placement in seconds, whether or not it fits the memory."""
-    p = present_problem(scenario)
-    node = np.zeros(p.weight_bytes.shape[1:], np.int8)
+    packed = slot_zero_packed(scenario)
+    node = np.zeros(packed.weight_bytes.shape[1:], np.int8)
     for u, row in enumerate(placement):
         node[u, : len(row)] = row
-    return float(migration_delay_s(p, 0, 0, node, np.empty(len(node))))
+    return float(migration_delay_s(packed, 0, 0, node, np.empty(len(node))))
 
 
 def check_parameters(planner: Any, counts: tuple[str, ...], weights: tuple[str, ...] = ("upload_weight",)) -> None:
@@ -89,8 +90,8 @@ def check_parameters(planner: Any, counts: tuple[str, ...], weights: tuple[str, 
             raise ValueError(f"{field.name} is {value!r}; a probability lies between 0 and 1.")
 
 
-@compiled
-def random_particles(count: int, positions: Positions, mean_run: float, rng: np.random.Generator) -> Small:
+@jit
+def random_particles(count: int, positions: Positions, mean_run: float, rng: np.random.Generator) -> Int8s:
     """Return random particles, shape (N, D).
 
     Args:
@@ -110,14 +111,20 @@ def random_particles(count: int, positions: Positions, mean_run: float, rng: np.
     return particles
 
 
-@compiled
+@jit
 def fitnesses_s(
-    p: Problem, b: int, slot: int, positions: Positions, particles: Small, upload_weight: float, values_s: Floats
+    packed: PackedScenarios,
+    b: int,
+    slot: int,
+    positions: Positions,
+    particles: Int8s,
+    upload_weight: float,
+    values_s: Floats,
 ) -> None:
     """Write the fitness of N particles, smaller is better.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.
@@ -125,47 +132,51 @@ def fitnesses_s(
         upload_weight: Share of the total upload time to add.
         values_s: Receives the fitness, shape (N,).
     """
-    node, delay_s, left_bytes = p.uploaded[b].copy(), np.empty(p.num_users[b]), np.empty(p.num_servers[b])
+    node, delay_s, left_bytes = (
+        packed.uploaded[b].copy(),
+        np.empty(packed.num_users[b]),
+        np.empty(packed.num_servers[b]),
+    )
     for i in range(len(particles)):
         x = particles[i]
-        values_s[i] = _fitness_s(p, b, slot, positions, x, upload_weight, node, delay_s, left_bytes)
+        values_s[i] = _fitness_s(packed, b, slot, positions, x, upload_weight, node, delay_s, left_bytes)
 
 
-@compiled
+@jit
 def _fitness_s(
-    p: Problem,
+    packed: PackedScenarios,
     b: int,
     slot: int,
     positions: Positions,
-    x: Small,
+    x: Int8s,
     upload_weight: float,
-    node: Small,
+    node: Int8s,
     delay_s: Floats,
     left_bytes: Floats,
 ) -> float:
     """Return a particle's fitness; the last three arrays are scratch."""
     upload_s, excess = 0.0, 0.0
-    left_bytes[:] = p.memory_bytes[b]
-    for u in range(p.num_users[b]):
-        for v in range(p.num_layers[b, u]):
-            if p.uploaded[b, u, v] != 0:
-                left_bytes[p.uploaded[b, u, v] - 1] -= p.weight_bytes[b, u, v]
+    left_bytes[:] = packed.memory_bytes[b]
+    for u in range(packed.num_users[b]):
+        for v in range(packed.num_layers[b, u]):
+            if packed.uploaded[b, u, v] != 0:
+                left_bytes[packed.uploaded[b, u, v] - 1] -= packed.weight_bytes[b, u, v]
     for k in range(len(x)):
         u, v, server = positions.user[k], positions.layer[k], x[k] - 1
         node[u, v] = x[k]
         if server >= 0:
-            left_bytes[server] -= p.weight_bytes[b, u, v]
-            upload_s += p.weight_bytes[b, u, v] / p.up_bytes_per_s[b, slot, u, server]
+            left_bytes[server] -= packed.weight_bytes[b, u, v]
+            upload_s += packed.weight_bytes[b, u, v] / packed.up_bytes_per_s[b, slot, u, server]
     for server in range(len(left_bytes)):
         if left_bytes[server] < 0.0:
             excess -= left_bytes[server]
     if excess > 0.0:
         return INFEASIBLE_S + excess
-    return min(migration_delay_s(p, b, slot, node, delay_s) + upload_weight * upload_s, INFEASIBLE_S)
+    return min(migration_delay_s(packed, b, slot, node, delay_s) + upload_weight * upload_s, INFEASIBLE_S)
 
 
-@compiled
-def move(x: Small, k: int, positions: Positions, rng: np.random.Generator) -> None:
+@jit
+def move(x: Int8s, k: int, positions: Positions, rng: np.random.Generator) -> None:
     """Move one layer to another of its nodes."""
     others = positions.num_choices[k] - 1
     if others > 0:
@@ -173,15 +184,15 @@ def move(x: Small, k: int, positions: Positions, rng: np.random.Generator) -> No
         x[k] = positions.choices[k, others] if drawn == x[k] else drawn
 
 
-@compiled
-def cross(x: Small, other: Small, rng: np.random.Generator) -> None:
+@jit
+def cross(x: Int8s, other: Int8s, rng: np.random.Generator) -> None:
     """Replace the segment between two random cuts by another particle's."""
     one, two = below(rng, len(x)), below(rng, len(x))
     for k in range(min(one, two), max(one, two) + 1):
         x[k] = other[k]
 
 
-@compiled
+@jit
 def below(rng: np.random.Generator, limit: int) -> int:
     """Return a random number from 0 to `limit` - 1."""
     return int(rng.random() * limit)

@@ -23,9 +23,10 @@ import numpy as np
 
 from agents.planners.protocol import Placement
 from agents.planners.swarms.particles import INFEASIBLE_S, Positions, best_placement, check_parameters, fitnesses_s
-from dnnmig_env.compiling.jit import borrowed, compiled
+from dnnmig_env.arrays import Floats, Int8s
+from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats, Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class Settings(NamedTuple):
@@ -92,27 +93,29 @@ class Pso:
         return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
 
 
-@compiled
-def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator) -> Small:
+@jit
+def search(
+    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
+) -> Int8s:
     """Return the best particle found, the node of each of D layers.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.
         settings: The parameters of `Pso`.
         rng: Source of randomness.
     """
-    p, swarm, size = borrowed(p), settings.swarm, len(positions.user)
+    packed, swarm, size = borrowed(packed), settings.swarm, len(positions.user)
     x, velocity = rng.random((swarm, size)), np.zeros((swarm, size))
     particles, values_s = np.empty((swarm, size), np.int8), np.empty(swarm)
     own, own_s = x.copy(), np.full(swarm, np.inf)
-    best: Small = particles[0].copy()
+    best: Int8s = particles[0].copy()
     best_s, since = np.inf, 0
     for t in range(settings.iterations + 1):
         nearest_nodes(x, positions, particles)
-        fitnesses_s(p, b, slot, positions, particles, settings.upload_weight, values_s)
+        fitnesses_s(packed, b, slot, positions, particles, settings.upload_weight, values_s)
         for i in range(swarm):
             if values_s[i] < own_s[i]:
                 own[i], own_s[i] = x[i], values_s[i]
@@ -135,8 +138,8 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
     return best
 
 
-@compiled
-def nearest_nodes(x: Floats, positions: Positions, particles: Small) -> None:
+@jit
+def nearest_nodes(x: Floats, positions: Positions, particles: Int8s) -> None:
     """Write the nodes for which coordinates in 0 to 1 stand, shape (N, D)."""
     for i in range(x.shape[0]):
         for k in range(x.shape[1]):

@@ -38,9 +38,10 @@ from agents.planners.swarms.particles import (
     move,
     random_particles,
 )
-from dnnmig_env.compiling.jit import borrowed, compiled
+from dnnmig_env.arrays import Int8s
+from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Problem, Small
+from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class Settings(NamedTuple):
@@ -105,24 +106,26 @@ class PsoGa:
         return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
 
 
-@compiled
-def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator) -> Small:
+@jit
+def search(
+    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
+) -> Int8s:
     """Return the best particle found, the node of each of D layers.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.
         settings: The parameters of `PsoGa`.
         rng: Source of randomness.
     """
-    p, swarm = borrowed(p), settings.swarm
+    packed, swarm = borrowed(packed), settings.swarm
     particles, values_s = random_particles(swarm, positions, settings.mean_run, rng), np.empty(swarm)
-    fitnesses_s(p, b, slot, positions, particles, settings.upload_weight, values_s)
+    fitnesses_s(packed, b, slot, positions, particles, settings.upload_weight, values_s)
     own, own_s = particles.copy(), values_s.copy()
     leader = np.argmin(own_s)
-    best: Small = own[leader].copy()
+    best: Int8s = own[leader].copy()
     best_s, since = own_s[leader], 0
     for t in range(settings.iterations):
         progress = t / max(settings.iterations - 1, 1)
@@ -136,7 +139,7 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
                 cross(x, own[i], rng)
             if rng.random() < c2:
                 cross(x, best, rng)
-        fitnesses_s(p, b, slot, positions, particles, settings.upload_weight, values_s)
+        fitnesses_s(packed, b, slot, positions, particles, settings.upload_weight, values_s)
         for i in range(swarm):
             if values_s[i] < own_s[i]:
                 own[i], own_s[i] = particles[i], values_s[i]
@@ -151,7 +154,7 @@ def search(p: Problem, b: int, slot: int, positions: Positions, settings: Settin
     return best
 
 
-@compiled
+@jit
 def adaptive_inertia(differing: float, w_max: float, w_min: float) -> float:
     """Return the inertia of a particle that differs from the swarm's best in a share of its positions."""
     return float(w_max - (w_max - w_min) * np.exp(differing / (differing - 1.01)))

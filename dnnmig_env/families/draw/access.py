@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.families.draw.batch import Cast
+from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.families.draw.batch import Participants
 from dnnmig_env.families.draw.ranges import Range, log_uniform, uniform
-from dnnmig_env.simulation.packed import Floats, Ints
 
 BYTES_PER_MBIT = 125_000.0
 
@@ -25,7 +25,7 @@ class Backbone(NamedTuple):
 
 
 def draw_backbone(
-    rng: np.random.Generator, cast: Cast, mbps: tuple[Range, Range], latency_s: tuple[Range, Range]
+    rng: np.random.Generator, cast: Participants, mbps: tuple[Range, Range], latency_s: tuple[Range, Range]
 ) -> Backbone:
     """Draw the servers' lines.
 
@@ -47,7 +47,7 @@ def draw_backbone(
     return Backbone(bytes_per_s, between_s)
 
 
-def draw_homes(rng: np.random.Generator, cast: Cast) -> Ints:
+def draw_homes(rng: np.random.Generator, cast: Participants) -> Ints:
     """Draw every user's home edge, each as likely, shape (B, 1, U)."""
     batch, num_users = cast.network.shape
     return (rng.random((batch, 1, num_users)) * cast.num_edges[:, None, None]).astype(np.int64)

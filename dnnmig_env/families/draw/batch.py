@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.families.draw.machines import Machines
 from dnnmig_env.families.draw.network_table import NetworkTable
 from dnnmig_env.scenarios.node import Tier
 from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
-from dnnmig_env.simulation.packed import Bools, Floats, Ints, Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 @dataclass(frozen=True, eq=False)
-class Cast:
+class Participants:
     """Who takes part in B scenarios: networks, devices and servers.
 
     Users beyond a scenario's number have the network -1, the table's padding; servers beyond it are absent machines
@@ -57,7 +58,7 @@ class Cast:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """What holds in which slot of B scenarios: rates, latencies, queries and places. Padding is zero, as in `Problem`.
+    """What holds in which slot of B scenarios: rates, latencies, queries and places. Padding is zero, as in `PackedScenarios`.
 
     Attributes:
         slot_edges_s: Shape (B, T + 1).
@@ -84,7 +85,7 @@ class Course:
     area_m: float | None = None
 
 
-def drawn_batch(family: str, cast: Cast, execution_s: Floats, course: Course) -> ScenarioBatch:
+def drawn_batch(family: str, cast: Participants, execution_s: Floats, course: Course) -> ScenarioBatch:
     """Return drawn scenarios as a batch.
 
     Args:
@@ -93,8 +94,8 @@ def drawn_batch(family: str, cast: Cast, execution_s: Floats, course: Course) ->
         execution_s: `cast.execution_s()`, which generators need themselves.
         course: What holds when.
     """
-    problem = _problem(cast, execution_s, course)
-    return ScenarioBatch(problem, _Builder(family, cast, problem, course.area_m))
+    packed = _problem(cast, execution_s, course)
+    return ScenarioBatch(packed, _Builder(family, cast, packed, course.area_m))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,20 +103,20 @@ class _Builder:
     """Makes a scenario's object from its row of the arrays."""
 
     family: str
-    cast: Cast
-    problem: Problem
+    cast: Participants
+    packed: PackedScenarios
     area_m: float | None
 
     def __call__(self, b: int) -> Scenario:
-        p, cast = self.problem, self.cast
-        u, s, t = int(p.num_users[b]), int(p.num_servers[b]), int(p.num_slots[b])
+        packed, cast = self.packed, self.cast
+        u, s, t = int(packed.num_users[b]), int(packed.num_servers[b]), int(packed.num_slots[b])
         return Scenario(
             users=tuple(
                 User(
                     name=f"user-{index}",
                     graph=cast.networks.graphs[cast.network[b, index]],
                     device=cast.devices.node("device", Tier.DEVICE, b, index),
-                    query_rate_hz=p.query_rate_hz[b, :t, index],
+                    query_rate_hz=packed.query_rate_hz[b, :t, index],
                 )
                 for index in range(u)
             ),
@@ -124,37 +125,37 @@ class _Builder:
                 for index, tier in enumerate(Tier.CLOUD if cloud else Tier.EDGE for cloud in cast.is_cloud[b, :s])
             ),
             links=Links(
-                up_bytes_per_s=p.up_bytes_per_s[b, :t, :u, :s],
-                down_bytes_per_s=p.down_bytes_per_s[b, :t, :u, :s],
-                up_latency_s=p.up_latency_s[b, :t, :u, :s],
-                down_latency_s=p.down_latency_s[b, :t, :u, :s],
-                between_bytes_per_s=p.between_bytes_per_s[b, :s, :s],
-                between_latency_s=p.between_latency_s[b, :s, :s],
+                up_bytes_per_s=packed.up_bytes_per_s[b, :t, :u, :s],
+                down_bytes_per_s=packed.down_bytes_per_s[b, :t, :u, :s],
+                up_latency_s=packed.up_latency_s[b, :t, :u, :s],
+                down_latency_s=packed.down_latency_s[b, :t, :u, :s],
+                between_bytes_per_s=packed.between_bytes_per_s[b, :s, :s],
+                between_latency_s=packed.between_latency_s[b, :s, :s],
             ),
-            horizon_s=float(p.slot_edges_s[b, t]),
-            slot_starts_s=p.slot_edges_s[b, :t],
+            horizon_s=float(packed.slot_edges_s[b, t]),
+            slot_starts_s=packed.slot_edges_s[b, :t],
             mobility=None if self.area_m is None else self._mobility(b, self.area_m),
             family=self.family,
         )
 
     def _mobility(self, b: int, area_m: float) -> Mobility:
-        p = self.problem
-        u, s, t = p.num_users[b], p.num_servers[b], p.num_slots[b]
-        slot_s = np.diff(p.slot_edges_s[b, : t + 1])[:, None, None]
+        packed = self.packed
+        u, s, t = packed.num_users[b], packed.num_servers[b], packed.num_slots[b]
+        slot_s = np.diff(packed.slot_edges_s[b, : t + 1])[:, None, None]
         return Mobility(
-            user_positions_m=(p.user_positions[b, :t, :u] + 0.5) * area_m,
-            user_velocities_m_per_s=p.user_velocities[b, :t, :u] * area_m / slot_s,
-            server_positions_m=(p.server_positions[b, :s] + 0.5) * area_m,
+            user_positions_m=(packed.user_positions[b, :t, :u] + 0.5) * area_m,
+            user_velocities_m_per_s=packed.user_velocities[b, :t, :u] * area_m / slot_s,
+            server_positions_m=(packed.server_positions[b, :s] + 0.5) * area_m,
             area_m=area_m,
         )
 
 
-def _problem(cast: Cast, execution_s: Floats, course: Course) -> Problem:
+def _problem(cast: Participants, execution_s: Floats, course: Course) -> PackedScenarios:
     table, network = cast.networks, cast.network
     batch, num_users, num_layers, nodes = execution_s.shape
     num_slots = course.query_rate_hz.shape[1]
     moving = (batch, num_slots, num_users, 2)
-    return Problem(
+    return PackedScenarios(
         num_users=np.count_nonzero(network >= 0, axis=1),
         num_servers=cast.num_servers,
         num_slots=np.full(batch, num_slots),

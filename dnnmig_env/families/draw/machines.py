@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dnnmig_env.arrays import Bools, Floats
 from dnnmig_env.families.draw.ranges import Range
 from dnnmig_env.scenarios.node import Node, Tier
-from dnnmig_env.simulation.packed import Bools, Floats
 
 
 class Machines(NamedTuple):

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dnnmig_env.simulation.packed import Floats
+from dnnmig_env.arrays import Floats
 
 
 def gauss_markov(

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dnnmig_env.arrays import Bools, Floats, Int32s, Ints
 from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.preprocessing import prepare
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load_prepared, networks
-from dnnmig_env.simulation.packed import Bools, Floats, GraphArrays, Ints, graph_arrays, num_edges
+from dnnmig_env.simulation.packed import GraphArrays, graph_arrays, num_edges
 
 
 class NetworkTable(NamedTuple):
@@ -23,8 +23,8 @@ class NetworkTable(NamedTuple):
     num_layers: Ints  # (N + 1,)
     weight_bytes: Floats  # (N + 1, L)
     tensor_bytes: Floats  # (N + 1, L + 1)
-    predecessor_offsets: NDArray[np.int32]  # (N + 1, L + 1)
-    predecessors: NDArray[np.int32]  # (N + 1, E)
+    predecessor_offsets: Int32s  # (N + 1, L + 1)
+    predecessors: Int32s  # (N + 1, E)
     is_sink: Bools  # (N + 1, L)
     flops: Floats  # (N + 1, L)
     bytes_moved: Floats  # (N + 1, L)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.families.draw.batch import Cast
+from dnnmig_env.arrays import Floats
+from dnnmig_env.families.draw.batch import Participants
 from dnnmig_env.families.draw.machines import MachineRanges, draw_machines, without
 from dnnmig_env.families.draw.network_table import NetworkTable
 from dnnmig_env.families.draw.ranges import CountRange, Range, counts, uniform
-from dnnmig_env.simulation.packed import Floats
 
 MAX_QUERY_RATE_HZ = 30.0
 """No user asks more often than a camera takes pictures."""
@@ -17,14 +17,14 @@ UNEVENNESS: Range = (0.5, 1.5)
 """Between which a user's share of the load lies, relative to the others', before the shares are made to sum to one."""
 
 
-def draw_cast(
+def draw_participants(
     rng: np.random.Generator,
     count: int,
     networks: NetworkTable,
     num_users: CountRange,
     num_edges: CountRange,
     kinds: tuple[MachineRanges, ...],
-) -> Cast:
+) -> Participants:
     """Draw users and servers; the edges come first, then the cloud if there is one. Server memory is unlimited.
 
     Args:
@@ -43,10 +43,10 @@ def draw_cast(
     server = np.arange(num_edges[1] + has_cloud)
     is_edge, is_cloud = server < edges, (server == edges) & has_cloud
     servers = without(draw_machines(rng, kinds[1:], is_cloud.astype(np.intp)), server >= edges + has_cloud)
-    return Cast(networks, network, devices, servers, is_edge, is_cloud, edges[:, 0], edges[:, 0] + has_cloud)
+    return Participants(networks, network, devices, servers, is_edge, is_cloud, edges[:, 0], edges[:, 0] + has_cloud)
 
 
-def limit_memory(rng: np.random.Generator, cast: Cast, share: Range) -> None:
+def limit_memory(rng: np.random.Generator, cast: Participants, share: Range) -> None:
     """Let every edge hold only a share, drawn uniformly, of the weights of all users' networks together.
 
     It still holds the largest layer of any network, so that no edge is useless.
@@ -57,7 +57,7 @@ def limit_memory(rng: np.random.Generator, cast: Cast, share: Range) -> None:
     np.copyto(cast.servers.memory_bytes, limits, where=cast.is_edge)
 
 
-def query_rates_hz(rng: np.random.Generator, cast: Cast, execution_s: Floats, load: Range) -> Floats:
+def query_rates_hz(rng: np.random.Generator, cast: Participants, execution_s: Floats, load: Range) -> Floats:
     """Draw query rates such that all users together load the edges as wished, shape (B, U).
 
     Args:

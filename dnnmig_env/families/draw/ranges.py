@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnnmig_env.simulation.packed import Floats, Ints
+from dnnmig_env.arrays import Floats, Ints
 
 Range = tuple[float, float]
 """Least and greatest value."""

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.traces import Trace, load_trace
-from dnnmig_env.simulation.packed import Floats
 
 LEAST_BYTES_PER_S = 1000.0
 """Rate of a link that a trace says is dead: a trickle, so that every server can be reached in every slot."""

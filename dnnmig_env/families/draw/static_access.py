@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.families.draw.access import BYTES_PER_MBIT
-from dnnmig_env.families.draw.batch import Cast
+from dnnmig_env.families.draw.batch import Participants
 from dnnmig_env.families.draw.ranges import Range, log_uniform
 from dnnmig_env.families.draw.recorded_rates import draw_traces, mean_rates, recorded_rates
-from dnnmig_env.simulation.packed import Floats
 
 RECORDED_SLOTS = 16
 """Number of equal time slots of a scenario whose rates are recorded; drawn ones do not change, one slot is enough."""
@@ -21,7 +21,7 @@ def num_slots(traces: tuple[str, ...]) -> int:
 
 def draw_access(
     rng: np.random.Generator,
-    cast: Cast,
+    cast: Participants,
     mbps: Range,
     horizon_uploads: Range,
     horizon_s: Range | None,

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from dnnmig_env.scenarios.node import Array
+from dnnmig_env.arrays import Floats
 
 Span = tuple[Any, Any]
 """Two readings of a clock: before and after."""
@@ -27,7 +27,7 @@ class Clock(Protocol):
     def read(self) -> Any:
         """Return a reading; cheap, and without waiting for anything."""
 
-    def seconds(self, spans: Sequence[Span]) -> Array:
+    def seconds(self, spans: Sequence[Span]) -> Floats:
         """Return how long each span took, once all that was started has ended; shape (N,)."""
 
 
@@ -44,7 +44,7 @@ class CpuTime:
         """Return nanoseconds."""
         return time.process_time_ns()
 
-    def seconds(self, spans: Sequence[Span]) -> Array:
+    def seconds(self, spans: Sequence[Span]) -> Floats:
         """Return the differences, shape (N,)."""
         return np.array([end - start for start, end in spans], dtype=np.float64) / 1e9
 
@@ -70,7 +70,7 @@ class CudaTime:
         event.record()
         return event
 
-    def seconds(self, spans: Sequence[Span]) -> Array:
+    def seconds(self, spans: Sequence[Span]) -> Floats:
         """Wait for the GPU and return the differences, shape (N,)."""
         torch.cuda.synchronize()
         return np.array([start.elapsed_time(end) for start, end in spans], dtype=np.float64) / 1e3

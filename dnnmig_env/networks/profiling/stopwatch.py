@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.profiling.clocks import Clock, Span
 from dnnmig_env.networks.profiling.real_operators import Operators
 from dnnmig_env.networks.tracing.recorder import ATTENTION, attention_as_one_operator, side_by_side
-from dnnmig_env.scenarios.node import Array
 
 _IDLE_CALLS = 1000
 """How often an operator that does nothing is timed."""
@@ -34,7 +34,7 @@ class Times:
     """
 
     load_average: float
-    operators_s: Array
+    operators_s: Floats
     whole_s: float
     wall_s: float
 

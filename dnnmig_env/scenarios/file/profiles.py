@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.files.strict_model import inside, suggestion
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.measured_profile import Profile, find_profile, size_of
 from dnnmig_env.networks.preprocessing import fuse, merged_groups
 from dnnmig_env.scenarios.file.schema import MeasuredForm
-from dnnmig_env.scenarios.node import Array, Node, execution_s
+from dnnmig_env.scenarios.node import Node, execution_s
 
 DEVICE = "device"
 """What a file calls the user's own node."""
@@ -25,7 +26,7 @@ def profile_table(
     graph: LayerGraph,
     nodes: Sequence[Node],
     folder: Path,
-) -> Array:
+) -> Floats:
     """Return the seconds per layer and node, shape (L, S + 1): measured where a profile is named, else the roofline.
 
     Args:
@@ -59,7 +60,7 @@ def profile_table(
     return np.stack(columns, axis=1)
 
 
-def _fitted(reference: str, profile: Profile, before: LayerGraph, graph: LayerGraph) -> Array:
+def _fitted(reference: str, profile: Profile, before: LayerGraph, graph: LayerGraph) -> Floats:
     """Return a profile's seconds for the layers of a graph, shape (L,); a merged layer takes what its parts take."""
     seconds = np.array(profile.seconds)
     if not profile.is_of(graph):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.files.strict_model import inside, suggestion
 from dnnmig_env.networks import zoo
 from dnnmig_env.networks.graph_file import read_graph
@@ -25,7 +26,7 @@ from dnnmig_env.scenarios.file.schema import (
     ScenarioForm,
     UserForm,
 )
-from dnnmig_env.scenarios.node import Array, Node, Tier
+from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.scenarios.traces import BYTES_PER_S, load_trace
 
@@ -56,7 +57,7 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
         raise ValueError(f"{_place_of(str(error), form)}{error}") from None
 
 
-def uniform_starts(slot_s: float, horizon_s: float) -> Array:
+def uniform_starts(slot_s: float, horizon_s: float) -> Floats:
     """Return the starts of slots of one length, shape (T,); the horizon may cut the last one short."""
     # The margin keeps 2.1 s / 0.7 s from having a fourth slot of 4e-16 s.
     return np.arange(max(1, int(np.ceil(horizon_s / slot_s - 1e-9))), dtype=np.float64) * slot_s
@@ -67,17 +68,17 @@ class _Frame(NamedTuple):
 
     folder: Path
     horizon_s: float
-    starts_s: Array
+    starts_s: Floats
     servers: list[str]
 
 
 class _Link(NamedTuple):
     """One link in each slot, shape (T,) each."""
 
-    up_bytes_per_s: Array
-    down_bytes_per_s: Array
-    up_latency_s: Array
-    down_latency_s: Array
+    up_bytes_per_s: Floats
+    down_bytes_per_s: Floats
+    up_latency_s: Floats
+    down_latency_s: Floats
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def _place_of(message: str, form: ScenarioForm) -> str:
     return ""
 
 
-def _slot_starts(form: ScenarioForm) -> Array:
+def _slot_starts(form: ScenarioForm) -> Floats:
     if form.slot_s is not None:
         if form.horizon_s / MAX_SLOTS > form.slot_s:
             raise ValueError(
@@ -201,15 +202,15 @@ def _link(place: str, form: LinkForm, frame: _Frame) -> _Link:
     return _Link(up, down, latency, latency if back is None else _per_slot(f"{place}.down_latency_s", back, frame))
 
 
-def _rates(place: str, way: str, form: LinkForm, frame: _Frame) -> Array:
+def _rates(place: str, way: str, form: LinkForm, frame: _Frame) -> Floats:
     key = next(way + unit for unit in BYTES_PER_S if getattr(form, way + unit) is not None)
     return _per_slot(f"{place}.{key}", getattr(form, key), frame) * BYTES_PER_S[key.removeprefix(way)]
 
 
-def _backhaul(form: BackhaulForm, frame: _Frame) -> tuple[Array, Array]:
+def _backhaul(form: BackhaulForm, frame: _Frame) -> tuple[Floats, Floats]:
     count = len(frame.servers)
 
-    def table(key: str, value: float | list[list[float]]) -> Array:
+    def table(key: str, value: float | list[list[float]]) -> Floats:
         if isinstance(value, list):
             return _table(f"backhaul.{key}", value, (count, count), "a row per sending, a column per receiving server")
         return np.full((count, count), float(value))
@@ -254,13 +255,13 @@ def _mobility(form: ScenarioForm, frame: _Frame) -> Mobility | None:
     return Mobility(np.stack(positions, axis=1), np.stack(velocities, axis=1), places, form.mobility.area_m)
 
 
-def _track(place: str, value: list[float] | list[list[float]], frame: _Frame) -> Array:
+def _track(place: str, value: list[float] | list[list[float]], frame: _Frame) -> Floats:
     slots = len(frame.starts_s)
     rows = value if value and isinstance(value[0], list) else [value] * slots
     return _table(place, rows, (slots, 2), "x and y, once or per slot")
 
 
-def _velocities(positions_m: Array, frame: _Frame) -> Array:
+def _velocities(positions_m: Floats, frame: _Frame) -> Floats:
     """Go straight from each slot's place to the next one's; in the last slot go on as before."""
     if len(positions_m) == 1:
         return np.zeros_like(positions_m)
@@ -268,14 +269,14 @@ def _velocities(positions_m: Array, frame: _Frame) -> Array:
     return np.concatenate([moving, moving[-1:]])
 
 
-def _per_slot(place: str, value: float | list[float], frame: _Frame) -> Array:
+def _per_slot(place: str, value: float | list[float], frame: _Frame) -> Floats:
     slots = len(frame.starts_s)
     if isinstance(value, list) and len(value) != slots:
         raise ValueError(f"{place}: {len(value)} values for {slots} time slots; give one number or one per slot.")
     return np.broadcast_to(np.asarray(value, dtype=np.float64), (slots,))
 
 
-def _table(place: str, rows: Sequence[ArrayLike], shape: tuple[int, int], meaning: str) -> Array:
+def _table(place: str, rows: Sequence[ArrayLike], shape: tuple[int, int], meaning: str) -> Floats:
     widths = {np.size(row) for row in rows}
     if len(rows) != shape[0] or widths != {shape[1]}:
         size = f"{len(rows)} rows of {' or '.join(map(str, sorted(widths)))} numbers"

@@ -11,8 +11,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import compiled, uncounted
-from dnnmig_env.simulation.packed import Floats, Ints, Problem
+from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.compiling.jit import jit, jit_without_refcounts
+from dnnmig_env.simulation.packed import PackedScenarios
 
 DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
 
@@ -34,13 +35,13 @@ class Run(NamedTuple):
     sent_server: Ints  # (N,): 0..S-1
 
 
-@compiled
-def new_run(p: Problem, b: int) -> Run:
+@jit
+def new_run(packed: PackedScenarios, b: int) -> Run:
     """Return the run in which nothing has happened yet, with every layer on the device."""
-    num_users, num_layers, num_nodes = p.execution_s.shape[1:]
+    num_users, num_layers, num_nodes = packed.execution_s.shape[1:]
     raised_s = np.zeros(num_users)
-    for u in range(p.num_users[b]):
-        raised_s[u] = present_from_s(p, b, u, 0.0)
+    for u in range(packed.num_users[b]):
+        raised_s[u] = present_from_s(packed, b, u, 0.0)
     most_sent = num_users * (num_layers + 1) * (num_nodes - 1)
     return Run(
         np.zeros((num_users, num_layers), np.int64),
@@ -58,36 +59,36 @@ def new_run(p: Problem, b: int) -> Run:
     )
 
 
-@uncounted
-def run_layers(p: Problem, b: int, u: int, count: int, run: Run) -> float:
+@jit_without_refcounts
+def run_layers(packed: PackedScenarios, b: int, u: int, count: int, run: Run) -> float:
     """Time the first `count` layers of one user as far as they are known; return the delay until their results."""
     run.free_s[u], run.end_s[u] = run.raised_s[u], 0.0
     for v in range(count):
-        run_layer(p, b, u, v, run)
+        run_layer(packed, b, u, v, run)
     return float(run.end_s[u] - run.raised_s[u])  # NaN for a query never raised
 
 
-@uncounted
-def run_layer(p: Problem, b: int, u: int, v: int, run: Run) -> None:
+@jit_without_refcounts
+def run_layer(packed: PackedScenarios, b: int, u: int, v: int, run: Run) -> None:
     """Time one layer as far as it is known, those before it having been timed."""
     node = run.assignment[u, v]
-    start_s = max(run.free_s[u, node], run.uploaded_s[u, v], inputs_s(p, b, u, v, run))
-    run.finish_s[u, v] = start_s + p.execution_s[b, u, v, node]
+    start_s = max(run.free_s[u, node], run.uploaded_s[u, v], inputs_s(packed, b, u, v, run))
+    run.finish_s[u, v] = start_s + packed.execution_s[b, u, v, node]
     run.free_s[u, node] = run.finish_s[u, v]
-    if p.is_sink[b, u, v]:
-        run.end_s[u] = max(run.end_s[u], _reach_s(p, b, u, v + 1, DEVICE, run))
+    if packed.is_sink[b, u, v]:
+        run.end_s[u] = max(run.end_s[u], _reach_s(packed, b, u, v + 1, DEVICE, run))
 
 
-@uncounted
-def inputs_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
+@jit_without_refcounts
+def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, run: Run) -> float:
     """Return when a layer's inputs are on its node, sending them there when need be."""
     arrived_s = run.raised_s[u]
-    for e in range(p.predecessor_offsets[b, u, v], p.predecessor_offsets[b, u, v + 1]):
-        arrived_s = max(arrived_s, _reach_s(p, b, u, p.predecessors[b, u, e] + 1, run.assignment[u, v], run))
+    for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
+        arrived_s = max(arrived_s, _reach_s(packed, b, u, packed.predecessors[b, u, e] + 1, run.assignment[u, v], run))
     return float(arrived_s)
 
 
-@uncounted
+@jit_without_refcounts
 def awaited(u: int, count: int, run: Run) -> int:
     """Return the first of a user's first `count` layers whose weights are not in; -1 if there is none."""
     for v in range(count):
@@ -96,21 +97,21 @@ def awaited(u: int, count: int, run: Run) -> int:
     return -1
 
 
-@uncounted
-def asked_s(p: Problem, b: int, u: int, v: int, run: Run) -> float:
+@jit_without_refcounts
+def asked_s(packed: PackedScenarios, b: int, u: int, v: int, run: Run) -> float:
     """Return when serial uploading asks for a layer's weights, the layers before it having been timed.
 
     Its inputs are then on its server, and the server layers before it, in topological order, have executed.
     """
-    when_s = inputs_s(p, b, u, v, run)
+    when_s = inputs_s(packed, b, u, v, run)
     for before in range(v):
         if run.assignment[u, before] != 0:
             when_s = max(when_s, run.finish_s[u, before])
     return when_s
 
 
-@uncounted
-def _reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: Run) -> float:
+@jit_without_refcounts
+def _reach_s(packed: PackedScenarios, b: int, u: int, tensor: int, target: int, run: Run) -> float:
     """Return the time a tensor (0 = the network's input) is at a node, sending it there when need be."""
     source, ready_s = DEVICE, run.raised_s[u]
     if tensor > 0:
@@ -118,32 +119,32 @@ def _reach_s(p: Problem, b: int, u: int, tensor: int, target: int, run: Run) -> 
     if source == target or ready_s == np.inf:
         return float(ready_s)
     if run.arrival_s[u, tensor, target] < 0.0:
-        size_bytes = p.tensor_bytes[b, u, tensor]
-        run.arrival_s[u, tensor, target] = _send_tensor(p, b, u, source, target, ready_s, size_bytes, run)
+        size_bytes = packed.tensor_bytes[b, u, tensor]
+        run.arrival_s[u, tensor, target] = _send_tensor(packed, b, u, source, target, ready_s, size_bytes, run)
     return float(run.arrival_s[u, tensor, target])
 
 
-@uncounted
+@jit_without_refcounts
 def _send_tensor(
-    p: Problem, b: int, u: int, source: int, target: int, ready_s: float, size_bytes: float, run: Run
+    packed: PackedScenarios, b: int, u: int, source: int, target: int, ready_s: float, size_bytes: float, run: Run
 ) -> float:
     """Send a tensor that is ready and return when it arrives; note it down if it takes the uplink."""
     if source != 0 and target != 0:
-        rate = p.between_bytes_per_s[b, source - 1, target - 1]
+        rate = packed.between_bytes_per_s[b, source - 1, target - 1]
         moving_s = 0.0 if size_bytes == 0.0 else size_bytes / rate
-        return float(ready_s + moving_s + p.between_latency_s[b, source - 1, target - 1])
+        return float(ready_s + moving_s + packed.between_latency_s[b, source - 1, target - 1])
     uplink, server = source == 0, max(source, target) - 1
-    rates = p.up_bytes_per_s[b, :, u, server] if uplink else p.down_bytes_per_s[b, :, u, server]
-    latencies_s = p.up_latency_s[b, :, u, server] if uplink else p.down_latency_s[b, :, u, server]
-    slot, end_s = _slot_at(p, b, ready_s), ready_s
+    rates = packed.up_bytes_per_s[b, :, u, server] if uplink else packed.down_bytes_per_s[b, :, u, server]
+    latencies_s = packed.up_latency_s[b, :, u, server] if uplink else packed.down_latency_s[b, :, u, server]
+    slot, end_s = _slot_at(packed, b, ready_s), ready_s
     while size_bytes > 0.0 and end_s < np.inf:
-        rate, edge_s = rates[slot], _slot_end_s(p, b, slot)
+        rate, edge_s = rates[slot], _slot_end_s(packed, b, slot)
         if rate > 0.0 and size_bytes <= rate * (edge_s - end_s):
             end_s += size_bytes / rate
             break
         size_bytes -= 0.0 if rate == 0.0 else rate * (edge_s - end_s)
         end_s = edge_s
-        slot = min(slot + 1, p.num_slots[b] - 1)
+        slot = min(slot + 1, packed.num_slots[b] - 1)
     if uplink:
         n = run.num_sent[0]
         run.sent_start_s[n], run.sent_end_s[n] = ready_s, end_s
@@ -152,12 +153,14 @@ def _send_tensor(
     return float(end_s + latencies_s[slot])
 
 
-@uncounted
-def weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_bytes: float, run: Run) -> float:
+@jit_without_refcounts
+def weights_in_s(
+    packed: PackedScenarios, b: int, u: int, server: int, start_s: float, size_bytes: float, run: Run
+) -> float:
     """Return when the last byte of one layer's weights is in, tensors going first; infinite if never.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         u: The user.
         server: The server, 0..S-1.
@@ -167,14 +170,18 @@ def weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_b
     """
     now_s = start_s
     while now_s < np.inf:
-        slot = _slot_at(p, b, now_s)
-        rate, free_until_s, busy_until_s = p.up_bytes_per_s[b, slot, u, server], _slot_end_s(p, b, slot), now_s
+        slot = _slot_at(packed, b, now_s)
+        rate, free_until_s, busy_until_s = (
+            packed.up_bytes_per_s[b, slot, u, server],
+            _slot_end_s(packed, b, slot),
+            now_s,
+        )
         for n in range(run.num_sent[0]):
-            if p.up_bytes_per_s[b, slot, run.sent_user[n], run.sent_server[n]] > 0.0:  # else it waits, too
+            if packed.up_bytes_per_s[b, slot, run.sent_user[n], run.sent_server[n]] > 0.0:  # else it waits, too
                 if run.sent_start_s[n] > now_s:
                     free_until_s = min(free_until_s, run.sent_start_s[n])
                 else:
-                    busy_until_s = max(busy_until_s, min(run.sent_end_s[n], _slot_end_s(p, b, slot)))
+                    busy_until_s = max(busy_until_s, min(run.sent_end_s[n], _slot_end_s(packed, b, slot)))
         if busy_until_s > now_s:
             now_s = busy_until_s
             continue
@@ -186,25 +193,25 @@ def weights_in_s(p: Problem, b: int, u: int, server: int, start_s: float, size_b
     return np.inf
 
 
-@uncounted
-def present_from_s(p: Problem, b: int, u: int, time_s: float) -> float:
+@jit_without_refcounts
+def present_from_s(packed: PackedScenarios, b: int, u: int, time_s: float) -> float:
     """Return the first time from `time_s` on at which a user is present; infinite if never."""
-    for slot in range(_slot_at(p, b, time_s), p.num_slots[b]):
-        if p.query_rate_hz[b, slot, u] > 0.0:
-            return float(max(time_s, p.slot_edges_s[b, slot]))
+    for slot in range(_slot_at(packed, b, time_s), packed.num_slots[b]):
+        if packed.query_rate_hz[b, slot, u] > 0.0:
+            return float(max(time_s, packed.slot_edges_s[b, slot]))
     return np.inf
 
 
-@uncounted
-def _slot_at(p: Problem, b: int, time_s: float) -> int:
+@jit_without_refcounts
+def _slot_at(packed: PackedScenarios, b: int, time_s: float) -> int:
     """Return the slot that holds at a time; the last one for ever after."""
     slot = 0
-    while slot + 1 < p.num_slots[b] and p.slot_edges_s[b, slot + 1] <= time_s:
+    while slot + 1 < packed.num_slots[b] and packed.slot_edges_s[b, slot + 1] <= time_s:
         slot += 1
     return slot
 
 
-@uncounted
-def _slot_end_s(p: Problem, b: int, slot: int) -> float:
+@jit_without_refcounts
+def _slot_end_s(packed: PackedScenarios, b: int, slot: int) -> float:
     """Return when a slot ends; never, for the last."""
-    return float(p.slot_edges_s[b, slot + 1]) if slot + 1 < p.num_slots[b] else np.inf
+    return float(packed.slot_edges_s[b, slot + 1]) if slot + 1 < packed.num_slots[b] else np.inf

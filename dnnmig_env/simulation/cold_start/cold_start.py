@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import borrowed, compiled
+from dnnmig_env.arrays import Floats
+from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.simulation.cold_start.cold_query import (
     Run,
     asked_s,
@@ -22,13 +23,13 @@ from dnnmig_env.simulation.cold_start.cold_query import (
     run_layers,
     weights_in_s,
 )
-from dnnmig_env.simulation.kernel import compose
-from dnnmig_env.simulation.packed import Floats, Problem
-from dnnmig_env.simulation.play import PlanArrays
+from dnnmig_env.simulation.kernel import effective_assignment
+from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.plan_arrays import PlanArrays
 
 
-@compiled
-def cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
+@jit
+def cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
     """Work out the cold-start delay of each user under a plan whose uploads go on while layers execute.
 
     The published recursion, `M_i = min{t: t - databusy(t) >= weights up to i / rate}`, with the plan's uploads in the
@@ -36,31 +37,31 @@ def cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats)
     a later one, so every tensor that can stop a partition's bytes is known when its turn comes.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         plans: The plans.
         k: The plan.
         delay_s: Receives each user's delay, shape (U,); infinite if a layer never arrives, NaN for a user that is
             never present.
     """
-    p, plans = borrowed(p), borrowed(plans)
-    run = _placed(p, b, plans, k)
-    for u in range(p.num_users[b]):
-        delay_s[u] = run_layers(p, b, u, p.num_layers[b, u], run)
+    packed, plans = borrowed(packed), borrowed(plans)
+    run = _placed(packed, b, plans, k)
+    for u in range(packed.num_users[b]):
+        delay_s[u] = run_layers(packed, b, u, packed.num_layers[b, u], run)
     channel_s, first = 0.0, 0
     for j in range(plans.length[k]):
         u, v, s = plans.user[k, j], plans.layer[k, j], plans.server[k, j] - 1
-        start_s = present_from_s(p, b, u, max(channel_s, plans.not_before_s[k, j]))
-        channel_s = weights_in_s(p, b, u, s, start_s, p.weight_bytes[b, u, v], run)
+        start_s = present_from_s(packed, b, u, max(channel_s, plans.not_before_s[k, j]))
+        channel_s = weights_in_s(packed, b, u, s, start_s, packed.weight_bytes[b, u, v], run)
         if plans.closes[k, j]:
             for member in range(first, j + 1):
                 run.uploaded_s[u, plans.layer[k, member]] = channel_s
-            delay_s[u] = run_layers(p, b, u, p.num_layers[b, u], run)
+            delay_s[u] = run_layers(packed, b, u, packed.num_layers[b, u], run)
             first = j + 1
 
 
-@compiled
-def serial_cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
+@jit
+def serial_cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
     """Work out the cold-start delay of each user under a plan's placement with serial uploading, the baseline.
 
     The weights of a layer are asked for once its inputs are on its server and its user's server layers before it, in
@@ -69,46 +70,46 @@ def serial_cold_start_s(p: Problem, b: int, plans: PlanArrays, k: int, delay_s: 
     and idle times play no part.
 
     Args:
-        p: The problem.
+        packed: The problem.
         b: The scenario.
         plans: The plans.
         k: The plan.
         delay_s: Receives each user's delay, shape (U,); infinite if a layer never arrives, NaN for a user that is
             never present.
     """
-    p, plans = borrowed(p), borrowed(plans)
-    run = _placed(p, b, plans, k)
-    for u in range(p.num_users[b]):
-        delay_s[u] = run_layers(p, b, u, p.num_layers[b, u], run)
+    packed, plans = borrowed(packed), borrowed(plans)
+    run = _placed(packed, b, plans, k)
+    for u in range(packed.num_users[b]):
+        delay_s[u] = run_layers(packed, b, u, packed.num_layers[b, u], run)
     channel_s = 0.0
     while True:
         owner, layer, start_s, since_s = -1, -1, np.inf, np.inf
-        for u in range(p.num_users[b]):
-            v = awaited(u, p.num_layers[b, u], run)
+        for u in range(packed.num_users[b]):
+            v = awaited(u, packed.num_layers[b, u], run)
             if v >= 0:
-                own_since_s = asked_s(p, b, u, v, run)
-                own_start_s = present_from_s(p, b, u, max(channel_s, own_since_s))
+                own_since_s = asked_s(packed, b, u, v, run)
+                own_start_s = present_from_s(packed, b, u, max(channel_s, own_since_s))
                 if own_start_s < start_s or (own_start_s == start_s and own_since_s < since_s):
                     owner, layer, start_s, since_s = u, v, own_start_s, own_since_s
         if owner < 0:
             return
         server = run.assignment[owner, layer] - 1
-        channel_s = weights_in_s(p, b, owner, server, start_s, p.weight_bytes[b, owner, layer], run)
+        channel_s = weights_in_s(packed, b, owner, server, start_s, packed.weight_bytes[b, owner, layer], run)
         if channel_s == np.inf:
             return
         run.uploaded_s[owner, layer] = channel_s
-        delay_s[owner] = run_layers(p, b, owner, p.num_layers[b, owner], run)
+        delay_s[owner] = run_layers(packed, b, owner, packed.num_layers[b, owner], run)
 
 
-@compiled
-def _placed(p: Problem, b: int, plans: PlanArrays, k: int) -> Run:
+@jit
+def _placed(packed: PackedScenarios, b: int, plans: PlanArrays, k: int) -> Run:
     """Return a run in which every layer has the node that the plan gives it, and what is to be uploaded is awaited."""
-    run, num_layers = new_run(p, b), p.weight_bytes.shape[2]
-    node, usable, composed = p.uploaded[b].copy(), np.ones(num_layers, np.bool_), np.zeros(num_layers, np.int8)
+    run, num_layers = new_run(packed, b), packed.weight_bytes.shape[2]
+    node, usable, effective = packed.uploaded[b].copy(), np.ones(num_layers, np.bool_), np.zeros(num_layers, np.int8)
     for j in range(plans.length[k]):
         u, v = plans.user[k, j], plans.layer[k, j]
         node[u, v], run.uploaded_s[u, v] = plans.server[k, j], np.inf
-    for u in range(p.num_users[b]):
-        compose(p, b, u, node[u], usable, composed)
-        run.assignment[u] = composed
+    for u in range(packed.num_users[b]):
+        effective_assignment(packed, b, u, node[u], usable, effective)
+        run.assignment[u] = effective
     return run

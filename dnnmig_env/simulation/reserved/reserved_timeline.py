@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.query_detail import Query
 from dnnmig_env.simulation.reserved.shares import Shares

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dnnmig_env.scenarios.node import Array
+from dnnmig_env.arrays import Bools, Floats
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools
 from dnnmig_env.simulation.plan import Plan
 
 ROUNDING = 1e-9
@@ -126,7 +125,7 @@ def own_plan(scenario: Scenario, plan: Plan, user: int) -> Plan:
     return Plan(tuple(replace(upload, user=0) for upload in plan.uploads if upload.user == user))
 
 
-def _of(user: int, per_user: ArrayLike | None) -> Array:
+def _of(user: int, per_user: ArrayLike | None) -> Floats:
     """Return one user's part of rates or latencies, shape (T, 1, S)."""
     return np.asarray(per_user)[:, [user]]
 
@@ -135,7 +134,7 @@ def _is_ever_present(scenario: Scenario, user: int) -> bool:
     return bool(np.any(np.asarray(scenario.users[user].query_rate_hz) > 0))
 
 
-def _checked(name: str, given: ArrayLike) -> Array:
+def _checked(name: str, given: ArrayLike) -> Floats:
     shares = np.array(given, np.float64)
     wrong = ~((shares >= 0) & (shares <= 1))
     if wrong.any():

@@ -21,9 +21,9 @@ from agents.planners.swarms.genetic import Genetic
 from agents.planners.swarms.particles import placement_delay_s
 from agents.planners.swarms.pso import Pso
 from agents.planners.swarms.pso_ga import PsoGa
+from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats
 from evaluate.compare.statistics import delay_ratios, policy_figures
 
 SWARM = 100

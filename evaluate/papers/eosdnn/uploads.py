@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from agents.planners import ORDER_PLANNERS, PLANNERS
+from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Floats
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timeline import Timeline

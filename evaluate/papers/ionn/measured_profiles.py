@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dnnmig_env.arrays import Floats
 from dnnmig_env.files.quantities import Amount, Count, Index, Quantity
 from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
-from dnnmig_env.simulation.packed import Floats
 
 ASSUMED_SERVER_MS = 0.05
 """Server time per layer where none was measured."""

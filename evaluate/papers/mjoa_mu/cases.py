@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.planners.mjoa_mu.pbt_dp import best_placement
-from agents.planners.slot_zero import movable_layers, present_problem
+from agents.planners.slot_zero import movable_layers, slot_zero_packed
+from dnnmig_env.arrays import Bools
 from dnnmig_env.families.draw.access import BYTES_PER_MBIT
 from dnnmig_env.families.draw.machines import DEVICE, EDGE, MachineRanges
 from dnnmig_env.networks.zoo import load_prepared
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
-from dnnmig_env.simulation.packed import Bools
 from dnnmig_env.simulation.plan import plan_of
 from dnnmig_env.simulation.simulator import simulate
 
@@ -91,7 +91,7 @@ def cases(
 
 
 def _delays(scenario: Scenario) -> tuple[float, float, float, float, float, float]:
-    p, movable = present_problem(scenario), movable_layers(scenario)[0]
+    p, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
     placed, parallel_s = best_placement(p, 1, movable, np.inf)
     _, serial_s = best_placement(p, 1, movable, np.inf, serial=True)
     same = simulate(scenario, plan_of((0, int(v), 1) for v in np.flatnonzero(placed)))

@@ -12,11 +12,11 @@ import numpy as np
 from agents.planners.mjoa_mu.ara import allocate
 from agents.planners.mjoa_mu.mjoa_mu import fair_queue
 from agents.planners.mjoa_mu.pbt_dp import best_placement
-from agents.planners.slot_zero import movable_layers, present_problem
+from agents.planners.slot_zero import movable_layers, slot_zero_packed
+from dnnmig_env.arrays import Floats
 from dnnmig_env.families.draw.ranges import Range, log_uniform
 from dnnmig_env.networks.zoo import load_prepared
 from dnnmig_env.scenarios.scenario import Scenario, User
-from dnnmig_env.simulation.packed import Floats
 from dnnmig_env.simulation.reserved.shares import equal_shares, own_scenario
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.statistics import delay_ratios
@@ -117,7 +117,7 @@ def delays_s(scenario: Scenario) -> dict[str, Floats]:
 
 def _at_equal_shares(scenario: Scenario, *, serial: bool) -> Floats:
     shares, movable = equal_shares(len(scenario.users), 1), movable_layers(scenario)
-    problems = [present_problem(own_scenario(scenario, shares, u)) for u in range(len(scenario.users))]
+    problems = [slot_zero_packed(own_scenario(scenario, shares, u)) for u in range(len(scenario.users))]
     layers = [movable[u, : len(user.graph)] for u, user in enumerate(scenario.users)]
     placed = (best_placement(p, 1, own, np.inf, serial=serial) for p, own in zip(problems, layers, strict=True))
     return np.array([delay_s for _, delay_s in placed])

@@ -17,7 +17,8 @@ from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, Upload
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from tests.agents.planners.hand_made import chain
 from tests.candidate_play import AT, actions_of, choose, listed, make_env
 
@@ -40,18 +41,18 @@ def steady(count: int) -> list[Scenario]:
     ]
 
 
-def following(env: MigrationEnv) -> np.int64:
+def next_upload(env: MigrationEnv) -> np.int64:
     """Return the action of the plan's next upload; "stop" where none can be made."""
-    r = env.episodes._outlook
-    k = int(r.following[0])
+    reference = env.episodes.observer.reference
+    k = int(reference.next_upload[0])
     if k < 0:
         return np.int64(env.stop_action)
-    return np.int64(env.encode(int(r.user[0, k]), int(r.layer[0, k]), int(r.server[0, k])))
+    return np.int64(env.encode(int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k])))
 
 
 def planned_s(env: MigrationEnv) -> float:
     """Return J if the plan is completed."""
-    return float(env.episodes._outlook.cost_s[0] / env.episodes.state.queries[0])
+    return float(env.episodes.observer.reference.cost_s[0] / env.episodes.state.expected_queries[0])
 
 
 def most_gaining(env: MigrationEnv, observation: Any) -> np.int64:
@@ -60,7 +61,7 @@ def most_gaining(env: MigrationEnv, observation: Any) -> np.int64:
     gains = candidates[:, AT["gain"]]
     if len(gains) and gains.max() > 0:
         return np.int64(actions_of(env, candidates)[gains.argmax()])
-    return following(env)
+    return next_upload(env)
 
 
 def test_what_is_expected_of_a_steady_world_is_what_comes() -> None:
@@ -69,7 +70,7 @@ def test_what_is_expected_of_a_steady_world_is_what_comes() -> None:
         env.reset(options={"scenario": scenario})
         there = np.index_exp[0, :, : len(scenario.users), : len(scenario.servers)]
         for name in COURSE:
-            course, real = getattr(env.episodes._course, name), getattr(env.episodes.problem, name)
+            course, real = getattr(env.episodes._course, name), getattr(env.episodes.packed, name)
             np.testing.assert_allclose(course[there[: course.ndim]], real[there[: real.ndim]], rtol=1e-6)
 
 
@@ -80,7 +81,7 @@ def test_in_a_steady_world_who_follows_the_plan_gets_what_it_promised_or_better(
         promised_s = first_s = planned_s(env)
         done, info = False, {}
         while not done:
-            _, _, done, _, info = env.step(following(env))
+            _, _, done, _, info = env.step(next_upload(env))
             assert planned_s(env) <= promised_s * (1 + 1e-6)
             promised_s = planned_s(env)
         assert info["mean_delay_s"] == pytest.approx(promised_s, rel=1e-6)
@@ -103,13 +104,16 @@ def test_uploads_planned_can_be_made_once() -> None:
         observation, _ = env.reset(seed=seed)
         done = False
         while not done:
-            r, users = env.episodes._outlook, env.scenario().users
-            plan = [(int(r.user[0, k]), int(r.layer[0, k]), int(r.server[0, k])) for k in range(r.length[0])]
+            reference, users = env.episodes.observer.reference, env.scenario().users
+            plan = [
+                (int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k]))
+                for k in range(reference.length[0])
+            ]
             assert len({(u, v) for u, v, _ in plan}) == len(plan)
             for u, v, server in plan:
                 assert users[u].graph.weight_bytes[v] > 0
                 assert 1 <= server <= len(env.scenario().servers)
-            action = following(env)
+            action = next_upload(env)
             assert env.action_masks()[action]
             seen += len(plan)
             observation, _, done, _, _ = env.step(choose(env, observation, rng))
@@ -140,7 +144,7 @@ def test_who_departs_from_the_plan_for_what_gains_ends_no_worse_than_planned(fam
         before_s, done, info = first_s, False, {}
         while not done:
             gaining = most_gaining(env, observation)
-            departs = gaining != following(env)
+            departs = gaining != next_upload(env)
             observation, _, done, _, info = env.step(gaining)
             assert planned_s(env) <= before_s * (1 + 1e-9)
             better += departs and planned_s(env) < before_s
@@ -170,15 +174,15 @@ def test_plans_that_are_handed_over_are_followed_and_only_get_better() -> None:
     episodes = EpisodeBatch(6, make_generator("multi-user"), observation="candidates")
     episodes.start(np.arange(6), given)
     rng, everyone = np.random.default_rng(0), np.ones(6, np.bool_)
-    while not episodes.decided.done.all():
+    while not episodes.decisions.done.all():
         legal = rng.random(episodes.outputs.mask.shape) * episodes.outputs.mask
-        episodes.step(legal.argmax(axis=1), everyone & ~episodes.decided.done)
+        episodes.step(legal.argmax(axis=1), everyone & ~episodes.decisions.done)
     plans, drawn_s = episodes.decided_plans(), [episodes.mean_delay_s(row) for row in range(6)]
 
     def taken(tries: int) -> Any:
         episodes.start(np.arange(6), given)
         episodes.take_plans(plans, np.arange(1, 7), tries)
-        return episodes._outlook.cost_s / episodes.state.queries
+        return episodes.observer.reference.cost_s / episodes.state.expected_queries
 
     np.testing.assert_allclose(taken(0), drawn_s, rtol=1e-9)
     improved_s = taken(200)
@@ -204,7 +208,7 @@ def test_users_exchange_servers_where_neither_finds_room_first() -> None:
         plans.length[0] = 2
         plans.user[0, :2], plans.server[0, :2] = (0, 1), (1, 2)
         episodes.take_plans(plans, np.array([1]), tries)
-        planned_s.append(episodes._outlook.cost_s[0] / episodes.state.queries[0])
+        planned_s.append(episodes.observer.reference.cost_s[0] / episodes.state.expected_queries[0])
     assert planned_s == pytest.approx([here_s, there_s])
     assert there_s < 0.5 * here_s
 

@@ -18,7 +18,8 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, plan_of
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from tests.candidate_play import AT, actions_of, listed, make_env, moments
 
 STATIC = ["single", "edge-cloud", "multi-user", "toy"]
@@ -35,14 +36,16 @@ def test_where_rates_stay_the_first_candidate_is_the_next_upload_of_the_referenc
         env, rng, led = make_env(family), np.random.default_rng(5), 0
         for seed in range(8):
             for observation in moments(env, rng, seed=seed):
-                r = env.episodes._outlook
-                k, candidates = int(r.following[0]), listed(observation["observation"])
+                reference = env.episodes.observer.reference
+                k, candidates = int(reference.next_upload[0]), listed(observation["observation"])
                 assert ((candidates[:, AT["rank"]] > 0) == (candidates[:, AT["as_planned"]] == 1)).all()
                 if k < 0:
                     assert not candidates[:, AT["rank"]].any()
                     continue
-                following = env.encode(int(r.user[0, k]), int(r.layer[0, k]), int(r.server[0, k]))
-                assert actions_of(env, candidates)[0] == following
+                next_upload = env.encode(
+                    int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k])
+                )
+                assert actions_of(env, candidates)[0] == next_upload
                 assert candidates[0, AT["rank"]] == 1
                 assert candidates[0, AT["gain"]] == 0
                 led += 1
@@ -51,7 +54,7 @@ def test_where_rates_stay_the_first_candidate_is_the_next_upload_of_the_referenc
 
 def remaining(env: MigrationEnv, begun: Steps) -> Plan:
     """Return the plan of the uploads made, a run that begins, and what is left of the reference and fits."""
-    scenario, r = env.scenario(), env.episodes._outlook
+    scenario, r = env.scenario(), env.episodes.observer.reference
     reference = [(int(r.user[0, k]), int(r.layer[0, k]), int(r.server[0, k])) for k in range(r.length[0])]
     left = [server.memory_bytes for server in scenario.servers]
     sent, steps = set(), []
@@ -67,10 +70,14 @@ def remaining(env: MigrationEnv, begun: Steps) -> Plan:
 
 def begins_a_run(env: MigrationEnv) -> bool:
     """Return whether the reference's next upload does not continue the latest one: not the next layer, or elsewhere."""
-    made, r, k = env.plan().uploads, env.episodes._outlook, int(env.episodes._outlook.following[0])
+    made, reference, k = (
+        env.plan().uploads,
+        env.episodes.observer.reference,
+        int(env.episodes.observer.reference.next_upload[0]),
+    )
     if k < 0 or not made:
         return True
-    u, v, server = int(r.user[0, k]), int(r.layer[0, k]), int(r.server[0, k])
+    u, v, server = int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k])
     latest = made[-1].user == u and made[-1].server == server
     return not (latest and (u, v - 1, server) in {(item.user, item.layers[0], item.server) for item in made})
 
@@ -80,7 +87,7 @@ def test_a_gain_is_what_simulating_the_run_and_then_the_reference_saves(family: 
     env, rng, known, better, worse = make_env(family), np.random.default_rng(6), 0, 0, 0
     for seed in range(16):
         for observation in moments(env, rng, seed=seed):
-            if env.episodes.decided.done[0]:
+            if env.episodes.decisions.done[0]:
                 break
             scenario, mask = env.scenario(), observation["action_mask"]
             planned_s = delay_s(scenario, remaining(env, []))
@@ -90,7 +97,7 @@ def test_a_gain_is_what_simulating_the_run_and_then_the_reference_saves(family: 
             for k, gain in enumerate(candidates[:MOST_GAINS, AT["gain"]].astype(float)):
                 if gain == 0.0 and not begins:
                     continue
-                u, v, q, last = (int(part) for part in env.episodes._prospects[1].chosen[0, k, :4])
+                u, v, q, last = (int(part) for part in env.episodes.observer.prospects.chosen[0, k, :4])
                 run = [(u, w, q + 1) for w in range(v, last + 1) if mask[env.encode(u, w, q + 1)]]
                 saved = 1.0 - delay_s(scenario, remaining(env, run)) / planned_s
                 if gain == 0.0:
@@ -152,16 +159,34 @@ def test_the_features_of_a_situation_worked_out_by_hand() -> None:
     b, a = (dict(zip(CANDIDATE_FEATURES, row, strict=True)) for row in listed(observation))
     common = {"query_share": 1.0, "delay_ratio": 1.0, "weights_left": 1.0, "as_planned": 1.0, "latest": 0.0}
     common |= {"memory_left_for_user": 1.0, "memory_left_for_all": 1.0, "log_speedup": 0.0, "log_weight": 0.0}
-    common |= {"own_arrival": 1 / 20, "stay": 0.0}
-    common |= {"log_up_rate": -0.25, "load_of_others": 0.0, "stored_here": 0.0, "runs_here": 0.0, "soon_run": 0.0}
+    common |= {"layer_arrival": 1 / 20, "stay": 0.0}
+    common |= {"log_up_rate": -0.25, "load_of_others": 0.0, "stored_here": 0.0, "runs_here": 0.0, "soon_interval": 0.0}
     own = np.log10(1.0 / 20.0) / 2.0 + 0.5  # 1 s of upload
-    of_b = {"action": 2 / 17, "run": 1.0, "own": 1.0, "finest": 1.0, "rank": 1.0, "gain": 0.0, "log_output": -1.0}
-    of_b |= {"log_run_upload": own, "log_own_upload": own, "run_saving": 1.6 / 3, "saving_share": 1.6 / 3}
-    of_b |= {"run_arrival": 1 / 20, "execution_share": 2 / 3, "log_input": (np.log10(2e5) - 5.5) / 2.0}
-    of_a = {"action": 1 / 17, "run": 1.0 + np.log(1.3 / 1.6) / 10.0, "own": 1.0 + np.log(0.6 / 1.6) / 10.0}
-    of_a |= {"finest": 0.0, "rank": 0.5, "log_run_upload": 0.0, "log_own_upload": own, "run_saving": 2.6 / 3}
+    of_b = {
+        "action": 2 / 17,
+        "interval": 1.0,
+        "layer_efficiency": 1.0,
+        "smallest_useful": 1.0,
+        "rank": 1.0,
+        "gain": 0.0,
+        "log_output": -1.0,
+    }
+    of_b |= {"log_interval_upload": own, "log_layer_upload": own, "interval_saving": 1.6 / 3, "saving_share": 1.6 / 3}
+    of_b |= {"interval_arrival": 1 / 20, "execution_share": 2 / 3, "log_input": (np.log10(2e5) - 5.5) / 2.0}
+    of_a = {
+        "action": 1 / 17,
+        "interval": 1.0 + np.log(1.3 / 1.6) / 10.0,
+        "layer_efficiency": 1.0 + np.log(0.6 / 1.6) / 10.0,
+    }
     of_a |= {
-        "run_arrival": 2 / 20,
+        "smallest_useful": 0.0,
+        "rank": 0.5,
+        "log_interval_upload": 0.0,
+        "log_layer_upload": own,
+        "interval_saving": 2.6 / 3,
+    }
+    of_a |= {
+        "interval_arrival": 2 / 20,
         "execution_share": 1 / 3,
         "log_output": (np.log10(2e5) - 5.5) / 2.0,
         "log_input": -0.25,
@@ -175,10 +200,19 @@ def test_the_features_of_a_situation_worked_out_by_hand() -> None:
     observation = env.step(np.int64(1))[0]["observation"]  # B
     (row,) = listed(observation)
     a = dict(zip(CANDIDATE_FEATURES, row, strict=True))
-    then = {"rank": 1.0, "gain": 0.0, "run": 1.0, "own": 1.0, "finest": 1.0, "before": 0.0, "after": 1.0, "latest": 1.0}
+    then = {
+        "rank": 1.0,
+        "gain": 0.0,
+        "interval": 1.0,
+        "layer_efficiency": 1.0,
+        "smallest_useful": 1.0,
+        "before": 0.0,
+        "after": 1.0,
+        "latest": 1.0,
+    }
     then |= {"runs_here": 2 / 3, "runs_elsewhere": 0.0, "stored_here": 0.5, "stored_elsewhere": 0.0}
-    then |= {"weights_left": 0.5, "delay_ratio": 1.4 / 3, "run_saving": 1.0 / 1.4, "saving_share": 1.0 / 1.4}
-    then |= {"log_own_upload": np.log10(1.0 / 19.0) / 2.0 + 0.5, "own_arrival": 1 / 19, "run_arrival": 1 / 19}
+    then |= {"weights_left": 0.5, "delay_ratio": 1.4 / 3, "interval_saving": 1.0 / 1.4, "saving_share": 1.0 / 1.4}
+    then |= {"log_layer_upload": np.log10(1.0 / 19.0) / 2.0 + 0.5, "layer_arrival": 1 / 19, "interval_arrival": 1 / 19}
     for name, value in then.items():
         assert a[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
     assert observation[0] == pytest.approx(19 / 20)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.candidates.hindsight import MOST_GAIN, Hindsight, Moments
+from agents.candidates.hindsight import MOST_GAIN, DecisionBuffer, Hindsight
 from agents.candidates.network import numbers
 from agents.learning.algorithms import CANDIDATES_REWARD, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
@@ -64,7 +64,7 @@ def test_a_model_read_back_acts_and_weighs_the_same_and_learns_on(tmp_path):
     alone = Hindsight.load(tmp_path / "model.zip", device="cpu")
     again = Hindsight.load(tmp_path / "model.zip", env=Sb3VecEnv(env_of("single")), device="cpu")
     assert alone.num_timesteps == model.num_timesteps >= 200
-    assert (again.tilt, again.candidates, again.batch_size) == (model.tilt, model.candidates, 32)
+    assert (again.logit_per_gain, again.candidates, again.batch_size) == (model.logit_per_gain, model.candidates, 32)
     env = env_of("single", autoreset_mode="Disabled")
     observation, _ = env.reset(seed=3)
     for _ in range(6):
@@ -135,7 +135,7 @@ def moments_of(values, moments):
 
 
 def test_the_ring_keeps_the_newest_moments():
-    moments = Moments(5, size=2, choices=3)
+    moments = DecisionBuffer(5, size=2, choices=3)
     moments_of([1, 2, 3], moments)
     assert moments.count == 3
     assert moments.observation[:3, 0].tolist() == [1, 2, 3]
@@ -148,7 +148,7 @@ def test_the_ring_keeps_the_newest_moments():
 
 
 def test_more_moments_at_once_than_there_is_room_for_leave_the_last():
-    moments = Moments(4, size=2, choices=3)
+    moments = DecisionBuffer(4, size=2, choices=3)
     moments_of(range(10), moments)
     assert sorted(moments.observation[:, 0].tolist()) == [6, 7, 8, 9]
     moments_of([10], moments)
@@ -162,7 +162,7 @@ def test_what_is_kept_of_a_moment_is_what_each_candidate_saves_against_the_one_t
     assert (actions >= 0).all()
     taken = actions[:, 1].numpy()  # the second candidate was taken
     gains = np.array([[0.01, 0.5, -0.01, 0.9, -0.5, 0.0, 0.004], [0.0] * 7])
-    moments = Moments(4, observation["observation"].shape[1], 7)
+    moments = DecisionBuffer(4, observation["observation"].shape[1], 7)
     model._add(observation, taken, gains, moments)
     stop = observation["action_mask"].shape[1] - 1
     assert moments.action[:2].tolist() == [[*row, stop] for row in actions.tolist()]
@@ -178,7 +178,7 @@ def test_places_without_a_candidate_are_not_learned():
     actions = numbers(torch.as_tensor(observation["observation"]), observation["action_mask"].shape[1])[0, :10] - 1
     exists = actions >= 0
     assert 2 < exists.sum() < 10
-    moments = Moments(4, observation["observation"].shape[1], 11)
+    moments = DecisionBuffer(4, observation["observation"].shape[1], 11)
     gains = np.where(np.append(exists.numpy(), True), 0.0, -np.inf)[None]
     model._add(observation, actions[:1].numpy(), gains, moments)
     assert moments.gain[0, :10][~exists].isnan().all()
@@ -186,7 +186,7 @@ def test_places_without_a_candidate_are_not_learned():
 
 
 def test_scores_come_to_differ_by_what_candidates_save_besides_the_greedy_order():
-    model = model_of("edge-cloud", candidates=8, tilt=300.0)
+    model = model_of("edge-cloud", candidates=8, logit_per_gain=300.0)
     env = env_of("edge-cloud", 8, autoreset_mode="Disabled")
     observation, _ = env.reset(seed=0)
     tensors = [torch.as_tensor(observation[name]) for name in ("observation", "action_mask")]
@@ -203,11 +203,11 @@ def test_scores_come_to_differ_by_what_candidates_save_besides_the_greedy_order(
     gains = np.zeros((8, 9))
     gains[:, 4] = 0.01  # the fifth would have saved 1 %
     gains[:, 2] = -0.01
-    moments = Moments(8, tensors[0].shape[1], 9)
+    moments = DecisionBuffer(8, tensors[0].shape[1], 9)
     model._add(observation, candidates[:, 0].numpy(), gains, moments)
     learner = network_of(model)
     optimizer = torch.optim.Adam(learner.parameters(), lr=5e-3)
-    model.slowness, model.n_epochs = 1.0, 16_000  # 4000 steps
+    model.tau, model.n_epochs = 1.0, 16_000  # 4000 steps
     model._logger = _Silent()
     model._train(learner, optimizer, moments, looked_at=8)
     np.testing.assert_allclose(scores() - before, 300.0 * gains, atol=0.9)
@@ -239,7 +239,7 @@ def test_training_an_agent_that_knows_the_reference_does_it_no_harm():
 
 
 def test_the_acting_policy_follows_slowly():
-    fast, slow = model_of("single", slowness=1.0), model_of("single", slowness=0.001)
+    fast, slow = model_of("single", tau=1.0), model_of("single", tau=0.001)
     begin = weights(fast)
     assert torch.equal(begin, weights(slow))
     fast.learn(1)

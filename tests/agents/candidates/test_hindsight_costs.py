@@ -17,7 +17,8 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, Upload
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.state import new_state
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
@@ -77,12 +78,12 @@ def played(
 def costs_s(env: MigrationEnv, decided: Any, candidates: int = CANDIDATES) -> Any:
     """Return `hindsight_costs` of a single environment per query, shape (K + 2,)."""
     costs = env.episodes.hindsight_costs(np.zeros(1, np.int64), decided, candidates)
-    return costs[0] / env.episodes.state.queries[0]
+    return costs[0] / env.episodes.state.expected_queries[0]
 
 
 def run_of(env: MigrationEnv, k: int) -> Steps:
     """Return the uploads of a candidate's run: of layers that may go to its server now."""
-    chosen, mask = env.episodes._prospects[1].chosen[0, k], env.action_masks()
+    chosen, mask = env.episodes.observer.prospects.chosen[0, k], env.action_masks()
     u, v, q = (int(part) for part in chosen[:3])
     last = int(chosen[3 + LATER] if len(chosen) > 4 else chosen[3])
     return [(u, w, q + 1) for w in range(v, last + 1) if mask[env.encode(u, w, q + 1)]]
@@ -147,7 +148,7 @@ def check_columns(env: MigrationEnv, rng: np.random.Generator, waits: bool, **re
     env.reset(options={"scenario": scenario})
     edges_s, compared, differing = [*np.asarray(scenario.slot_starts_s)[1:], scenario.horizon_s], 0, 0
     for action in actions:
-        columns, prospects = costs_s(env, decided), env.episodes._prospects[1]
+        columns, prospects = costs_s(env, decided), env.episodes.observer.prospects
         next_s = float(min(edge_s for edge_s in edges_s if edge_s > env.time_s()))
         going_on_s = delay_s(scenario, continued(env, [], whole))
         assert columns[-1] == pytest.approx(going_on_s, rel=1e-9)
@@ -193,7 +194,7 @@ def test_candidates_and_waiting_cost_what_an_oracle_says(kind: str) -> None:
         env.reset(options={"scenario": scenario})
         for index, action in enumerate(actions):
             before = actions[:index]
-            columns, prospects = costs_s(env, decided), env.episodes._prospects[1]
+            columns, prospects = costs_s(env, decided), env.episodes.observer.prospects
             assert columns[-1] == pytest.approx(oracle_s(scenario, before, env, [], whole), rel=1e-9)
             waiting_s = oracle_s(scenario, [*before, env.stop_action], env, [], whole)
             assert columns[-2] == pytest.approx(waiting_s, rel=1e-9)
@@ -206,23 +207,29 @@ def test_candidates_and_waiting_cost_what_an_oracle_says(kind: str) -> None:
 
 def oracle_s(scenario: Scenario, actions: list[Any], env: MigrationEnv, run: Steps, then: Plan) -> float:
     """Return J of taking some actions, then a run, then what is left of a plan, the first that can be made first."""
-    p = pack([scenario])
-    s = new_state(p, 1)
-    begin(p, 0, s, 0)
+    packed = pack([scenario])
+    state = new_state(packed, 1)
+    begin(packed, 0, state, 0)
 
     def can_be_made(u: int, v: int, server: int) -> bool:
-        there = p.query_rate_hz[0, s.slot[0], u] > 0 and p.up_bytes_per_s[0, s.slot[0], u, server - 1] > 0
-        return bool(there and s.node[0, u, v] == 0 and p.weight_bytes[0, u, v] <= s.memory_left_bytes[0, server - 1])
+        there = (
+            packed.query_rate_hz[0, state.slot[0], u] > 0 and packed.up_bytes_per_s[0, state.slot[0], u, server - 1] > 0
+        )
+        return bool(
+            there
+            and state.node[0, u, v] == 0
+            and packed.weight_bytes[0, u, v] <= state.memory_left_bytes[0, server - 1]
+        )
 
     def wait() -> None:
-        advance(p, 0, s, 0, p.slot_edges_s[0, s.slot[0] + 1])
+        advance(packed, 0, state, 0, packed.slot_edges_s[0, state.slot[0] + 1])
 
     every = [
         (u, v, server)
-        for u in range(p.num_users[0])
-        for v in range(p.num_layers[0, u])
-        for server in range(1, p.num_servers[0] + 1)
-        if p.weight_bytes[0, u, v] > 0
+        for u in range(packed.num_users[0])
+        for v in range(packed.num_layers[0, u])
+        for server in range(1, packed.num_servers[0] + 1)
+        if packed.weight_bytes[0, u, v] > 0
     ]
     for number, action in enumerate(actions):
         step = env.episodes.actions.decode(int(action))
@@ -232,17 +239,17 @@ def oracle_s(scenario: Scenario, actions: list[Any], env: MigrationEnv, run: Ste
         if step is None:
             wait()
         else:
-            upload(p, 0, s, 0, *step)
+            upload(packed, 0, state, 0, *step)
     for step in run:
-        upload(p, 0, s, 0, *step)
+        upload(packed, 0, state, 0, *step)
     plan = [(item.user, item.layers[0], item.server) for item in then.uploads]
-    while s.time_s[0] < horizon_s(p, 0):
+    while state.time_s[0] < horizon_s(packed, 0):
         possible = [step for step in plan if can_be_made(*step)]
         if possible:
-            upload(p, 0, s, 0, *possible[0])
+            upload(packed, 0, state, 0, *possible[0])
         else:
             wait()
-    return float(s.cost_s[0] / s.queries[0])
+    return float(state.cost_s[0] / state.expected_queries[0])
 
 
 def test_rows_of_a_batch_are_looked_back_at_as_if_alone() -> None:

@@ -30,7 +30,7 @@ def test_every_observation_lies_in_its_space_and_the_last_one_is_zero(family: st
             assert env.observation_space.contains(observation)
             assert observation["observation"].dtype == np.float32
             seen += 1
-            if not env.episodes.decided.done[0]:
+            if not env.episodes.decisions.done[0]:
                 assert observation["observation"].any()
         assert not observation["observation"].any()
     assert seen > 10
@@ -80,8 +80,8 @@ def test_candidates_are_legal_different_and_in_order(family: str, how: Play) -> 
             assert observation["action_mask"][actions].all()
             assert len(set(actions)) == len(actions)
             assert env.stop_action not in actions
-            if not env.episodes.decided.done[0]:
-                prospects = env.episodes._prospects[1]
+            if not env.episodes.decisions.done[0]:
+                prospects = env.episodes.observer.prospects
                 assert (np.diff(prospects.value[0]) <= 0).all()
                 assert np.count_nonzero(prospects.value[0]) == len(actions)
             counts.append(len(actions))
@@ -131,10 +131,10 @@ def test_keeping_efficiencies_up_to_date_is_nearly_measuring_them_anew(family: s
     for seed in range(6):
         for kept, fresh in stale_and_fresh(env, anew, rng, "random", seed=seed):
             one, other = listed(kept), listed(fresh)
-            runs = dict(zip(actions_of(anew, other), other[:, AT["run"]], strict=True))
+            runs = dict(zip(actions_of(anew, other), other[:, AT["interval"]], strict=True))
             for action, row in zip(actions_of(env, one), one, strict=True):
                 if action in runs:
-                    apart.append(abs(row[AT["run"]] - runs[action]))
+                    apart.append(abs(row[AT["interval"]] - runs[action]))
                 else:  # where efficiencies are equal, the least change decides which of them is on the list
                     missing += 1
     assert len(apart) > 1000

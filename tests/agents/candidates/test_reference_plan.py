@@ -15,7 +15,8 @@ from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, plan_of
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 STATIC = ["single", "edge-cloud", "multi-user", "toy"]
@@ -30,13 +31,16 @@ def delay_s(scenario: Scenario, plan: Plan) -> float:
 def reference_delay_s(env: MigrationEnv) -> float:
     """Return J if the reference is completed from where the environment's episode stands."""
     episodes = env.episodes
-    return float(episodes._reference.cost_s[0] / episodes.state.queries[0])
+    return float(episodes._rewarder.reference.cost_s[0] / episodes.state.expected_queries[0])
 
 
 def reference_steps(env: MigrationEnv) -> Steps:
     """Return the uploads of the reference plan as (user, layer, server)."""
-    r = env.episodes._reference
-    return [(int(r.user[0, k]), int(r.layer[0, k]), int(r.server[0, k])) for k in range(r.length[0])]
+    reference = env.episodes._rewarder.reference
+    return [
+        (int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k]))
+        for k in range(reference.length[0])
+    ]
 
 
 def steps_of(plan: Plan) -> Steps:
@@ -55,9 +59,9 @@ def completed(scenario: Scenario, first: Steps, then: Steps) -> Plan:
     return plan_of(steps)
 
 
-def following(env: MigrationEnv) -> int:
+def next_upload(env: MigrationEnv) -> int:
     """Return the action of the reference's next upload; "stop" where none can be made."""
-    k = int(env.episodes._reference.following[0])
+    k = int(env.episodes._rewarder.reference.next_upload[0])
     return env.stop_action if k < 0 else env.encode(*reference_steps(env)[k])
 
 
@@ -108,7 +112,7 @@ def test_following_the_reference_earns_nothing_at_any_step(family: str) -> None:
         env.reset(seed=seed)
         before_s, rewards, done = reference_delay_s(env), [], False
         while not done:
-            action = following(env)
+            action = next_upload(env)
             assert env.action_masks()[action]
             _, reward, done, _, info = env.step(np.int64(action))
             rewards.append(reward)
@@ -128,7 +132,7 @@ def test_rewards_so_far_depend_only_on_what_was_uploaded_in_which_order(family: 
         start_s = delay_s(scenario, plan_of(reference))
         while not done:
             # Now and then as planned, so that the two ways of accounting alternate.
-            action = following(env) if rng.random() < 0.5 else random_legal(env, rng, stop_share=0.0)
+            action = next_upload(env) if rng.random() < 0.5 else random_legal(env, rng, stop_share=0.0)
             stopped = action == env.stop_action
             _, reward, done, _, _ = env.step(np.int64(action))
             total += reward
@@ -211,7 +215,7 @@ def test_references_hold_with_outages_absences_and_layers_uploaded_before() -> N
         env.reset(options={"scenario": scenario})
         done = False
         while not done:
-            _, reward, done, _, info = env.step(np.int64(following(env)))
+            _, reward, done, _, info = env.step(np.int64(next_upload(env)))
             assert reward == pytest.approx(0.0, abs=1e-12 * before_s)
         assert info["mean_delay_s"] == pytest.approx(before_s, rel=1e-12)
     assert longest > 5
@@ -259,11 +263,11 @@ def test_the_same_scenario_has_the_same_reference_in_every_row_and_episode() -> 
     env = MigrationVectorEnv(3, make_generator("multi-user"), reward="reference")
     env.reset(seed=0)  # other scenarios first: nothing of theirs may be left
     env.reset(options={"scenarios": [scenario] * 3})
-    r = env.episodes._reference
-    assert r.length[0] > 0
+    reference = env.episodes._rewarder.reference
+    assert reference.length[0] > 0
     for row in (1, 2):
-        assert r.length[row] == r.length[0]
-        assert r.cost_s[row] == r.cost_s[0]
+        assert reference.length[row] == reference.length[0]
+        assert reference.cost_s[row] == reference.cost_s[0]
         for name in ("user", "layer", "server"):
-            array = getattr(r, name)[:, : r.length[0]]
+            array = getattr(reference, name)[:, : reference.length[0]]
             np.testing.assert_array_equal(array[row], array[0])

@@ -142,7 +142,7 @@ def test_samples_that_explore_never_see_the_reference_plan_and_those_that_refine
         assert feature(first, name).any(axis=1).tolist() == [True] + 5 * [False]  # the greedy sample sees it
         for refining in rounds:
             assert feature(refining, name).any(axis=1).tolist() == [True]
-    assert feature(first, "run").any(axis=1).all()  # all else is there
+    assert feature(first, "interval").any(axis=1).all()  # all else is there
     exploring = [shown for shown in policy.shown[: begins[1]] if len(shown) == 6]  # none has ended: row k is sample k
     assert any(feature(shown, "gain").any() for shown in exploring)
     for shown in exploring:

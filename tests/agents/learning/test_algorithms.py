@@ -63,11 +63,15 @@ def test_default_batches_divide_what_few_environments_collect(rows, batch):
 @pytest.mark.parametrize("name", ["ppo", "maskable-ppo"])
 def test_who_was_taught_takes_smaller_steps_unless_told_otherwise(name):
     env = Sb3VecEnv(MigrationVectorEnv(4, make_generator("toy"), autoreset_mode="SameStep"))
-    untaught, taught, told = (
-        make_model(name, env, seed=0, device="cpu", settings=settings, is_taught=is_taught)
-        for settings, is_taught in (({}, False), ({}, True), ({"learning_rate": 1e-2, "n_steps": 8}, True))
+    untaught, warm_start_settings, told = (
+        make_model(name, env, seed=0, device="cpu", settings=settings, is_warm_started=is_warm_started)
+        for settings, is_warm_started in (({}, False), ({}, True), ({"learning_rate": 1e-2, "n_steps": 8}, True))
     )
-    assert (taught.learning_rate, taught.gae_lambda, taught.n_steps) == (3e-4, 1.0, 128)
-    assert taught.learning_rate < untaught.learning_rate
-    assert taught.batch_size == 4 * taught.n_steps  # divides what four environments collect
+    assert (warm_start_settings.learning_rate, warm_start_settings.gae_lambda, warm_start_settings.n_steps) == (
+        3e-4,
+        1.0,
+        128,
+    )
+    assert warm_start_settings.learning_rate < untaught.learning_rate
+    assert warm_start_settings.batch_size == 4 * warm_start_settings.n_steps  # divides what four environments collect
     assert (told.learning_rate, told.gae_lambda, told.n_steps, told.batch_size) == (1e-2, 1.0, 8, 32)

@@ -7,10 +7,12 @@ import numpy as np
 from agents.planners.local_search.chains import PRESENT, TRIAL, Walk, as_plan, movable_in, new_chains, num_rows
 from agents.planners.local_search.moves import CHANCES, propose
 from agents.planners.local_search.replay import settle, try_out
+from dnnmig_env.arrays import Ints
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Ints, pack
+from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.state import new_state
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
@@ -54,7 +56,7 @@ class Chain:
 
     def delay_s(self, which: int) -> float:
         """Return J of a plan as annealing has played it."""
-        return float(self.walk.cost_s[which] / self.state.queries[0])
+        return float(self.walk.cost_s[which] / self.state.expected_queries[0])
 
     def replay_s(self, which: int) -> float:
         """Return J of a plan played from the start, as any other."""

@@ -16,7 +16,7 @@ from agents.planners.forecast import (
     STAY_S,
     expect_course,
     expect_slot,
-    expected_problem,
+    expected_packed,
     expected_scenario,
 )
 from dnnmig_env.families.registry import make_generator, scenarios
@@ -25,7 +25,7 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.simulation.dynamics import advance, begin
 from dnnmig_env.simulation.known_scenario import known_scenario
-from dnnmig_env.simulation.packed import Problem, pack
+from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.radio import radio_bytes_per_s
 from dnnmig_env.simulation.state import new_state
 
@@ -57,12 +57,12 @@ def at_edge_1(velocity_m_per_s: float, shadowing: float = 1.0, horizon_s: float 
     )
 
 
-def expected(p: Problem) -> Problem:
+def expected(packed: PackedScenarios) -> PackedScenarios:
     """Expect in every slot of every scenario."""
-    f = expected_problem(p)
-    for b in range(len(p.num_users)):
-        for slot in range(p.num_slots[b]):
-            expect_slot(p, b, slot, LOOK_AHEAD_S, f)
+    f = expected_packed(packed)
+    for b in range(len(packed.num_users)):
+        for slot in range(packed.num_slots[b]):
+            expect_slot(packed, b, slot, LOOK_AHEAD_S, f)
     return f
 
 
@@ -119,8 +119,8 @@ def test_a_shadow_wears_off_and_nothing_beyond_the_look_ahead_counts() -> None:
 
 
 def test_slots_to_come_are_not_looked_at() -> None:
-    p = make_generator("mobile").draw(np.random.default_rng(3), 6).problem
-    other = make_generator("mobile").draw(np.random.default_rng(4), 6).problem
+    p = make_generator("mobile").draw(np.random.default_rng(3), 6).packed
+    other = make_generator("mobile").draw(np.random.default_rng(4), 6).packed
     slot = 7
     changed = p._replace(
         **{
@@ -137,27 +137,27 @@ def test_slots_to_come_are_not_looked_at() -> None:
 @pytest.mark.parametrize("family", ["single", "multi-user", "toy"])
 def test_where_nobody_moves_the_present_is_expected(family: str) -> None:
     given = scenarios(family, 4, seed=2)
-    p = pack(given)
-    f = expected_problem(p)
+    packed = pack(given)
+    f = expected_packed(packed)
     for name in LINKS:
         getattr(f, name)[:] = -1.0
     for b in range(4):
-        for slot in range(p.num_slots.max()):
-            expect_slot(p, b, slot, LOOK_AHEAD_S, f)
+        for slot in range(packed.num_slots.max()):
+            expect_slot(packed, b, slot, LOOK_AHEAD_S, f)
         assert expected_scenario(given[b]) is given[b]
     for name in LINKS:
-        np.testing.assert_array_equal(getattr(f, name), getattr(p, name))
+        np.testing.assert_array_equal(getattr(f, name), getattr(packed, name))
 
 
 def test_a_slot_of_a_whole_scenario_expects_what_the_known_scenario_does() -> None:
     given = scenarios("mobile", 3, seed=5)
-    p = pack(given)
-    f, state = expected(p), new_state(p, 3)
+    packed = pack(given)
+    f, state = expected(packed), new_state(packed, 3)
     for b, scenario in enumerate(given):
-        begin(p, b, state, b)
+        begin(packed, b, state, b)
         u, s = len(scenario.users), len(scenario.servers)
         for slot in range(30):
-            advance(p, b, state, b, p.slot_edges_s[b, slot])
+            advance(packed, b, state, b, packed.slot_edges_s[b, slot])
             assert state.slot[b] == slot
             known = known_scenario(scenario, state, b)
             if known is None:
@@ -168,14 +168,14 @@ def test_a_slot_of_a_whole_scenario_expects_what_the_known_scenario_does() -> No
 
 
 def test_links_of_users_who_are_not_there_stay_zero_and_nothing_else_is_written() -> None:
-    p = make_generator("mobile", num_users=(1, 4)).draw(np.random.default_rng(0), 10).problem
-    before = p.up_bytes_per_s.copy()
-    f = expected(p)
-    assert (p.up_bytes_per_s == 0).any()
+    packed = make_generator("mobile", num_users=(1, 4)).draw(np.random.default_rng(0), 10).packed
+    before = packed.up_bytes_per_s.copy()
+    f = expected(packed)
+    assert (packed.up_bytes_per_s == 0).any()
     for name in LINKS:
-        np.testing.assert_array_equal(getattr(f, name) == 0, getattr(p, name) == 0)
-    np.testing.assert_array_equal(p.up_bytes_per_s, before)
-    assert f.execution_s is p.execution_s
+        np.testing.assert_array_equal(getattr(f, name) == 0, getattr(packed, name) == 0)
+    np.testing.assert_array_equal(packed.up_bytes_per_s, before)
+    assert f.execution_s is packed.execution_s
 
 
 def test_an_outage_is_no_forecast_of_outages() -> None:
@@ -196,13 +196,13 @@ def test_a_scenario_that_tells_of_the_future_is_refused() -> None:
 
 
 def test_looking_ahead_is_nearer_to_what_comes_than_the_present() -> None:
-    p = make_generator("mobile", speed_m_per_s=15.0).draw(np.random.default_rng(1), 60).problem
-    f, look = expected(p), round(LOOK_AHEAD_S / 2.0)
+    packed = make_generator("mobile", speed_m_per_s=15.0).draw(np.random.default_rng(1), 60).packed
+    f, look = expected(packed), round(LOOK_AHEAD_S / 2.0)
     errors = np.zeros(2)
-    there = p.up_bytes_per_s[:, 0] > 0
+    there = packed.up_bytes_per_s[:, 0] > 0
     for slot in range(0, 30 - look, 3):
-        came = 1 / np.mean(1 / np.maximum(p.up_bytes_per_s[:, slot : slot + look], 1.0), axis=1)
-        for k, told in enumerate((f, p)):
+        came = 1 / np.mean(1 / np.maximum(packed.up_bytes_per_s[:, slot : slot + look], 1.0), axis=1)
+        for k, told in enumerate((f, packed)):
             errors[k] += np.mean(abs(np.log(told.up_bytes_per_s[:, slot][there] / came[there])))
     assert errors[0] < 0.9 * errors[1]
 
@@ -219,31 +219,31 @@ def test_the_course_of_a_user_on_its_way_slot_by_slot() -> None:
         horizon_s=16.0,
         slot_starts_s=(0.0, 4.0, 8.0, 12.0),
     )
-    p = pack([scenario])
-    f = expected_problem(p, COURSE)
+    packed = pack([scenario])
+    expected = expected_packed(packed, COURSE)
     for name in COURSE:
-        getattr(f, name)[:] = -1.0
-    expect_course(p, 0, 0, f)
+        getattr(expected, name)[:] = -1.0
+    expect_course(packed, 0, 0, expected)
     after_s = np.array([6.0, 10.0, 14.0])
     access = radio_bytes_per_s(np.array([50.0, 50.0, 150.0]), np.zeros(3)) * 0.5 ** np.exp(-after_s / SHADOWING_S)
     expected_rates = [np.minimum(access, line) for line in (1e6, np.inf, 5e5)]
-    np.testing.assert_allclose(f.up_bytes_per_s[0, 1:, 0], np.transpose(expected_rates), rtol=1e-12)
-    np.testing.assert_allclose(f.down_bytes_per_s[0, 1:, 0], np.transpose(expected_rates), rtol=1e-12)
-    np.testing.assert_allclose(f.up_latency_s[0, 1:, 0], np.tile([0.008, 0.005, 0.045], (3, 1)), rtol=1e-12)
+    np.testing.assert_allclose(expected.up_bytes_per_s[0, 1:, 0], np.transpose(expected_rates), rtol=1e-12)
+    np.testing.assert_allclose(expected.down_bytes_per_s[0, 1:, 0], np.transpose(expected_rates), rtol=1e-12)
+    np.testing.assert_allclose(expected.up_latency_s[0, 1:, 0], np.tile([0.008, 0.005, 0.045], (3, 1)), rtol=1e-12)
     for name in COURSE:
-        np.testing.assert_array_equal(getattr(f, name)[0, 0], getattr(p, name)[0, 0])
+        np.testing.assert_array_equal(getattr(expected, name)[0, 0], getattr(packed, name)[0, 0])
     there = np.exp(-np.array([0.0, 4.0, 8.0, 12.0]) / STAY_S)
-    np.testing.assert_allclose(f.query_rate_hz[0, :, 0], p.query_rate_hz[0, 0, 0] * there, rtol=1e-12)
+    np.testing.assert_allclose(expected.query_rate_hz[0, :, 0], packed.query_rate_hz[0, 0, 0] * there, rtol=1e-12)
 
 
 def test_who_is_away_is_not_expected_and_who_is_there_leaves_by_and_by() -> None:
-    p = make_generator("mobile").draw(np.random.default_rng(6), 8).problem
-    f, come_and_go = expected_problem(p, COURSE), 0
+    packed = make_generator("mobile").draw(np.random.default_rng(6), 8).packed
+    expected, come_and_go = expected_packed(packed, COURSE), 0
     for b in range(8):
         for slot in (0, 11, 29):
-            expect_course(p, b, slot, f)
-            present = p.query_rate_hz[b, slot]
+            expect_course(packed, b, slot, expected)
+            present = packed.query_rate_hz[b, slot]
             staying = np.exp(-2.0 * np.arange(30 - slot)[:, None] / STAY_S)
-            np.testing.assert_allclose(f.query_rate_hz[b, slot:], present * staying, rtol=1e-12)
-            come_and_go += not np.array_equal(p.query_rate_hz[b, slot:] > 0, f.query_rate_hz[b, slot:] > 0)
+            np.testing.assert_allclose(expected.query_rate_hz[b, slot:], present * staying, rtol=1e-12)
+            come_and_go += not np.array_equal(packed.query_rate_hz[b, slot:] > 0, expected.query_rate_hz[b, slot:] > 0)
     assert come_and_go > 5

@@ -10,7 +10,7 @@ import pytest
 from agents.planners import planner
 from agents.planners.ionn import Ionn, falling_penalties, partitions
 from agents.planners.mjoa_mu.execution_graph import execution_graph
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import check_plan
 from dnnmig_env.simulation.simulator import simulate
@@ -90,7 +90,7 @@ def test_impossible_penalties_are_refused(penalty: float) -> None:
 @pytest.mark.parametrize("penalty", [0.8, 0.5, 0.1])
 def test_measured_alexnet_gives_the_published_partitions_and_queries(penalty: float) -> None:
     scenario = measured_alexnet()
-    execution = execution_graph(scenario.users[0].graph, present_problem(scenario), 0, 1)
+    execution = execution_graph(scenario.users[0].graph, slot_zero_packed(scenario), 0, 1)
     found = partitions(execution, falling_penalties(penalty))
     assert [np.flatnonzero(blocks).tolist() for blocks in found] == [
         list(range(8)),

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem, reachable_servers
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.scenarios.scenario import Links
-from dnnmig_env.simulation.packed import Problem, pack
+from dnnmig_env.simulation.packed import PackedScenarios, pack
 from tests.agents.planners.hand_made import chain
 
 
 def test_a_static_scenario_is_known_wholly() -> None:
     scenario = chain([1, 0, 1], [1, 1, 0])
-    for name, known, whole in zip(Problem._fields, present_problem(scenario), pack([scenario]), strict=True):
+    for name, known, whole in zip(PackedScenarios._fields, slot_zero_packed(scenario), pack([scenario]), strict=True):
         np.testing.assert_array_equal(known, whole, err_msg=name)
 
 
@@ -22,7 +22,7 @@ def test_of_several_slots_the_first_is_known_and_taken_to_last() -> None:
     scenario = chain([1, 1], [0, 0], horizon_s=9.0)
     links = Links(np.array([5.0, 7.0])[:, None, None], up_latency_s=np.array([0.1, 0.2])[:, None, None])
     users = (replace(scenario.users[0], query_rate_hz=[2.0, 3.0]),)
-    known = present_problem(replace(scenario, links=links, users=users, slot_starts_s=(0.0, 4.0)))
+    known = slot_zero_packed(replace(scenario, links=links, users=users, slot_starts_s=(0.0, 4.0)))
     assert known.slot_edges_s.tolist() == [[0.0, 9.0]]
     assert known.up_bytes_per_s.tolist() == [[[[5.0]]]]
     assert known.down_latency_s.tolist() == [[[[0.1]]]]

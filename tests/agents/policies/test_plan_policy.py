@@ -11,7 +11,8 @@ from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.simulation.packed import pack
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 
 
 def delays_in_environment(policy, env: MigrationVectorEnv, given) -> np.ndarray:

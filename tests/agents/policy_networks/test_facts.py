@@ -13,7 +13,7 @@ from agents.policy_networks.facts import (
     split,
     whereabouts,
 )
-from dnnmig_env.envs.facts import ObservationLayout
+from dnnmig_env.envs.facts import FactsLayout
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.families.toy import OPTIMAL_PLAN, toy_scenario
@@ -56,9 +56,7 @@ def scores_of(network, observation):
 def test_an_efficiency_is_the_seconds_saved_per_second_of_upload():
     scenario = scenarios("multi-user", 1, seed=3)[0]
     _, observation = env_of(scenario)
-    layout = ObservationLayout(
-        len(scenario.users), max(len(user.graph) for user in scenario.users), len(scenario.servers)
-    )
+    layout = FactsLayout(len(scenario.users), max(len(user.graph) for user in scenario.users), len(scenario.servers))
     of_layer, of_link = log_efficiency(split(torch.as_tensor(observation["observation"]), layout))
     found = torch.exp(of_layer + of_link.transpose(-1, -2))[0].numpy()
     rates = np.array([user.query_rate_hz[0] for user in scenario.users])

@@ -16,17 +16,17 @@ from dnnmig_env.compiling import cache
 PROJECT = Path(__file__).resolve().parents[3]
 
 INNER = """
-from dnnmig_env.compiling.jit import compiled
+from dnnmig_env.compiling.jit import jit
 
-@compiled
+@jit
 def seconds(size):
     return size + {constant}
 """
 OUTER = """
 {imports}
-from dnnmig_env.compiling.jit import compiled
+from dnnmig_env.compiling.jit import jit
 
-@compiled
+@jit
 def delay(size):
     return 10.0 * {call}(size)
 """

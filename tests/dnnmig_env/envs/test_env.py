@@ -17,7 +17,8 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import pack
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from tests.batch_rows import assert_rows_are_single_environments
 
 MODES = ["joint", "two-phase"]

@@ -11,19 +11,19 @@ import pytest
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.scenarios.node import Tier
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 
 MBIT = 125_000.0
 STATIC = ["edge-cloud", "multi-user"]
 
 
-def draw(family: str, count: int = 400, **options: Any) -> Problem:
-    return make_generator(family, **options).draw(np.random.default_rng(17), count).problem
+def draw(family: str, count: int = 400, **options: Any) -> PackedScenarios:
+    return make_generator(family, **options).draw(np.random.default_rng(17), count).packed
 
 
-def users(p: Problem) -> np.ndarray:
+def users(packed: PackedScenarios) -> np.ndarray:
     """Return who exists, shape (B, U)."""
-    return p.num_layers > 0
+    return packed.num_layers > 0
 
 
 # --- edge-cloud and multi-user ---
@@ -31,11 +31,11 @@ def users(p: Problem) -> np.ndarray:
 
 @pytest.mark.parametrize(("family", "num_users", "num_edges"), [("edge-cloud", 3, 3), ("multi-user", 8, 3)])
 def test_every_number_of_users_and_edges_occurs(family: str, num_users: int, num_edges: int) -> None:
-    p = draw(family)
+    packed = draw(family)
     fewest_users, fewest_edges = (1, 1) if family == "edge-cloud" else (4, 2)
-    assert set(p.num_users) == set(range(fewest_users, num_users + 1))
-    assert set(p.num_servers) == set(range(fewest_edges + 1, num_edges + 2))
-    np.testing.assert_array_equal(users(p).sum(axis=1), p.num_users)
+    assert set(packed.num_users) == set(range(fewest_users, num_users + 1))
+    assert set(packed.num_servers) == set(range(fewest_edges + 1, num_edges + 2))
+    np.testing.assert_array_equal(users(packed).sum(axis=1), packed.num_users)
 
 
 @pytest.mark.parametrize("family", [*STATIC, "mobile"])
@@ -73,22 +73,25 @@ def test_servers_away_from_home_are_reached_through_it(family: str) -> None:
 
 @pytest.mark.parametrize("family", [*STATIC, "mobile"])
 def test_edges_hold_only_a_share_of_the_weights_but_any_layer(family: str) -> None:
-    p = draw(family)
-    edges = np.isfinite(p.memory_bytes) & (p.memory_bytes > 0)
-    total, largest = p.weight_bytes.sum(axis=(1, 2)), p.weight_bytes.max(axis=(1, 2))
-    assert np.all(edges.sum(axis=1) == p.num_servers - 1)
-    shares = (p.memory_bytes / total[:, None])[edges]
-    assert np.all(p.memory_bytes[edges] >= np.broadcast_to(largest[:, None], edges.shape)[edges])
+    packed = draw(family)
+    edges = np.isfinite(packed.memory_bytes) & (packed.memory_bytes > 0)
+    total, largest = packed.weight_bytes.sum(axis=(1, 2)), packed.weight_bytes.max(axis=(1, 2))
+    assert np.all(edges.sum(axis=1) == packed.num_servers - 1)
+    shares = (packed.memory_bytes / total[:, None])[edges]
+    assert np.all(packed.memory_bytes[edges] >= np.broadcast_to(largest[:, None], edges.shape)[edges])
     assert np.all((shares >= 0.2) & ((shares <= 0.8) | np.isclose(shares, (largest / total).repeat(edges.sum(axis=1)))))
     assert shares.min() < 0.25
 
 
 @pytest.mark.parametrize("family", STATIC)
 def test_the_load_is_what_was_asked_for_unless_the_camera_limits_it(family: str) -> None:
-    p = draw(family, load=(0.5, 0.9))
-    whole_s, is_edge = p.execution_s[..., 1:].sum(axis=2), np.isfinite(p.memory_bytes) & (p.memory_bytes > 0)
+    packed = draw(family, load=(0.5, 0.9))
+    whole_s, is_edge = (
+        packed.execution_s[..., 1:].sum(axis=2),
+        np.isfinite(packed.memory_bytes) & (packed.memory_bytes > 0),
+    )
     fastest_s = np.where(is_edge[:, None], whole_s, np.inf).min(axis=2)
-    rates = p.query_rate_hz[:, 0]
+    rates = packed.query_rate_hz[:, 0]
     load = (rates * fastest_s).sum(axis=1)
     capped = (rates == 30.0).any(axis=1)
     assert rates.max() <= 30.0
@@ -99,10 +102,12 @@ def test_the_load_is_what_was_asked_for_unless_the_camera_limits_it(family: str)
 
 @pytest.mark.parametrize("family", ["single", *STATIC])
 def test_the_horizon_counts_uploads_of_everything(family: str) -> None:
-    p = draw(family, horizon_uploads=(0.8, 1.6))
-    access = p.up_bytes_per_s[:, 0].max(axis=2)
-    upload_s = np.divide(p.weight_bytes.sum(axis=2), access, out=np.zeros_like(access), where=access > 0).sum(axis=1)
-    ratio = p.slot_edges_s[:, 1] / upload_s
+    packed = draw(family, horizon_uploads=(0.8, 1.6))
+    access = packed.up_bytes_per_s[:, 0].max(axis=2)
+    upload_s = np.divide(packed.weight_bytes.sum(axis=2), access, out=np.zeros_like(access), where=access > 0).sum(
+        axis=1
+    )
+    ratio = packed.slot_edges_s[:, 1] / upload_s
     assert 0.8 <= ratio.min() < 0.85
     assert 1.5 < ratio.max() <= 1.6
 
@@ -166,36 +171,36 @@ def test_the_home_edge_is_the_nearest_and_reached_at_the_radios_rate() -> None:
 
 
 def test_without_shadowing_the_rate_depends_on_distance_alone() -> None:
-    p = draw("mobile", 40, shadowing_db=0.0, num_users=6)
-    apart = np.linalg.norm(p.user_positions[:, :, :, None] - p.server_positions[:, None, None], axis=-1) * 600
-    is_edge = np.isfinite(p.memory_bytes) & (p.memory_bytes > 0)
+    packed = draw("mobile", 40, shadowing_db=0.0, num_users=6)
+    apart = np.linalg.norm(packed.user_positions[:, :, :, None] - packed.server_positions[:, None, None], axis=-1) * 600
+    is_edge = np.isfinite(packed.memory_bytes) & (packed.memory_bytes > 0)
     distance = np.where(is_edge[:, None, None], apart, np.inf).min(axis=-1).ravel()
-    rates = p.up_bytes_per_s.max(axis=3).ravel()[np.argsort(distance)]
+    rates = packed.up_bytes_per_s.max(axis=3).ravel()[np.argsort(distance)]
     assert np.all(np.diff(rates) <= 1e-6)
     assert rates[0] > 10 * rates[-1]
 
 
 def test_shadowing_fades_slowly() -> None:
     still = {"speed_m_per_s": 1e-6, "num_users": 6}
-    p = draw("mobile", 100, shadowing_correlation=0.9, **still)
-    rates = np.log(p.up_bytes_per_s.max(axis=3))
+    packed = draw("mobile", 100, shadowing_correlation=0.9, **still)
+    rates = np.log(packed.up_bytes_per_s.max(axis=3))
     around = rates - rates.mean(axis=1, keepdims=True)
     near, far = (around[:, :-gap] * around[:, gap:] for gap in (1, 10))
     assert near.mean() > 0.6 * around.var() > 2 * abs(far.mean())
 
 
 def test_users_come_and_go_and_somebody_is_there_at_first() -> None:
-    p = draw("mobile")
-    present = p.query_rate_hz > 0
+    packed = draw("mobile")
+    present = packed.query_rate_hz > 0
     assert present[:, 0].any(axis=1).all()
-    assert not present[:, 0][users(p)].all()
-    assert not present[:, -1][users(p)].all()
-    for b, u in zip(*np.nonzero(users(p)), strict=True):
+    assert not present[:, 0][users(packed)].all()
+    assert not present[:, -1][users(packed)].all()
+    for b, u in zip(*np.nonzero(users(packed)), strict=True):
         stay = present[b, :, u]
         assert np.count_nonzero(np.diff(stay.astype(int)) == 1) + stay[0] == 1  # one stay without a gap
-        assert len(set(p.query_rate_hz[b, stay, u])) == 1
+        assert len(set(packed.query_rate_hz[b, stay, u])) == 1
         assert stay.sum() >= 10 or stay[-1]
-    assert not present[:, :, ~users(p).any(axis=0)].any()
+    assert not present[:, :, ~users(packed).any(axis=0)].any()
 
 
 def test_slots_cover_the_horizon_the_last_one_perhaps_shorter() -> None:

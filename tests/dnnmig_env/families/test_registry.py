@@ -12,16 +12,16 @@ import pytest
 from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
 from dnnmig_env.networks.graph_file import write_graph
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load, load_prepared, networks
-from dnnmig_env.simulation.packed import Problem, num_edges
+from dnnmig_env.simulation.packed import PackedScenarios, num_edges
 
 DRAWN = [family for family in FAMILIES if family != "toy"]
 
 
-def drawn(family: str, seed: int, count: int, **options: Any) -> Problem:
-    return make_generator(family, **options).draw(np.random.default_rng(seed), count).problem
+def drawn(family: str, seed: int, count: int, **options: Any) -> PackedScenarios:
+    return make_generator(family, **options).draw(np.random.default_rng(seed), count).packed
 
 
-def same(one: Problem, other: Problem) -> bool:
+def same(one: PackedScenarios, other: PackedScenarios) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -34,7 +34,7 @@ def test_the_same_stream_gives_the_same_scenarios_and_another_one_others(family:
 @pytest.mark.parametrize("family", DRAWN)
 def test_a_generator_goes_on_with_its_stream(family: str) -> None:
     generator, rng = make_generator(family), np.random.default_rng(3)
-    assert not same(generator.draw(rng, 5).problem, generator.draw(rng, 5).problem)
+    assert not same(generator.draw(rng, 5).packed, generator.draw(rng, 5).packed)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -47,7 +47,7 @@ def test_generators_name_their_family_and_survive_pickling(family: str) -> None:
     assert copy.limits == generator.limits
     batch = pickle.loads(pickle.dumps(copy.draw(np.random.default_rng(1), 2)))
     assert batch.scenario(1).family == family
-    assert same(batch.problem, generator.draw(np.random.default_rng(1), 2).problem)
+    assert same(batch.packed, generator.draw(np.random.default_rng(1), 2).packed)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -84,10 +84,10 @@ def test_a_traced_network_may_come_from_a_file(tmp_path: Path) -> None:
 def test_one_number_stands_for_a_range_of_that_value() -> None:
     fixed = make_generator("edge-cloud", num_users=2, num_edges=2, wan_mbps=8)
     assert fixed == make_generator("edge-cloud", num_users=(2, 2), num_edges=[2, 2], wan_mbps=(8.0, 8.0))
-    problem = fixed.draw(np.random.default_rng(0), 30).problem
-    assert set(problem.num_users) == {2}
-    assert set(problem.num_servers) == {3}
-    assert problem.up_bytes_per_s[:, 0, :, 2].max() <= 1e6
+    packed = fixed.draw(np.random.default_rng(0), 30).packed
+    assert set(packed.num_users) == {2}
+    assert set(packed.num_servers) == {3}
+    assert packed.up_bytes_per_s[:, 0, :, 2].max() <= 1e6
 
 
 @pytest.mark.parametrize(

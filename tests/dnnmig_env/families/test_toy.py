@@ -10,7 +10,8 @@ from dnnmig_env.families.registry import scenarios
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S, OPTIMAL_PLAN, toy_scenario
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, check_plan, plan_of
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 
 
 def toy_plans() -> list[Plan]:
@@ -29,9 +30,9 @@ def toy_plans() -> list[Plan]:
 
 
 def test_no_plan_of_the_toy_scenario_beats_the_one_worked_out_by_hand() -> None:
-    problem, plans = pack([toy_scenario()]), toy_plans()
-    delays = mean_delays_s(problem, plan_arrays(plans))
-    assert mean_delays_s(problem, plan_arrays([OPTIMAL_PLAN]))[0] == pytest.approx(OPTIMAL_DELAY_S, rel=1e-12)
+    packed, plans = pack([toy_scenario()]), toy_plans()
+    delays = mean_delays_s(packed, plan_arrays(plans))
+    assert mean_delays_s(packed, plan_arrays([OPTIMAL_PLAN]))[0] == pytest.approx(OPTIMAL_DELAY_S, rel=1e-12)
     assert delays.min() == pytest.approx(OPTIMAL_DELAY_S, rel=1e-12)
     # The others that are as good only add `tail`, which does not arrive in time.
     best = [plan for plan, delay_s in zip(plans, delays, strict=True) if delay_s < 1.04 * OPTIMAL_DELAY_S]

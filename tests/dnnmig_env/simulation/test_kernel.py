@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.kernel import compose, query_delay_s
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import Limits, pack
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays, play
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s, play
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.state import new_state
 from tests import reference
@@ -109,10 +110,10 @@ def test_weightless_layers_follow_their_latest_predecessor_on_a_server() -> None
     rng = np.random.default_rng(1)
     for _ in range(200):
         scenario = make_scenario(RandomChoices(rng), Sizes(users=1, layers=12, slots=1))
-        problem, length = pack([scenario]), len(scenario.users[0].graph)
+        packed, length = pack([scenario]), len(scenario.users[0].graph)
         node = rng.integers(0, len(scenario.servers) + 1, length).astype(np.int8)
         usable, assignment = rng.random(length) < 0.7, np.zeros(length, np.int8)
-        compose(problem, 0, 0, node, usable, assignment)
+        effective_assignment(packed, 0, 0, node, usable, assignment)
         placed = {v: int(node[v]) for v in range(length) if usable[v]}
         expected = reference.everything_available(scenario, 0, placed)
         assert assignment.tolist() == [expected[v] for v in range(length)]
@@ -142,12 +143,12 @@ def test_many_plans_of_one_scenario() -> None:
 
 def test_a_used_state_forgets_its_last_episode() -> None:
     cases = [random_case(seed, LARGE if seed % 2 else Sizes()) for seed in range(60)]
-    problem = pack([scenario for scenario, _ in cases])
+    packed = pack([scenario for scenario, _ in cases])
     plans = plan_arrays([plan for _, plan in cases])
-    state = new_state(problem, rows=1, events=40)
+    state = new_state(packed, rows=1, events=40)
     scratch = np.empty((2, plans.user.shape[1]))
     for row, (scenario, plan) in enumerate(cases):
-        mean_delay_s = play(problem, row, state, 0, plans, row, scratch[0], scratch[1])
+        mean_delay_s = play(packed, row, state, 0, plans, row, scratch[0], scratch[1])
         fresh = simulate(scenario, plan)
         events, users = fresh.event_delay_s.shape
         assert mean_delay_s == fresh.mean_delay_s
@@ -156,8 +157,8 @@ def test_a_used_state_forgets_its_last_episode() -> None:
 
 def test_the_arrays_of_a_problem_are_not_written_to() -> None:
     scenario, plan = random_case(7, LARGE)
-    problem = pack([scenario])
-    before = [array.copy() for array in problem]
-    mean_delays_s(problem, plan_arrays([plan]))
-    for array, copy in zip(problem, before, strict=True):
+    packed = pack([scenario])
+    before = [array.copy() for array in packed]
+    mean_delays_s(packed, plan_arrays([plan]))
+    for array, copy in zip(packed, before, strict=True):
         np.testing.assert_array_equal(array, copy)

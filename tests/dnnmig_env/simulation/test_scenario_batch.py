@@ -25,17 +25,17 @@ def test_packing_the_scenarios_gives_the_rows(family: str, options: dict[str, An
     generator = make_generator(family, **options)
     batch = generator.draw(np.random.default_rng(5), 40)
     packed = pack([batch.scenario(row) for row in range(len(batch))], generator.limits)
-    for name, expected, rows in zip(packed._fields, packed, batch.problem, strict=True):
+    for name, expected, rows in zip(packed._fields, packed, batch.packed, strict=True):
         assert rows.dtype == expected.dtype, name
         np.testing.assert_allclose(rows, expected, rtol=1e-12, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rows_are_arrays_that_compiled_code_may_fill(family: str) -> None:
-    problem = make_generator(family).draw(np.random.default_rng(5), 3).problem
-    for name, rows in zip(problem._fields, problem, strict=True):
+    packed = make_generator(family).draw(np.random.default_rng(5), 3).packed
+    for name, rows in zip(packed._fields, packed, strict=True):
         assert rows.flags.c_contiguous and rows.flags.writeable, name
-    assert not np.shares_memory(problem.up_bytes_per_s, problem.down_bytes_per_s)
+    assert not np.shares_memory(packed.up_bytes_per_s, packed.down_bytes_per_s)
 
 
 def test_a_batch_of_given_scenarios_gives_them_back() -> None:
@@ -44,7 +44,7 @@ def test_a_batch_of_given_scenarios_gives_them_back() -> None:
     batch = as_batch(given, limits)
     assert len(batch) == 2
     assert [batch.scenario(0), batch.scenario(1)] == given
-    for rows, expected in zip(batch.problem, pack(given, limits), strict=True):
+    for rows, expected in zip(batch.packed, pack(given, limits), strict=True):
         np.testing.assert_array_equal(rows, expected)
 
 

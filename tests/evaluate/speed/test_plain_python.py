@@ -5,7 +5,8 @@ import pytest
 
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.simulation.packed import pack
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from evaluate.speed.plain_python import mean_delay_s
 from evaluate.speed.random_plans import random_plan
 

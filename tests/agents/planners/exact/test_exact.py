@@ -11,7 +11,7 @@ from agents.planners import exact as exact_planner
 from agents.planners import planner
 from agents.planners.exact.bound import bound_of, vectors_of
 from agents.planners.exact.exact import Exact
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from agents.policies.policy import resolve_policy
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
@@ -19,7 +19,8 @@ from dnnmig_env.families.toy import OPTIMAL_DELAY_S, OPTIMAL_PLAN, toy_scenario
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, check_plan
-from dnnmig_env.simulation.play import mean_delays_s, plan_arrays
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.simulator import simulate
 from tests.agents.planners.every_plan import every_plan, num_free_layers
 from tests.agents.planners.hand_made import chain
@@ -34,7 +35,7 @@ EXACT, CLAIRVOYANT = Exact(), Exact(clairvoyant=True)
 
 def present_delays_s(scenario: Scenario, plans: list[Plan]) -> np.ndarray:
     """Return J of each plan if slot 0's rates last."""
-    return mean_delays_s(present_problem(scenario), plan_arrays(plans))
+    return mean_delays_s(slot_zero_packed(scenario), plan_arrays(plans))
 
 
 def drawn(seed: int, most_free: int, **sizes: int | bool) -> Scenario:
@@ -185,12 +186,12 @@ def test_no_plan_costs_less_than_the_relaxed_problem_says(slots: int) -> None:
     for seed in range(60):
         choices = RandomChoices(np.random.default_rng(seed))
         scenario = make_scenario(choices, Sizes(users=2, layers=4, servers=2, slots=slots))
-        p = pack([scenario])
-        vectors = vectors_of((p.weight_bytes[0] > 0) & (p.uploaded[0] == 0), len(scenario.servers))
-        least_cost = bound_of(p, vectors).cost[0, 0]
+        packed = pack([scenario])
+        vectors = vectors_of((packed.weight_bytes[0] > 0) & (packed.uploaded[0] == 0), len(scenario.servers))
+        least_cost = bound_of(packed, vectors).cost[0, 0]
         plans = [Plan(), *(make_plan(choices, scenario).singletons() for _ in range(30))]
-        queries = float(np.diff(p.slot_edges_s[0]) @ p.query_rate_hz[0].sum(axis=1))
-        assert mean_delays_s(p, plan_arrays(plans)).min() * queries >= least_cost * (1 - ROUNDING)
+        queries = float(np.diff(packed.slot_edges_s[0]) @ packed.query_rate_hz[0].sum(axis=1))
+        assert mean_delays_s(packed, plan_arrays(plans)).min() * queries >= least_cost * (1 - ROUNDING)
 
 
 def test_ten_layers_and_two_servers_are_searched() -> None:

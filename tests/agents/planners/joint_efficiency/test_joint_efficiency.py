@@ -11,7 +11,7 @@ from agents.planners import TwoPhase
 from agents.planners.joint_efficiency.intervals import new_efficiencies
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency, upload_by_efficiency
 from agents.planners.orders.lmu import lmu
-from agents.planners.slot_zero import movable_layers, present_problem, reachable_servers
+from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
 from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, check_plan, plan_of
@@ -112,7 +112,7 @@ def test_the_better_of_two_passes_is_returned_by_the_delay_it_really_has() -> No
     better = set()
     for seed in range(6):
         scenario = realistic(np.random.default_rng(seed))
-        p, movable = present_problem(scenario), movable_layers(scenario)
+        p, movable = slot_zero_packed(scenario), movable_layers(scenario)
         queries = scenario.horizon_s * sum(float(np.asarray(user.query_rate_hz)[0]) for user in scenario.users)
         mean_s = []
         for one_server in (False, True):

@@ -18,7 +18,7 @@ from agents.planners.local_search.annealing import anneal
 from agents.planners.local_search.chains import BEST, Walk, as_plan, movable_in, new_chains, num_rows
 from agents.planners.local_search.local_search import STARTS, LocalSearch
 from agents.planners.local_search.moves import CHANCES
-from agents.planners.slot_zero import memory_left_bytes, movable_layers, present_problem, reachable_servers
+from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S, toy_scenario
 from dnnmig_env.scenarios.scenario import Scenario
@@ -79,7 +79,7 @@ def test_more_evaluations_help() -> None:
 
 def test_evaluations_are_counted_and_never_exceeded() -> None:
     scenario = realistic(np.random.default_rng(3), max_layers=6)
-    p = present_problem(scenario)
+    p = slot_zero_packed(scenario)
     movable = movable_in(p)
     for evaluations in (1, 99, 1000):
         for chains in (1, 3):
@@ -102,7 +102,7 @@ def test_time_is_limited_by_the_clock() -> None:
 
 def test_a_chain_walks_the_same_alone_as_among_others() -> None:
     scenario = realistic(np.random.default_rng(5), max_layers=6)
-    p = present_problem(scenario)
+    p = slot_zero_packed(scenario)
     movable = movable_in(p)
     together = new_chains(movable, [Plan()] * 3, np.random.default_rng(1))
     apart = [Walk(*(array[c : c + 1].copy() for array in together)) for c in range(3)]
@@ -119,7 +119,7 @@ def test_a_chain_walks_the_same_alone_as_among_others() -> None:
 def test_the_best_of_all_chains_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_search, "STARTS", (device_only,))
     scenario, parameters = realistic(np.random.default_rng(5), max_layers=8), LocalSearch(evaluations=300, chains=4)
-    p = present_problem(scenario)
+    p = slot_zero_packed(scenario)
     movable = movable_in(p)
     walk = parameters.search(p, movable, [Plan()], np.random.default_rng(0))
     plans = [as_plan(p, movable, walk.uploads[c, BEST, : walk.length[c, BEST]]) for c in range(4)]
@@ -152,7 +152,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
 def test_what_may_be_moved_in_the_present_is_what_planners_may_move() -> None:
     for seed in range(40):
         scenario, _ = random_case(seed)
-        movable = movable_in(present_problem(scenario))
+        movable = movable_in(slot_zero_packed(scenario))
         users, layers = np.nonzero(movable_layers(scenario) & reachable_servers(scenario).any(axis=1)[:, None])
         assert movable.user.tolist() == users.tolist()
         assert movable.layer.tolist() == layers.tolist()

@@ -9,7 +9,7 @@ from agents.planners.local_search.chains import ITEM, PRESENT, SERVER, TRIAL, WA
 from agents.planners.local_search.edits import make_room
 from agents.planners.local_search.moves import CHANCES
 from agents.planners.local_search.random import uniform
-from dnnmig_env.simulation.packed import Ints
+from dnnmig_env.arrays import Ints
 from dnnmig_env.simulation.plan import check_plan
 from tests.agents.planners import hand_made
 from tests.agents.planners.annealed import Chain

@@ -10,7 +10,7 @@ import numpy as np
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
 from agents.planners.local_search.chains import movable_in
 from agents.planners.local_search.server_search import server_search
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, check_plan
@@ -19,7 +19,7 @@ from tests.agents.planners.random_scenarios import delays_s, realistic, tiny
 
 
 def found(scenario: Scenario, tries: int, seed: int = 0, until_s: float = np.inf) -> list[Plan]:
-    p = present_problem(scenario)
+    p = slot_zero_packed(scenario)
     return server_search(p, movable_in(p), tries, np.random.default_rng(seed), until_s)
 
 

@@ -11,7 +11,7 @@ import pytest
 from agents.planners.mjoa_mu.ara import allocate
 from agents.planners.mjoa_mu.mjoa_mu import fair_queue
 from agents.planners.mjoa_mu.pbt_dp import PbtDp, best_placement
-from agents.planners.slot_zero import movable_layers, present_problem
+from agents.planners.slot_zero import movable_layers, slot_zero_packed
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import check_plan
 from dnnmig_env.simulation.reserved.shares import Shares, own_scenario
@@ -96,7 +96,7 @@ def test_nearly_as_good_as_a_grid_of_all_shares() -> None:
         for (i, band), (j, part) in itertools.product(enumerate(grid), repeat=2):
             shares = Shares([band, 1 - band], [[part], [1 - part]])
             for u in range(2):
-                p = present_problem(own_scenario(scenario, shares, u))
+                p = slot_zero_packed(own_scenario(scenario, shares, u))
                 least_s[u, i, j] = best_placement(p, 1, movable[u], np.inf, beam=32)[1]
         assert allocate(scenario).delay_s.sum() <= least_s.sum(axis=0).min() * 1.02
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from agents.planners.mjoa_mu.execution_graph import ShortestPath, execution_graph, shortest_paths
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
+from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.kernel import query_delay_s
-from dnnmig_env.simulation.packed import Bools
 from tests.agents.planners.hand_made import chain
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
@@ -26,10 +26,10 @@ def scenario_of(seed: int, sizes: Sizes = CALM) -> Scenario:
 
 def delay_s(scenario: Scenario, user: int, server: int, layers: Bools) -> float:
     """Return the kernel's delay with these layers, weightless ones included, on the server."""
-    p, count = present_problem(scenario), len(scenario.servers) + 1
-    assignment = np.zeros(p.weight_bytes.shape[2], np.int8)
+    packed, count = slot_zero_packed(scenario), len(scenario.servers) + 1
+    assignment = np.zeros(packed.weight_bytes.shape[2], np.int8)
     assignment[: len(layers)] = np.where(layers, server, 0)
-    return query_delay_s(p, 0, user, 0, assignment, np.ones(count), np.zeros(len(assignment)), np.zeros(count))
+    return query_delay_s(packed, 0, user, 0, assignment, np.ones(count), np.zeros(len(assignment)), np.zeros(count))
 
 
 def test_lengths_of_paths_are_the_kernels_delays() -> None:
@@ -37,7 +37,7 @@ def test_lengths_of_paths_are_the_kernels_delays() -> None:
         scenario, rng = scenario_of(seed), np.random.default_rng(seed)
         for u, user in enumerate(scenario.users):
             server = int(rng.integers(1, len(scenario.servers) + 1))
-            execution = execution_graph(user.graph, present_problem(scenario), u, server)
+            execution = execution_graph(user.graph, slot_zero_packed(scenario), u, server)
             side = rng.random(len(execution.device_s)) < 0.5
             before, after = np.append(False, side[:-1]), np.append(side[1:], False)
             length_s = (
@@ -53,7 +53,7 @@ def test_the_shortest_path_is_the_best_of_all(penalty: float) -> None:
     sides = set()
     for seed in range(40):
         scenario = scenario_of(seed, replace(CALM, chain=bool(seed % 2)))
-        execution = execution_graph(scenario.users[0].graph, present_problem(scenario), 0, 1)
+        execution = execution_graph(scenario.users[0].graph, slot_zero_packed(scenario), 0, 1)
 
         def length_s(side: Bools, scenario=scenario, execution=execution) -> float:  # type: ignore[no-untyped-def]
             upload_s = execution.upload_s[side].sum()
@@ -69,7 +69,7 @@ def test_the_shortest_path_is_the_best_of_all(penalty: float) -> None:
 def test_penalties_weigh_uploads_against_one_query() -> None:
     # Each layer saves 0.9 s: with K = 1 it may take at most 0.9 s to upload, with K = 0.1 nine, with K = 0 any time.
     scenario = chain([0.5, 8, 20], [0, 0, 0])
-    execution = execution_graph(scenario.users[0].graph, present_problem(scenario), 0, 1)
+    execution = execution_graph(scenario.users[0].graph, slot_zero_packed(scenario), 0, 1)
     sides = shortest_paths(execution, [1.0, 0.1, 0.0])
     assert sides.tolist() == [[True, False, False], [True, True, False], [True, True, True]]
 
@@ -78,14 +78,14 @@ def test_a_path_goes_to_the_server_and_back_where_tensors_are_small() -> None:
     # 2 MB behind layers 0 and 2: entering or leaving there costs 2 s, more than the 0.9 s that a layer saves.
     scenario = chain([1, 1, 1, 1, 1], [2, 0, 2, 0, 0])
     slow_end = replace(scenario.users[0], profile_s=[[1, 2], [1, 2], [1, 0.1], [1, 0.1], [1, 2]])
-    execution = execution_graph(slow_end.graph, present_problem(replace(scenario, users=(slow_end,))), 0, 1)
+    execution = execution_graph(slow_end.graph, slot_zero_packed(replace(scenario, users=(slow_end,))), 0, 1)
     assert shortest_paths(execution, [0.0]).tolist() == [[False, False, True, True, False]]
 
 
 def test_held_layers_are_free_and_a_block_held_elsewhere_stays_away() -> None:
     scenario = chain([1, 1, 1], [0, 0, 0], server_s=[0.1, 0.1], rate_mb_per_s=[1.0, 1.0])
     users = (replace(scenario.users[0], uploaded=[1, 2, 0]),)
-    execution = execution_graph(users[0].graph, present_problem(replace(scenario, users=users)), 0, 1)
+    execution = execution_graph(users[0].graph, slot_zero_packed(replace(scenario, users=users)), 0, 1)
     assert execution.upload_bytes.tolist() == [0.0, 0.0, 1e6]
     assert shortest_paths(execution, [1.0, 0.0]).tolist() == [[True, False, False], [True, False, True]]
 

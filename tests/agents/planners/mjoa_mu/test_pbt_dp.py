@@ -11,14 +11,14 @@ import pytest
 
 from agents.planners.mjoa_mu.pbt_dp import PbtDp, best_placement, best_server_placement
 from agents.planners.orders.front_to_back import front_to_back
-from agents.planners.slot_zero import movable_layers, present_problem
+from agents.planners.slot_zero import movable_layers, slot_zero_packed
 from dnnmig_env.networks.zoo import load_prepared, networks
 from dnnmig_env.scenarios.node import Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.cold_start.cold_start import cold_start_s, serial_cold_start_s
-from dnnmig_env.simulation.packed import Problem
+from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan import Plan, check_plan, plan_of
-from dnnmig_env.simulation.play import empty_plans
+from dnnmig_env.simulation.plan_arrays import empty_plans
 from dnnmig_env.simulation.simulator import simulate
 from tests.agents.planners.hand_made import chain
 from tests.agents.planners.random_scenarios import MBPS, node, realistic, tiny
@@ -38,22 +38,22 @@ def scenario_of(
     return replace(scenario, links=replace(links, up_bytes_per_s=up, down_bytes_per_s=down))
 
 
-def delay_s(p: Problem, layers: list[int], *, serial: bool) -> float:
+def delay_s(packed: PackedScenarios, layers: list[int], *, serial: bool) -> float:
     """Return the cold-start delay with some layers uploaded to server 1 in topological order."""
     plans, found = empty_plans(1, max(1, len(layers))), np.empty(1)
     plans.length[0], plans.server[0], plans.layer[0, : len(layers)] = len(layers), 1, layers
-    (serial_cold_start_s if serial else cold_start_s)(p, 0, plans, 0, found)
+    (serial_cold_start_s if serial else cold_start_s)(packed, 0, plans, 0, found)
     return float(found[0])
 
 
-def least_s(p: Problem, movable: list[int], *, serial: bool) -> float:
+def least_s(packed: PackedScenarios, movable: list[int], *, serial: bool) -> float:
     """Return the least cold-start delay of all placements."""
     subsets = ([v for k, v in enumerate(movable) if number >> k & 1] for number in range(2 ** len(movable)))
-    return min(delay_s(p, layers, serial=serial) for layers in subsets)
+    return min(delay_s(packed, layers, serial=serial) for layers in subsets)
 
 
 def found_in(scenario: Scenario, **options: bool) -> tuple[list[int], float]:
-    placed, found_s = best_placement(present_problem(scenario), 1, movable_layers(scenario)[0], np.inf, **options)
+    placed, found_s = best_placement(slot_zero_packed(scenario), 1, movable_layers(scenario)[0], np.inf, **options)
     return placed.tolist(), found_s
 
 
@@ -88,11 +88,11 @@ def test_what_is_uploaded_stays() -> None:
 def test_delays_are_those_of_the_cold_start(is_chain: bool, serial: bool) -> None:
     for seed in range(60):
         scenario = scenario_of(seed, 12, is_chain=is_chain, servers=1 + seed % 3, uploaded=bool(seed % 2))
-        p, movable = present_problem(scenario), movable_layers(scenario)[0]
-        placed, found_s = best_placement(p, 1, movable, np.inf, serial=serial)
-        assert not np.any((placed != p.uploaded[0, 0]) & ~movable)
+        packed, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
+        placed, found_s = best_placement(packed, 1, movable, np.inf, serial=serial)
+        assert not np.any((placed != packed.uploaded[0, 0]) & ~movable)
         layers = np.flatnonzero(movable & (placed == 1)).tolist()
-        assert found_s == pytest.approx(delay_s(p, layers, serial=serial), rel=1e-9)
+        assert found_s == pytest.approx(delay_s(packed, layers, serial=serial), rel=1e-9)
         plan = plan_of((0, v, 1) for v in layers)
         timeline = simulate(scenario, plan)
         simulated_s = timeline.serial_cold_start_delay_s if serial else timeline.cold_start_delay_s
@@ -130,7 +130,7 @@ def assert_near_optimal(cases: list[Scenario], *, serial: bool, optimal: float) 
     """Never below every placement there is, within 1 % on average, and optimal in that share of cases at least."""
     ratios, divided = [], []
     for scenario in cases:
-        p, movable = present_problem(scenario), movable_layers(scenario)[0]
+        p, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
         best_s = least_s(p, np.flatnonzero(movable).tolist(), serial=serial)
         placed, found_s = best_placement(p, 1, movable, np.inf, serial=serial)
         ratios.append(found_s / best_s)
@@ -144,7 +144,7 @@ def assert_near_optimal(cases: list[Scenario], *, serial: bool, optimal: float) 
 def test_chains_need_no_beam() -> None:
     for seed in range(40):
         scenario = scenario_of(seed, 12, is_chain=True)
-        p, movable = present_problem(scenario), movable_layers(scenario)[0]
+        p, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
         wide_s = best_placement(p, 1, movable, np.inf)[1]
         assert best_placement(p, 1, movable, np.inf, beam=24)[1] == pytest.approx(wide_s, rel=1e-12)
         assert best_placement(p, 1, movable, np.inf, beam=1)[1] >= wide_s
@@ -160,7 +160,7 @@ def test_memory_holds_what_is_placed() -> None:
     bound = 0
     for seed in range(40):
         scenario = scenario_of(seed, 10)
-        p, movable = present_problem(scenario), movable_layers(scenario)[0]
+        p, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
         placed, free_s = best_placement(p, 1, movable, np.inf)
         room_bytes = 0.6 * scenario.users[0].graph.weight_bytes[placed == 1].sum()
         placed, tight_s = best_placement(p, 1, movable, room_bytes)
@@ -174,7 +174,7 @@ def test_memory_holds_what_is_placed() -> None:
 def test_the_best_server_is_the_one_of_least_delay() -> None:
     for seed in range(20):
         scenario = scenario_of(seed, 8, servers=3)
-        p, movable, count = present_problem(scenario), movable_layers(scenario)[0], len(scenario.servers)
+        p, movable, count = slot_zero_packed(scenario), movable_layers(scenario)[0], len(scenario.servers)
         each_s = [best_placement(p, server, movable, np.inf)[1] for server in range(1, count + 1)]
         server, placed, found_s = best_server_placement(p, movable, np.ones(count, np.bool_), np.full(count, np.inf))
         assert found_s == min(each_s) == each_s[server - 1]
@@ -196,7 +196,7 @@ def test_a_beam_keeps_something() -> None:
         PbtDp(beam=0)
     scenario = tiny(np.random.default_rng(0))
     with pytest.raises(ValueError, match="beam is 0"):
-        best_placement(present_problem(scenario), 1, movable_layers(scenario)[0], np.inf, beam=0)
+        best_placement(slot_zero_packed(scenario), 1, movable_layers(scenario)[0], np.inf, beam=0)
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_thirty_layers_take_less_than_a_tenth_of_a_second() -> None:
     times_s = []
     for name in networks():
         scenario = real(name, 30, 160.0)
-        p, movable = present_problem(scenario), movable_layers(scenario)[0]
+        p, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
         begin_s = time.process_time()
         best_placement(p, 1, movable, np.inf)
         times_s.append(time.process_time() - begin_s)

@@ -12,12 +12,12 @@ import pytest
 from agents.planners import Placement, TwoPhase, planner
 from agents.planners.ionn import Ionn
 from agents.planners.orders.efficiency import Units, by_efficiency, efficiency, units_of
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.networks.zoo import load
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.dynamics import begin, complete
-from dnnmig_env.simulation.kernel import compose, query_delay_s, slowdown_for
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
 from dnnmig_env.simulation.plan import check_plan, plan_of
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.state import new_state
@@ -115,13 +115,17 @@ def test_a_target_may_be_empty() -> None:
 
 def plain(scenario: Scenario, placement: Placement) -> list[tuple[int, int]]:
     """Return the intervals of units in the order of upload, everything measured anew before each."""
-    p, s, units = present_problem(scenario), new_state(present_problem(scenario), 1), units_of(scenario, placement)
+    p, state, units = (
+        slot_zero_packed(scenario),
+        new_state(slot_zero_packed(scenario), 1),
+        units_of(scenario, placement),
+    )
     uploaded: set[int] = set()
     order: list[tuple[int, int]] = []
-    begin(p, 0, s, 0)
+    begin(p, 0, state, 0)
     while len(uploaded) < len(units.user):
         candidates = {
-            (first, last): _efficiency(p, s, units, first, last)
+            (first, last): _efficiency(p, state, units, first, last)
             for first in range(len(units.user))
             for last in range(first, len(units.user))
             if units.run[first] == units.run[last] and not uploaded & set(range(first, last + 1))
@@ -137,23 +141,25 @@ def plain(scenario: Scenario, placement: Placement) -> list[tuple[int, int]]:
         order.append((first, last))
         uploaded |= set(range(first, last + 1))
         user, layers = units.user[first], slice(units.first[first], units.last[last] + 1)
-        s.node[0, user, layers], s.usable[0, user, layers] = units.server[first], True
-        complete(p, 0, s, 0, user)
+        state.node[0, user, layers], state.usable[0, user, layers] = units.server[first], True
+        complete(p, 0, state, 0, user)
     return order
 
 
-def _efficiency(p, s, units: Units, first: int, last: int) -> float:  # type: ignore[no-untyped-def]
+def _efficiency(packed, state, units: Units, first: int, last: int) -> float:  # type: ignore[no-untyped-def]
     u, layers = units.user[first], slice(units.first[first], units.last[last] + 1)
-    node, usable, slowdown = s.node[0, u].copy(), s.usable[0, u].copy(), np.ones(p.execution_s.shape[3])
-    slowdown_for(p, 0, u, s.load[0], slowdown)
+    node, usable, slowdown = state.node[0, u].copy(), state.usable[0, u].copy(), np.ones(packed.execution_s.shape[3])
+    slowdown_for(packed, 0, u, state.load[0], slowdown)
     delays_s = []
     for _ in range(2):
         assignment = np.zeros(len(node), np.int8)
-        compose(p, 0, u, node, usable, assignment)
-        delays_s.append(query_delay_s(p, 0, u, 0, assignment, slowdown, np.zeros(len(node)), np.zeros(len(slowdown))))
+        effective_assignment(packed, 0, u, node, usable, assignment)
+        delays_s.append(
+            query_delay_s(packed, 0, u, 0, assignment, slowdown, np.zeros(len(node)), np.zeros(len(slowdown)))
+        )
         node[layers], usable[layers] = units.server[first], True
-    upload_s = units.weight_bytes[first : last + 1].sum() / p.up_bytes_per_s[0, 0, u, units.server[first] - 1]
-    return float(p.query_rate_hz[0, 0, u] * (delays_s[0] - delays_s[1]) / upload_s)
+    upload_s = units.weight_bytes[first : last + 1].sum() / packed.up_bytes_per_s[0, 0, u, units.server[first] - 1]
+    return float(packed.query_rate_hz[0, 0, u] * (delays_s[0] - delays_s[1]) / upload_s)
 
 
 @pytest.mark.parametrize("users", [1, 2])

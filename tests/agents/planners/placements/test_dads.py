@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agents.planners.placements.dads import dads
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.zoo import load
 from dnnmig_env.scenarios.scenario import Scenario
@@ -45,7 +45,7 @@ def placements(scenario: Scenario) -> Iterator[np.ndarray]:
 
 
 def migration_s(scenario: Scenario, placement: np.ndarray) -> float:
-    return float(migration_delay_s(present_problem(scenario), 0, 0, placement[None], np.empty(1)))
+    return float(migration_delay_s(slot_zero_packed(scenario), 0, 0, placement[None], np.empty(1)))
 
 
 def sum_s(scenario: Scenario, placement: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import pytest
 from agents.planners.orders.front_to_back import front_to_back
 from agents.planners.placements.neurosurgeon import neurosurgeon
 from agents.planners.protocol import TwoPhase
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.play import migration_delay_s
 from dnnmig_env.simulation.simulator import simulate
@@ -53,7 +53,9 @@ def test_no_cut_of_any_server_is_better(seed: int) -> None:
 
 
 def migration_s(scenario: Scenario, placement: object) -> float:
-    return float(migration_delay_s(present_problem(scenario), 0, 0, np.array(placement), np.empty(len(scenario.users))))
+    return float(
+        migration_delay_s(slot_zero_packed(scenario), 0, 0, np.array(placement), np.empty(len(scenario.users)))
+    )
 
 
 def test_what_is_compared_is_what_the_simulator_reports() -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from agents.planners.placements.one_user import Alone, choose_in_turn
+from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Bools
 from tests.agents.planners.hand_made import chain
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agents.planners.protocol import PlacementPlanner
-from agents.planners.slot_zero import present_problem
+from agents.planners.slot_zero import slot_zero_packed
 from agents.planners.swarms.genetic import Genetic
 from agents.planners.swarms.particles import (
     INFEASIBLE_S,
@@ -112,7 +112,7 @@ def test_starting_from_runs_finds_better_placements(search: type[PsoGa | Genetic
 
 def test_fitness_is_the_migration_delay_and_the_bytes_too_many_where_memory_is_exceeded() -> None:
     scenario = realistic(np.random.default_rng(0), max_layers=8)
-    p, positions, rng = present_problem(scenario), positions_of(scenario), np.random.default_rng(1)
+    p, positions, rng = slot_zero_packed(scenario), positions_of(scenario), np.random.default_rng(1)
     particles, values_s = random_particles(200, positions, 1.0, rng), np.empty(200)
     fitnesses_s(p, 0, 0, positions, particles, 0.0, values_s)
     excesses = 0

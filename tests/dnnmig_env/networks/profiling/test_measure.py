@@ -241,9 +241,9 @@ def test_the_quietest_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     real = profiling.time_round
 
     def at_some_speed(*arguments: Any) -> Any:
-        times, slowness = real(*arguments), next(speeds)
-        rounds.append(slowness)
-        return type(times)(slowness, times.operators_s * 0 + slowness, slowness, slowness)
+        times, tau = real(*arguments), next(speeds)
+        rounds.append(tau)
+        return type(times)(tau, times.operators_s * 0 + tau, tau, tau)
 
     monkeypatch.setattr(profiling, "time_round", at_some_speed)
     profile: Profile = measure(nn.Linear(3, 3), (1, 3), effort=Effort(repeats=1))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents.planners.mjoa_mu.pbt_dp import best_placement
-from agents.planners.slot_zero import movable_layers, present_problem
+from agents.planners.slot_zero import movable_layers, slot_zero_packed
 from dnnmig_env.networks.zoo import load_prepared
 from dnnmig_env.scenarios.scenario import Scenario, User
 from dnnmig_env.simulation.plan import plan_of
@@ -34,7 +34,7 @@ def scenario_of(*mbps: float, network: str = "resnet50", layers: int = 12) -> Sc
 def test_a_cases_delays_are_those_of_the_simulator() -> None:
     scenario = scenario_of(80.0)
     (case,) = cases(["resnet50"], 12, [80.0], [1e12], [2e9])
-    p, movable = present_problem(scenario), movable_layers(scenario)[0]
+    p, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
     placed, _ = best_placement(p, 1, movable, np.inf)
     timeline = simulate(scenario, plan_of((0, int(v), 1) for v in np.flatnonzero(placed)))
     assert case.parallel_s == pytest.approx(timeline.cold_start_delay_s[0])

@@ -1,0 +1,110 @@
+"""Shows candidates instead of plain facts: an observer for environments (`dnnmig_env.envs.observer`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.candidates.expected_plan import STARTED, UNCHANGED, look_ahead, search
+from agents.candidates.hindsight_costs import hindsight_costs
+from agents.candidates.layout import CandidateLayout, compare_candidates, describe_candidates, find_candidates
+from agents.candidates.planning import new_plan_scratch
+from agents.candidates.reference_plan import new_reference
+from agents.candidates.shortlist import new_prospects
+from agents.planners.forecast import COURSE, expected_packed
+from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.compiling.threads import share_rows
+from dnnmig_env.envs.batch import EpisodeBatch
+from dnnmig_env.envs.observer import Layout
+from dnnmig_env.simulation.plan_arrays import PlanArrays
+
+
+class CandidateObserver:
+    """Shows the most promising uploads of every row, each with its prospects; see `agents.candidates.layout`.
+
+    Args:
+        episodes: The batch of episodes, with joint decisions.
+
+    Raises:
+        ValueError: If decisions are not joint.
+
+    Attributes:
+        without_plan: Rows whose candidates refer to no plan, which takes a quarter of the time: what
+            `REFERENCE_FEATURES` show means nothing there. For scenarios of one time slot; to be set between episodes,
+            shape (B,).
+        saved_s: What the latest actions have saved against the reference plans, in seconds of J, shape (B,).
+    """
+
+    kind = "candidates"
+
+    def __init__(self, episodes: EpisodeBatch) -> None:
+        check_joint(episodes, "candidates")
+        packed, rows = episodes.packed, episodes.rows
+        layout = CandidateLayout(episodes.limits.users, episodes.limits.layers, episodes.limits.servers)
+        self.layout: Layout = layout
+        self.observation = np.zeros((rows, layout.size), np.float32)
+        self.without_plan = np.zeros(rows, np.bool_)
+        self.reference, self.saved_s = new_reference(packed, rows), np.zeros(rows)
+        self._episodes, self._scratch = episodes, new_plan_scratch(packed, rows)
+        self._soon, self._later = expected_packed(packed), expected_packed(packed)
+        self._course = expected_packed(packed, COURSE) if episodes.limits.slots > 1 else packed
+        self._efficiencies, self.prospects = new_prospects(packed, rows, layout.candidates)
+
+    def start(self, rows: Ints) -> None:
+        """Make a plan and find the candidates of episodes that have just begun in some rows, shape (N,)."""
+        self.reference.plans.length[rows] = 0
+        self._observe(rows, np.full(len(rows), STARTED))
+
+    def step(self, rows: Ints, actions: Ints) -> None:
+        """Bring plans and candidates of rows, shape (N,), up to date after their actions, (N,)."""
+        self._observe(rows, actions)
+
+    def take_plans(self, plans: PlanArrays, rng_state: Ints, tries: int) -> None:
+        """Take other plans as those that candidates refer to, in all rows, each improved by a search.
+
+        Args:
+            plans: One for each row.
+            rng_state: Where the random numbers of each row's search begin, none 0, shape (B,).
+            tries: Changes that are tried.
+        """
+        self.without_plan[:] = False
+        count, state = self._episodes.rows, self._episodes.state
+        share_rows(search, count, self._course, state, self.reference, self._scratch, plans, rng_state, tries)
+        self._observe(np.arange(count), np.full(count, UNCHANGED))
+
+    def hindsight_costs(self, rows: Ints, plans: PlanArrays, candidates: int) -> Floats:
+        """Return the cost of taking each candidate now and going on with a plan, shape (N, candidates + 2).
+
+        The last two columns are of waiting for the next slot and of going on at once; see `hindsight_costs`.
+
+        Args:
+            rows: Rows that have not ended, shape (N,).
+            plans: What each row goes on with.
+            candidates: How many candidates to look at.
+        """
+        costs = np.empty((len(rows), candidates + 2))
+        scenarios = self._episodes.packed, self._episodes.state, self._scratch.state, self._episodes.outputs.mask
+        share_rows(hindsight_costs, len(rows), rows, costs, *scenarios, plans, self.prospects)
+        return costs
+
+    def _observe(self, rows: Ints, actions: Ints) -> None:
+        episodes, course, scratch = self._episodes, self._course, self._scratch
+        packed, state, mask = episodes.packed, episodes.state, episodes.outputs.mask
+        reference, prospects, out = self.reference, self.prospects, self.observation
+        planned = ~self.without_plan[rows]
+        with_plan = rows[planned]
+        plans = course, prospects, reference, scratch, self.saved_s
+        share_rows(look_ahead, len(with_plan), with_plan, actions[planned], packed, state, episodes.decisions, *plans)
+        expected, found = (self._soon, self._later), (reference, self._efficiencies, prospects)
+        share_rows(find_candidates, len(rows), rows, actions, packed, *expected, state, mask, *found)
+        share_rows(describe_candidates, len(rows), rows, out, packed, *expected, course, state, mask, *found)
+        compared = course, state, scratch.state, mask, reference, prospects
+        share_rows(compare_candidates, len(with_plan), with_plan, out, *compared)
+
+
+def check_joint(episodes: EpisodeBatch, what: str) -> None:
+    """Raise a ValueError unless decisions are joint."""
+    if episodes.decision_mode != "joint":
+        raise ValueError(
+            f"{what} are uploads, but decisions is {episodes.decision_mode!r}. "
+            'Choose decisions="joint", or observation="plain" and another reward.'
+        )

@@ -1,0 +1,50 @@
+"""Pays what a decision saves if the rest of a reference plan follows: `reward="reference"` of environments."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agents.candidates.observer import CandidateObserver, check_joint
+from agents.candidates.planning import new_plan_scratch, plan_references
+from agents.candidates.reference_plan import follow_references, new_reference
+from dnnmig_env.arrays import Bools, Floats, Ints
+from dnnmig_env.compiling.threads import share_rows
+from dnnmig_env.envs.batch import EpisodeBatch
+
+
+class ReferenceRewarder:
+    """Measures decisions against a reference plan; the return is J of that plan less the episode's.
+
+    It is the plan that candidates refer to, if they are observed; but not where rates change: that plan is for what is
+    expected of them, and rewards take what really comes into account.
+
+    Args:
+        episodes: The batch of episodes, with joint decisions.
+
+    Raises:
+        ValueError: If decisions are not joint.
+    """
+
+    def __init__(self, episodes: EpisodeBatch) -> None:
+        check_joint(episodes, "references")
+        self._episodes, self._observer = episodes, None
+        if isinstance(episodes.observer, CandidateObserver) and episodes.limits.slots == 1:
+            self._observer = episodes.observer
+            return
+        self.reference = new_reference(episodes.packed, episodes.rows)
+        self._scratch, self._saved_s = new_plan_scratch(episodes.packed, episodes.rows), np.zeros(episodes.rows)
+
+    def start(self, rows: Ints) -> None:
+        """Make the plans of episodes that have just begun in some rows, shape (N,)."""
+        if self._observer is None:
+            scenarios = self._episodes.packed, self._episodes.state
+            share_rows(plan_references, len(rows), *scenarios, self.reference, self._scratch, rows)
+
+    def step(self, actions: Ints, active: Bools) -> Floats:
+        """Return what the latest actions have saved, in seconds of J, shape (B,)."""
+        if self._observer is not None:
+            return self._observer.saved_s
+        episodes, scratch = self._episodes, self._scratch
+        played = episodes.packed, episodes.state, episodes.decisions, self.reference, scratch.state, scratch.legal
+        share_rows(follow_references, episodes.rows, *played, actions, active, self._saved_s)
+        return self._saved_s

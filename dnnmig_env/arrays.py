@@ -1,0 +1,13 @@
+"""Types of arrays, by what their elements are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Float32s = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Int8s = NDArray[np.int8]
+Int32s = NDArray[np.int32]
+Bools = NDArray[np.bool_]

@@ -1,0 +1,46 @@
+"""Features: what the numbers of an observation mean, declared once; positions and documentation are derived from it."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One number of an observation.
+
+    Attributes:
+        name: What code and tables call it.
+        meaning: The quantity that it tells of.
+        unit: Unit of that quantity; "1" for shares, ratios and truth values.
+        scale: How the quantity `x`, in its unit, becomes a number within [-1, 1].
+    """
+
+    name: str
+    meaning: str
+    unit: str
+    scale: str
+
+
+def names(features: Sequence[Feature]) -> tuple[str, ...]:
+    """Return the features' names, in order."""
+    return tuple(feature.name for feature in features)
+
+
+def positions(features: Sequence[Feature]) -> Any:
+    """Return the position of every feature among them, as a named tuple of integers that compiled code can read.
+
+    Args:
+        features: The features, in the order in which they stand in the vector.
+    """
+    ordered = names(features)
+    return namedtuple("Positions", ordered)(*range(len(ordered)))  # noqa: PYI024
+
+
+def markdown_table(features: Sequence[Feature]) -> str:
+    """Return the features as a table for the documentation."""
+    rows = [f"| `{each.name}` | {each.meaning} | {each.unit} | {each.scale} |" for each in features]
+    return "\n".join(["| feature | quantity x | unit | value |", "|---|---|---|---|", *rows])
