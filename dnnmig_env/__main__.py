@@ -39,8 +39,8 @@ class Trace:
         """Do it."""
         from dnnmig_env.networks.graph_file import write_graph
         from dnnmig_env.networks.preprocessing import prepare
+        from dnnmig_env.networks.sources import trace_source
         from dnnmig_env.networks.tracing import parse_inputs
-        from dnnmig_env.networks.tracing.sources import trace_source
 
         if self.max_layers is not None and self.max_layers < 1:
             raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
@@ -91,8 +91,8 @@ class Measure:
         """Do it."""
         from dnnmig_env.networks.measured_profile import write_profile
         from dnnmig_env.networks.profiling.measure import Effort
+        from dnnmig_env.networks.sources import measure_source
         from dnnmig_env.networks.tracing import parse_inputs
-        from dnnmig_env.networks.tracing.sources import measure_source
 
         if self.max_layers is not None and self.max_layers < 1:
             raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
@@ -141,7 +141,7 @@ class Zoo:
         """Trace all before writing any, so that a failure leaves the zoo as it was."""
         from dnnmig_env.networks import zoo
         from dnnmig_env.networks.graph_file import write_graph
-        from dnnmig_env.networks.tracing.sources import trace_source
+        from dnnmig_env.networks.sources import trace_source
 
         for name in self.only:
             zoo.check(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from train.config import parse
+from train.command_line import parse
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,7 +22,8 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator, make_generator
 from train import folder
 from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
-from train.config import TrainConfig, named_values
+from train.command_line import named_values
+from train.config import TrainConfig
 from train.held_out import Delays, HeldOut
 from train.interrupt import StopBetweenSteps
 
@@ -39,7 +40,7 @@ def train(config: TrainConfig) -> int:
     """Train as configured, or go on with a run, and return the exit status: 0, or 130 after Ctrl-C.
 
     Args:
-        config: The configuration, from `train.config.parse`.
+        config: The configuration, from `train.command_line.parse`.
 
     Raises:
         ValueError: If the configuration cannot work; nothing has been written then.

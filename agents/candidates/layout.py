@@ -11,17 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agents.candidates.description import MOST_GAINS, describe, describe_situation, gain, starts_new_interval
 from agents.candidates.expected_plan import STARTED
-from agents.candidates.features import (
-    CANDIDATE_FEATURES,
-    CANDIDATE_WIDTH,
-    MOST_GAINS,
-    SITUATION_WIDTH,
-    describe,
-    describe_situation,
-    gain,
-    starts_new_interval,
-)
+from agents.candidates.features import CANDIDATE_FEATURES, CANDIDATE_WIDTH, SITUATION_WIDTH
 from agents.candidates.reference_plan import Reference
 from agents.candidates.shortlist import Prospects, find, note_start, note_upload
 from agents.planners.joint_efficiency.intervals import Efficiencies

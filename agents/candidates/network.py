@@ -14,13 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.candidates.features import (
-    CANDIDATE_FEATURES,
-    CANDIDATE_WIDTH,
-    LOG_RANGE,
-    SITUATION_FEATURES,
-    SITUATION_WIDTH,
-)
+from agents.candidates.description import LOG_RANGE
+from agents.candidates.features import CANDIDATE_FEATURES, CANDIDATE_WIDTH, SITUATION_FEATURES, SITUATION_WIDTH
 from agents.candidates.layout import CandidateLayout
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.arrays import Float32s
@@ -153,6 +148,11 @@ class CandidateNetwork(nn.Module):
         # A row that is no candidate points at "stop", which is written last.
         everything = everything.scatter(1, torch.where(number > 0, number - 1, mask.shape[1] - 1), scores)
         return torch.cat([everything[:, :-1], stop], dim=1), self.value(summary)
+
+
+def make_candidate_network(sizes: tuple[int, int, int], width: int, blind: Sequence[str]) -> CandidateNetwork:
+    """Return a new network for environments of these sizes: most users, layers per network and servers."""
+    return CandidateNetwork(CandidateLayout(*sizes), width, blind)
 
 
 def numbers(observation: Tensor, actions: int) -> Tensor:

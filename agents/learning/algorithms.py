@@ -32,7 +32,6 @@ class Algorithm:
         num_envs: Environments to step at once.
         settings: Arguments of the algorithm's class.
         taught: Settings that differ where the network has imitated a teacher first.
-        network: Prefix of the network's weights among the policy's.
     """
 
     model: tuple[str, str]
@@ -40,7 +39,6 @@ class Algorithm:
     num_envs: int
     settings: Mapping[str, Any]
     warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
-    network: str = "mlp_extractor.network."
 
     @property
     def model_class(self) -> type[BaseAlgorithm]:
@@ -118,7 +116,6 @@ ALGORITHMS: dict[str, Algorithm] = {
                 "exploration_final_eps": 0.02,
             }
         ),
-        network="q_net.network.",
     ),
     "maskable-ppo": Algorithm(
         ("sb3_contrib", "MaskablePPO"),

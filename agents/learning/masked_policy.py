@@ -19,7 +19,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from agents.policy_networks.make import Network, Sizes, make_network
+from agents.policy_networks.make import Sizes, make_network
 from dnnmig_env.envs.observer import ObservationKind
 
 OWN_ARGUMENTS = ("sizes", "width", "context", "observation", "blind")
@@ -44,7 +44,7 @@ class ScoresAndValue(nn.Module):
         network: The network.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from agents.planners.device_only import device_only
 from agents.planners.exact.exact import Exact
-from agents.planners.ionn import Ionn
+from agents.planners.ionn.ionn import Ionn
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
 from agents.planners.local_search.local_search import LocalSearch
 from agents.planners.mjoa_mu.mjoa_mu import MjoaMu

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from agents.learning.algorithms import algorithm as find_algorithm
-from agents.policy_networks.make import Network, make_network
+from agents.policy_networks.make import make_network
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 CARD = "dnnmig.json"
 MODEL, BEST_MODEL = "model.zip", "best_model.zip"
+
+NETWORK_PREFIXES = ("mlp_extractor.network.", "q_net.network.")
+"""What the names of the network's weights begin with in an SB3 policy: of actor-critic algorithms, and of DQN."""
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -83,7 +86,7 @@ class TrainedPolicy:
         card: What it was trained for.
     """
 
-    def __init__(self, network: Network, card: Card) -> None:
+    def __init__(self, network: nn.Module, card: Card) -> None:
         self.network, self.card = network.eval(), card
 
     def predict(
@@ -153,16 +156,22 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
         card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
     sizes = card.users, card.layers, card.servers
     network = make_network(card.observation, sizes, card.width, card.context, card.blind)
-    prefix = find_algorithm(card.algorithm).network
     try:
-        network.load_state_dict(
-            {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
-        )
+        network.load_state_dict(_of_network(weights))
     except RuntimeError:
         raise ValueError(
             f"the weights in {file} do not fit this version's network; train again, or use the version that wrote it."
         ) from None
     return TrainedPolicy(network, card)
+
+
+def _of_network(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights of the acting network among those of an SB3 policy."""
+    for prefix in NETWORK_PREFIXES:
+        found = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+        if found:
+            return found
+    return weights
 
 
 def read_card(path: str | Path) -> Card:

@@ -74,7 +74,7 @@ class Parts(NamedTuple):
     layers: Tensor  # (B, U, L, 7)
 
 
-class MigrationNetwork(nn.Module):
+class FactsNetwork(nn.Module):
     """Scores "upload layer l of user u to server s" as an inner product of what is known of (u, l) and of (u, s).
 
     The embeddings of layers learn of each other by messages between neighbours, in rounds; each (user, server) pair is

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
-from agents.candidates.layout import CandidateLayout
-from agents.candidates.network import CandidateNetwork
-from agents.policy_networks.facts import MigrationNetwork
+from torch import nn
+
+from agents.policy_networks.facts import FactsNetwork
 from dnnmig_env.envs.facts import FactsLayout
-from dnnmig_env.envs.observer import ObservationKind
+from dnnmig_env.envs.observer import ObservationKind, load
 
 Sizes = tuple[int, int, int]
 """Most users, layers per network and servers: (U, L, S)."""
 
-Network = MigrationNetwork | CandidateNetwork
+NETWORKS = {"candidates": "agents.candidates.network:make_candidate_network"}
+"""Module and function of what makes the network of a kind of observations, if not `FactsNetwork`."""
 
 
 def make_network(
     observation: ObservationKind, sizes: Sizes, width: int, context: int, blind: Sequence[str] = ()
-) -> Network:
+) -> nn.Module:
     """Return a new network.
 
     Args:
@@ -31,11 +33,11 @@ def make_network(
     Raises:
         ValueError: If there is no such feature, or the network sees no candidates.
     """
-    if observation == "candidates":
-        return CandidateNetwork(CandidateLayout(*sizes), context, blind)
+    if observation in NETWORKS:
+        return cast(nn.Module, load(NETWORKS[observation])(sizes, context, blind))
     if blind:
         raise ValueError(
             f"blind is {', '.join(blind)}, but these are features of candidates and observation is {observation!r}; "
             'take observation="candidates", or hide nothing.'
         )
-    return MigrationNetwork(FactsLayout(*sizes), width, context)
+    return FactsNetwork(FactsLayout(*sizes), width, context)

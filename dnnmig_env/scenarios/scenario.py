@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -107,9 +108,7 @@ class Scenario:
     family: str = "custom"
 
     def __post_init__(self) -> None:
-        from dnnmig_env.scenarios.validation import validated
-
-        for name, value in validated(self).items():
+        for name, value in _validated(self).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -126,3 +125,144 @@ class Scenario:
         if user.profile_s is not None:
             return np.asarray(user.profile_s, dtype=np.float64)
         return np.stack([execution_s(user.graph, node) for node in (user.device, *self.servers)], axis=1)
+
+
+def _validated(scenario: Scenario) -> dict[str, Any]:
+    """Return the scenario's attributes, checked, with every array of full shape and read-only.
+
+    Raises:
+        ValueError: Naming the argument, its value and the remedy.
+    """
+    users, servers = tuple(scenario.users), tuple(scenario.servers)
+    if not users:
+        raise ValueError("users is empty; give at least one user.")
+    if not servers:
+        raise ValueError("servers is empty; give at least one edge or cloud server.")
+    _check_unique("users", [user.name for user in users])
+    _check_unique("servers", [server.name for server in servers])
+    if not (np.isfinite(scenario.horizon_s) and scenario.horizon_s > 0):
+        raise ValueError(f"horizon_s is {scenario.horizon_s!r}; it must be positive and finite.")
+    starts = _slot_starts(scenario.slot_starts_s, scenario.horizon_s)
+    shape = (len(starts), len(users), len(servers))
+    users = tuple(_checked_user(user, shape) for user in users)
+    if not any(np.any(np.asarray(user.query_rate_hz) > 0) for user in users):
+        raise ValueError("query_rate_hz is 0 for every user in every slot; somebody must raise queries.")
+    links = _checked_links(scenario.links, shape)
+    _check_reach(users, servers, np.asarray(links.up_bytes_per_s))
+    for server in servers:
+        _check_memory(server, users)
+    _check_uploaded(users, servers)
+    mobility = None if scenario.mobility is None else _checked_mobility(scenario.mobility, shape)
+    return {"users": users, "servers": servers, "slot_starts_s": starts, "links": links, "mobility": mobility}
+
+
+def _slot_starts(starts: Sequence[float] | Floats, horizon_s: float) -> Floats:
+    array = _full("slot_starts_s", starts, (len(starts),))
+    if len(array) == 0 or array[0] != 0 or np.any(np.diff(array) <= 0) or array[-1] >= horizon_s:
+        raise ValueError(
+            f"slot_starts_s is {array.tolist()}; slots start at 0, increase, and begin before the horizon "
+            f"({horizon_s} s)."
+        )
+    return array
+
+
+def _checked_user(user: User, shape: tuple[int, int, int]) -> User:
+    num_slots, _, num_servers = shape
+    where, num_layers = f"user {user.name!r}: ", len(user.graph)
+    if user.device.memory_bytes < user.graph.weight_bytes.sum():
+        raise ValueError(
+            f"{where}memory_bytes of its device is {user.device.memory_bytes!r}, less than the "
+            f"{user.graph.weight_bytes.sum():.0f} bytes of {user.graph.name!r}; a device holds its whole network."
+        )
+    profile = user.profile_s
+    if profile is not None:
+        profile = _full(f"{where}profile_s", profile, (num_layers, num_servers + 1))
+    given = _full(f"{where}uploaded", 0 if user.uploaded is None else user.uploaded, (num_layers,))
+    uploaded = given.astype(np.int8)
+    if np.any(given > num_servers) or np.any(uploaded != given):
+        raise ValueError(
+            f"{where}uploaded is {given.tolist()}; give a server 1 to {num_servers} per layer, or 0 for none."
+        )
+    uploaded[user.graph.weight_bytes == 0] = 0
+    uploaded.flags.writeable = False
+    rate = _full(f"{where}query_rate_hz", user.query_rate_hz, (num_slots,))
+    return replace(user, query_rate_hz=rate, profile_s=profile, uploaded=uploaded)
+
+
+def _checked_links(links: Links, shape: tuple[int, int, int]) -> Links:
+    between = (shape[2], shape[2])
+    down = links.up_bytes_per_s if links.down_bytes_per_s is None else links.down_bytes_per_s
+    down_latency = links.up_latency_s if links.down_latency_s is None else links.down_latency_s
+    return replace(
+        links,
+        up_bytes_per_s=_full("up_bytes_per_s", links.up_bytes_per_s, shape),
+        down_bytes_per_s=_full("down_bytes_per_s", down, shape),
+        up_latency_s=_full("up_latency_s", links.up_latency_s, shape),
+        down_latency_s=_full("down_latency_s", down_latency, shape),
+        between_bytes_per_s=_full("between_bytes_per_s", links.between_bytes_per_s, between),
+        between_latency_s=_full("between_latency_s", links.between_latency_s, between),
+    )
+
+
+def _checked_mobility(mobility: Mobility, shape: tuple[int, int, int]) -> Mobility:
+    num_slots, num_users, num_servers = shape
+    if not (np.isfinite(mobility.area_m) and mobility.area_m > 0):
+        raise ValueError(f"area_m is {mobility.area_m!r}; it must be positive and finite.")
+    moving = (num_slots, num_users, 2)
+    return replace(
+        mobility,
+        user_positions_m=_full("user_positions_m", mobility.user_positions_m, moving, signed=True),
+        user_velocities_m_per_s=_full("user_velocities_m_per_s", mobility.user_velocities_m_per_s, moving, signed=True),
+        server_positions_m=_full("server_positions_m", mobility.server_positions_m, (num_servers, 2), signed=True),
+    )
+
+
+def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_per_s: Floats) -> None:
+    reachable = up_bytes_per_s.max(axis=0) > 0
+    for u, s in zip(*np.nonzero(~reachable), strict=True):
+        raise ValueError(
+            f"server {servers[s].name!r} has no link to user {users[u].name!r} (up_bytes_per_s is 0 in every slot); "
+            "give the link a rate or leave the server out."
+        )
+
+
+def _check_memory(server: Node, users: tuple[User, ...]) -> None:
+    smallest = min(
+        (weights[weights > 0].min() for weights in (user.graph.weight_bytes for user in users) if np.any(weights > 0)),
+        default=0.0,
+    )
+    if server.memory_bytes < smallest:
+        raise ValueError(
+            f"server {server.name!r}: memory_bytes is {server.memory_bytes!r}, too small for even the smallest layer "
+            f"({smallest:.0f} bytes); give it more memory or leave it out."
+        )
+
+
+def _check_uploaded(users: tuple[User, ...], servers: tuple[Node, ...]) -> None:
+    for index, server in enumerate(servers, start=1):
+        held = sum(float(user.graph.weight_bytes[np.asarray(user.uploaded) == index].sum()) for user in users)
+        if held > server.memory_bytes:
+            raise ValueError(
+                f"server {server.name!r}: uploaded puts {held:.0f} bytes on it, more than its memory_bytes "
+                f"{server.memory_bytes!r}; mark fewer layers as uploaded."
+            )
+
+
+def _check_unique(argument: str, names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{argument} repeats the name {repeated[0]!r}; names must be unique.")
+
+
+def _full(argument: str, value: ArrayLike, shape: tuple[int, ...], *, signed: bool = False) -> Floats:
+    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.broadcast_to(array, shape).copy()
+    except ValueError:
+        raise ValueError(f"{argument} has shape {array.shape}; it must fit {shape}.") from None
+    wrong = ~np.isfinite(array) if signed else ~np.isfinite(array) | (array < 0)
+    if np.any(wrong):
+        rule = "finite" if signed else "finite and not negative"
+        raise ValueError(f"{argument} contains {array[wrong][0]}; every value must be {rule}.")
+    array.flags.writeable = False
+    return array

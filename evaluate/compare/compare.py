@@ -16,9 +16,11 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.config import Config
 from evaluate.compare.plots import delays_png
+from evaluate.compare.results import Results, records_csv, summary
 from evaluate.compare.rollout import Arena, Rollout
-from evaluate.output.report import Results, as_json, check_folder, records_csv, summary, write_folder
-from evaluate.output.tables import HEADINGS, markdown_table, summary_rows, terminal_table
+from evaluate.compare.summary_table import HEADINGS, summary_rows
+from evaluate.output.folder import as_json, check_folder, write_folder
+from evaluate.output.tables import markdown_table, terminal_table
 
 
 def compare(config: Config) -> Results:

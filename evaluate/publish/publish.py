@@ -21,10 +21,12 @@ from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.compare import roll_out_all
+from evaluate.compare.results import Results
 from evaluate.compare.rollout import Arena
 from evaluate.compare.statistics import delay_ratios
-from evaluate.output.report import Results, write_folder
-from evaluate.output.tables import HEADINGS, summary_rows, terminal_table
+from evaluate.compare.summary_table import HEADINGS, summary_rows
+from evaluate.output.folder import write_folder
+from evaluate.output.tables import terminal_table
 from evaluate.publish.config import PublishConfig
 from evaluate.publish.training_command import training_command
 from train.config import TrainConfig

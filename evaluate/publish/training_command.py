@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from train.config import TrainConfig, preset
+from train.command_line import preset
+from train.config import TrainConfig
 
 _PLACES = ("preset", "out", "resume")
 

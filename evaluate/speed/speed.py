@@ -12,7 +12,7 @@ from rich.console import Console
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.config import SpeedConfig
-from evaluate.output.report import as_json
+from evaluate.output.folder import as_json
 from evaluate.output.tables import terminal_table
 
 NEEDS = {"kernel": "networkx", "pymoo": "pymoo"}

@@ -15,7 +15,8 @@ from typing import Any
 from agents.policies.trained import MODEL, read_card, save
 from dnnmig_env.families.registry import make_generator
 from evaluate.studies.variants import Agent
-from train.config import HeldOutConfig, TrainConfig, check
+from train.command_line import check
+from train.config import HeldOutConfig, TrainConfig
 from train.folder import begin, read_config
 from train.run import train
 

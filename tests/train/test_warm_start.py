@@ -10,7 +10,7 @@ from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from train.__main__ import main
-from train.config import parse
+from train.command_line import parse
 from train.folder import read_config
 from train.held_out import HeldOut
 from train.run import WARM_START, environment_seed

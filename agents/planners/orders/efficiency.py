@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.planners.mjoa_mu.execution_graph import ShortestPath
+from agents.planners.ionn.execution_graph import ShortestPath
 from agents.planners.protocol import Placement, TwoPhase
 from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.arrays import Floats, Ints

@@ -7,18 +7,13 @@ nobody waits for somebody else's whole network. O(U L).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
-from typing import TypeVar
-
 import numpy as np
 
 from agents.planners.protocol import Placement
 from agents.planners.slot_zero import movable_layers, reachable_servers
+from agents.planners.turns import in_turns
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, plan_of
-
-Item = TypeVar("Item")
 
 
 def front_to_back(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
@@ -35,12 +30,3 @@ def front_to_back(scenario: Scenario, placement: Placement, rng: np.random.Gener
         for user, layer in in_turns([np.flatnonzero(row).tolist() for row in movable])
         if placement[user][layer] > 0 and reachable[user, placement[user][layer] - 1]
     )
-
-
-def in_turns(queues: Sequence[Sequence[Item]]) -> Iterator[tuple[int, Item]]:
-    """Yield (queue index, item): the first of every queue, then the second of every queue, and so on."""
-    nothing = object()
-    for round_ in zip_longest(*queues, fillvalue=nothing):
-        for index, item in enumerate(round_):
-            if item is not nothing:
-                yield index, item  # type: ignore[misc]  # the filler is ruled out above

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.planners.orders.front_to_back import in_turns
 from agents.planners.protocol import Placement
 from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers
+from agents.planners.turns import in_turns
 from dnnmig_env.scenarios.scenario import Scenario
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.config import EosdnnConfig
-from evaluate.output.report import as_json, check_folder, write_folder
+from evaluate.output.folder import as_json, check_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.papers.eosdnn.placements import SWARM, PlacementStudy, place_and_compare
 from evaluate.papers.eosdnn.plots import studies_png

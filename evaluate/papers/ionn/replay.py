@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.planners import Planner, TwoPhase
-from agents.planners.ionn import Ionn
+from agents.planners.ionn.ionn import Ionn
 from agents.planners.orders.efficiency import efficiency
 from agents.planners.orders.lmu import lmu
 from agents.planners.placements.everything_to import EverythingTo

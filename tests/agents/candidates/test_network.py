@@ -10,7 +10,7 @@ from agents.candidates.network import GAIN, NEWCOMERS, OWN_ARRIVAL, RANK, RUN_AR
 from agents.learning.algorithms import make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policy_networks.facts import ILLEGAL, MigrationNetwork
+from agents.policy_networks.facts import ILLEGAL, FactsNetwork
 from agents.policy_networks.make import make_network
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
@@ -182,7 +182,7 @@ def test_the_kind_of_observation_decides_on_the_network():
     assert isinstance(candidates, CandidateNetwork)
     assert candidates.layout == CandidateLayout(2, 3, 2, MOST_CANDIDATES)
     assert candidates.inner.out_features == 16
-    assert isinstance(plain, MigrationNetwork)
+    assert isinstance(plain, FactsNetwork)
 
 
 @pytest.mark.parametrize("family", STATIC)

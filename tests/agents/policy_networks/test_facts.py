@@ -7,7 +7,7 @@ import torch
 from agents.policy_networks.facts import (
     ILLEGAL,
     ROUNDS,
-    MigrationNetwork,
+    FactsNetwork,
     log_efficiency,
     neighbours,
     split,
@@ -42,7 +42,7 @@ def env_of(scenario, extra=0, decisions="joint"):
 
 def network_of(env, seed=0, **sizes):
     torch.manual_seed(seed)
-    network = MigrationNetwork(env.episodes.layout, **sizes)
+    network = FactsNetwork(env.episodes.layout, **sizes)
     for parameter in network.parameters():  # everything matters, nothing is zero as at the start of training
         torch.nn.init.normal_(parameter, std=0.3)
     return network
@@ -100,7 +100,7 @@ def test_padding_changes_no_score(family, decisions):
     scenario = scenarios(family, 2, seed=5)[1]
     (small, seen), (large, seen_large) = env_of(scenario, 0, decisions), env_of(scenario, 3, decisions)
     network = network_of(small)
-    wide = MigrationNetwork(large.episodes.layout)
+    wide = FactsNetwork(large.episodes.layout)
     wide.load_state_dict(network.state_dict())
     rng, compared = np.random.default_rng(0), 0
     for _ in range(12):
@@ -150,7 +150,7 @@ def test_illegal_actions_have_no_probability_and_an_empty_mask_stops():
 
 def test_a_mask_that_leaves_the_optimum_alone_leads_an_untrained_network_to_it():
     env, observation = env_of(toy_scenario())
-    network = MigrationNetwork(env.episodes.layout)
+    network = FactsNetwork(env.episodes.layout)
     chosen = []
     for upload in OPTIMAL_PLAN.uploads:
         best = env.encode(upload.user, upload.layers[0], upload.server)

@@ -14,8 +14,8 @@ from dnnmig_env.networks import zoo
 from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.measured_profile import read_profile, shipped
 from dnnmig_env.networks.profiling.measure import Effort
+from dnnmig_env.networks.sources import find, measure_source
 from dnnmig_env.networks.tracing import InputSpec, libraries
-from dnnmig_env.networks.tracing.sources import find, measure_source
 from dnnmig_env.scenarios.file import load_scenario
 
 OWN_CODE = """

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from evaluate.compare.plots import delays_png
 from evaluate.compare.statistics import PolicyFigures, policy_figures
-from evaluate.output.tables import HEADINGS, markdown_table, summary_rows, terminal_table
+from evaluate.compare.summary_table import HEADINGS, summary_rows
+from evaluate.output.tables import markdown_table, terminal_table
 
 
 def figures_of(count: int) -> tuple[dict[str, PolicyFigures], dict[str, np.ndarray], np.ndarray]:

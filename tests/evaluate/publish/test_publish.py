@@ -13,7 +13,8 @@ from agents.policies.trained import BEST_MODEL, CARD, read_card
 from agents.pretrained import read_agent_card
 from evaluate.__main__ import main
 from evaluate.publish.training_command import training_command
-from train.config import HeldOutConfig, NetworkConfig, TrainConfig, parse, preset
+from train.command_line import parse, preset
+from train.config import HeldOutConfig, NetworkConfig, TrainConfig
 from train.run import train
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents.planners import Placement, TwoPhase, planner
-from agents.planners.ionn import Ionn
+from agents.planners.ionn.ionn import Ionn
 from agents.planners.orders.efficiency import Units, by_efficiency, efficiency, units_of
 from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.networks.zoo import load

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.planners.mjoa_mu.execution_graph import ShortestPath, execution_graph, shortest_paths
+from agents.planners.ionn.execution_graph import ShortestPath, execution_graph, shortest_paths
 from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from agents.planners import planner
-from agents.planners.ionn import Ionn, falling_penalties, partitions
-from agents.planners.mjoa_mu.execution_graph import execution_graph
+from agents.planners.ionn.execution_graph import execution_graph
+from agents.planners.ionn.ionn import Ionn, falling_penalties, partitions
 from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import check_plan

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.candidates.features import (
-    CANDIDATE_FEATURES,
-    LEAST_GAIN,
-    MOST_GAINS,
-    SITUATION_FEATURES,
-    SITUATION_WIDTH,
-)
+from agents.candidates.description import LEAST_GAIN, MOST_GAINS
+from agents.candidates.features import CANDIDATE_FEATURES, SITUATION_FEATURES, SITUATION_WIDTH
 from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.planners.mjoa_mu.execution_graph import ExecutionGraph, ShortestPath, execution_graph, shortest_paths
-from agents.planners.orders.front_to_back import in_turns
+from agents.planners.ionn.execution_graph import ExecutionGraph, ShortestPath, execution_graph, shortest_paths
 from agents.planners.slot_zero import memory_left_bytes, movable_layers, slot_zero_packed
+from agents.planners.turns import in_turns
 from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from train.config import TrainConfig, check, named_values, parse, preset
+from train.command_line import check, named_values, parse, preset
+from train.config import TrainConfig
 
 
 def test_a_preset_gives_defaults_that_options_override():

@@ -1,0 +1,1 @@
+"""IONN: shortest paths through the execution graph of one user's network."""

@@ -1,0 +1,61 @@
+"""Writes the results of an evaluation into a folder, all files or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Check before a long run that its results can be written.
+
+    Raises:
+        ValueError: If the folder is a file, not empty without `overwrite`, or cannot be written.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"--out is {folder}, which is a file; name a folder.")
+        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+            raise ValueError(f"--out is {folder}, which is not empty; name another folder or add --overwrite.")
+        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    except OSError as error:
+        raise ValueError(f"--out is {folder}, which cannot be used: {error.strerror}; name another folder.") from error
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ValueError(f"--out is {folder}, but {existing} cannot be written; name another folder.")
+
+
+def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files into a folder, made if need be; a new folder appears with all of them at once.
+
+    Raises:
+        ValueError: If something cannot be written; a new folder is then not there, an old one as it was or with some
+            files replaced in full.
+    """
+    folder = folder.absolute()
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary.chmod(0o755)
+        for name, content in files.items():
+            (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        if folder.is_dir() and any(folder.iterdir()):
+            for name in files:
+                os.replace(temporary / name, folder / name)
+        else:
+            os.replace(temporary, folder)
+    except OSError as error:
+        raise ValueError(f"cannot write {folder}: {error.strerror}; name another folder.") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def as_json(content: Any) -> str:
+    """Return JSON for people to read; refuses numbers that JSON does not have."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"

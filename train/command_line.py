@@ -1,0 +1,135 @@
+"""From the command line of training to its configuration: presets, resumed runs, and what cannot work."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from train.config import PRESETS, HeldOutConfig, TrainConfig
+from train.folder import read_config
+
+
+def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
+    """Return the configuration of a command line; exits with usage, or with what is wrong with it.
+
+    Raises:
+        ValueError: If a run is to be resumed that cannot be, or with another configuration.
+    """
+    first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=PRESETS)
+    first.add_argument("--resume", type=Path)
+    try:
+        chosen, _ = first.parse_known_args(arguments)
+    except argparse.ArgumentError:
+        chosen = argparse.Namespace(preset=None, resume=None)  # tyro says what is wrong
+    default = preset(chosen.preset)
+    if chosen.resume is not None:
+        default = replace(read_config(chosen.resume), resume=chosen.resume)
+    config = tyro.cli(TrainConfig, prog="python -m train", default=default, args=arguments)
+    if chosen.resume is not None:
+        _check_same(config, default)
+    return check(config)
+
+
+def preset(name: str | None) -> TrainConfig:
+    """Return the defaults of a preset."""
+    if name == "quick":
+        return TrainConfig(
+            preset="quick", observation="plain", total_steps=300_000, held_out=HeldOutConfig(scenarios=32, every=50_000)
+        )
+    return TrainConfig()
+
+
+def check(config: TrainConfig) -> TrainConfig:
+    """Check what can be checked without loading anything, and return the configuration with its folder named.
+
+    Raises:
+        ValueError: Naming the option, its value and the remedy.
+    """
+    counts = {
+        "--total-steps": config.total_steps,
+        "--num-envs": 1 if config.num_envs is None else config.num_envs,
+        "--threads": config.threads,
+        "--warm-start-episodes": config.warm_start_episodes,
+        "--network.width": config.network.width,
+        "--network.context": config.network.context,
+        "--held-out.scenarios": config.held_out.scenarios,
+        "--held-out.every": config.held_out.every,
+    }
+    for option, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{option} is {value}; give 1 or more.")
+    if not 0 <= config.seed < 2**32:
+        raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
+    if config.learning_rate is not None and not config.learning_rate > 0:
+        raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive number.")
+    if config.observation == "candidates" and config.decisions == "two-phase":
+        raise ValueError(
+            "--observation candidates needs --decisions joint; with two-phase, leave it out or take plain."
+        )
+    _check_blind(config)
+    if config.algorithm == "hindsight" and config.observation_kind != "candidates":
+        raise ValueError(
+            "--algorithm hindsight learns about candidates; it needs --observation candidates and --decisions joint."
+        )
+    if config.algorithm == "dqn" and config.warm_start is not None:
+        raise ValueError(f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take ppo.")
+    if config.resume is not None:
+        return replace(config, out=config.resume)
+    if config.out is None:
+        name = f"{config.family}-{config.algorithm}-{config.decisions}-{config.seed}"
+        return replace(config, out=Path("runs") / name)
+    return config
+
+
+def _check_blind(config: TrainConfig) -> None:
+    if not config.network.blind:
+        return
+    if config.observation_kind != "candidates":
+        raise ValueError(
+            f"--network.blind is {' '.join(config.network.blind)}, but hides features of candidates; it needs "
+            "--observation candidates and --decisions joint."
+        )
+    from agents.candidates.features import CANDIDATE_FEATURES, SITUATION_FEATURES
+
+    known = dict.fromkeys(SITUATION_FEATURES + CANDIDATE_FEATURES)
+    for name in config.network.blind:
+        if name not in known or name == "action":
+            raise ValueError(
+                f"--network.blind has {name!r}; choose among {', '.join(each for each in known if each != 'action')}."
+            )
+
+
+def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Return NAME=VALUE pairs as a dictionary; values are Python literals, or else text.
+
+    Raises:
+        ValueError: If a pair has no name or no "=".
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            raise ValueError(f"{option} has {pair!r}; write NAME=VALUE, e.g. {option} batch_size=4096.")
+        try:
+            values[name.replace("-", "_")] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[name.replace("-", "_")] = text
+    return values
+
+
+def _check_same(config: TrainConfig, saved: TrainConfig) -> None:
+    for one in fields(TrainConfig):
+        if one.name not in ("total_steps", "device", "resume", "out") and getattr(config, one.name) != getattr(
+            saved, one.name
+        ):
+            raise ValueError(
+                f"--{one.name.replace('_', '-')} differs from the run in {config.resume}; leave it out to resume, "
+                "or train anew with another --out."
+            )
