@@ -210,7 +210,9 @@ def _print_graph(graph: LayerGraph) -> None:
 
 def _print_profile(profile: Profile) -> None:
     how = profile.measured
-    threads, rounds = (f"{n} {what}{'s' * (n > 1)}" for n, what in ((how.threads, "thread"), (how.rounds, "round")))
+    threads, rounds = (
+        f"{count} {what}{'s' * (count > 1)}" for count, what in ((how.threads, "thread"), (how.rounds, "round"))
+    )
     print(f"{profile.network} on {how.machine}: {len(profile.layers)} layers, {how.device}, {threads}, {how.versions}")
     print(f"layers {profile.layers_s * 1e3:.4g} ms, whole forward pass {profile.whole_s * 1e3:.4g} ms", end=" ")
     print(f"(ratio {profile.ratio:.3f}); medians of {how.repeats} passes, best of {rounds}, {how.clock}")

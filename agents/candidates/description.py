@@ -84,7 +84,7 @@ def describe(
     at: int,
 ) -> None:
     """Write the features of candidate `k`, all but "gain", from position `at` on."""
-    u, v, q, last = (
+    u, v, s, last = (
         prospects.chosen[i, k, 0],
         prospects.chosen[i, k, 1],
         prospects.chosen[i, k, 2],
@@ -96,52 +96,52 @@ def describe(
         state.slot[i],
         prospects.best.shape[1],
     )
-    a, row = action_of(u, v, q, layers, servers), i * views
+    a, row = action_of(u, v, s, layers, servers), i * views
     left_s, rate, rate_hz = (
         horizon_s(packed, i) - state.time_s[i],
-        packed.up_bytes_per_s[i, slot, u, q],
+        packed.up_bytes_per_s[i, slot, u, s],
         packed.query_rate_hz[i, slot, u],
     )
-    run = efficiencies.per_s[row, u, q, v, last]
-    run_bytes, own_bytes = efficiencies.size_bytes[row, u, q, v, last], packed.weight_bytes[i, u, v]
+    run = efficiencies.per_s[row, u, s, v, last]
+    run_bytes, own_bytes = efficiencies.size_bytes[row, u, s, v, last], packed.weight_bytes[i, u, v]
     saved_s = run * run_bytes / rate  # times the query rate
     out[at + _CANDIDATE.action] = (a + 1.0) / actions
-    out[at + _CANDIDATE.layer_efficiency] = _relative(efficiencies.per_s[row, u, q, v, v], prospects.best[i, 0])
+    out[at + _CANDIDATE.layer_efficiency] = _relative(efficiencies.per_s[row, u, s, v, v], prospects.best[i, 0])
     for view in range(views):
         out[at + _INTERVAL[view]] = _relative(
-            efficiencies.per_s[row + view, u, q, v, prospects.chosen[i, k, 3 + view]], prospects.best[i, view]
+            efficiencies.per_s[row + view, u, s, v, prospects.chosen[i, k, 3 + view]], prospects.best[i, view]
         )
         out[at + _SMALLEST_USEFUL[view]] = _relative(prospects.finest[i, view, a], prospects.best[i, view])
     out[at + _CANDIDATE.log_interval_upload] = log_scaled(run_bytes / (rate * left_s), -1.0, 2.0)
     out[at + _CANDIDATE.log_layer_upload] = log_scaled(own_bytes / (rate * left_s), -1.0, 2.0)
     out[at + _CANDIDATE.interval_saving] = min(saved_s / (rate_hz * state.delay_s[i, u]), 1.0)
     if views > 1:
-        out[at + _CANDIDATE.rate_soon] = log_scaled(soon.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
-        out[at + _CANDIDATE.rate_later] = log_scaled(later.up_bytes_per_s[i, slot, u, q] / rate, 0.0, 1.0)
+        out[at + _CANDIDATE.rate_soon] = log_scaled(soon.up_bytes_per_s[i, slot, u, s] / rate, 0.0, 1.0)
+        out[at + _CANDIDATE.rate_later] = log_scaled(later.up_bytes_per_s[i, slot, u, s] / rate, 0.0, 1.0)
     if prospects.rank[i, a] > 0:
         out[at + _CANDIDATE.rank], out[at + _CANDIDATE.as_planned] = 1.0 / prospects.rank[i, a], 1.0
     else:
         for other in range(packed.num_servers[i]):
             if prospects.rank[i, action_of(u, v, other, layers, servers)] > 0:
                 out[at + _CANDIDATE.as_planned] = -1.0
-    out[at + _CANDIDATE.before] = 1.0 if v > 0 and state.node[i, u, v - 1] == q + 1 else 0.0
-    out[at + _CANDIDATE.after] = 1.0 if v + 1 < packed.num_layers[i, u] and state.node[i, u, v + 1] == q + 1 else 0.0
-    out[at + _CANDIDATE.latest] = 1.0 if prospects.latest[i, 0] == u and prospects.latest[i, 1] == q + 1 else 0.0
-    _describe_pair(packed, state, i, u, q, out, at)
+    out[at + _CANDIDATE.before] = 1.0 if v > 0 and state.node[i, u, v - 1] == s + 1 else 0.0
+    out[at + _CANDIDATE.after] = 1.0 if v + 1 < packed.num_layers[i, u] and state.node[i, u, v + 1] == s + 1 else 0.0
+    out[at + _CANDIDATE.latest] = 1.0 if prospects.latest[i, 0] == u and prospects.latest[i, 1] == s + 1 else 0.0
+    _describe_pair(packed, state, i, u, s, out, at)
     out[at + _CANDIDATE.execution_share] = min(packed.execution_s[i, u, v, 0] / state.device_delay_s[i, u], 1.0)
     out[at + _CANDIDATE.log_weight] = log_scaled(own_bytes, 6.0, 3.0)
     out[at + _CANDIDATE.log_output] = log_scaled(packed.tensor_bytes[i, u, v + 1], 5.5, 2.0)
     out[at + _CANDIDATE.log_input] = log_scaled(input_bytes(packed, i, u, v), 5.5, 2.0)
     out[at + _CANDIDATE.log_up_rate] = log_scaled(rate, 6.5, 2.0)
-    latency_s = packed.up_latency_s[i, slot, u, q] + packed.down_latency_s[i, slot, u, q]
+    latency_s = packed.up_latency_s[i, slot, u, s] + packed.down_latency_s[i, slot, u, s]
     out[at + _CANDIDATE.latency_ratio] = min(latency_s / state.device_delay_s[i, u], 1.0)
     all_s = 0.0
     for w in range(packed.num_users[i]):
         if packed.query_rate_hz[i, slot, w] > 0.0:
             all_s += packed.query_rate_hz[i, slot, w] * state.delay_s[i, w]
     out[at + _CANDIDATE.saving_share] = min(saved_s / all_s, 1.0)
-    out[at + _CANDIDATE.interval_arrival] = _arrival(course, state, i, u, q, run_bytes)
-    out[at + _CANDIDATE.layer_arrival] = _arrival(course, state, i, u, q, own_bytes)
+    out[at + _CANDIDATE.interval_arrival] = _arrival(course, state, i, u, s, run_bytes)
+    out[at + _CANDIDATE.layer_arrival] = _arrival(course, state, i, u, s, own_bytes)
     for t in range(slot):
         if packed.query_rate_hz[i, t, u] > 0.0:
             out[at + _CANDIDATE.stay] += (packed.slot_edges_s[i, t + 1] - packed.slot_edges_s[i, t]) / horizon_s(
@@ -150,13 +150,13 @@ def describe(
 
 
 @jit_without_refcounts
-def _describe_pair(packed: PackedScenarios, state: State, i: int, u: int, q: int, out: Float32s, at: int) -> None:
+def _describe_pair(packed: PackedScenarios, state: State, i: int, u: int, s: int, out: Float32s, at: int) -> None:
     """Write what all candidates of a user for a server have in common."""
     slot, rates, others, most, main = state.slot[i], 0.0, 0.0, 0.0, -1
     for w in range(packed.num_users[i]):
         rates += packed.query_rate_hz[i, slot, w]
         if w != u:
-            others += state.load[i, w, q]
+            others += state.load[i, w, s]
     for other in range(packed.num_servers[i]):
         if state.load[i, u, other] > most:
             most, main = state.load[i, u, other], other
@@ -164,12 +164,12 @@ def _describe_pair(packed: PackedScenarios, state: State, i: int, u: int, q: int
     out[at + _CANDIDATE.delay_ratio] = min(state.delay_s[i, u] / state.device_delay_s[i, u], 1.0)
     out[at + _CANDIDATE.log_device_delay] = log_scaled(state.device_delay_s[i, u], -0.5, 2.0)
     out[at + _CANDIDATE.load_of_others] = min(others, 1.0)
-    if main >= 0 and main != q:
+    if main >= 0 and main != s:
         out[at + _CANDIDATE.log_line] = log_scaled(
-            packed.between_bytes_per_s[i, main, q] / packed.up_bytes_per_s[i, slot, u, q], 0.0, 2.0
+            packed.between_bytes_per_s[i, main, s] / packed.up_bytes_per_s[i, slot, u, s], 0.0, 2.0
         )
-    left = _describe_whereabouts(packed, state, i, u, q, out, at)
-    memory, wanted = state.memory_left_bytes[i, q], 0.0
+    left = _describe_whereabouts(packed, state, i, u, s, out, at)
+    memory, wanted = state.memory_left_bytes[i, s], 0.0
     out[at + _CANDIDATE.memory_left_for_user] = 1.0 if memory >= left else memory / left
     for w in range(packed.num_users[i]):
         if packed.query_rate_hz[i, slot, w] > 0.0:
@@ -180,7 +180,7 @@ def _describe_pair(packed: PackedScenarios, state: State, i: int, u: int, q: int
 
 @jit_without_refcounts
 def _describe_whereabouts(
-    packed: PackedScenarios, state: State, i: int, u: int, q: int, out: Float32s, at: int
+    packed: PackedScenarios, state: State, i: int, u: int, s: int, out: Float32s, at: int
 ) -> float:
     """Write where a user's layers run and are stored; return the bytes that are not yet uploaded."""
     device_s, server_s, weights, stored = 0.0, 0.0, 0.0, 0.0
@@ -188,12 +188,12 @@ def _describe_whereabouts(
     for v in range(packed.num_layers[i, u]):
         own_s, weight = packed.execution_s[i, u, v, 0], packed.weight_bytes[i, u, v]
         device_s += own_s
-        server_s += packed.execution_s[i, u, v, q + 1]
+        server_s += packed.execution_s[i, u, v, s + 1]
         weights += weight
         stored += weight if state.usable[i, u, v] else 0.0
-        here += weight if state.usable[i, u, v] and state.node[i, u, v] == q + 1 else 0.0
-        here_s += own_s if state.assignment[i, u, v] == q + 1 else 0.0
-        away_s += own_s if state.assignment[i, u, v] not in (0, q + 1) else 0.0
+        here += weight if state.usable[i, u, v] and state.node[i, u, v] == s + 1 else 0.0
+        here_s += own_s if state.assignment[i, u, v] == s + 1 else 0.0
+        away_s += own_s if state.assignment[i, u, v] not in (0, s + 1) else 0.0
     out[at + _CANDIDATE.runs_here], out[at + _CANDIDATE.runs_elsewhere] = here_s / device_s, away_s / device_s
     out[at + _CANDIDATE.stored_here], out[at + _CANDIDATE.stored_elsewhere] = here / weights, (stored - here) / weights
     out[at + _CANDIDATE.weights_left] = 1.0 - stored / weights
@@ -202,12 +202,12 @@ def _describe_whereabouts(
 
 
 @jit_without_refcounts
-def _arrival(packed: PackedScenarios, state: State, i: int, u: int, q: int, size_bytes: float) -> float:
+def _arrival(packed: PackedScenarios, state: State, i: int, u: int, s: int, size_bytes: float) -> float:
     """Return how long an upload is expected to take that begins now, as a share of the time left; at most 1."""
     slot, left_s, missing = state.slot[i], horizon_s(packed, i) - state.time_s[i], size_bytes
     now_s = state.time_s[i]
     for k in range(packed.num_slots[i] - slot):
-        rate, until_s = packed.up_bytes_per_s[i, slot + k, u, q], packed.slot_edges_s[i, slot + k + 1]
+        rate, until_s = packed.up_bytes_per_s[i, slot + k, u, s], packed.slot_edges_s[i, slot + k + 1]
         if missing <= rate * (until_s - now_s):
             return float((now_s + missing / rate - state.time_s[i]) / left_s)
         missing -= rate * (until_s - now_s)
@@ -242,16 +242,16 @@ def gain(
 
     `ahead` is scratch, two rows for each episode.
     """
-    u, v, q, last = (
+    u, v, s, last = (
         prospects.chosen[i, k, 0],
         prospects.chosen[i, k, 1],
         prospects.chosen[i, k, 2],
         prospects.chosen[i, k, 3],
     )
-    if prospects.rank[i, action_of(u, v, q, state.node.shape[2], state.memory_left_bytes.shape[1])] == 1:
+    if prospects.rank[i, action_of(u, v, s, state.node.shape[2], state.memory_left_bytes.shape[1])] == 1:
         return 0.0
     return _root(
-        1.0 - cost_after_interval(packed, state, reference, ahead, i, mask, u, q, v, last) / reference.cost_s[i]
+        1.0 - cost_after_interval(packed, state, reference, ahead, i, mask, u, s, v, last) / reference.cost_s[i]
     )
 
 

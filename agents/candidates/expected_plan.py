@@ -118,16 +118,16 @@ def _go_on(
 ) -> None:
     """Put the rest of the run that an upload has begun before all else in row `i`'s plan, if that is better."""
     layers, servers = packed.weight_bytes.shape[2], packed.memory_bytes.shape[1]
-    u, v, q = upload_of(action, layers, servers)
+    u, v, s = upload_of(action, layers, servers)
     for k in range(prospects.value.shape[1]):
         if (
             prospects.value[i, k] > 0.0
             and prospects.chosen[i, k, 0] == u
             and prospects.chosen[i, k, 1] == v
-            and prospects.chosen[i, k, 2] == q
+            and prospects.chosen[i, k, 2] == s
         ):
             _put_first(
-                packed, state, reference.plans, scratch.trial.plans, i, u, v + 1, prospects.chosen[i, k, 3], q + 1
+                packed, state, reference.plans, scratch.trial.plans, i, u, v + 1, prospects.chosen[i, k, 3], s + 1
             )
             keep_if_better(packed, state, reference, scratch, i)
 

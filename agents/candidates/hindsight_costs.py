@@ -67,12 +67,12 @@ def _costs(
     most, views = out.shape[0] - 2, prospects.best.shape[1]
     end = 3 if views == 1 else 3 + LATER
     for k in range(most + 2):
-        u, q, first, last = 0, 0, 0, -1
+        u, s, first, last = 0, 0, 0, -1
         if k < most:
             if k >= prospects.value.shape[1] or prospects.value[i, k] <= 0.0:
                 out[k] = np.inf
                 continue
-            u, first, q, last = (
+            u, first, s, last = (
                 prospects.chosen[i, k, 0],
                 prospects.chosen[i, k, 1],
                 prospects.chosen[i, k, 2],
@@ -81,4 +81,4 @@ def _costs(
         copy_row(state, i, ahead, 2 * i)
         if k == most:
             advance(packed, i, ahead, 2 * i, packed.slot_edges_s[i, state.slot[i] + 1])
-        out[k] = complete(packed, i, plans, ahead, 2 * i, mask[i], u, q, first, last)
+        out[k] = complete(packed, i, plans, ahead, 2 * i, mask[i], u, s, first, last)

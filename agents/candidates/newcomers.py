@@ -39,10 +39,10 @@ def newcomers_delay_share(packed: PackedScenarios, state: State, i: int) -> floa
 def _fastest_s(packed: PackedScenarios, i: int, u: int) -> float:
     """Return how long the whole network executes on the server that is fastest for it."""
     fastest_s = np.inf
-    for q in range(packed.num_servers[i]):
+    for s in range(packed.num_servers[i]):
         whole_s = 0.0
         for v in range(packed.num_layers[i, u]):
-            whole_s += packed.execution_s[i, u, v, q + 1]
+            whole_s += packed.execution_s[i, u, v, s + 1]
         fastest_s = min(fastest_s, whole_s)
     return fastest_s
 

@@ -116,9 +116,9 @@ def _all_uploads(packed: PackedScenarios, b: int, servers: int, legal: Int8s) ->
                 and packed.weight_bytes[b, u, v] > 0.0
                 and packed.uploaded[b, u, v] == 0
             ):
-                for q in range(packed.num_servers[b]):
-                    if packed.up_bytes_per_s[b, 0, u, q] > 0.0 and packed.down_bytes_per_s[b, 0, u, q] > 0.0:
-                        legal[action_of(u, v, q, layers, servers)] = 1
+                for s in range(packed.num_servers[b]):
+                    if packed.up_bytes_per_s[b, 0, u, s] > 0.0 and packed.down_bytes_per_s[b, 0, u, s] > 0.0:
+                        legal[action_of(u, v, s, layers, servers)] = 1
 
 
 @jit_without_refcounts
@@ -133,24 +133,24 @@ def average(packed: PackedScenarios, b: int, state: State, until_s: float, mean:
         for v in range(packed.num_layers[b, u]):
             mean.uploaded[b, u, v] = state.node[b, u, v] if state.usable[b, u, v] else 0
         present_s, queries = 0.0, 0.0
-        for q in range(packed.num_servers[b]):
-            mean.up_bytes_per_s[b, 0, u, q], mean.down_bytes_per_s[b, 0, u, q] = 0.0, 0.0
-            mean.up_latency_s[b, 0, u, q], mean.down_latency_s[b, 0, u, q] = 0.0, 0.0
+        for s in range(packed.num_servers[b]):
+            mean.up_bytes_per_s[b, 0, u, s], mean.down_bytes_per_s[b, 0, u, s] = 0.0, 0.0
+            mean.up_latency_s[b, 0, u, s], mean.down_latency_s[b, 0, u, s] = 0.0, 0.0
         for slot in range(state.slot[b], packed.num_slots[b]):
             rate_hz = packed.query_rate_hz[b, slot, u]
             slot_s = min(packed.slot_edges_s[b, slot + 1], until_s) - max(packed.slot_edges_s[b, slot], now_s)
             if rate_hz > 0.0 and slot_s > 0.0:
                 present_s += slot_s
                 queries += rate_hz * slot_s
-                for q in range(packed.num_servers[b]):
-                    mean.up_bytes_per_s[b, 0, u, q] += slot_s * packed.up_bytes_per_s[b, slot, u, q]
-                    mean.down_bytes_per_s[b, 0, u, q] += slot_s * packed.down_bytes_per_s[b, slot, u, q]
-                    mean.up_latency_s[b, 0, u, q] += slot_s * packed.up_latency_s[b, slot, u, q]
-                    mean.down_latency_s[b, 0, u, q] += slot_s * packed.down_latency_s[b, slot, u, q]
+                for s in range(packed.num_servers[b]):
+                    mean.up_bytes_per_s[b, 0, u, s] += slot_s * packed.up_bytes_per_s[b, slot, u, s]
+                    mean.down_bytes_per_s[b, 0, u, s] += slot_s * packed.down_bytes_per_s[b, slot, u, s]
+                    mean.up_latency_s[b, 0, u, s] += slot_s * packed.up_latency_s[b, slot, u, s]
+                    mean.down_latency_s[b, 0, u, s] += slot_s * packed.down_latency_s[b, slot, u, s]
         mean.query_rate_hz[b, 0, u] = queries / (until_s - now_s)
         if present_s > 0.0:
-            for q in range(packed.num_servers[b]):
-                mean.up_bytes_per_s[b, 0, u, q] /= present_s
-                mean.down_bytes_per_s[b, 0, u, q] /= present_s
-                mean.up_latency_s[b, 0, u, q] /= present_s
-                mean.down_latency_s[b, 0, u, q] /= present_s
+            for s in range(packed.num_servers[b]):
+                mean.up_bytes_per_s[b, 0, u, s] /= present_s
+                mean.down_bytes_per_s[b, 0, u, s] /= present_s
+                mean.up_latency_s[b, 0, u, s] /= present_s
+                mean.down_latency_s[b, 0, u, s] /= present_s

@@ -138,13 +138,13 @@ def cost_after_interval(
     i: int,
     mask: Int8s,
     u: int,
-    q: int,
+    s: int,
     first: int,
     last: int,
 ) -> float:
-    """Return what row `i` would cost if an interval of layers went to server q + 1 first, and then the rest of the plan."""
+    """Return what row `i` would cost if an interval of layers went to server s + 1 first, and then the rest of the plan."""
     copy_row(state, i, ahead, 2 * i)
-    return complete(packed, i, reference.plans, ahead, 2 * i, mask, u, q, first, last)
+    return complete(packed, i, reference.plans, ahead, 2 * i, mask, u, s, first, last)
 
 
 @jit_without_refcounts
@@ -156,20 +156,20 @@ def complete(
     k: int,
     mask: Int8s,
     user: int,
-    q: int,
+    s: int,
     first: int,
     last: int,
 ) -> float:
     """Upload an interval (none if it is empty), then the rest of plan `i`; return the cost at the horizon."""
     servers, layers, v = ahead.memory_left_bytes.shape[1], ahead.node.shape[2], first
     while ahead.time_s[k] < horizon_s(packed, i):
-        while v <= last and mask[action_of(user, v, q, layers, servers)] == 0:
+        while v <= last and mask[action_of(user, v, s, layers, servers)] == 0:
             v += 1
         next_upload = -1 if v <= last else _next(packed, i, ahead, k, plans)
         if v > last and next_upload < 0:
             advance(packed, i, ahead, k, packed.slot_edges_s[i, ahead.slot[k] + 1])
         else:
-            u, layer, server = user, v, q + 1
+            u, layer, server = user, v, s + 1
             if next_upload >= 0:
                 u, layer, server = plans.user[i, next_upload], plans.layer[i, next_upload], plans.server[i, next_upload]
             upload(packed, i, ahead, k, u, layer, server)
@@ -182,8 +182,8 @@ def _next(packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArra
     """Return the first upload of plan `b` that can be made where row `i` stands, -1 if there is none."""
     slot = state.slot[i]
     for k in range(plans.length[b]):
-        u, v, q = plans.user[b, k], plans.layer[b, k], plans.server[b, k] - 1
-        reachable = packed.query_rate_hz[b, slot, u] > 0.0 and packed.up_bytes_per_s[b, slot, u, q] > 0.0
-        if state.node[i, u, v] == 0 and reachable and packed.weight_bytes[b, u, v] <= state.memory_left_bytes[i, q]:
+        u, v, s = plans.user[b, k], plans.layer[b, k], plans.server[b, k] - 1
+        reachable = packed.query_rate_hz[b, slot, u] > 0.0 and packed.up_bytes_per_s[b, slot, u, s] > 0.0
+        if state.node[i, u, v] == 0 and reachable and packed.weight_bytes[b, u, v] <= state.memory_left_bytes[i, s]:
             return k
     return -1

@@ -66,9 +66,9 @@ def note_upload(
 ) -> None:
     """Note that a decision was to upload: runs change of its user, and of others whose layers do not fit any more."""
     layers, servers, views = efficiencies.per_s.shape[3], efficiencies.per_s.shape[2], prospects.best.shape[1]
-    u, v, q = upload_of(action, layers, servers)
-    prospects.latest[i, 0], prospects.latest[i, 1] = u, q + 1
-    left_bytes = state.memory_left_bytes[i, q]
+    u, v, s = upload_of(action, layers, servers)
+    prospects.latest[i, 0], prospects.latest[i, 1] = u, s + 1
+    left_bytes = state.memory_left_bytes[i, s]
     before_bytes = left_bytes + packed.weight_bytes[i, u, v]
     for w in range(packed.num_users[i]):
         stale = w == u
@@ -104,12 +104,12 @@ def find(
     fill(prospects.best[i], 0.0)
     for view in range(prospects.best.shape[1]):
         for u in range(packed.num_users[i]):
-            for q in range(packed.num_servers[i]):
-                _mark_finest(packed, state, i, efficiencies, u, q, view, prospects)
+            for s in range(packed.num_servers[i]):
+                _mark_finest(packed, state, i, efficiencies, u, s, view, prospects)
     for u in range(packed.num_users[i]):
         for v in range(packed.num_layers[i, u]):
-            for q in range(packed.num_servers[i]):
-                _consider(packed, state, i, mask, efficiencies, prospects, u, v, q)
+            for s in range(packed.num_servers[i]):
+                _consider(packed, state, i, mask, efficiencies, prospects, u, v, s)
 
 
 @jit_without_refcounts
@@ -161,15 +161,15 @@ def _consider(
     prospects: Prospects,
     u: int,
     v: int,
-    q: int,
+    s: int,
 ) -> None:
-    views, a = prospects.best.shape[1], action_of(u, v, q, efficiencies.per_s.shape[3], efficiencies.per_s.shape[2])
+    views, a = prospects.best.shape[1], action_of(u, v, s, efficiencies.per_s.shape[3], efficiencies.per_s.shape[2])
     if mask[a] == 0:
         return
     value = 0.0
     for view in range(views):
         if prospects.best[i, view] > 0.0:
-            _, run = _best_run(packed, state, i, efficiencies, i * views + view, u, q, v)
+            _, run = _best_run(packed, state, i, efficiencies, i * views + view, u, s, v)
             finest = prospects.finest[i, view, a]
             value = max(value, (1e3 * finest if finest > 0.0 else run) / prospects.best[i, view])
     if 0 < prospects.rank[i, a] <= MOST_RANKED:
@@ -183,28 +183,28 @@ def _consider(
             prospects.chosen[i, k, part] = prospects.chosen[i, k - 1, part]
         k -= 1
     prospects.value[i, k] = value
-    prospects.chosen[i, k, 0], prospects.chosen[i, k, 1], prospects.chosen[i, k, 2] = u, v, q
+    prospects.chosen[i, k, 0], prospects.chosen[i, k, 1], prospects.chosen[i, k, 2] = u, v, s
     for view in range(views):
-        last, _ = _best_run(packed, state, i, efficiencies, i * views + view, u, q, v)
+        last, _ = _best_run(packed, state, i, efficiencies, i * views + view, u, s, v)
         prospects.chosen[i, k, 3 + view] = last
 
 
 @jit_without_refcounts
 def _best_run(
-    packed: PackedScenarios, state: State, i: int, efficiencies: Efficiencies, row: int, u: int, q: int, first: int
+    packed: PackedScenarios, state: State, i: int, efficiencies: Efficiencies, row: int, u: int, s: int, first: int
 ) -> tuple[int, float]:
     """Return the last layer and the efficiency of the best run that begins at a layer; (first, 0) if none helps.
 
     A run fits the server's memory and arrives before the horizon at the present rate.
     """
     left_s, best, last = horizon_s(packed, i) - state.time_s[i], 0.0, first
-    most_bytes = min(state.memory_left_bytes[i, q], left_s * packed.up_bytes_per_s[i, state.slot[i], u, q])
+    most_bytes = min(state.memory_left_bytes[i, s], left_s * packed.up_bytes_per_s[i, state.slot[i], u, s])
     for w in range(first, packed.num_layers[i, u]):
         if (
-            efficiencies.per_s[row, u, q, first, w] > best
-            and efficiencies.size_bytes[row, u, q, first, w] <= most_bytes
+            efficiencies.per_s[row, u, s, first, w] > best
+            and efficiencies.size_bytes[row, u, s, first, w] <= most_bytes
         ):
-            best, last = efficiencies.per_s[row, u, q, first, w], w
+            best, last = efficiencies.per_s[row, u, s, first, w], w
     return last, best
 
 
@@ -215,7 +215,7 @@ def _mark_finest(
     i: int,
     efficiencies: Efficiencies,
     u: int,
-    q: int,
+    s: int,
     view: int,
     prospects: Prospects,
 ) -> None:
@@ -223,12 +223,12 @@ def _mark_finest(
     layers, servers, row = efficiencies.per_s.shape[3], efficiencies.per_s.shape[2], i * prospects.best.shape[1] + view
     best, first, last = 0.0, -1, -1
     for v in range(packed.num_layers[i, u]):
-        w, run = _best_run(packed, state, i, efficiencies, row, u, q, v)
+        w, run = _best_run(packed, state, i, efficiencies, row, u, s, v)
         if run > best:
             best, first, last = run, v, w
     if first >= 0:
-        part, _ = smallest_useful_interval(efficiencies, row, u, q, first, last)
-        prospects.finest[i, view, action_of(u, part, q, layers, servers)] = best
+        part, _ = smallest_useful_interval(efficiencies, row, u, s, first, last)
+        prospects.finest[i, view, action_of(u, part, s, layers, servers)] = best
     prospects.best[i, view] = max(prospects.best[i, view], best)
 
 

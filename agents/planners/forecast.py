@@ -80,9 +80,9 @@ def expected_scenario(scenario: Scenario) -> Scenario:
         return scenario
     if scenario.num_slots != 1:
         raise ValueError(f"scenario has {scenario.num_slots} slots; give what is known in one, `known_scenario(...)`.")
-    p = pack([scenario])
-    expected = expected_packed(p)
-    expect_slot(p, 0, 0, LOOK_AHEAD_S, expected)
+    packed = pack([scenario])
+    expected = expected_packed(packed)
+    expect_slot(packed, 0, 0, LOOK_AHEAD_S, expected)
     links = replace(
         scenario.links,
         up_bytes_per_s=np.maximum(expected.up_bytes_per_s[0], OUTAGE_BYTES_PER_S),
@@ -122,20 +122,20 @@ def _expect_user(
         return
     up_s, down_s = packed.up_latency_s[b, slot, u, home], packed.down_latency_s[b, slot, u, home]
     ahead_s = min(look_ahead_s, packed.slot_edges_s[b, packed.num_slots[b]] - packed.slot_edges_s[b, slot])
-    for q in range(packed.num_servers[b]):
-        expected.up_bytes_per_s[b, slot, u, q], expected.down_bytes_per_s[b, slot, u, q] = 0.0, 0.0
-        expected.up_latency_s[b, slot, u, q], expected.down_latency_s[b, slot, u, q] = 0.0, 0.0
+    for s in range(packed.num_servers[b]):
+        expected.up_bytes_per_s[b, slot, u, s], expected.down_bytes_per_s[b, slot, u, s] = 0.0, 0.0
+        expected.up_latency_s[b, slot, u, s], expected.down_latency_s[b, slot, u, s] = 0.0, 0.0
     for k in range(POINTS):
         then, up, down = _access_after(packed, b, slot, u, home, ahead_s * (k + 0.5) / POINTS)
-        for q in range(packed.num_servers[b]):
-            line, line_s = _line(packed, b, then, q)
-            expected.up_bytes_per_s[b, slot, u, q] += 1.0 / min(up, line)  # seconds per byte, for now
-            expected.down_bytes_per_s[b, slot, u, q] += 1.0 / min(down, line)
-            expected.up_latency_s[b, slot, u, q] += (up_s + line_s) / POINTS
-            expected.down_latency_s[b, slot, u, q] += (down_s + line_s) / POINTS
-    for q in range(packed.num_servers[b]):
-        expected.up_bytes_per_s[b, slot, u, q] = POINTS / expected.up_bytes_per_s[b, slot, u, q]
-        expected.down_bytes_per_s[b, slot, u, q] = POINTS / expected.down_bytes_per_s[b, slot, u, q]
+        for s in range(packed.num_servers[b]):
+            line, line_s = _line(packed, b, then, s)
+            expected.up_bytes_per_s[b, slot, u, s] += 1.0 / min(up, line)  # seconds per byte, for now
+            expected.down_bytes_per_s[b, slot, u, s] += 1.0 / min(down, line)
+            expected.up_latency_s[b, slot, u, s] += (up_s + line_s) / POINTS
+            expected.down_latency_s[b, slot, u, s] += (down_s + line_s) / POINTS
+    for s in range(packed.num_servers[b]):
+        expected.up_bytes_per_s[b, slot, u, s] = POINTS / expected.up_bytes_per_s[b, slot, u, s]
+        expected.down_bytes_per_s[b, slot, u, s] = POINTS / expected.down_bytes_per_s[b, slot, u, s]
 
 
 @jit_without_refcounts
@@ -171,10 +171,10 @@ def _expect_way(packed: PackedScenarios, b: int, slot: int, u: int, expected: Pa
     for t in range(slot + 1, packed.num_slots[b]):
         after_s = 0.5 * (packed.slot_edges_s[b, t] + packed.slot_edges_s[b, t + 1]) - packed.slot_edges_s[b, slot]
         then, up, down = _access_after(packed, b, slot, u, home, after_s)
-        for q in range(packed.num_servers[b]):
-            line, line_s = _line(packed, b, then, q)
-            expected.up_bytes_per_s[b, t, u, q], expected.down_bytes_per_s[b, t, u, q] = min(up, line), min(down, line)
-            expected.up_latency_s[b, t, u, q], expected.down_latency_s[b, t, u, q] = up_s + line_s, down_s + line_s
+        for s in range(packed.num_servers[b]):
+            line, line_s = _line(packed, b, then, s)
+            expected.up_bytes_per_s[b, t, u, s], expected.down_bytes_per_s[b, t, u, s] = min(up, line), min(down, line)
+            expected.up_latency_s[b, t, u, s], expected.down_latency_s[b, t, u, s] = up_s + line_s, down_s + line_s
 
 
 @jit_without_refcounts
@@ -221,11 +221,11 @@ def _access_after(
 
 
 @jit_inlined
-def _line(packed: PackedScenarios, b: int, home: int, q: int) -> tuple[float, float]:
+def _line(packed: PackedScenarios, b: int, home: int, s: int) -> tuple[float, float]:
     """Return rate and latency of the line from a home edge to a server."""
-    if q == home:
+    if s == home:
         return np.inf, 0.0
-    return packed.between_bytes_per_s[b, home, q], packed.between_latency_s[b, home, q]
+    return packed.between_bytes_per_s[b, home, s], packed.between_latency_s[b, home, s]
 
 
 @jit_without_refcounts
@@ -235,11 +235,11 @@ def _home(packed: PackedScenarios, b: int, x: float, y: float) -> tuple[int, flo
     A server at the very centre has none (`Mobility`), a cloud for example.
     """
     home, least = -1, np.inf
-    for q in range(packed.num_servers[b]):
-        server_x, server_y = packed.server_positions[b, q, 0], packed.server_positions[b, q, 1]
+    for s in range(packed.num_servers[b]):
+        server_x, server_y = packed.server_positions[b, s, 0], packed.server_positions[b, s, 1]
         square = (x - server_x) ** 2 + (y - server_y) ** 2
         if square < least and (server_x != 0.0 or server_y != 0.0):
-            home, least = q, square
+            home, least = s, square
     return home, packed.area_m[b] * np.sqrt(least)
 
 

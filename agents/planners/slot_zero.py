@@ -19,27 +19,27 @@ def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> Packed
     Raises:
         ValueError: If the scenario exceeds the limits.
     """
-    p = pack([scenario], limits)
+    packed = pack([scenario], limits)
     sliced = {
-        name: getattr(p, name)[:, :1]
+        name: getattr(packed, name)[:, :1]
         for name in PackedScenarios._fields
         if name.startswith(("query_", "up_", "down_", "user_"))
     }
     edges_s = np.array([[0.0, scenario.horizon_s]])
-    return p._replace(num_slots=np.ones(1, np.int64), slot_edges_s=edges_s, **sliced)
+    return packed._replace(num_slots=np.ones(1, np.int64), slot_edges_s=edges_s, **sliced)
 
 
 def present_users(scenario: Scenario) -> list[int]:
     """Return the indices of the users who raise queries in slot 0."""
-    return [u for u, user in enumerate(scenario.users) if np.asarray(user.query_rate_hz)[0] > 0]
+    return [user_index for user_index, user in enumerate(scenario.users) if np.asarray(user.query_rate_hz)[0] > 0]
 
 
 def movable_layers(scenario: Scenario) -> Bools:
     """Return which layers a plan may upload, shape (U, L): with weights, not uploaded, of a user who is present."""
     movable = np.zeros((len(scenario.users), max(len(user.graph) for user in scenario.users)), np.bool_)
-    for u in present_users(scenario):
-        user = scenario.users[u]
-        movable[u, : len(user.graph)] = (user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0)
+    for user_index in present_users(scenario):
+        user = scenario.users[user_index]
+        movable[user_index, : len(user.graph)] = (user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0)
     return movable
 
 

@@ -168,7 +168,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
 def _of_network(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the weights of the acting network among those of an SB3 policy."""
     for prefix in NETWORK_PREFIXES:
-        found = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+        found = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
         if found:
             return found
     return weights

@@ -104,7 +104,7 @@ class FactsLayout:
         """Slice of the vector for each part."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
         starts = [0, *ends[:-1]]
-        return {name: slice(int(a), int(b)) for name, a, b in zip(self.shapes, starts, ends, strict=True)}
+        return {name: slice(int(start), int(end)) for name, start, end in zip(self.shapes, starts, ends, strict=True)}
 
     @property
     def size(self) -> int:

@@ -103,7 +103,7 @@ class LayerGraph:
         """Memory traffic per layer in bytes (inputs + weights + output + internal), shape (L,)."""
         return _read_only(
             [
-                sum(self.tensor_bytes(p) for p in layer.predecessors)
+                sum(self.tensor_bytes(predecessor) for predecessor in layer.predecessors)
                 + layer.weight_bytes
                 + layer.output_bytes
                 + layer.internal_bytes

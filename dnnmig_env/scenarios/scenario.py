@@ -219,9 +219,9 @@ def _checked_mobility(mobility: Mobility, shape: tuple[int, int, int]) -> Mobili
 
 def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_per_s: Floats) -> None:
     reachable = up_bytes_per_s.max(axis=0) > 0
-    for u, s in zip(*np.nonzero(~reachable), strict=True):
+    for user, server in zip(*np.nonzero(~reachable), strict=True):
         raise ValueError(
-            f"server {servers[s].name!r} has no link to user {users[u].name!r} (up_bytes_per_s is 0 in every slot); "
+            f"server {servers[server].name!r} has no link to user {users[user].name!r} (up_bytes_per_s is 0 in every slot); "
             "give the link a rate or leave the server out."
         )
 

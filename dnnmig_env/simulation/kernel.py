@@ -65,10 +65,10 @@ def query_delay_s(
         node = assignment[v]
         start_s = free_s[node]
         for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-            q = packed.predecessors[b, u, e]
-            source, arrival_s = (0, 0.0) if q < 0 else (assignment[q], finish_s[q])
+            before = packed.predecessors[b, u, e]
+            source, arrival_s = (0, 0.0) if before < 0 else (assignment[before], finish_s[before])
             if source != node:
-                arrival_s += transfer_s(packed, b, u, slot, source, node, packed.tensor_bytes[b, u, q + 1])
+                arrival_s += transfer_s(packed, b, u, slot, source, node, packed.tensor_bytes[b, u, before + 1])
             start_s = max(start_s, arrival_s)
         finish_s[v] = start_s + packed.execution_s[b, u, v, node] * slowdown[node]
         free_s[node] = finish_s[v]
@@ -104,9 +104,9 @@ def effective_assignment(
                 chosen = node[v]
         else:
             for e in range(packed.predecessor_offsets[b, u, v + 1] - 1, packed.predecessor_offsets[b, u, v] - 1, -1):
-                q = packed.predecessors[b, u, e]
-                if q >= 0 and assignment[q] != 0:
-                    chosen = assignment[q]
+                before = packed.predecessors[b, u, e]
+                if before >= 0 and assignment[before] != 0:
+                    chosen = assignment[before]
                     break
         assignment[v] = chosen
 

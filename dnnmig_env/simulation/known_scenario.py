@@ -35,9 +35,11 @@ def known_scenario(scenario: Scenario, state: State, row: int) -> Scenario | Non
         replace(
             user,
             query_rate_hz=rate,
-            uploaded=np.where(state.usable[row, u, : len(user.graph)], state.node[row, u, : len(user.graph)], 0),
+            uploaded=np.where(
+                state.usable[row, user_index, : len(user.graph)], state.node[row, user_index, : len(user.graph)], 0
+            ),
         )
-        for u, (user, rate) in enumerate(zip(scenario.users, rates, strict=True))
+        for user_index, (user, rate) in enumerate(zip(scenario.users, rates, strict=True))
     )
     return replace(
         scenario,

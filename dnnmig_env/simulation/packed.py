@@ -94,35 +94,35 @@ def num_edges(graph: LayerGraph) -> int:
 
 
 def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
-    """Return a problem of zeros for `batch` scenarios."""
-    b, u, n, s, t = batch, limits.users, limits.layers, limits.servers, limits.slots
+    """Return packed scenarios of zeros, `batch` of them."""
+    users, layers, servers, slots = limits.users, limits.layers, limits.servers, limits.slots
     floats: dict[str, tuple[int, ...]] = {
-        "execution_s": (b, u, n, s + 1),
-        "weight_bytes": (b, u, n),
-        "tensor_bytes": (b, u, n + 1),
-        "slot_edges_s": (b, t + 1),
-        "query_rate_hz": (b, t, u),
-        "up_bytes_per_s": (b, t, u, s),
-        "down_bytes_per_s": (b, t, u, s),
-        "up_latency_s": (b, t, u, s),
-        "down_latency_s": (b, t, u, s),
-        "between_bytes_per_s": (b, s, s),
-        "between_latency_s": (b, s, s),
-        "memory_bytes": (b, s),
-        "user_positions": (b, t, u, 2),
-        "user_velocities": (b, t, u, 2),
-        "server_positions": (b, s, 2),
-        "area_m": (b,),
+        "execution_s": (batch, users, layers, servers + 1),
+        "weight_bytes": (batch, users, layers),
+        "tensor_bytes": (batch, users, layers + 1),
+        "slot_edges_s": (batch, slots + 1),
+        "query_rate_hz": (batch, slots, users),
+        "up_bytes_per_s": (batch, slots, users, servers),
+        "down_bytes_per_s": (batch, slots, users, servers),
+        "up_latency_s": (batch, slots, users, servers),
+        "down_latency_s": (batch, slots, users, servers),
+        "between_bytes_per_s": (batch, servers, servers),
+        "between_latency_s": (batch, servers, servers),
+        "memory_bytes": (batch, servers),
+        "user_positions": (batch, slots, users, 2),
+        "user_velocities": (batch, slots, users, 2),
+        "server_positions": (batch, servers, 2),
+        "area_m": (batch,),
     }
     return PackedScenarios(
-        num_users=np.zeros(b, np.int64),
-        num_servers=np.zeros(b, np.int64),
-        num_slots=np.zeros(b, np.int64),
-        num_layers=np.zeros((b, u), np.int64),
-        predecessor_offsets=np.zeros((b, u, n + 1), np.int32),
-        predecessors=np.zeros((b, u, limits.edges), np.int32),
-        is_sink=np.zeros((b, u, n), np.bool_),
-        uploaded=np.zeros((b, u, n), np.int8),
+        num_users=np.zeros(batch, np.int64),
+        num_servers=np.zeros(batch, np.int64),
+        num_slots=np.zeros(batch, np.int64),
+        num_layers=np.zeros((batch, users), np.int64),
+        predecessor_offsets=np.zeros((batch, users, layers + 1), np.int32),
+        predecessors=np.zeros((batch, users, limits.edges), np.int32),
+        is_sink=np.zeros((batch, users, layers), np.bool_),
+        uploaded=np.zeros((batch, users, layers), np.int8),
         **{name: np.zeros(shape) for name, shape in floats.items()},
     )
 
@@ -142,7 +142,7 @@ class GraphArrays(NamedTuple):
 def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
     """Return a network's arrays, padded; kept for as long as the same network is used again."""
     count = len(graph)
-    links = [p for layer in graph.layers for p in layer.predecessors]
+    links = [predecessor for layer in graph.layers for predecessor in layer.predecessors]
     offsets = np.cumsum([0] + [len(layer.predecessors) for layer in graph.layers])
     return GraphArrays(
         num_layers=count,
@@ -169,23 +169,23 @@ def pack(scenarios: Sequence[Scenario], limits: Limits | None = None) -> PackedS
 
 
 def _pack_row(packed: PackedScenarios, row: int, scenario: Scenario, limits: Limits) -> None:
-    u, s, t = len(scenario.users), len(scenario.servers), scenario.num_slots
-    packed.num_users[row], packed.num_servers[row], packed.num_slots[row] = u, s, t
+    users, servers, slots = len(scenario.users), len(scenario.servers), scenario.num_slots
+    packed.num_users[row], packed.num_servers[row], packed.num_slots[row] = users, servers, slots
     for index, (user, seconds) in enumerate(zip(scenario.users, scenario.execution_s, strict=True)):
         arrays = graph_arrays(user.graph, limits.layers, limits.edges)
         for name in GraphArrays._fields:
             getattr(packed, name)[row, index] = getattr(arrays, name)
-        packed.execution_s[row, index, : len(user.graph), : s + 1] = seconds
+        packed.execution_s[row, index, : len(user.graph), : servers + 1] = seconds
         packed.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
-        packed.query_rate_hz[row, :t, index] = user.query_rate_hz
-    packed.slot_edges_s[row, :t] = scenario.slot_starts_s
-    packed.slot_edges_s[row, t:] = scenario.horizon_s
+        packed.query_rate_hz[row, :slots, index] = user.query_rate_hz
+    packed.slot_edges_s[row, :slots] = scenario.slot_starts_s
+    packed.slot_edges_s[row, slots:] = scenario.horizon_s
     links = scenario.links
     for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s"):
-        getattr(packed, name)[row, :t, :u, :s] = getattr(links, name)
-    packed.between_bytes_per_s[row, :s, :s] = links.between_bytes_per_s
-    packed.between_latency_s[row, :s, :s] = links.between_latency_s
-    packed.memory_bytes[row, :s] = [server.memory_bytes for server in scenario.servers]
+        getattr(packed, name)[row, :slots, :users, :servers] = getattr(links, name)
+    packed.between_bytes_per_s[row, :servers, :servers] = links.between_bytes_per_s
+    packed.between_latency_s[row, :servers, :servers] = links.between_latency_s
+    packed.memory_bytes[row, :servers] = [server.memory_bytes for server in scenario.servers]
     if scenario.mobility is not None:
         _pack_mobility(packed, row, scenario)
 
@@ -194,12 +194,14 @@ def _pack_mobility(packed: PackedScenarios, row: int, scenario: Scenario) -> Non
     mobility = scenario.mobility
     if mobility is None:
         return
-    u, s, t = len(scenario.users), len(scenario.servers), scenario.num_slots
-    slot_s = np.diff(packed.slot_edges_s[row, : t + 1])[:, None, None]
+    users, servers, slots = len(scenario.users), len(scenario.servers), scenario.num_slots
+    slot_s = np.diff(packed.slot_edges_s[row, : slots + 1])[:, None, None]
     packed.area_m[row] = mobility.area_m
-    packed.user_positions[row, :t, :u] = np.asarray(mobility.user_positions_m) / mobility.area_m - 0.5
-    packed.user_velocities[row, :t, :u] = np.asarray(mobility.user_velocities_m_per_s) * slot_s / mobility.area_m
-    packed.server_positions[row, :s] = np.asarray(mobility.server_positions_m) / mobility.area_m - 0.5
+    packed.user_positions[row, :slots, :users] = np.asarray(mobility.user_positions_m) / mobility.area_m - 0.5
+    packed.user_velocities[row, :slots, :users] = (
+        np.asarray(mobility.user_velocities_m_per_s) * slot_s / mobility.area_m
+    )
+    packed.server_positions[row, :servers] = np.asarray(mobility.server_positions_m) / mobility.area_m - 0.5
 
 
 def _padded(values: Any, size: int, dtype: Any, fill: int = 0) -> NDArray[Any]:

@@ -78,8 +78,8 @@ def trace_query(
     """
     num_users, num_nodes = assignments.shape[0], packed.execution_s.shape[3]
     load = np.zeros((num_users, num_nodes - 1))
-    for u in range(num_users):
-        load_of(packed, 0, u, slot, assignments[u], load[u])
+    for user_index in range(num_users):
+        load_of(packed, 0, user_index, slot, assignments[user_index], load[user_index])
     slowdown, free_s, finish_s = np.ones(num_nodes), np.zeros(num_nodes), np.zeros(assignments.shape[1])
     slowdown_for(packed, 0, user, load, slowdown)
     assignment = assignments[user]

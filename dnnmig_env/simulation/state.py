@@ -37,26 +37,26 @@ class State(NamedTuple):
 
 def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
     """Return an unset state of `rows` rows with room for `events` logged events each; `begin` sets a row."""
-    _, u, n, nodes = packed.execution_s.shape
+    _, users, layers, nodes = packed.execution_s.shape
     return State(
         time_s=np.zeros(rows),
         slot=np.zeros(rows, np.int64),
-        node=np.zeros((rows, u, n), np.int8),
-        usable=np.zeros((rows, u, n), np.bool_),
-        assignment=np.zeros((rows, u, n), np.int8),
-        effective=np.zeros((rows, u, n), np.int8),
-        finish_s=np.zeros((rows, n)),
+        node=np.zeros((rows, users, layers), np.int8),
+        usable=np.zeros((rows, users, layers), np.bool_),
+        assignment=np.zeros((rows, users, layers), np.int8),
+        effective=np.zeros((rows, users, layers), np.int8),
+        finish_s=np.zeros((rows, layers)),
         free_s=np.zeros((rows, nodes)),
         slowdown=np.zeros((rows, nodes)),
-        load=np.zeros((rows, u, nodes - 1)),
-        stale=np.zeros((rows, u), np.bool_),
-        delay_s=np.zeros((rows, u)),
-        device_delay_s=np.zeros((rows, u)),
+        load=np.zeros((rows, users, nodes - 1)),
+        stale=np.zeros((rows, users), np.bool_),
+        delay_s=np.zeros((rows, users)),
+        device_delay_s=np.zeros((rows, users)),
         memory_left_bytes=np.zeros((rows, nodes - 1)),
         cost_s=np.zeros(rows),
         expected_queries=np.zeros(rows),
         num_events=np.zeros(rows, np.int64),
         event_time_s=np.zeros((rows, events)),
-        event_delay_s=np.zeros((rows, events, u)),
-        event_assignment=np.zeros((rows, events, u, n), np.int8),
+        event_delay_s=np.zeros((rows, events, users)),
+        event_assignment=np.zeros((rows, events, users, layers), np.int8),
     )

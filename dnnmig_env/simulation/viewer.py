@@ -59,17 +59,17 @@ def describe(timeline: Timeline) -> str:
     """Return a timeline as text: the headline, a table of users and a table of uploads."""
     scenario = timeline.scenario
     users = [["user", "network", "device only", "mean delay", "final delay", "settled after", "cold start", "queries"]]
-    for u, user in enumerate(scenario.users):
+    for user_index, user in enumerate(scenario.users):
         users.append(
             [
                 user.name,
                 user.graph.name,
-                _seconds(timeline.device_delay_s[u]),
-                _seconds(timeline.user_mean_delay_s[u]),
-                _seconds(timeline.event_delay_s[-1, u]),
-                _seconds(timeline.settled_s[u]),
-                _seconds(timeline.cold_start_delay_s[u]),
-                f"{timeline.closed_loop_queries[u]:.0f}",
+                _seconds(timeline.device_delay_s[user_index]),
+                _seconds(timeline.user_mean_delay_s[user_index]),
+                _seconds(timeline.event_delay_s[-1, user_index]),
+                _seconds(timeline.settled_s[user_index]),
+                _seconds(timeline.cold_start_delay_s[user_index]),
+                f"{timeline.closed_loop_queries[user_index]:.0f}",
             ]
         )
     uploads = [["upload", "user", "server", "sent", "start", "end", "layers"]]
@@ -135,12 +135,14 @@ def _draw_delays(axes: Axes, timeline: Timeline) -> None:
     times_s = np.append(timeline.event_time_s, scenario.horizon_s)
     present = timeline.present
     shown = timeline.event_delay_s[present]
-    for u, user in enumerate(scenario.users):
-        delays_s = np.where(present[:, u], timeline.event_delay_s[:, u], np.nan)
+    for user_index, user in enumerate(scenario.users):
+        delays_s = np.where(present[:, user_index], timeline.event_delay_s[:, user_index], np.nan)
         label = f"{user.name} ({user.graph.name})"
-        style: dict[str, Any] = {"color": _colour(u), "linewidth": 1.8, "solid_capstyle": "butt"}
+        style: dict[str, Any] = {"color": _colour(user_index), "linewidth": 1.8, "solid_capstyle": "butt"}
         axes.step(times_s, np.append(delays_s, delays_s[-1]), where="post", label=label, **style)
-        axes.axhline(timeline.device_delay_s[u], color=_colour(u), linewidth=0.9, linestyle=":", zorder=1)
+        axes.axhline(
+            timeline.device_delay_s[user_index], color=_colour(user_index), linewidth=0.9, linestyle=":", zorder=1
+        )
     if shown.min() > 0 and timeline.device_delay_s.max() > 20 * shown.min():
         axes.set_yscale("log")
     else:

@@ -50,9 +50,9 @@ def delays_png(
 
 def _draw_means(axes: Axes, ranked: list[str], figures: Mapping[str, PolicyFigures]) -> None:
     for place, name in enumerate(ranked):
-        f = figures[name]
-        axes.plot(f.relative_ci95, (place, place), color=_colour(place), linewidth=2.0)
-        axes.plot(f.relative_to_device_only, place, "o", color=_colour(place))
+        each = figures[name]
+        axes.plot(each.relative_ci95, (place, place), color=_colour(place), linewidth=2.0)
+        axes.plot(each.relative_to_device_only, place, "o", color=_colour(place))
     axes.axvline(1.0, color="#7F7F7F", linestyle="--", linewidth=1.0)
     axes.set_yticks(range(len(ranked)), [f"{_short(name)}\n{figures[name].mean_delay_s:.3g} s" for name in ranked])
     axes.set_ylim(len(ranked) - 0.5, -0.5)

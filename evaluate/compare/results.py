@@ -78,7 +78,7 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
         "scenarios": len(results.device_only_s),
         "seed": results.seed,
         "objective": results.objective,
-        "policies": {name: asdict(f) for name, f in figures.items()},
+        "policies": {name: asdict(each) for name, each in figures.items()},
         "device_only_delay_s": float(results.device_only_s.mean()),
         "ratios": ratios,
     }

@@ -16,14 +16,14 @@ def summary_rows(figures: Mapping[str, PolicyFigures]) -> list[tuple[str, ...]]:
     return [
         (
             name,
-            _digits(f.mean_delay_s),
-            _interval(f.ci95),
-            f"{f.relative_to_device_only:.3f}",
-            f"{f.gap_to_best_known:+.1%}",
-            f"{f.wins:.0%}",
-            _digits(f.planning_s),
+            _digits(each.mean_delay_s),
+            _interval(each.ci95),
+            f"{each.relative_to_device_only:.3f}",
+            f"{each.gap_to_best_known:+.1%}",
+            f"{each.wins:.0%}",
+            _digits(each.planning_s),
         )
-        for name, f in ranked
+        for name, each in ranked
     ]
 
 

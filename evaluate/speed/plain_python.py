@@ -63,15 +63,15 @@ def _player(scenario: Scenario, index: int) -> Player:
     import networkx
 
     user, graph = scenario.users[index], networkx.DiGraph()
-    for v, layer in enumerate(user.graph.layers):
-        seconds = dict(enumerate(scenario.execution_s[index][v].tolist()))
-        graph.add_node(v, weight_bytes=layer.weight_bytes, execution_s=seconds)
+    for layer_index, layer in enumerate(user.graph.layers):
+        seconds = dict(enumerate(scenario.execution_s[index][layer_index].tolist()))
+        graph.add_node(layer_index, weight_bytes=layer.weight_bytes, execution_s=seconds)
         for source in layer.predecessors:
             size_bytes = user.graph.input_bytes if source < 0 else user.graph.layers[source].output_bytes
-            graph.add_edge(source, v, size_bytes=size_bytes)
-    for v in [v for v in graph if v >= 0 and not graph.out_degree(v)]:
-        graph.nodes[v]["result_bytes"] = user.graph.layers[v].output_bytes
-    order = [v for v in networkx.lexicographical_topological_sort(graph) if v >= 0]
+            graph.add_edge(source, layer_index, size_bytes=size_bytes)
+    for layer_index in [layer_index for layer_index in graph if layer_index >= 0 and not graph.out_degree(layer_index)]:
+        graph.nodes[layer_index]["result_bytes"] = user.graph.layers[layer_index].output_bytes
+    order = [layer_index for layer_index in networkx.lexicographical_topological_sort(graph) if layer_index >= 0]
     player = Player(index, graph, order, float(np.asarray(user.query_rate_hz)[0]))
     player.assignment = dict.fromkeys(order, DEVICE)
     player.device_s = player.delay_s = _query_delay_s(scenario, player, player.assignment, {})
@@ -91,27 +91,34 @@ def _react(scenario: Scenario, players: list[Player], first: int) -> None:
 
 def _everything_usable(player: Player) -> dict[int, int]:
     assignment: dict[int, int] = {}
-    for v in player.order:
-        if player.graph.nodes[v]["weight_bytes"] > 0:
-            assignment[v] = player.arrived.get(v, DEVICE)
+    for layer in player.order:
+        if player.graph.nodes[layer]["weight_bytes"] > 0:
+            assignment[layer] = player.arrived.get(layer, DEVICE)
         else:
-            sources = sorted(player.graph.predecessors(v), reverse=True)
-            assignment[v] = next((assignment[q] for q in sources if q >= 0 and assignment[q] != DEVICE), DEVICE)
+            sources = sorted(player.graph.predecessors(layer), reverse=True)
+            assignment[layer] = next(
+                (
+                    assignment[predecessor]
+                    for predecessor in sources
+                    if predecessor >= 0 and assignment[predecessor] != DEVICE
+                ),
+                DEVICE,
+            )
     return assignment
 
 
 def _query_delay_s(scenario: Scenario, player: Player, assignment: dict[int, int], slowdown: dict[int, float]) -> float:
     graph, finish_s, free_s, delay_s = player.graph, {-1: 0.0}, dict[int, float](), 0.0
-    for v in player.order:
-        node = assignment[v]
+    for layer in player.order:
+        node = assignment[layer]
         start_s = free_s.get(node, 0.0)
-        for source, _, size_bytes in graph.in_edges(v, data="size_bytes"):
+        for source, _, size_bytes in graph.in_edges(layer, data="size_bytes"):
             origin = assignment.get(source, DEVICE)
             start_s = max(start_s, finish_s[source] + _transfer_s(scenario, player.index, origin, node, size_bytes))
-        finish_s[v] = free_s[node] = start_s + graph.nodes[v]["execution_s"][node] * slowdown.get(node, 1.0)
-        if "result_bytes" in graph.nodes[v]:
-            back_s = _transfer_s(scenario, player.index, node, DEVICE, graph.nodes[v]["result_bytes"])
-            delay_s = max(delay_s, finish_s[v] + back_s)
+        finish_s[layer] = free_s[node] = start_s + graph.nodes[layer]["execution_s"][node] * slowdown.get(node, 1.0)
+        if "result_bytes" in graph.nodes[layer]:
+            back_s = _transfer_s(scenario, player.index, node, DEVICE, graph.nodes[layer]["result_bytes"])
+            delay_s = max(delay_s, finish_s[layer] + back_s)
     return delay_s
 
 
@@ -131,9 +138,9 @@ def _transfer_s(scenario: Scenario, user: int, source: int, target: int, size_by
 
 def _load(player: Player) -> dict[int, float]:
     load: dict[int, float] = {}
-    for v, node in player.assignment.items():
+    for layer, node in player.assignment.items():
         if node != DEVICE:
-            load[node] = load.get(node, 0.0) + player.rate_hz * player.graph.nodes[v]["execution_s"][node]
+            load[node] = load.get(node, 0.0) + player.rate_hz * player.graph.nodes[layer]["execution_s"][node]
     return load
 
 

@@ -106,8 +106,8 @@ def measure_local_search(seconds: float, repeats: int) -> dict[str, Any]:
     def anneal() -> int:
         nonlocal turn
         turn = (turn + 1) % SCENARIOS
-        p = problems[turn]
-        return int(search.search(p, movable_in(p), [starts[turn]], rng).evaluations.sum())
+        packed = problems[turn]
+        return int(search.search(packed, movable_in(packed), [starts[turn]], rng).evaluations.sum())
 
     anneal()  # compiles
     return {

@@ -12,17 +12,17 @@ def random_plan(scenario: Scenario, rng: np.random.Generator) -> Plan:
     """Return a plan that uploads every layer with weights, in random order, to random servers that have room."""
     left_bytes = [server.memory_bytes for server in scenario.servers]
     layers = [
-        (u, v, size_bytes)
-        for u, user in enumerate(scenario.users)
-        for v, size_bytes in enumerate(user.graph.weight_bytes)
+        (user_index, layer, size_bytes)
+        for user_index, user in enumerate(scenario.users)
+        for layer, size_bytes in enumerate(user.graph.weight_bytes)
         if size_bytes > 0
     ]
     uploads = []
     for index in rng.permutation(len(layers)):
-        u, v, size_bytes = layers[index]
-        roomy = [s for s, room in enumerate(left_bytes) if room >= size_bytes]
+        user_index, layer, size_bytes = layers[index]
+        roomy = [server_index for server_index, room in enumerate(left_bytes) if room >= size_bytes]
         if roomy:
             server = int(rng.choice(roomy))
             left_bytes[server] -= size_bytes
-            uploads.append(Upload(u, server + 1, (v,)))
+            uploads.append(Upload(user_index, server + 1, (layer,)))
     return Plan(tuple(uploads))

@@ -64,15 +64,15 @@ class Comparison:
                         "relative": float(delay_s / reference_s[scenario]),
                     }
 
-    def _row(self, name: str, f: SeededFigures) -> tuple[str, ...]:
+    def _row(self, name: str, each: SeededFigures) -> tuple[str, ...]:
         return (
             name,
             f"{self.steps[name]:.0f}" if name in self.steps else "",
-            f"{f.mean_delay_s:.3f}",
-            f"{f.iqm:.3f}",
-            _interval(f.iqm_ci95),
-            f"{f.ratio:.3f}",
-            _interval(f.ratio_ci95),
+            f"{each.mean_delay_s:.3f}",
+            f"{each.iqm:.3f}",
+            _interval(each.iqm_ci95),
+            f"{each.ratio:.3f}",
+            _interval(each.ratio_ci95),
         )
 
 

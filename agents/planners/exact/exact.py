@@ -88,7 +88,7 @@ _REMEDIES = "merge layers (a smaller max_layers), take fewer users or servers, u
 
 def _check_size(layers: int, servers: int) -> None:
     if (servers + 1) ** layers > MAX_VECTORS:
-        most = next(n for n in range(layers) if (servers + 1) ** (n + 1) > MAX_VECTORS)
+        most = next(count for count in range(layers) if (servers + 1) ** (count + 1) > MAX_VECTORS)
         raise ValueError(
             f"exact is for small scenarios: this one has {layers} layers to upload to {servers} servers, "
             f"at most {most} are possible with so many; {_REMEDIES}."

@@ -46,10 +46,10 @@ def lower_bound(scenario: Scenario) -> float:
     if len(scenario.users) != 1:
         raise ValueError(f"scenario has {len(scenario.users)} users; the lower bound holds for 1.")
     graph = scenario.users[0].graph
-    for v, layer in enumerate(graph.layers):
-        if layer.predecessors != ((v - 1,) if v else (NETWORK_INPUT,)):
+    for layer_index, layer in enumerate(graph.layers):
+        if layer.predecessors != ((layer_index - 1,) if layer_index else (NETWORK_INPUT,)):
             raise ValueError(
-                f"network {graph.name!r} is no chain: layer {v} ({layer.name!r}) reads {list(layer.predecessors)}; "
+                f"network {graph.name!r} is no chain: layer {layer_index} ({layer.name!r}) reads {list(layer.predecessors)}; "
                 "make it one with dnnmig_env.networks.preprocessing.blocks."
             )
     packed, cost_s, queries = pack([scenario]), 0.0, 0.0
@@ -92,15 +92,15 @@ def least_delays_s(packed: PackedScenarios, slot: int, upload_cells: Ints) -> Fl
     layers, nodes = upload_cells.shape
     ready_s = np.full((nodes, CELLS), np.inf)  # the tensor that layer v reads is on a node, with so many cells spent
     ready_s[0] = 0.0
-    for v in range(layers):
+    for layer in range(layers):
         after_s = np.full_like(ready_s, np.inf)
         for node in range(nodes):
-            spent = upload_cells[v, node]
-            if packed.weight_bytes[0, 0, v] > 0:
-                arrive_s = np.min(ready_s + transfer_s[v, :, node, None], axis=0)
+            spent = upload_cells[layer, node]
+            if packed.weight_bytes[0, 0, layer] > 0:
+                arrive_s = np.min(ready_s + transfer_s[layer, :, node, None], axis=0)
             else:  # not decided: it runs where its predecessor does
                 arrive_s = ready_s[node]
-            after_s[node, spent:] = arrive_s[: CELLS - spent] + execution_s[v, node]
+            after_s[node, spent:] = arrive_s[: CELLS - spent] + execution_s[layer, node]
         ready_s = after_s
     returned_s = np.min(ready_s + transfer_s[layers, :, 0, None], axis=0)
     return np.asarray(np.minimum.accumulate(returned_s))
@@ -112,7 +112,7 @@ def _upload_cells(packed: PackedScenarios, rate: Floats, cell_s: float) -> Ints:
     upload_s = np.zeros((len(weight_bytes), 1 + len(rate)))
     with np.errstate(divide="ignore", invalid="ignore"):
         upload_s[:, 1:] = np.where(weight_bytes[:, None] > 0, weight_bytes[:, None] / rate, 0.0)
-    for v in np.flatnonzero(held):
-        upload_s[v, 1:] = np.inf  # what is uploaded is not uploaded again
-        upload_s[v, held[v]] = 0.0
+    for layer in np.flatnonzero(held):
+        upload_s[layer, 1:] = np.inf  # what is uploaded is not uploaded again
+        upload_s[layer, held[layer]] = 0.0
     return np.minimum(np.floor(upload_s / cell_s * (1.0 - ROUNDING)), CELLS).astype(np.int64)

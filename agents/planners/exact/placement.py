@@ -61,7 +61,7 @@ class _Tree:
 
     def __init__(self, packed: PackedScenarios, positions: Positions) -> None:
         self._p, self._positions, self._tried = packed, positions, 0
-        self._mine = [np.flatnonzero(positions.user == u) for u in np.unique(positions.user)]
+        self._mine = [np.flatnonzero(positions.user == user) for user in np.unique(positions.user)]
         weights = packed.query_rate_hz[0, 0] / packed.query_rate_hz[0, 0].sum()
         self._own, self._alone_s = [], []
         for mine in self._mine:

@@ -56,20 +56,24 @@ class Ionn:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the plan."""
-        p, movable, left_bytes = slot_zero_packed(scenario), movable_layers(scenario), memory_left_bytes(scenario)
+        packed, movable, left_bytes = slot_zero_packed(scenario), movable_layers(scenario), memory_left_bytes(scenario)
         queues: list[list[tuple[ExecutionGraph, Bools]]] = [[] for _ in scenario.users]
-        for u, (user, placed) in enumerate(zip(scenario.users, ShortestPath()(scenario, rng), strict=True)):
+        for user_index, (user, placed) in enumerate(zip(scenario.users, ShortestPath()(scenario, rng), strict=True)):
             chosen = placed[placed != user.uploaded]
             if len(chosen):
-                execution = execution_graph(user.graph, p, u, int(chosen[0]))
-                queues[u] = [(execution, blocks) for blocks in partitions(execution, falling_penalties(self.penalty))]
+                execution = execution_graph(user.graph, packed, user_index, int(chosen[0]))
+                queues[user_index] = [
+                    (execution, blocks) for blocks in partitions(execution, falling_penalties(self.penalty))
+                ]
         uploads = []
-        for u, (execution, blocks) in in_turns(queues):
+        for user_index, (execution, blocks) in in_turns(queues):
             fitting = execution.that_fit(blocks, left_bytes[execution.server - 1])
-            layers = np.flatnonzero(execution.layers(fitting) & movable[u, : len(scenario.users[u].graph)])
+            layers = np.flatnonzero(
+                execution.layers(fitting) & movable[user_index, : len(scenario.users[user_index].graph)]
+            )
             if len(layers):
                 left_bytes[execution.server - 1] -= execution.upload_bytes[fitting].sum()
-                uploads.append(Upload(u, execution.server, tuple(layers.tolist())))
+                uploads.append(Upload(user_index, execution.server, tuple(layers.tolist())))
         return Plan(tuple(uploads))
 
 

@@ -98,12 +98,12 @@ def _choose(
     best, left_s = 0.0, horizon_s(packed, b) - time_s
     user, server, first, last = -1, 0, 0, 0
     for u in range(packed.num_users[b]):
-        for q in range(packed.num_servers[b]):
-            most_bytes = min(state.memory_left_bytes[now, q], left_s * packed.up_bytes_per_s[b, 0, u, q])
-            low, high = best_interval(efficiencies, i, u, q, most_bytes)
-            if low >= 0 and efficiencies.per_s[i, u, q, low, high] > best:
-                best = efficiencies.per_s[i, u, q, low, high]
-                user, server, first, last = u, q + 1, low, high
+        for s in range(packed.num_servers[b]):
+            most_bytes = min(state.memory_left_bytes[now, s], left_s * packed.up_bytes_per_s[b, 0, u, s])
+            low, high = best_interval(efficiencies, i, u, s, most_bytes)
+            if low >= 0 and efficiencies.per_s[i, u, s, low, high] > best:
+                best = efficiencies.per_s[i, u, s, low, high]
+                user, server, first, last = u, s + 1, low, high
     if user >= 0:
         first, last = smallest_useful_interval(efficiencies, i, user, server - 1, first, last)
     return user, server, first, last

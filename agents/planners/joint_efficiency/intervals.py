@@ -43,16 +43,16 @@ class Efficiencies(NamedTuple):
 
 def new_efficiencies(packed: PackedScenarios, rows: int) -> Efficiencies:
     """Return efficiencies of `rows` episodes in which all users are stale, so that `measure` sets them."""
-    _, u, n, nodes = packed.execution_s.shape
+    _, users, layers, nodes = packed.execution_s.shape
     return Efficiencies(
-        per_s=np.zeros((rows, u, nodes - 1, n, n)),
-        size_bytes=np.zeros((rows, u, nodes - 1, n, n)),
-        slowdown=np.ones((rows, u, nodes)),
-        stale=np.ones((rows, u), np.bool_),
+        per_s=np.zeros((rows, users, nodes - 1, layers, layers)),
+        size_bytes=np.zeros((rows, users, nodes - 1, layers, layers)),
+        slowdown=np.ones((rows, users, nodes)),
+        stale=np.ones((rows, users), np.bool_),
         present=np.ones((rows, nodes)),
-        node=np.zeros((rows, n), np.int8),
-        usable=np.zeros((rows, n), np.bool_),
-        assignment=np.zeros((rows, n), np.int8),
+        node=np.zeros((rows, layers), np.int8),
+        usable=np.zeros((rows, layers), np.bool_),
+        assignment=np.zeros((rows, layers), np.int8),
     )
 
 
@@ -121,21 +121,21 @@ def _measure_user(
             state.free_s[row],
         ),
     )
-    for q in range(packed.num_servers[b]):
-        worth = packed.query_rate_hz[b, slot, u] * sending.up_bytes_per_s[b, slot, u, q]
+    for s in range(packed.num_servers[b]):
+        worth = packed.query_rate_hz[b, slot, u] * sending.up_bytes_per_s[b, slot, u, s]
         for first in range(packed.num_layers[b, u]):
-            if legal[action_of(u, first, q, layers, servers)] == 0:
+            if legal[action_of(u, first, s, layers, servers)] == 0:
                 continue
             copy(node, state.node[row, u])
             copy(usable, state.usable[row, u])
             size_bytes = 0.0
             for last in range(first, packed.num_layers[b, u]):
-                if legal[action_of(u, last, q, layers, servers)] == 0:
+                if legal[action_of(u, last, s, layers, servers)] == 0:
                     continue
-                node[last], usable[last] = q + 1, True
+                node[last], usable[last] = s + 1, True
                 size_bytes += packed.weight_bytes[b, u, last]
-                efficiencies.size_bytes[i, u, q, first, last] = size_bytes
-                if size_bytes > state.memory_left_bytes[row, q]:
+                efficiencies.size_bytes[i, u, s, first, last] = size_bytes
+                if size_bytes > state.memory_left_bytes[row, s]:
                     break
                 effective_assignment(packed, b, u, node, usable, efficiencies.assignment[i])
                 saved_s = delay_s - query_delay_s(
@@ -149,31 +149,31 @@ def _measure_user(
                     state.free_s[row],
                 )
                 if saved_s > ROUNDING * delay_s:
-                    efficiencies.per_s[i, u, q, first, last] = worth * saved_s / size_bytes
+                    efficiencies.per_s[i, u, s, first, last] = worth * saved_s / size_bytes
 
 
 @jit_without_refcounts
-def best_interval(efficiencies: Efficiencies, i: int, u: int, q: int, most_bytes: float) -> tuple[int, int]:
-    """Return the first and last layer of the most efficient interval of a user for server q + 1; -1 if none helps.
+def best_interval(efficiencies: Efficiencies, i: int, u: int, s: int, most_bytes: float) -> tuple[int, int]:
+    """Return the first and last layer of the most efficient interval of a user for server s + 1; -1 if none helps.
 
     Args:
         efficiencies: The efficiencies.
         i: Their row.
         u: The user.
-        q: The server, 0 to S - 1.
+        s: The server, 0 to S - 1.
         most_bytes: What fits into the server's memory and is sent in time.
     """
     best, first, last = 0.0, -1, -1
     for v in range(efficiencies.per_s.shape[3]):
         for w in range(v, efficiencies.per_s.shape[4]):
-            if efficiencies.per_s[i, u, q, v, w] > best and efficiencies.size_bytes[i, u, q, v, w] <= most_bytes:
-                best, first, last = efficiencies.per_s[i, u, q, v, w], v, w
+            if efficiencies.per_s[i, u, s, v, w] > best and efficiencies.size_bytes[i, u, s, v, w] <= most_bytes:
+                best, first, last = efficiencies.per_s[i, u, s, v, w], v, w
     return first, last
 
 
 @jit_without_refcounts
 def smallest_useful_interval(
-    efficiencies: Efficiencies, i: int, u: int, q: int, first: int, last: int
+    efficiencies: Efficiencies, i: int, u: int, s: int, first: int, last: int
 ) -> tuple[int, int]:
     """Return what is left of an interval when it is narrowed down for as long as a part of fewer bytes saves time.
 
@@ -184,10 +184,10 @@ def smallest_useful_interval(
         finer, best, low, high = False, 0.0, first, last
         for v in range(low, high + 1):
             for w in range(v, high + 1):
-                value = efficiencies.per_s[i, u, q, v, w]
+                value = efficiencies.per_s[i, u, s, v, w]
                 if (
                     value > best
-                    and efficiencies.size_bytes[i, u, q, v, w] < efficiencies.size_bytes[i, u, q, low, high]
+                    and efficiencies.size_bytes[i, u, s, v, w] < efficiencies.size_bytes[i, u, s, low, high]
                 ):
                     best, finer, first, last = value, True, v, w
     return first, last

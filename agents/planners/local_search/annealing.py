@@ -47,8 +47,8 @@ def anneal(
     """
     count = len(chains.length)
     if count == 1 or numba.get_num_threads() == 1:  # spares compiling for several threads
-        for c in range(count):
-            _walk(packed, 0, state, movable, chains, c, chances, evaluations, temperature)
+        for chain in range(count):
+            _walk(packed, 0, state, movable, chains, chain, chances, evaluations, temperature)
     else:
         _walk_in_parallel(packed, 0, state, movable, chains, chances, evaluations, temperature)
 

@@ -58,8 +58,8 @@ def movable_in(packed: PackedScenarios) -> Movable:
     present = (packed.query_rate_hz[0] > 0.0).any(axis=0) & reachable.any(axis=1)
     user, layer = (np.ascontiguousarray(indices) for indices in np.nonzero(free & present[:, None]))
     servers = np.zeros((len(user), reachable.shape[1]), np.int64)
-    for k, u in enumerate(user):
-        servers[k, : reachable[u].sum()] = np.flatnonzero(reachable[u]) + 1
+    for k, user_index in enumerate(user):
+        servers[k, : reachable[user_index].sum()] = np.flatnonzero(reachable[user_index]) + 1
     left_bytes = packed.memory_bytes[0].copy()
     np.subtract.at(
         left_bytes, packed.uploaded[0][packed.uploaded[0] > 0] - 1, packed.weight_bytes[0][packed.uploaded[0] > 0]
@@ -91,10 +91,10 @@ def new_chains(movable: Movable, plans: Sequence[Plan], rng: np.random.Generator
         evaluations=np.zeros((chains, 1), np.int64),
     )
     item = {key: k for k, key in enumerate(zip(movable.user.tolist(), movable.layer.tolist(), strict=True))}
-    for c, plan in enumerate(plans):
+    for chain, plan in enumerate(plans):
         for k, upload in enumerate(plan.singletons().uploads):
-            walk.uploads[c, PRESENT, k] = item[upload.user, upload.layers[0]], upload.server, 0
-        walk.length[c, PRESENT] = plan.num_layers
+            walk.uploads[chain, PRESENT, k] = item[upload.user, upload.layers[0]], upload.server, 0
+        walk.length[chain, PRESENT] = plan.num_layers
     return walk
 
 

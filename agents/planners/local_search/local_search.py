@@ -111,13 +111,15 @@ class LocalSearch:
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the best plan found."""
         began_s = time.perf_counter()
-        p = pack([scenario]) if self.clairvoyant else slot_zero_packed(scenario)
-        movable = movable_in(p)
+        packed = pack([scenario]) if self.clairvoyant else slot_zero_packed(scenario)
+        movable = movable_in(packed)
         if len(movable.user) == 0:
             return Plan()
-        chains = self.search(p, movable, self.starts(p, scenario, rng, began_s), rng, began_s)
+        chains = self.search(packed, movable, self.starts(packed, scenario, rng, began_s), rng, began_s)
         best = int(np.argmin(chains.cost_s[:, BEST]))
-        return _without_useless_uploads(p, as_plan(p, movable, chains.uploads[best, BEST, : chains.length[best, BEST]]))
+        return _without_useless_uploads(
+            packed, as_plan(packed, movable, chains.uploads[best, BEST, : chains.length[best, BEST]])
+        )
 
     def starts(
         self, packed: PackedScenarios, scenario: Scenario, rng: np.random.Generator, began_s: float
@@ -151,7 +153,7 @@ class LocalSearch:
             rng: Source of randomness.
             began_s: Time of `time.perf_counter` from which `seconds` count.
         """
-        chains = new_chains(movable, [starts[c % len(starts)] for c in range(self.chains)], rng)
+        chains = new_chains(movable, [starts[chain % len(starts)] for chain in range(self.chains)], rng)
         state = new_state(packed, num_rows(self.chains, len(movable.user)))
         chances = np.array([chance for name, chance in CHANCES.items() if name != "wait" or packed.num_slots[0] > 1])
         scaled = max(LEAST_EVALUATIONS, EVALUATIONS_PER_LAYER * len(movable.user))

@@ -89,9 +89,9 @@ class _Market:
         key = place, tuple(share.tolist())
         if key not in self.known:
             user = self.users[place]
-            p = _own_problem(self.scenario, user.index, share[0], share[1:])
+            packed = _own_problem(self.scenario, user.index, share[0], share[1:])
             self.known[key] = best_placement(
-                p, user.server, user.movable, user.left_bytes, serial=self.serial, beam=self.beam
+                packed, user.server, user.movable, user.left_bytes, serial=self.serial, beam=self.beam
             )
         return self.known[key]
 
@@ -123,17 +123,23 @@ def _seated(scenario: Scenario, beam: int, serial: bool) -> tuple[_User, ...]:
     """Return the users who take part, each with the server where its delay is least at equal shares."""
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)
     left_bytes = memory_left_bytes(scenario)
-    present = [u for u in present_users(scenario) if reachable[u].any()]
-    layers = {u: movable[u, : len(scenario.users[u].graph)] for u in present}
+    present = [user for user in present_users(scenario) if reachable[user].any()]
+    layers = {user: movable[user, : len(scenario.users[user].graph)] for user in present}
     servers = {}
-    for u in present:
-        p = _own_problem(scenario, u, 1 / len(present), np.full(len(left_bytes), 1 / len(present)))
-        servers[u] = best_server_placement(p, layers[u], reachable[u], left_bytes, serial=serial, beam=beam)[0]
-    weights = {u: scenario.users[u].graph.weight_bytes[layers[u]].sum() for u in present}
-    wanted = [sum(weights[u] for u in present if servers[u] == server) for server in range(1, len(left_bytes) + 1)]
+    for user in present:
+        packed = _own_problem(scenario, user, 1 / len(present), np.full(len(left_bytes), 1 / len(present)))
+        servers[user] = best_server_placement(
+            packed, layers[user], reachable[user], left_bytes, serial=serial, beam=beam
+        )[0]
+    weights = {user: scenario.users[user].graph.weight_bytes[layers[user]].sum() for user in present}
+    wanted = [
+        sum(weights[user] for user in present if servers[user] == server) for server in range(1, len(left_bytes) + 1)
+    ]
     room = np.minimum(1.0, left_bytes / np.maximum(wanted, 1.0))  # part of what is wanted that there is room for
-    rooms = {u: weights[u] * room[servers[u] - 1] if room[servers[u] - 1] < 1 else np.inf for u in present}
-    return tuple(_User(u, servers[u], layers[u], float(rooms[u])) for u in present)
+    rooms = {
+        user: weights[user] * room[servers[user] - 1] if room[servers[user] - 1] < 1 else np.inf for user in present
+    }
+    return tuple(_User(user, servers[user], layers[user], float(rooms[user])) for user in present)
 
 
 def _proportional(scenario: Scenario, users: tuple[_User, ...]) -> Floats:

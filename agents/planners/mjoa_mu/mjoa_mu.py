@@ -57,10 +57,11 @@ def fair_queue(scenario: Scenario, allocation: Allocation) -> Plan:
     """Return the plan that uploads a placement by the times at which uploads would end at each user's share."""
     rates, bandwidth = np.asarray(scenario.links.up_bytes_per_s)[0], np.asarray(allocation.shares.bandwidth)
     queue = []
-    for u, (user, placed) in enumerate(zip(scenario.users, allocation.placement, strict=True)):
+    for user_index, (user, placed) in enumerate(zip(scenario.users, allocation.placement, strict=True)):
         layers = np.flatnonzero(placed != np.asarray(user.uploaded))
-        seconds = user.graph.weight_bytes[layers] / (rates[u, placed[layers] - 1] * bandwidth[u])
+        seconds = user.graph.weight_bytes[layers] / (rates[user_index, placed[layers] - 1] * bandwidth[user_index])
         queue += [
-            (float(end_s), u, int(v), int(placed[v])) for end_s, v in zip(np.cumsum(seconds), layers, strict=True)
+            (float(end_s), user_index, int(layer), int(placed[layer]))
+            for end_s, layer in zip(np.cumsum(seconds), layers, strict=True)
         ]
-    return plan_of((u, v, server) for _, u, v, server in sorted(queue))
+    return plan_of((user_index, layer, server) for _, user_index, layer, server in sorted(queue))

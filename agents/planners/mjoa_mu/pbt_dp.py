@@ -137,14 +137,14 @@ class PbtDp:
         movable, reachable = movable_layers(scenario), reachable_servers(scenario)
         left_bytes = memory_left_bytes(scenario)
         placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
-        for u in present_users(scenario):
-            weight_bytes = scenario.users[u].graph.weight_bytes
-            p = slot_zero_packed(own_scenario(scenario, everything_for(u, *reachable.shape), u))
-            if reachable[u].any():
-                own = movable[u, : len(weight_bytes)]
+        for user_index in present_users(scenario):
+            weight_bytes = scenario.users[user_index].graph.weight_bytes
+            packed = slot_zero_packed(own_scenario(scenario, everything_for(user_index, *reachable.shape), user_index))
+            if reachable[user_index].any():
+                own = movable[user_index, : len(weight_bytes)]
                 server, placed, _ = best_server_placement(
-                    p, own, reachable[u], left_bytes, serial=self.serial, beam=self.beam
+                    packed, own, reachable[user_index], left_bytes, serial=self.serial, beam=self.beam
                 )
-                left_bytes[server - 1] -= weight_bytes[placed != placement[u]].sum()
-                placement[u] = placed
+                left_bytes[server - 1] -= weight_bytes[placed != placement[user_index]].sum()
+                placement[user_index] = placed
         return tuple(placement)

@@ -93,9 +93,9 @@ def search(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, placed:
                     _decide(packed, task, runs, nodes, last, v, place)
                     last += nodes.bound_s[last] < best_s * (1.0 - ROUNDING)
         width = 0
-        for q in range(v + 1):
-            if task.last_reader[q] > v:
-                frontier[width] = q
+        for before in range(v + 1):
+            if task.last_reader[before] > v:
+                frontier[width] = before
                 width += 1
         _sort(nodes.bound_s, first, last, order)
         count = 0
@@ -122,10 +122,10 @@ def _look_ahead(packed: PackedScenarios, task: Task) -> None:
             for node in range(len(seconds)):
                 least_s = min(least_s, seconds[node])
         for e in range(packed.predecessor_offsets[0, 0, v], packed.predecessor_offsets[0, 0, v + 1]):
-            q = packed.predecessors[0, 0, e]
-            if q >= 0:
-                ahead_s[q] = max(ahead_s[q], least_s + ahead_s[v])
-                last_reader[q] = max(last_reader[q], v)
+            before = packed.predecessors[0, 0, e]
+            if before >= 0:
+                ahead_s[before] = max(ahead_s[before], least_s + ahead_s[v])
+                last_reader[before] = max(last_reader[before], v)
 
 
 @jit_without_refcounts
@@ -183,8 +183,8 @@ def _decide(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, row: i
         uplink_s += run.sent_end_s[n] - run.sent_start_s[n]
     nodes.uplink_s[row] = uplink_s
     bound_s = run.end_s[0]
-    for q in range(v + 1):
-        bound_s = max(bound_s, run.finish_s[0, q] + task.ahead_s[q])
+    for before in range(v + 1):
+        bound_s = max(bound_s, run.finish_s[0, before] + task.ahead_s[before])
     nodes.bound_s[row] = bound_s - run.raised_s[0]
 
 
@@ -218,9 +218,9 @@ def _dominated(
         worse |= task.left_bytes < np.inf and nodes.sent_bytes[other] > nodes.sent_bytes[row]
         for node in range(runs.free_s.shape[2]):
             worse |= runs.free_s[other, 0, node] > runs.free_s[row, 0, node]
-        for q in frontier:
-            worse |= runs.assignment[other, 0, q] != runs.assignment[row, 0, q]
-            worse |= runs.finish_s[other, 0, q] > runs.finish_s[row, 0, q]
+        for before in frontier:
+            worse |= runs.assignment[other, 0, before] != runs.assignment[row, 0, before]
+            worse |= runs.finish_s[other, 0, before] > runs.finish_s[row, 0, before]
         if not worse:
             return True
     return False

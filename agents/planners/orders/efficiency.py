@@ -69,9 +69,9 @@ def by_efficiency(scenario: Scenario, placement: Placement, rng: np.random.Gener
         placement: Server of each layer, one array per user.
         rng: Not used.
     """
-    p, units = slot_zero_packed(scenario), units_of(scenario, placement)
+    packed, units = slot_zero_packed(scenario), units_of(scenario, placement)
     partition = np.zeros(len(units.user), np.int64)
-    count = order_units(p, 0, new_state(p, 1), 0, units, partition)
+    count = order_units(packed, 0, new_state(packed, 1), 0, units, partition)
     uploads = []
     for number in range(1, count + 1):
         members = np.flatnonzero(partition == number)
@@ -89,10 +89,10 @@ def units_of(scenario: Scenario, placement: Placement) -> Units:
     """Return the units of what a placement puts on servers within reach."""
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)
     parts, runs = [], 0
-    for u, user in enumerate(scenario.users):
+    for user_index, user in enumerate(scenario.users):
         layers = np.flatnonzero(user.graph.weight_bytes)
-        server = placement[u][layers].astype(np.int64)
-        server = np.where((server > 0) & reachable[u, server - 1] & movable[u, layers], server, 0)
+        server = placement[user_index][layers].astype(np.int64)
+        server = np.where((server > 0) & reachable[user_index, server - 1] & movable[user_index, layers], server, 0)
         block = np.searchsorted(block_edges(user.graph), layers, side="right")
         block = np.unique(block, return_inverse=True)[1]  # those with weights alone, numbered from 0
         new_run = np.diff(server, prepend=-1) != 0
@@ -100,7 +100,14 @@ def units_of(scenario: Scenario, placement: Placement) -> Units:
         edges = np.append(starts, len(layers))
         run = runs + np.cumsum(new_run)[starts]
         sent_bytes = np.append(0.0, np.cumsum(user.graph.weight_bytes[layers]))
-        columns = (np.full(len(starts), u), server[starts], layers[starts], layers[edges[1:] - 1], block[starts], run)
+        columns = (
+            np.full(len(starts), user_index),
+            server[starts],
+            layers[starts],
+            layers[edges[1:] - 1],
+            block[starts],
+            run,
+        )
         parts.append([column[server[starts] > 0] for column in (*columns, np.diff(sent_bytes[edges]))])
         runs += len(layers)
     return Units._make(np.concatenate(column) for column in zip(*parts, strict=True))

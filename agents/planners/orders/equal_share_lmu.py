@@ -44,7 +44,10 @@ def equal_share_lmu(scenario: Scenario, placement: Placement, rng: np.random.Gen
 
 def _alone(scenario: Scenario, user: int) -> Scenario:
     """Return the scenario with all other users absent."""
-    users = (other if u == user else replace(other, query_rate_hz=0.0) for u, other in enumerate(scenario.users))
+    users = (
+        other if user_index == user else replace(other, query_rate_hz=0.0)
+        for user_index, other in enumerate(scenario.users)
+    )
     return replace(scenario, users=tuple(users))
 
 

@@ -71,18 +71,18 @@ def most_efficient_first(scenario: Scenario, placement: Placement, weights: Floa
     """
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)
     targets = np.zeros(movable.shape, np.int8)
-    for u, servers in enumerate(placement):
-        targets[u, : len(servers)] = (
-            np.where((servers > 0) & reachable[u, servers - 1], servers, 0) * movable[u, : len(servers)]
+    for user, servers in enumerate(placement):
+        targets[user, : len(servers)] = (
+            np.where((servers > 0) & reachable[user, servers - 1], servers, 0) * movable[user, : len(servers)]
         )
-    p, pending, sent = slot_zero_packed(scenario), targets.copy(), np.zeros(targets.shape, np.int64)
+    packed, pending, sent = slot_zero_packed(scenario), targets.copy(), np.zeros(targets.shape, np.int64)
     owners = np.zeros(np.count_nonzero(targets), np.int64)
-    count = order_by_efficiency(p, 0, new_state(p, 1), 0, weights, pending, owners, sent)
-    groups = [np.flatnonzero(sent[u] == number + 1) for number, u in enumerate(owners[:count])]
+    count = order_by_efficiency(packed, 0, new_state(packed, 1), 0, weights, pending, owners, sent)
+    groups = [np.flatnonzero(sent[user] == number + 1) for number, user in enumerate(owners[:count])]
     return Plan(
         tuple(
-            Upload(int(u), int(targets[u, layers[0]]), tuple(layers.tolist()))
-            for u, layers in zip(owners[:count], groups, strict=True)
+            Upload(int(user), int(targets[user, layers[0]]), tuple(layers.tolist()))
+            for user, layers in zip(owners[:count], groups, strict=True)
         )
     )
 

@@ -79,8 +79,8 @@ def _cuts(alone: Alone) -> Iterator[Bools]:
 
 def _on_server(alone: Alone, vertices: list[int], edges: list[Edge], price: float) -> Bools:
     """Return the movable layers on the server's side, shape (L,), when its memory costs `price` seconds per byte."""
-    decided = [v for v in np.flatnonzero(alone.movable) if vertices[v] != DEVICE]
-    prices = [(DEVICE, vertices[v], price * alone.weight_bytes[v]) for v in decided]
+    decided = [layer for layer in np.flatnonzero(alone.movable) if vertices[layer] != DEVICE]
+    prices = [(DEVICE, vertices[layer], price * alone.weight_bytes[layer]) for layer in decided]
     num_vertices = 2 + len(vertices) + 2 * (1 + len(vertices))  # terminals, layers, two auxiliary ones per tensor
     return alone.movable & minimum_cut(num_vertices, edges + prices, DEVICE, SERVER)[vertices]
 
@@ -88,50 +88,56 @@ def _on_server(alone: Alone, vertices: list[int], edges: list[Edge], price: floa
 def cut_graph(alone: Alone) -> tuple[list[int], list[Edge]]:
     """Return the vertex that stands for each layer, and the edges with their seconds."""
     vertices, edges = _vertices(alone)
-    for v, vertex in enumerate(vertices):
-        device_s, server_s = alone.p.execution_s[0, alone.user, v, [0, alone.server]]
+    for layer, vertex in enumerate(vertices):
+        device_s, server_s = alone.p.execution_s[0, alone.user, layer, [0, alone.server]]
         edges += [(DEVICE, vertex, server_s), (vertex, SERVER, device_s)]
     unused, seconds = 2 + len(vertices), transfers_s(alone.p, 0, alone.user, 0)
     for tensor, readers in enumerate(_readers(alone, vertices)):
         maker = DEVICE if tensor == 0 else vertices[tensor - 1]
         upload_s, download_s = seconds[tensor, 0, alone.server], seconds[tensor, alone.server, 0]
         edges += _fan_out(maker, readers, SERVER, unused, upload_s)
-        edges += [(head, tail, s) for tail, head, s in _fan_out(maker, readers, DEVICE, unused + 1, download_s)]
+        edges += [
+            (head, tail, server) for tail, head, server in _fan_out(maker, readers, DEVICE, unused + 1, download_s)
+        ]
         unused += 2
     # What no cut can change is left out.
-    return vertices, [(tail, head, s) for tail, head, s in edges if tail != head and tail != SERVER and head != DEVICE]
+    return vertices, [
+        (tail, head, server) for tail, head, server in edges if tail != head and tail != SERVER and head != DEVICE
+    ]
 
 
 def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
     """Return the vertex of each layer, and the edges that bind weightless layers to their predecessors."""
-    packed, u = alone.p, alone.user
+    packed, user = alone.p, alone.user
     vertices: list[int] = []
     edges: list[Edge] = []
-    for v in range(len(alone.movable)):
-        first, last = packed.predecessor_offsets[0, u, v : v + 2]
-        sources = {vertices[q] for q in packed.predecessors[0, u, first:last] if q >= 0} - {DEVICE}
-        if alone.weight_bytes[v] > 0.0:
-            decided = alone.movable[v] and alone.weight_bytes[v] <= alone.left_bytes
-            vertices.append(2 + v if decided else SERVER if alone.held[v] else DEVICE)
+    for layer in range(len(alone.movable)):
+        first, last = packed.predecessor_offsets[0, user, layer : layer + 2]
+        sources = {
+            vertices[predecessor] for predecessor in packed.predecessors[0, user, first:last] if predecessor >= 0
+        } - {DEVICE}
+        if alone.weight_bytes[layer] > 0.0:
+            decided = alone.movable[layer] and alone.weight_bytes[layer] <= alone.left_bytes
+            vertices.append(2 + layer if decided else SERVER if alone.held[layer] else DEVICE)
         elif not sources or SERVER in sources:
             vertices.append(SERVER if sources else DEVICE)
         elif len(sources) == 1:
             vertices.append(min(sources))
         else:
-            vertices.append(2 + v)
-            edges += [(2 + v, source, math.inf) for source in sources]
+            vertices.append(2 + layer)
+            edges += [(2 + layer, source, math.inf) for source in sources]
     return vertices, edges
 
 
 def _readers(alone: Alone, vertices: list[int]) -> list[set[int]]:
     """Return the vertices that read each tensor (0 = the network's input); the device reads results."""
-    packed, u = alone.p, alone.user
+    packed, user = alone.p, alone.user
     readers: list[set[int]] = [set() for _ in range(1 + len(vertices))]
-    for v, vertex in enumerate(vertices):
-        for e in range(packed.predecessor_offsets[0, u, v], packed.predecessor_offsets[0, u, v + 1]):
-            readers[packed.predecessors[0, u, e] + 1].add(vertex)
-        if packed.is_sink[0, u, v]:
-            readers[v + 1].add(DEVICE)
+    for layer, vertex in enumerate(vertices):
+        for edge in range(packed.predecessor_offsets[0, user, layer], packed.predecessor_offsets[0, user, layer + 1]):
+            readers[packed.predecessors[0, user, edge] + 1].add(vertex)
+        if packed.is_sink[0, user, layer]:
+            readers[layer + 1].add(DEVICE)
     return readers
 
 

@@ -35,7 +35,7 @@ def greedy(scenario: Scenario, rng: np.random.Generator) -> Placement:
     packed = slot_zero_packed(scenario)
     node = packed.uploaded[0].copy()
     place(packed, 0, movable_layers(scenario), reachable_servers(scenario), memory_left_bytes(scenario), node)
-    return tuple(node[u, : len(user.graph)].copy() for u, user in enumerate(scenario.users))
+    return tuple(node[user_index, : len(user.graph)].copy() for user_index, user in enumerate(scenario.users))
 
 
 @jit

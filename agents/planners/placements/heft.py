@@ -54,46 +54,46 @@ def heft(scenario: Scenario, rng: np.random.Generator) -> Placement:
         scenario: The scenario.
         rng: Not used.
     """
-    p, movable, reachable = slot_zero_packed(scenario), movable_layers(scenario), reachable_servers(scenario)
+    packed, movable, reachable = slot_zero_packed(scenario), movable_layers(scenario), reachable_servers(scenario)
     left_bytes = [math.inf, *memory_left_bytes(scenario).tolist()]
     placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
-    for u in np.flatnonzero(movable.any(axis=1)).tolist():
-        mine = movable[u, : len(placement[u])]
-        tasks = tasks_of(p, u, mine.tolist())
-        nodes = [0, *(np.flatnonzero(reachable[u]) + 1).tolist()]
-        placement[u][mine] = np.array(schedule(tasks, nodes, left_bytes), np.int8)[mine]
+    for user_index in np.flatnonzero(movable.any(axis=1)).tolist():
+        mine = movable[user_index, : len(placement[user_index])]
+        tasks = tasks_of(packed, user_index, mine.tolist())
+        nodes = [0, *(np.flatnonzero(reachable[user_index]) + 1).tolist()]
+        placement[user_index][mine] = np.array(schedule(tasks, nodes, left_bytes), np.int8)[mine]
     return tuple(placement)
 
 
-def tasks_of(packed: PackedScenarios, u: int, movable: list[bool]) -> Tasks:
+def tasks_of(packed: PackedScenarios, user: int, movable: list[bool]) -> Tasks:
     """Return a user's network as tasks."""
     count, offsets, predecessors = (
         len(movable),
-        packed.predecessor_offsets[0, u].tolist(),
-        packed.predecessors[0, u].tolist(),
+        packed.predecessor_offsets[0, user].tolist(),
+        packed.predecessors[0, user].tolist(),
     )
     return Tasks(
-        [predecessors[offsets[v] : offsets[v + 1]] for v in range(count)],
-        packed.is_sink[0, u, :count].tolist(),
-        packed.execution_s[0, u, :count].tolist(),
-        transfers_s(packed, 0, u, 0).tolist(),
-        packed.weight_bytes[0, u, :count].tolist(),
+        [predecessors[offsets[layer] : offsets[layer + 1]] for layer in range(count)],
+        packed.is_sink[0, user, :count].tolist(),
+        packed.execution_s[0, user, :count].tolist(),
+        transfers_s(packed, 0, user, 0).tolist(),
+        packed.weight_bytes[0, user, :count].tolist(),
         movable,
-        packed.uploaded[0, u, :count].tolist(),
+        packed.uploaded[0, user, :count].tolist(),
     )
 
 
 def upward_ranks_s(tasks: Tasks, nodes: list[int]) -> list[float]:
     """Return the upward rank of each layer, averaged over some nodes, in seconds."""
     rank_s = [0.0] * len(tasks.is_sink)
-    for v in reversed(range(len(rank_s))):  # readers come later: rank_s[v] is by now the most that any of them asks
-        if tasks.is_sink[v]:
-            rank_s[v] = _mean([tasks.transfer_s[v + 1][node][0] for node in nodes])
-        rank_s[v] += _mean([tasks.execution_s[v][node] for node in nodes])
-        for q in tasks.predecessors[v]:
-            if q >= 0:
-                seconds = [tasks.transfer_s[q + 1][one][two] for one in nodes for two in nodes if one != two]
-                rank_s[q] = max(rank_s[q], _mean(seconds) + rank_s[v])
+    for layer in reversed(range(len(rank_s))):  # readers come later: rank_s[v] is by now the most that any of them asks
+        if tasks.is_sink[layer]:
+            rank_s[layer] = _mean([tasks.transfer_s[layer + 1][node][0] for node in nodes])
+        rank_s[layer] += _mean([tasks.execution_s[layer][node] for node in nodes])
+        for predecessor in tasks.predecessors[layer]:
+            if predecessor >= 0:
+                seconds = [tasks.transfer_s[predecessor + 1][one][two] for one in nodes for two in nodes if one != two]
+                rank_s[predecessor] = max(rank_s[predecessor], _mean(seconds) + rank_s[layer])
     return rank_s
 
 
@@ -108,35 +108,46 @@ def schedule(tasks: Tasks, nodes: list[int], left_bytes: list[float]) -> list[in
     rank_s = upward_ranks_s(tasks, nodes)
     node_of, finish_s = [0] * len(rank_s), [0.0] * len(rank_s)
     busy: list[list[tuple[float, float]]] = [[] for _ in left_bytes]
-    for v in sorted(range(len(rank_s)), key=lambda v: (-rank_s[v], v)):
+    for layer in sorted(range(len(rank_s)), key=lambda layer: (-rank_s[layer], layer)):
         options = []
-        for node in _choices(tasks, v, nodes, node_of, left_bytes):
-            lasting_s = tasks.execution_s[v][node]
-            start_s = _first_gap_s(busy[node], _ready_s(tasks, v, node, node_of, finish_s), lasting_s)
-            returning_s = tasks.transfer_s[v + 1][node][0] if tasks.is_sink[v] else 0.0
+        for node in _choices(tasks, layer, nodes, node_of, left_bytes):
+            lasting_s = tasks.execution_s[layer][node]
+            start_s = _first_gap_s(busy[node], _ready_s(tasks, layer, node, node_of, finish_s), lasting_s)
+            returning_s = tasks.transfer_s[layer + 1][node][0] if tasks.is_sink[layer] else 0.0
             options.append((start_s + lasting_s + returning_s, start_s, node))
         _, start_s, node = min(options, key=itemgetter(0))
-        node_of[v], finish_s[v] = node, start_s + tasks.execution_s[v][node]
-        insort(busy[node], (start_s, finish_s[v]))
-        if tasks.movable[v]:
-            left_bytes[node] -= tasks.weight_bytes[v]
+        node_of[layer], finish_s[layer] = node, start_s + tasks.execution_s[layer][node]
+        insort(busy[node], (start_s, finish_s[layer]))
+        if tasks.movable[layer]:
+            left_bytes[node] -= tasks.weight_bytes[layer]
     return node_of
 
 
-def _choices(tasks: Tasks, v: int, nodes: list[int], node_of: list[int], left_bytes: list[float]) -> list[int]:
+def _choices(tasks: Tasks, layer: int, nodes: list[int], node_of: list[int], left_bytes: list[float]) -> list[int]:
     """Return the nodes on which a layer may run, at least one."""
-    if tasks.movable[v]:
-        return [node for node in nodes if tasks.weight_bytes[v] <= left_bytes[node]]
-    if tasks.weight_bytes[v] > 0.0:
-        return [tasks.held[v]]
-    return [next((node_of[q] for q in reversed(tasks.predecessors[v]) if q >= 0 and node_of[q] > 0), 0)]
+    if tasks.movable[layer]:
+        return [node for node in nodes if tasks.weight_bytes[layer] <= left_bytes[node]]
+    if tasks.weight_bytes[layer] > 0.0:
+        return [tasks.held[layer]]
+    return [
+        next(
+            (
+                node_of[predecessor]
+                for predecessor in reversed(tasks.predecessors[layer])
+                if predecessor >= 0 and node_of[predecessor] > 0
+            ),
+            0,
+        )
+    ]
 
 
-def _ready_s(tasks: Tasks, v: int, node: int, node_of: list[int], finish_s: list[float]) -> float:
+def _ready_s(tasks: Tasks, layer: int, node: int, node_of: list[int], finish_s: list[float]) -> float:
     """Return when all that a layer reads is at a node."""
     arrivals_s = [
-        finish_s[q] + tasks.transfer_s[q + 1][node_of[q]][node] if q >= 0 else tasks.transfer_s[0][0][node]
-        for q in tasks.predecessors[v]
+        finish_s[predecessor] + tasks.transfer_s[predecessor + 1][node_of[predecessor]][node]
+        if predecessor >= 0
+        else tasks.transfer_s[0][0][node]
+        for predecessor in tasks.predecessors[layer]
     ]
     return max(arrivals_s)
 
@@ -152,5 +163,5 @@ def _first_gap_s(busy: list[tuple[float, float]], ready_s: float, lasting_s: flo
 
 def _mean(seconds: list[float]) -> float:
     """Return the mean of the finite values: where there is no link, nothing is sent."""
-    finite = [s for s in seconds if math.isfinite(s)]
+    finite = [server for server in seconds if math.isfinite(server)]
     return sum(finite) / len(finite) if finite else 0.0

@@ -65,23 +65,23 @@ def choose_in_turn(scenario: Scenario, candidates: Candidates) -> Placement:
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)
     left_bytes = memory_left_bytes(scenario)
     placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
-    for u in np.flatnonzero(movable.any(axis=1)).tolist():
-        held, count = placement[u], len(placement[u])
+    for user_index in np.flatnonzero(movable.any(axis=1)).tolist():
+        held, count = placement[user_index], len(placement[user_index])
         p_alone = packed._replace(query_rate_hz=np.zeros_like(packed.query_rate_hz))
-        p_alone.query_rate_hz[0, 0, u] = 1.0
-        least_s = _delay_s(p_alone, u, held)
-        for server in (np.flatnonzero(reachable[u]) + 1).tolist():
-            weight_bytes, room_bytes = packed.weight_bytes[0, u, :count], float(left_bytes[server - 1])
-            alone = Alone(p_alone, u, server, held, movable[u, :count], weight_bytes, room_bytes)
+        p_alone.query_rate_hz[0, 0, user_index] = 1.0
+        least_s = _delay_s(p_alone, user_index, held)
+        for server in (np.flatnonzero(reachable[user_index]) + 1).tolist():
+            weight_bytes, room_bytes = packed.weight_bytes[0, user_index, :count], float(left_bytes[server - 1])
+            alone = Alone(p_alone, user_index, server, held, movable[user_index, :count], weight_bytes, room_bytes)
             for layers in candidates(alone):
                 if alone.fits(layers):
                     candidate = np.where(layers, server, held).astype(np.int8)
-                    delay_s = _delay_s(p_alone, u, candidate)
+                    delay_s = _delay_s(p_alone, user_index, candidate)
                     if delay_s < least_s:
-                        least_s, placement[u] = delay_s, candidate
-        moved = placement[u] != held
+                        least_s, placement[user_index] = delay_s, candidate
+        moved = placement[user_index] != held
         if moved.any():
-            left_bytes[placement[u][moved][0] - 1] -= packed.weight_bytes[0, u, :count][moved].sum()
+            left_bytes[placement[user_index][moved][0] - 1] -= packed.weight_bytes[0, user_index, :count][moved].sum()
     return tuple(placement)
 
 

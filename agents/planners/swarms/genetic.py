@@ -97,7 +97,7 @@ class Genetic:
             float(self.upload_weight),
             float(self.mean_run),
         )
-        return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
+        return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
 
 
 @jit

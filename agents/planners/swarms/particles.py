@@ -60,15 +60,15 @@ def best_placement(scenario: Scenario, search: Callable[[PackedScenarios, Positi
     node = packed.uploaded[0].copy()
     if len(positions.user):
         node[positions.user, positions.layer] = search(packed, positions)
-    return tuple(node[u, : len(user.graph)].copy() for u, user in enumerate(scenario.users))
+    return tuple(node[user_index, : len(user.graph)].copy() for user_index, user in enumerate(scenario.users))
 
 
 def placement_delay_s(scenario: Scenario, placement: Placement) -> float:
     """Return the migration delay of a placement in seconds, whether or not it fits the memory."""
     packed = slot_zero_packed(scenario)
     node = np.zeros(packed.weight_bytes.shape[1:], np.int8)
-    for u, row in enumerate(placement):
-        node[u, : len(row)] = row
+    for user, row in enumerate(placement):
+        node[user, : len(row)] = row
     return float(migration_delay_s(packed, 0, 0, node, np.empty(len(node))))
 
 

@@ -90,7 +90,7 @@ class Pso:
             float(self.v_max),
             float(self.upload_weight),
         )
-        return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
+        return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
 
 
 @jit

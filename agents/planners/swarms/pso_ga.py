@@ -103,7 +103,7 @@ class PsoGa:
         """Return the best placement found."""
         counts, numbers = map(int, astuple(self)[:3]), map(float, astuple(self)[3:])
         settings = Settings(*counts, *numbers)
-        return best_placement(scenario, lambda p, positions: search(p, 0, 0, positions, settings, rng))
+        return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
 
 
 @jit

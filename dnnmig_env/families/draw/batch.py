@@ -107,45 +107,47 @@ class _Builder:
     packed: PackedScenarios
     area_m: float | None
 
-    def __call__(self, b: int) -> Scenario:
+    def __call__(self, row: int) -> Scenario:
         packed, cast = self.packed, self.cast
-        u, s, t = int(packed.num_users[b]), int(packed.num_servers[b]), int(packed.num_slots[b])
+        users, servers, slots = int(packed.num_users[row]), int(packed.num_servers[row]), int(packed.num_slots[row])
         return Scenario(
             users=tuple(
                 User(
                     name=f"user-{index}",
-                    graph=cast.networks.graphs[cast.network[b, index]],
-                    device=cast.devices.node("device", Tier.DEVICE, b, index),
-                    query_rate_hz=packed.query_rate_hz[b, :t, index],
+                    graph=cast.networks.graphs[cast.network[row, index]],
+                    device=cast.devices.node("device", Tier.DEVICE, row, index),
+                    query_rate_hz=packed.query_rate_hz[row, :slots, index],
                 )
-                for index in range(u)
+                for index in range(users)
             ),
             servers=tuple(
-                cast.servers.node(f"{tier}-{index + 1}", tier, b, index)
-                for index, tier in enumerate(Tier.CLOUD if cloud else Tier.EDGE for cloud in cast.is_cloud[b, :s])
+                cast.servers.node(f"{tier}-{index + 1}", tier, row, index)
+                for index, tier in enumerate(
+                    Tier.CLOUD if cloud else Tier.EDGE for cloud in cast.is_cloud[row, :servers]
+                )
             ),
             links=Links(
-                up_bytes_per_s=packed.up_bytes_per_s[b, :t, :u, :s],
-                down_bytes_per_s=packed.down_bytes_per_s[b, :t, :u, :s],
-                up_latency_s=packed.up_latency_s[b, :t, :u, :s],
-                down_latency_s=packed.down_latency_s[b, :t, :u, :s],
-                between_bytes_per_s=packed.between_bytes_per_s[b, :s, :s],
-                between_latency_s=packed.between_latency_s[b, :s, :s],
+                up_bytes_per_s=packed.up_bytes_per_s[row, :slots, :users, :servers],
+                down_bytes_per_s=packed.down_bytes_per_s[row, :slots, :users, :servers],
+                up_latency_s=packed.up_latency_s[row, :slots, :users, :servers],
+                down_latency_s=packed.down_latency_s[row, :slots, :users, :servers],
+                between_bytes_per_s=packed.between_bytes_per_s[row, :servers, :servers],
+                between_latency_s=packed.between_latency_s[row, :servers, :servers],
             ),
-            horizon_s=float(packed.slot_edges_s[b, t]),
-            slot_starts_s=packed.slot_edges_s[b, :t],
-            mobility=None if self.area_m is None else self._mobility(b, self.area_m),
+            horizon_s=float(packed.slot_edges_s[row, slots]),
+            slot_starts_s=packed.slot_edges_s[row, :slots],
+            mobility=None if self.area_m is None else self._mobility(row, self.area_m),
             family=self.family,
         )
 
-    def _mobility(self, b: int, area_m: float) -> Mobility:
+    def _mobility(self, row: int, area_m: float) -> Mobility:
         packed = self.packed
-        u, s, t = packed.num_users[b], packed.num_servers[b], packed.num_slots[b]
-        slot_s = np.diff(packed.slot_edges_s[b, : t + 1])[:, None, None]
+        users, servers, slots = packed.num_users[row], packed.num_servers[row], packed.num_slots[row]
+        slot_s = np.diff(packed.slot_edges_s[row, : slots + 1])[:, None, None]
         return Mobility(
-            user_positions_m=(packed.user_positions[b, :t, :u] + 0.5) * area_m,
-            user_velocities_m_per_s=packed.user_velocities[b, :t, :u] * area_m / slot_s,
-            server_positions_m=(packed.server_positions[b, :s] + 0.5) * area_m,
+            user_positions_m=(packed.user_positions[row, :slots, :users] + 0.5) * area_m,
+            user_velocities_m_per_s=packed.user_velocities[row, :slots, :users] * area_m / slot_s,
+            server_positions_m=(packed.server_positions[row, :servers] + 0.5) * area_m,
             area_m=area_m,
         )
 

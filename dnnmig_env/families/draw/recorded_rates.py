@@ -55,10 +55,11 @@ def recorded_rates(rng: np.random.Generator, traces: list[list[Trace]], slot_edg
     """
     start = rng.random((len(traces), len(traces[0])))
     rates = np.empty((len(traces), slot_edges_s.shape[1] - 1, len(traces[0])))
-    for b, row in enumerate(traces):
-        for u, trace in enumerate(row):
-            offset_s = start[b, u] * _length_s(trace)
-            rates[b, :, u] = trace.mean_rates(slot_edges_s[b, :-1], slot_edges_s[b, -1], offset_s)
+    for scenario, row in enumerate(traces):
+        for user, trace in enumerate(row):
+            offset_s = start[scenario, user] * _length_s(trace)
+            edges_s = slot_edges_s[scenario]
+            rates[scenario, :, user] = trace.mean_rates(edges_s[:-1], edges_s[-1], offset_s)
     return np.maximum(rates, LEAST_BYTES_PER_S)
 
 

@@ -49,7 +49,7 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
     """
     servers = tuple(_node(server) for server in form.servers)
     frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers])
-    users = tuple(_user(f"users[{u}]", user, frame, servers) for u, user in enumerate(form.users))
+    users = tuple(_user(f"users[{user_index}]", user, frame, servers) for user_index, user in enumerate(form.users))
     links, mobility = _links(form, frame), _mobility(form, frame)
     try:
         return Scenario(users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family)
@@ -173,8 +173,8 @@ def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: _F
 def _links(form: ScenarioForm, frame: _Frame) -> Links:
     default = None if form.default_link is None else _link("default_link", form.default_link, frame)
     rows = []
-    for u, user in enumerate(form.users):
-        place = f"users[{u}].links"
+    for user_index, user in enumerate(form.users):
+        place = f"users[{user_index}].links"
         for name in user.links:
             _index(place, "server", name, frame.servers)
         for name in frame.servers:

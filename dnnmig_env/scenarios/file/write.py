@@ -22,7 +22,8 @@ def description_of(scenario: Scenario) -> Plain:
     """Return a scenario as plain data, ready for YAML or JSON; defaults are left out."""
     servers = [server.name for server in scenario.servers]
     links = [
-        {server: _link(scenario.links, u, s) for s, server in enumerate(servers)} for u in range(len(scenario.users))
+        {server: _link(scenario.links, user_index, server_index) for server_index, server in enumerate(servers)}
+        for user_index in range(len(scenario.users))
     ]
     first = links[0][servers[0]]
     is_common = all(link == first for row in links for link in row.values())
@@ -112,10 +113,13 @@ def _mobility(mobility: Mobility, scenario: Scenario) -> Plain:
     places = np.asarray(mobility.server_positions_m)
     return {
         "area_m": float(mobility.area_m),
-        "servers": {server.name: places[s].tolist() for s, server in enumerate(scenario.servers)},
+        "servers": {server.name: places[server_index].tolist() for server_index, server in enumerate(scenario.servers)},
         "users": {
-            user.name: {"positions_m": positions[:, u].tolist(), "velocities_m_per_s": velocities[:, u].tolist()}
-            for u, user in enumerate(scenario.users)
+            user.name: {
+                "positions_m": positions[:, user_index].tolist(),
+                "velocities_m_per_s": velocities[:, user_index].tolist(),
+            }
+            for user_index, user in enumerate(scenario.users)
         },
     }
 

@@ -74,31 +74,31 @@ def _tables(
         yield uploaded.title, UPLOAD_HEADINGS, [_upload_row(*item) for item in uploaded.figures().items()]
 
 
-def _placement_row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
+def _placement_row(name: str, each: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
-        f"{f['mean_delay_s']:.3f}",
-        _interval(f["ci95"], ".3f"),
-        f"{f['relative_to_pso_ga']:.3f}",
-        _interval(f["relative_ci95"], ".3f"),
-        f"{f['excess']:+.1%}",
-        _interval(f["excess_ci95"], ".1%"),
-        f"{f['best']:.0%}",
-        f"{1e3 * f['planning_s']:.3g}",
+        f"{each['mean_delay_s']:.3f}",
+        _interval(each["ci95"], ".3f"),
+        f"{each['relative_to_pso_ga']:.3f}",
+        _interval(each["relative_ci95"], ".3f"),
+        f"{each['excess']:+.1%}",
+        _interval(each["excess_ci95"], ".1%"),
+        f"{each['best']:.0%}",
+        f"{1e3 * each['planning_s']:.3g}",
     )
 
 
-def _upload_row(name: str, f: dict[str, Any]) -> tuple[str, ...]:
+def _upload_row(name: str, each: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
-        f"{f['mean_delay_s']:.3f}",
-        f"{f['relative_to_ionn']:.3f}",
-        _interval(f["relative_ci95"], ".3f"),
-        f"{f['faster']:.0%}",
-        f"{f['queries']:.1f}",
-        f"{f['queries_relative_to_ionn']:.3f}",
-        _interval(f["queries_relative_ci95"], ".3f"),
-        f"{f['partitions']:.1f}",
+        f"{each['mean_delay_s']:.3f}",
+        f"{each['relative_to_ionn']:.3f}",
+        _interval(each["relative_ci95"], ".3f"),
+        f"{each['faster']:.0%}",
+        f"{each['queries']:.1f}",
+        f"{each['queries_relative_to_ionn']:.3f}",
+        _interval(each["queries_relative_ci95"], ".3f"),
+        f"{each['partitions']:.1f}",
     )
 
 

@@ -97,7 +97,9 @@ def upload_and_compare(count: int, seed: int) -> Iterator[UploadStudy]:
         drawn = scenarios(family, count, seed, **options)
         plans = [_plans(scenario, np.random.default_rng([seed, k])) for k, scenario in enumerate(drawn)]
         names = list(plans[0])
-        timelines = {name: [simulate(s, row[name]) for s, row in zip(drawn, plans, strict=True)] for name in names}
+        timelines = {
+            name: [simulate(each, row[name]) for each, row in zip(drawn, plans, strict=True)] for name in names
+        }
         yield UploadStudy(
             setting,
             {name: np.array([each.mean_delay_s for each in rows]) for name, rows in timelines.items()},

@@ -91,11 +91,11 @@ def cases(
 
 
 def _delays(scenario: Scenario) -> tuple[float, float, float, float, float, float]:
-    p, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
-    placed, parallel_s = best_placement(p, 1, movable, np.inf)
-    _, serial_s = best_placement(p, 1, movable, np.inf, serial=True)
-    same = simulate(scenario, plan_of((0, int(v), 1) for v in np.flatnonzero(placed)))
-    everything = simulate(scenario, plan_of((0, int(v), 1) for v in np.flatnonzero(movable)))
+    packed, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
+    placed, parallel_s = best_placement(packed, 1, movable, np.inf)
+    _, serial_s = best_placement(packed, 1, movable, np.inf, serial=True)
+    same = simulate(scenario, plan_of((0, int(layer), 1) for layer in np.flatnonzero(placed)))
+    everything = simulate(scenario, plan_of((0, int(layer), 1) for layer in np.flatnonzero(movable)))
     same_s, edge_s = (float(timeline.serial_cold_start_delay_s[0]) for timeline in (same, everything))
     return parallel_s, serial_s, same_s, edge_s, float(same.device_delay_s[0]), _uploaded(scenario, placed > 0)
 

@@ -109,15 +109,15 @@ def _case_row(name: str, group: Sequence[Case]) -> tuple[str, ...]:
 
 
 def _users_row(study: UsersStudy, name: str) -> tuple[str, ...]:
-    f = study.figures()[name]
+    each = study.figures()[name]
     return (
         name,
         str(study.users),
-        f"{f['mean_delay_s']:.3f}",
-        f"{f['relative_to_baseline']:.3f}",
-        f"{f['relative_ci95'][0]:.3f} - {f['relative_ci95'][1]:.3f}",
-        f"{f['greatest_reduction_of_total']:.1%}",
-        f"{f['greatest_reduction_of_a_user']:.1%}",
+        f"{each['mean_delay_s']:.3f}",
+        f"{each['relative_to_baseline']:.3f}",
+        f"{each['relative_ci95'][0]:.3f} - {each['relative_ci95'][1]:.3f}",
+        f"{each['greatest_reduction_of_total']:.1%}",
+        f"{each['greatest_reduction_of_a_user']:.1%}",
     )
 
 

@@ -94,7 +94,7 @@ def studies(
             graphs = [load_prepared(str(name), max_layers) for name in rng.choice(np.array(networks), number)]
             edge = edge_node(float(log_uniform(rng, edge_flops_per_s, (1,))[0]))
             devices = map(device_node, log_uniform(rng, device_flops_per_s, (number,)).tolist())
-            owners = [User(f"user-{u}", *pair) for u, pair in enumerate(zip(graphs, devices, strict=True))]
+            owners = [User(f"user-{user}", *pair) for user, pair in enumerate(zip(graphs, devices, strict=True))]
             links = access(log_uniform(rng, mbps, (number,)).tolist())
             found.append(delays_s(Scenario(tuple(owners), (edge,), links, HORIZON_S)))
         yield UsersStudy(mbps, number, {name: np.stack([one[name] for one in found]) for name in METHODS}, seed)
@@ -117,7 +117,11 @@ def delays_s(scenario: Scenario) -> dict[str, Floats]:
 
 def _at_equal_shares(scenario: Scenario, *, serial: bool) -> Floats:
     shares, movable = equal_shares(len(scenario.users), 1), movable_layers(scenario)
-    problems = [slot_zero_packed(own_scenario(scenario, shares, u)) for u in range(len(scenario.users))]
-    layers = [movable[u, : len(user.graph)] for u, user in enumerate(scenario.users)]
-    placed = (best_placement(p, 1, own, np.inf, serial=serial) for p, own in zip(problems, layers, strict=True))
+    problems = [
+        slot_zero_packed(own_scenario(scenario, shares, user_index)) for user_index in range(len(scenario.users))
+    ]
+    layers = [movable[user_index, : len(user.graph)] for user_index, user in enumerate(scenario.users)]
+    placed = (
+        best_placement(packed, 1, own, np.inf, serial=serial) for packed, own in zip(problems, layers, strict=True)
+    )
     return np.array([delay_s for _, delay_s in placed])
