@@ -15,7 +15,7 @@ from agents.planners import planner
 from dnnmig_env import __main__ as networks
 from evaluate.__main__ import COMMANDS
 from evaluate.compare.config import Config, separate_names
-from train.config import parse
+from train.command_line import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"

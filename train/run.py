@@ -87,7 +87,7 @@ def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator,
     env = _batch(config, generator, min(WARM_START_ROWS, config.warm_start_episodes), "Disabled")
     seed = environment_seed(config.seed, WARM_START)
     with tqdm(desc=f"{teacher} plays", total=config.warm_start_episodes, unit=" episodes", leave=False) as bar:
-        shown = demonstrate(teacher, env, config.family, config.warm_start_episodes, seed, partial(bar.update, 1))
+        shown = demonstrate(teacher, env, config.warm_start_episodes, seed, partial(bar.update, 1))
     with tqdm(desc=f"imitating {teacher}", total=EPOCHS, unit=" epochs", leave=False) as bar:
         alike = imitate(model, shown, config.seed, partial(bar.update, 1))
     print(f"Warm start: decides as {teacher} in {100 * alike:.1f} % of {len(shown.action)} decisions.", file=sys.stderr)

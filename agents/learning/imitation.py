@@ -48,7 +48,6 @@ class Demonstrations:
 def demonstrate(
     teacher: str,
     env: MigrationVectorEnv,
-    family: str,
     episodes: int,
     seed: int,
     on_end: Callable[[], object] = lambda: None,
@@ -58,7 +57,6 @@ def demonstrate(
     Args:
         teacher: Its name.
         env: The environment, with `autoreset_mode="Disabled"`; as many episodes are played at a time as it has rows.
-        family: Family of the scenarios.
         episodes: How many, at least; rounded up to whole batches.
         seed: Seed of the scenarios and of whatever is random in the teacher.
         on_end: Called at the end of each episode.
@@ -66,7 +64,7 @@ def demonstrate(
     Raises:
         ValueError: If there is no such teacher, or it cannot act in the environment.
     """
-    policy = resolve_policy(teacher, env, seed, family)
+    policy = resolve_policy(teacher, env, seed)
     parts: list[tuple[NDArray[Any], ...]] = []
     seeds = np.random.SeedSequence(seed).generate_state(-(-episodes // env.num_envs) * env.num_envs)
     for first in range(0, len(seeds), env.num_envs):

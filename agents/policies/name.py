@@ -56,13 +56,17 @@ class ModelName:
     samples: int = 0
     replan: bool = False
 
-    def path(self, family: str) -> Path:
+    def path(self, family: str | None) -> Path:
         """Return the file or folder meant.
 
         Raises:
-            ValueError: If no agent of the family comes with the project.
+            ValueError: If no agent of the family comes with the project, or its family is not known.
         """
-        return pretrained_file(family) if self.model == PRETRAINED else Path(self.model)
+        if self.model != PRETRAINED:
+            return Path(self.model)
+        if family is None:
+            raise ValueError(f"family is None, so that {PRETRAINED!r} means no agent; say which family it is.")
+        return pretrained_file(family)
 
 
 PolicyName = RandomName | PlannerName | ModelName

@@ -50,14 +50,14 @@ class RandomPolicy:
         return np.argmax(self._random.random(mask.shape) * mask, axis=-1), state
 
 
-def resolve_policy(name: str | PolicyName, env: MigrationVectorEnv, seed: int, family: str) -> Policy:
+def resolve_policy(name: str | PolicyName, env: MigrationVectorEnv, seed: int, family: str | None = None) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
     Args:
         name: As of `parse_policy_name`, read or not.
         env: The environment in which it will act.
         seed: Seed of whatever is random in it.
-        family: Family of the scenarios, for which a model must have been trained.
+        family: Family of the scenarios, for which a model must have been trained; by default the one that `env` draws.
 
     Raises:
         ValueError: If no policy has that name, or the model cannot act in this environment.
@@ -89,9 +89,11 @@ def check_policy_name(name: str, family: str) -> None:
         _planner(parsed)
 
 
-def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family: str) -> Policy:
+def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family: str | None) -> Policy:
     from agents.policies.trained import load
 
+    if family is None and env.episodes.generator is not None:
+        family = env.episodes.generator.family
     model = load(name.path(family), env, family)
     if not name.samples:
         return model

@@ -1,7 +1,7 @@
 """What happens as time passes: uploads arrive, slots begin, users pick where to run; compiled.
 
 Every function works on one row `i` of a `State` under one scenario `b` of a `PackedScenarios`; callers loop over rows. Delays
-come from `dnnmig_env.simulation.kernel`; the rules are those of the README's section "The model":
+come from `dnnmig_env.simulation.kernel`; the rules are those of `docs/model.md`:
 
 - At every event (a partition completes, a slot begins) each present user picks the fastest of: the device only,
   its present assignment, every layer whose weights have arrived. The owner of a completed partition picks first,

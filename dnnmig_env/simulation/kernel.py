@@ -1,7 +1,7 @@
 """The one place that computes a second of delay: what a query takes, compiled.
 
 Every function works on one user `u` of one scenario `b` of a `PackedScenarios`, as things stand; `dnnmig_env.simulation.dynamics` lets
-time pass. The rules are those of the README's section "The model":
+time pass. The rules are those of `docs/model.md`:
 
 - A query runs its layers in topological order under an assignment (layer -> node); a node takes one layer at a
   time, tensors travel between nodes, sinks return to the device.

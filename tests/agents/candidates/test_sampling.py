@@ -15,7 +15,7 @@ from agents.candidates.features import (
 )
 from agents.candidates.layout import CandidateLayout
 from agents.candidates.network import CandidateNetwork, blinded
-from agents.policies.sampling import SampledPlanner
+from agents.candidates.sampling import CandidateSampler
 from agents.policies.trained import Card, TrainedPolicy
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
@@ -69,7 +69,7 @@ def feature(observations, name):
 
 
 def delays_s(policy, samples, given, seed=0, limits=LIMITS):
-    planner = SampledPlanner(policy, limits, samples)
+    planner = CandidateSampler(policy, limits, samples)
     plans = [planner(scenario, np.random.default_rng(seed)) for scenario in given]
     for scenario, plan in zip(given, plans, strict=True):
         check_plan(scenario, plan)
@@ -92,38 +92,38 @@ def test_one_sample_is_one_pass_and_many_find_better_plans(policy, given):
     assert (many < 0.995 * np.array(one_pass)).any()
 
 
-def test_a_blind_sample_is_the_same_however_many_follow(policy, given):
-    """Up to three samples only explore: tastes are drawn, one after the other."""
+def test_a_sample_that_explores_is_the_same_however_many_follow(policy, given):
+    """Up to three samples only explore: biases are drawn, one after the other."""
     found = [delays_s(policy, samples, given) for samples in (1, 2, 3)]
     for fewer, more in pairwise(found):
         assert (more <= fewer * (1.0 + 1e-12)).all()
 
 
-def test_every_other_taste_keeps_one_user_to_one_server_each_time_another(policy, given):
-    planner = SampledPlanner(policy, LIMITS, 28)
+def test_every_other_sample_pins_one_user_to_one_server_each_time_another(policy, given):
+    planner = CandidateSampler(policy, LIMITS, 28)
     scenario = given[0]
     users, servers = len(scenario.users), len(scenario.servers)
     planner(scenario, np.random.default_rng(0))
     shape = (24, LIMITS.users, LIMITS.layers, LIMITS.servers)  # the four others refine
-    tastes = planner._tastes(np.random.default_rng(1))[:, :-1].reshape(shape)
-    assert (tastes == tastes[:, :, :1]).all()  # whatever the layer
-    averse = tastes[:, :, 0] <= -4.0
-    assert not averse[[0, *range(1, 24, 2)]].any()
-    kept = [np.flatnonzero(averse[sample].any(axis=1)) for sample in range(2, 24, 2)]
-    pairs = [(user, int(tastes[2 * k + 2, user, 0].argmax())) for k, (user,) in enumerate(kept)]
+    biases = planner._biases(np.random.default_rng(1))[:, :-1].reshape(shape)
+    assert (biases == biases[:, :, :1]).all()  # whatever the layer
+    penalised = biases[:, :, 0] <= -4.0
+    assert not penalised[[0, *range(1, 24, 2)]].any()
+    kept = [np.flatnonzero(penalised[sample].any(axis=1)) for sample in range(2, 24, 2)]
+    pairs = [(user, int(biases[2 * k + 2, user, 0].argmax())) for k, (user,) in enumerate(kept)]
     assert all(user < users and server < servers for user, server in pairs)
-    assert (averse.sum(axis=(1, 2))[2::2] == LIMITS.servers - 1).all()
+    assert (penalised.sum(axis=(1, 2))[2::2] == LIMITS.servers - 1).all()
     assert len(set(pairs)) == min(11, users * servers)
 
 
 def test_plans_depend_on_the_random_stream_alone(policy, given):
-    planner = SampledPlanner(policy, LIMITS, 8)
+    planner = CandidateSampler(policy, LIMITS, 8)
     first = [planner(scenario, np.random.default_rng(7)) for scenario in given]
     assert [planner(scenario, np.random.default_rng(7)) for scenario in reversed(given)] == first[::-1]
 
 
 def test_another_random_stream_tries_other_plans(policy, given):
-    planner, tried = SampledPlanner(policy, LIMITS, 8), []
+    planner, tried = CandidateSampler(policy, LIMITS, 8), []
     for seed in (7, 7, 8):
         policy.shown.clear()
         for scenario in given:
@@ -134,7 +134,7 @@ def test_another_random_stream_tries_other_plans(policy, given):
 
 
 def test_samples_that_explore_never_see_the_reference_plan_and_those_that_refine_do(policy, given):
-    SampledPlanner(policy, LIMITS, 8)(given[0], np.random.default_rng(0))
+    CandidateSampler(policy, LIMITS, 8)(given[0], np.random.default_rng(0))
     begins = [k for k, shown in enumerate(policy.shown) if (shown[:, 0] == 1.0).all()]  # the whole horizon is left
     first, *rounds = (policy.shown[k] for k in begins)
     assert len(rounds) == 2
@@ -155,7 +155,7 @@ def test_refining_makes_the_best_plans_better(monkeypatch):
     generator = make_generator("multi-user")
     given, policy = scenarios("multi-user", 4, seed=2), policy_for(generator.limits)
     refined = delays_s(policy, 16, given, limits=generator.limits)
-    monkeypatch.setattr(SampledPlanner, "_refine", lambda *_: None)
+    monkeypatch.setattr(CandidateSampler, "_refine", lambda *_: None)
     explored = delays_s(policy, 16, given, limits=generator.limits)
     assert (refined <= explored * (1.0 + 1e-9)).all()
     assert refined.mean() < 0.9998 * explored.mean()

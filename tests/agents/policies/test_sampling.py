@@ -6,7 +6,7 @@ import pytest
 from agents.learning.algorithms import TRAINING_REWARD, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.sampling import SampledPlanner, _drawn
+from agents.policies.sampling import _drawn, make_sampler
 from agents.policies.trained import MODEL, load, save
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -58,14 +58,14 @@ def acted_delays_s(policy, decisions, given):
 def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
     limits = make_generator("multi-user", **SMALL).limits
     one_pass = acted_delays_s(model, model.card.decisions, given)
-    np.testing.assert_allclose(delays_s(SampledPlanner(model, limits, 1), given), one_pass, rtol=1e-9)
-    many = delays_s(SampledPlanner(model, limits, 40), given)
+    np.testing.assert_allclose(delays_s(make_sampler(model, limits, 1), given), one_pass, rtol=1e-9)
+    many = delays_s(make_sampler(model, limits, 40), given)
     assert (many <= one_pass * (1.0 + 1e-9)).all()
     assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
 
 
 def test_plans_depend_on_the_random_stream_alone(model, given):
-    planner = SampledPlanner(model, make_generator("multi-user", **SMALL).limits, 4)
+    planner = make_sampler(model, make_generator("multi-user", **SMALL).limits, 4)
     first = [planner(scenario, np.random.default_rng(7)) for scenario in given]
     assert [planner(scenario, np.random.default_rng(7)) for scenario in reversed(given)] == first[::-1]
     assert [planner(scenario, np.random.default_rng(8)) for scenario in given] != first
@@ -75,7 +75,7 @@ def test_slots_to_come_are_not_looked_at(tmp_path):
     scenario = scenarios("mobile", 1, seed=2)[0]
     assert scenario.num_slots > 1
     limits = make_generator("mobile").limits
-    planner = SampledPlanner(load(saved_model(tmp_path, family="mobile", options={})), limits, 4)
+    planner = make_sampler(load(saved_model(tmp_path, family="mobile", options={})), limits, 4)
     env = MigrationVectorEnv(1, make_generator("mobile"))
     env.reset(options={"scenarios": [scenario]})
     known = env.known_scenario(0)
@@ -94,7 +94,7 @@ def test_what_cannot_be_sampled_is_named(tmp_path):
     generator = make_generator("multi-user", **SMALL)
     file = saved_model(tmp_path, "dqn")
     with pytest.raises(ValueError, match="trained with 'dqn' cannot be sampled"):
-        SampledPlanner(load(file), generator.limits, 4)
+        make_sampler(load(file), generator.limits, 4)
     env = MigrationVectorEnv(1, generator)
     with pytest.raises(ValueError, match="'dqn' cannot be sampled"):
         resolve_policy(f"{file}@4", env, 0)

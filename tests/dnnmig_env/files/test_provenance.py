@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dnnmig_env import provenance
+from dnnmig_env.files import provenance
 
 
 def git(folder: Path, *arguments: str) -> str:

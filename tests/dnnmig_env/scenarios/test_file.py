@@ -27,7 +27,7 @@ from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.simulator import simulate
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 SMALL = """
 horizon_s: 10

@@ -27,7 +27,7 @@ ANN = User("ann", CHAIN, PHONE, profile_s=[[1.0, 0.1], [1.0, 0.2]])
 TOY = Scenario((ANN,), (EDGE,), Links(1e6), horizon_s=5.0)
 BOTH = plan_of([(0, 0, 1), (0, 1, 1)])
 
-PROFILE = Path(__file__).resolve().parents[3] / "shared" / "data" / "measured_profiles" / "alexnet.csv"
+PROFILE = Path(__file__).resolve().parents[4] / "shared" / "data" / "measured_profiles" / "alexnet.csv"
 
 
 def alexnet() -> Scenario:

@@ -110,4 +110,4 @@ def test_a_timeline_in_words() -> None:
 )
 def test_plotting_is_imported_when_drawing_and_without_windows(code: str, module: str) -> None:
     command = [sys.executable, "-c", f"import sys; {code}; sys.exit({module!r} in sys.modules)"]
-    assert subprocess.run(command, check=False, cwd=Path(__file__).resolve().parents[2]).returncode == 0
+    assert subprocess.run(command, check=False, cwd=Path(__file__).resolve().parents[3]).returncode == 0

@@ -17,7 +17,7 @@ from evaluate.compare.rollout import MOST_ROWS, Arena
 def test_a_planners_delay_is_that_of_its_simulated_plan(family: str, name: str) -> None:
     # more scenarios than rows, so that rows are used again
     drawn = scenarios(family, MOST_ROWS + 3, seed=4)
-    arena = Arena(make_generator(family), drawn)
+    arena = Arena(make_generator(family).limits, drawn, family)
     rollout = arena.roll_out(*arena.policy(name, seed=0))
     plans = [planner(name)(scenario, np.random.default_rng(0)) for scenario in drawn]
     timelines = [simulate(scenario, plan.singletons()) for scenario, plan in zip(drawn, plans, strict=True)]
@@ -36,7 +36,7 @@ def test_both_decision_modes_give_the_same_delay_to_a_plan() -> None:
     drawn = scenarios("edge-cloud", 6, seed=2)
     found = []
     for decisions in ("joint", "two-phase"):
-        arena = Arena(make_generator("edge-cloud"), drawn, decisions)
+        arena = Arena(make_generator("edge-cloud").limits, drawn, "edge-cloud", decisions)
         found.append(arena.roll_out(*arena.policy("front-to-back", seed=0)))
     np.testing.assert_allclose(found[0].mean_delay_s, found[1].mean_delay_s, rtol=1e-9)
     assert (found[1].decisions > found[0].decisions).all()
@@ -44,7 +44,7 @@ def test_both_decision_modes_give_the_same_delay_to_a_plan() -> None:
 
 def test_device_only_never_uploads() -> None:
     drawn = scenarios("mobile", 5, seed=1)
-    arena = Arena(make_generator("mobile"), drawn)
+    arena = Arena(make_generator("mobile").limits, drawn, "mobile")
     rollout = arena.roll_out(*arena.policy("device-only", seed=0))
     np.testing.assert_allclose(rollout.mean_delay_s, rollout.device_only_s, rtol=1e-9)
     np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
@@ -57,7 +57,7 @@ def test_who_acts_illegally_saves_nothing() -> None:
         ) -> Any:
             return np.argmin(observation["action_mask"], axis=1), state
 
-    arena = Arena(make_generator("multi-user"), scenarios("multi-user", 3, seed=0))
+    arena = Arena(make_generator("multi-user").limits, scenarios("multi-user", 3, seed=0), "multi-user")
     _, env = arena.policy("device-only", seed=0)
     rollout = arena.roll_out(Illegal(), env)
     assert rollout.illegal.all()
@@ -77,7 +77,7 @@ def test_every_scenario_ends_once_and_is_planned_once() -> None:
             return np.full(env.num_envs, env.stop_action), state
 
     count, ends = 2 * MOST_ROWS + 1, []
-    arena = Arena(make_generator("toy"), scenarios("toy", count, seed=0))
+    arena = Arena(make_generator("toy").limits, scenarios("toy", count, seed=0), "toy")
     _, env = arena.policy("device-only", seed=0)
     rollout = arena.roll_out(Counting(), env, lambda: ends.append(1))
     assert len(ends) == len(planned) == count
@@ -88,7 +88,7 @@ def test_planning_seconds_of_other_policies_are_those_of_predict_and_of_what_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     count = 5
-    arena = Arena(make_generator("toy"), scenarios("toy", count, seed=0))
+    arena = Arena(make_generator("toy").limits, scenarios("toy", count, seed=0), "toy")
     policy, env = arena.policy("random", seed=0)
     seconds = 0.0
 
@@ -111,6 +111,6 @@ def test_planning_seconds_of_other_policies_are_those_of_predict_and_of_what_the
 
 def test_no_scenario_and_scenarios_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        Arena(make_generator("toy"), [])
+        Arena(make_generator("toy").limits, [], "toy")
     with pytest.raises(ValueError, match="users"):
-        Arena(make_generator("single"), scenarios("multi-user", 1, seed=0))
+        Arena(make_generator("single").limits, scenarios("multi-user", 1, seed=0), "single")

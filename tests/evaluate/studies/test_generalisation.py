@@ -42,7 +42,7 @@ def test_an_agent_is_played_where_it_was_not_trained(tmp_path: Path, family: str
 
 def test_where_links_change_whoever_plans_does_so_anew(tmp_path: Path) -> None:
     generator, given = make_generator("mobile"), scenarios("mobile", 1, seed=5)
-    arena = Arena(generator, given)
+    arena = Arena(generator.limits, given, generator.family)
     policy = "front-to-back"
     once_s, anew_s = (arena.roll_out(*arena.policy(name, 0)).mean_delay_s for name in (policy, f"{policy}@replan"))
     assert played_s([policy], generator, given, 0).tolist() == [anew_s.tolist()] != [once_s.tolist()]

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.planners import exact as exact_planner
 from agents.planners import planner
+from agents.planners.exact import exact as exact_planner
 from agents.planners.exact.bound import bound_of, vectors_of
 from agents.planners.exact.exact import Exact
 from agents.planners.slot_zero import slot_zero_packed

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.planners import exact_placement as module
+from agents.planners.exact import placement as module
 from agents.planners.exact.placement import exact_placement
 from agents.planners.swarms.genetic import Genetic
 from agents.planners.swarms.particles import placement_delay_s
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from tests.agents.planners.hand_made import chain
-from tests.agents.planners.placements import placements
+from tests.agents.planners.possible import placements
 from tests.agents.planners.random_scenarios import realistic, tiny
 from tests.strategies import RandomChoices, Sizes, make_scenario
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.planners import local_search, planner
+from agents.planners import planner
 from agents.planners.device_only import device_only
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
+from agents.planners.local_search import local_search
 from agents.planners.local_search.annealing import anneal
 from agents.planners.local_search.chains import BEST, Walk, as_plan, movable_in, new_chains, num_rows
 from agents.planners.local_search.local_search import STARTS, LocalSearch

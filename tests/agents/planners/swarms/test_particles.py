@@ -25,7 +25,7 @@ from agents.planners.swarms.pso import Pso
 from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.scenarios.scenario import Scenario
 from tests.agents.planners.hand_made import chain
-from tests.agents.planners.placements import placements
+from tests.agents.planners.possible import placements
 from tests.agents.planners.random_scenarios import realistic, tiny
 
 

@@ -14,9 +14,11 @@ from torch.nn import functional
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.measured_profile import Profile
 from dnnmig_env.networks.preprocessing import prepare
+from dnnmig_env.networks.profiling import clocks
+from dnnmig_env.networks.profiling import measure as measuring
 from dnnmig_env.networks.profiling.clocks import clock_for
 from dnnmig_env.networks.profiling.measure import Effort, measure
-from dnnmig_env.networks.tracing import InputSpec, clocks, profiling, trace
+from dnnmig_env.networks.tracing import InputSpec, trace
 
 QUICK = Effort(repeats=5, warm_up=1, rounds=2)
 
@@ -88,7 +90,7 @@ def names(graph: LayerGraph) -> tuple[str, ...]:
 def test_every_operator_of_a_layer_counts_for_it_and_nothing_else(
     module: nn.Module, inputs: Any, max_layers: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(profiling, "clock_for", lambda *_: Ticks())
+    monkeypatch.setattr(measuring, "clock_for", lambda *_: Ticks())
     profile = measure(module, inputs, max_layers=max_layers, effort=QUICK)
     graph = prepare(trace(module, inputs), max_layers)
     assert profile.names == names(graph)
@@ -238,18 +240,18 @@ def test_a_gpu_is_timed_by_its_events_once_it_is_done(monkeypatch: pytest.Monkey
 
 def test_the_quietest_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds, rounds = iter([3.0, 1.0, 2.0]), []
-    real = profiling.time_round
+    real = measuring.time_round
 
     def at_some_speed(*arguments: Any) -> Any:
         times, tau = real(*arguments), next(speeds)
         rounds.append(tau)
         return type(times)(tau, times.operators_s * 0 + tau, tau, tau)
 
-    monkeypatch.setattr(profiling, "time_round", at_some_speed)
+    monkeypatch.setattr(measuring, "time_round", at_some_speed)
     profile: Profile = measure(nn.Linear(3, 3), (1, 3), effort=Effort(repeats=1))
     assert rounds == [3.0, 1.0, 2.0]
     assert (profile.whole_s, profile.seconds, profile.measured.load_average) == (1.0, (1.0,), 1.0)
 
 
 def test_the_instrument_is_small_beside_an_operator_of_a_millisecond() -> None:
-    assert profiling.idle_s(clock_for("cpu", 1), "cpu") < 1e-4
+    assert measuring.idle_s(clock_for("cpu", 1), "cpu") < 1e-4
