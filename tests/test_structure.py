@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_module_and_name_in_a_pair_exist() -> None:
         for node in ast.walk(names(path)):
             if isinstance(node, ast.Tuple) and len(node.elts) >= 2:
                 texts = [each.value if isinstance(each, ast.Constant) else None for each in node.elts]
-                for module, name in zip(texts, texts[1:], strict=False):
+                for module, name in pairwise(texts):
                     if isinstance(module, str) and isinstance(name, str) and DOTTED.fullmatch(module):
                         pairs += 1
                         assert hasattr(importlib.import_module(module), name), f"{path}: {module}, {name}"

@@ -103,17 +103,17 @@ def describe(
         packed.query_rate_hz[i, slot, u],
     )
     run = efficiencies.per_s[row, u, s, v, last]
-    run_bytes, own_bytes = efficiencies.size_bytes[row, u, s, v, last], packed.weight_bytes[i, u, v]
-    saved_s = run * run_bytes / rate  # times the query rate
+    interval_bytes, layer_bytes = efficiencies.size_bytes[row, u, s, v, last], packed.weight_bytes[i, u, v]
+    saved_s = run * interval_bytes / rate  # times the query rate
     out[at + _CANDIDATE.action] = (a + 1.0) / actions
     out[at + _CANDIDATE.layer_efficiency] = _relative(efficiencies.per_s[row, u, s, v, v], prospects.best[i, 0])
     for view in range(views):
         out[at + _INTERVAL[view]] = _relative(
             efficiencies.per_s[row + view, u, s, v, prospects.chosen[i, k, 3 + view]], prospects.best[i, view]
         )
-        out[at + _SMALLEST_USEFUL[view]] = _relative(prospects.finest[i, view, a], prospects.best[i, view])
-    out[at + _CANDIDATE.log_interval_upload] = log_scaled(run_bytes / (rate * left_s), -1.0, 2.0)
-    out[at + _CANDIDATE.log_layer_upload] = log_scaled(own_bytes / (rate * left_s), -1.0, 2.0)
+        out[at + _SMALLEST_USEFUL[view]] = _relative(prospects.smallest_useful[i, view, a], prospects.best[i, view])
+    out[at + _CANDIDATE.log_interval_upload] = log_scaled(interval_bytes / (rate * left_s), -1.0, 2.0)
+    out[at + _CANDIDATE.log_layer_upload] = log_scaled(layer_bytes / (rate * left_s), -1.0, 2.0)
     out[at + _CANDIDATE.interval_saving] = min(saved_s / (rate_hz * state.delay_s[i, u]), 1.0)
     if views > 1:
         out[at + _CANDIDATE.rate_soon] = log_scaled(soon.up_bytes_per_s[i, slot, u, s] / rate, 0.0, 1.0)
@@ -129,7 +129,7 @@ def describe(
     out[at + _CANDIDATE.latest] = 1.0 if prospects.latest[i, 0] == u and prospects.latest[i, 1] == s + 1 else 0.0
     _describe_pair(packed, state, i, u, s, out, at)
     out[at + _CANDIDATE.execution_share] = min(packed.execution_s[i, u, v, 0] / state.device_delay_s[i, u], 1.0)
-    out[at + _CANDIDATE.log_weight] = log_scaled(own_bytes, 6.0, 3.0)
+    out[at + _CANDIDATE.log_weight] = log_scaled(layer_bytes, 6.0, 3.0)
     out[at + _CANDIDATE.log_output] = log_scaled(packed.tensor_bytes[i, u, v + 1], 5.5, 2.0)
     out[at + _CANDIDATE.log_input] = log_scaled(input_bytes(packed, i, u, v), 5.5, 2.0)
     out[at + _CANDIDATE.log_up_rate] = log_scaled(rate, 6.5, 2.0)
@@ -140,8 +140,8 @@ def describe(
         if packed.query_rate_hz[i, slot, w] > 0.0:
             all_s += packed.query_rate_hz[i, slot, w] * state.delay_s[i, w]
     out[at + _CANDIDATE.saving_share] = min(saved_s / all_s, 1.0)
-    out[at + _CANDIDATE.interval_arrival] = _arrival(course, state, i, u, s, run_bytes)
-    out[at + _CANDIDATE.layer_arrival] = _arrival(course, state, i, u, s, own_bytes)
+    out[at + _CANDIDATE.interval_arrival] = _arrival(course, state, i, u, s, interval_bytes)
+    out[at + _CANDIDATE.layer_arrival] = _arrival(course, state, i, u, s, layer_bytes)
     for t in range(slot):
         if packed.query_rate_hz[i, t, u] > 0.0:
             out[at + _CANDIDATE.stay] += (packed.slot_edges_s[i, t + 1] - packed.slot_edges_s[i, t]) / horizon_s(

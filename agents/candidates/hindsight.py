@@ -108,7 +108,7 @@ class Hindsight(BaseAlgorithm):
         share: float = 0.3,
         candidates: int = 10,
         logit_per_gain: float = 300.0,
-        memory: int = 60_000,
+        buffer_size: int = 60_000,
         batch_size: int = 512,
         n_epochs: int = 8,
         tau: float = 0.01,
@@ -139,7 +139,12 @@ class Hindsight(BaseAlgorithm):
             device=device,
             support_multi_env=True,
         )
-        self.share, self.candidates, self.logit_per_gain, self.memory = share, candidates, logit_per_gain, memory
+        self.share, self.candidates, self.logit_per_gain, self.buffer_size = (
+            share,
+            candidates,
+            logit_per_gain,
+            buffer_size,
+        )
         self.batch_size, self.n_epochs, self.tau = batch_size, n_epochs, tau
         self.rounds = 0
         if _init_setup_model:
@@ -169,7 +174,7 @@ class Hindsight(BaseAlgorithm):
         total, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         arena, learner = self._arena(), copy.deepcopy(_network(self.policy))
         optimizer = torch.optim.Adam(learner.parameters(), lr=self.lr_schedule(1.0))
-        moments = DecisionBuffer(self.memory, arena.episodes.layout.size, self.candidates + 1)
+        buffer = DecisionBuffer(self.buffer_size, arena.episodes.layout.size, self.candidates + 1)
         callback.on_training_start(locals(), globals())
         while self.num_timesteps < total:
             callback.on_rollout_start()
@@ -178,11 +183,11 @@ class Hindsight(BaseAlgorithm):
             if actions is None:
                 break
             callback.on_rollout_end()
-            looked_at = self._look_back(arena, begun, actions, moments)
+            looked_at = self._look_back(arena, begun, actions, buffer)
             self._update_current_progress_remaining(self.num_timesteps, total)
             left = self._current_progress_remaining
             update_learning_rate(optimizer, self.lr_schedule(left) * max(left, LEAST_STEP))
-            self._train(learner, optimizer, moments, looked_at)
+            self._train(learner, optimizer, buffer, looked_at)
             self.rounds += 1
             if self.rounds % log_interval == 0:
                 self.logger.dump(self.num_timesteps)
@@ -221,7 +226,7 @@ class Hindsight(BaseAlgorithm):
         arena: MigrationVectorEnv,
         begun: np.random.SeedSequence,
         taken: list[Ints],
-        moments: DecisionBuffer,
+        buffer: DecisionBuffer,
     ) -> int:
         """Go through the same episodes again and add a part of their moments; return how many."""
         episodes, rng, count, saved = arena.episodes, np.random.default_rng(begun), 0, []
@@ -236,7 +241,7 @@ class Hindsight(BaseAlgorithm):
                 costs = observer.hindsight_costs(rows, plans, self.candidates)
                 gains = (costs[:, -1:] - costs[:, :-1]) / final_s[rows, None]
                 seen = {name: array[rows] for name, array in observation.items()}
-                self._add(seen, actions[rows], gains, moments)
+                self._add(seen, actions[rows], gains, buffer)
                 count += len(rows)
                 saved.append(np.maximum(gains.max(1), 0.0))
             observation, _, ended, _, _ = arena.step(actions)
@@ -245,7 +250,7 @@ class Hindsight(BaseAlgorithm):
         self.logger.record("hindsight/moments", count)
         return count
 
-    def _add(self, seen: Observations, taken: Ints, gains: Floats, moments: DecisionBuffer) -> None:
+    def _add(self, seen: Observations, taken: Ints, gains: Floats, buffer: DecisionBuffer) -> None:
         mask = torch.as_tensor(seen["action_mask"])
         observation, stop = torch.as_tensor(seen["observation"]), mask.shape[1] - 1
         number = numbers(observation, mask.shape[1])[:, : self.candidates]
@@ -254,23 +259,23 @@ class Hindsight(BaseAlgorithm):
         decided = torch.as_tensor(taken)
         gain = torch.as_tensor(np.clip(gains, -MOST_GAIN, MOST_GAIN), dtype=torch.float32)
         compared = exists & (action != decided[:, None])
-        moments.add(observation, action, torch.where(compared, gain, torch.nan), decided)
+        buffer.add(observation, action, torch.where(compared, gain, torch.nan), decided)
 
     def _train(
-        self, learner: CandidateNetwork, optimizer: torch.optim.Adam, moments: DecisionBuffer, looked_at: int
+        self, learner: CandidateNetwork, optimizer: torch.optim.Adam, buffer: DecisionBuffer, looked_at: int
     ) -> None:
         acting, losses = _network(self.policy), []
         actions = self.action_space.n  # type: ignore[attr-defined]
         mask = torch.ones((1, actions), device=self.device).expand(self.batch_size, -1)  # all "stop" needs
         untrained = CandidateNetwork(acting.layout, acting.width, acting.blind).to(self.device)
-        for _ in range(max(1, self.n_epochs * looked_at // self.batch_size) if moments.count else 0):
-            at = torch.randint(moments.count, (self.batch_size,))
-            observation = moments.observation[at].to(self.device)
+        for _ in range(max(1, self.n_epochs * looked_at // self.batch_size) if buffer.count else 0):
+            at = torch.randint(buffer.count, (self.batch_size,))
+            observation = buffer.observation[at].to(self.device)
             with torch.no_grad():
                 greedy, _ = untrained(observation, mask)
             learned = learner(observation, mask)[0] - greedy  # nothing where both are illegal
-            action, taken = moments.action[at].to(self.device), moments.taken[at].to(self.device)
-            gain = moments.gain[at].to(self.device)
+            action, taken = buffer.action[at].to(self.device), buffer.taken[at].to(self.device)
+            gain = buffer.gain[at].to(self.device)
             compared = ~gain.isnan()
             if not compared.any():
                 continue

@@ -17,8 +17,7 @@ from dnnmig_env.compiling.jit import jit_nogil, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
-from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.state_rows import copy_row
+from dnnmig_env.simulation.state import State, copy_row
 
 
 @jit_nogil

@@ -20,14 +20,18 @@ from agents.candidates.layout import CandidateLayout
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.arrays import Float32s
 
-ACTION, RUN, FINEST = (CANDIDATE_FEATURES.index(name) for name in ("action", "interval", "smallest_useful"))
-LATER_RUN, LATER_FINEST = (CANDIDATE_FEATURES.index(name) for name in ("later_interval", "later_smallest_useful"))
+ACTION, INTERVAL, SMALLEST_USEFUL = (
+    CANDIDATE_FEATURES.index(name) for name in ("action", "interval", "smallest_useful")
+)
+LATER_INTERVAL, LATER_SMALLEST_USEFUL = (
+    CANDIDATE_FEATURES.index(name) for name in ("later_interval", "later_smallest_useful")
+)
 HERE, ELSEWHERE = (CANDIDATE_FEATURES.index(name) for name in ("stored_here", "stored_elsewhere"))
 CHANGING, DONE, NEWCOMERS, LEFT = (
     SITUATION_FEATURES.index(name) for name in ("changing", "done", "newcomers", "horizon_left")
 )
 RANK, GAIN = CANDIDATE_FEATURES.index("rank"), CANDIDATE_FEATURES.index("gain")
-OWN_ARRIVAL, RUN_ARRIVAL, SAVING = (
+LAYER_ARRIVAL, INTERVAL_ARRIVAL, SAVING = (
     CANDIDATE_FEATURES.index(name) for name in ("layer_arrival", "interval_arrival", "saving_share")
 )
 
@@ -186,9 +190,13 @@ def blinded(observation: Float32s, names: Sequence[str]) -> Float32s:
 
 def _greedy(prior: Prior, features: Tensor, changing: Tensor) -> Tensor:
     """Return the scores of the greedy order, (B, K); `changing` is 1 where rates change, (B, 1)."""
-    present = torch.where(features[..., FINEST] > 0, features[..., FINEST], features[..., RUN] - INITIAL_GAP)
+    present = torch.where(
+        features[..., SMALLEST_USEFUL] > 0, features[..., SMALLEST_USEFUL], features[..., INTERVAL] - INITIAL_GAP
+    )
     later = torch.where(
-        features[..., LATER_FINEST] > 0, features[..., LATER_FINEST], features[..., LATER_RUN] - INITIAL_GAP
+        features[..., LATER_SMALLEST_USEFUL] > 0,
+        features[..., LATER_SMALLEST_USEFUL],
+        features[..., LATER_INTERVAL] - INITIAL_GAP,
     )
     greedy = LOG_RANGE * prior.efficiency * (present + prior.foresight * changing * (later - present) - 1.0)
     stored = (features[..., HERE] > 0).to(greedy.dtype) - (features[..., ELSEWHERE] > 0).to(greedy.dtype)
@@ -199,7 +207,7 @@ def _greedy(prior: Prior, features: Tensor, changing: Tensor) -> Tensor:
 def _risk(prior: Prior, features: Tensor, situation: Tensor) -> Tensor:
     """Return what uploads lose for blocking the channel, (B, K): none may stop for a newcomer."""
     left, newcomers = situation[:, LEFT, None], situation[:, NEWCOMERS, None].clamp(max=0.99)
-    own, run = left * features[..., OWN_ARRIVAL], left * features[..., RUN_ARRIVAL]
+    own, run = left * features[..., LAYER_ARRIVAL], left * features[..., INTERVAL_ARRIVAL]
     run = torch.maximum(own, run)
     saved = features[..., SAVING] * (left - run) + LEAST_SAVING  # by the whole run
     blocked = own * run * newcomers / (1.0 - newcomers)  # by the layer, times its share of the run: run / own

@@ -19,8 +19,7 @@ from dnnmig_env.envs.actions import Decisions, action_of
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays, empty_plans
-from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.state_rows import copy_row
+from dnnmig_env.simulation.state import State, copy_row
 
 
 class Reference(NamedTuple):

@@ -34,7 +34,9 @@ class Prospects(NamedTuple):
     latest: Ints  # (B, 2): user and server (1..S) of the latest upload
     value: Floats  # (B, K): how promising each candidate is, descending; 0 = no more candidates
     chosen: Ints  # (B, K, 3 + V): user, layer, server - 1, and the last layer of the run that begins here in each view
-    finest: Floats  # (B, V, U * L * S): efficiency of a pair's best run where its finest part begins, 0 elsewhere
+    smallest_useful: (
+        Floats  # (B, V, U * L * S): efficiency of a pair's best run where its finest part begins, 0 elsewhere
+    )
     best: Floats  # (B, V): greatest efficiency
     rank: Ints  # (B, U * L * S): place in the reference plan, from 1
 
@@ -48,7 +50,7 @@ def new_prospects(packed: PackedScenarios, rows: int, candidates: int) -> tuple[
         latest=np.full((rows, 2), -1),
         value=np.zeros((rows, candidates)),
         chosen=np.zeros((rows, candidates, 3 + views), np.int64),
-        finest=np.zeros((rows, views, uploads)),
+        smallest_useful=np.zeros((rows, views, uploads)),
         best=np.zeros((rows, views)),
         rank=np.zeros((rows, uploads), np.int64),
     )
@@ -100,12 +102,12 @@ def find(
     fill(prospects.rank[i], 0)
     _rank(packed, i, mask, reference, prospects)
     fill(prospects.value[i], 0.0)
-    fill(prospects.finest[i], 0.0)
+    fill(prospects.smallest_useful[i], 0.0)
     fill(prospects.best[i], 0.0)
     for view in range(prospects.best.shape[1]):
         for u in range(packed.num_users[i]):
             for s in range(packed.num_servers[i]):
-                _mark_finest(packed, state, i, efficiencies, u, s, view, prospects)
+                _mark_smallest_useful(packed, state, i, efficiencies, u, s, view, prospects)
     for u in range(packed.num_users[i]):
         for v in range(packed.num_layers[i, u]):
             for s in range(packed.num_servers[i]):
@@ -169,9 +171,9 @@ def _consider(
     value = 0.0
     for view in range(views):
         if prospects.best[i, view] > 0.0:
-            _, run = _best_run(packed, state, i, efficiencies, i * views + view, u, s, v)
-            finest = prospects.finest[i, view, a]
-            value = max(value, (1e3 * finest if finest > 0.0 else run) / prospects.best[i, view])
+            _, run = _best_interval(packed, state, i, efficiencies, i * views + view, u, s, v)
+            smallest_useful = prospects.smallest_useful[i, view, a]
+            value = max(value, (1e3 * smallest_useful if smallest_useful > 0.0 else run) / prospects.best[i, view])
     if 0 < prospects.rank[i, a] <= MOST_RANKED:
         value += 1e9 / prospects.rank[i, a]
     k = prospects.value.shape[1] - 1
@@ -185,12 +187,12 @@ def _consider(
     prospects.value[i, k] = value
     prospects.chosen[i, k, 0], prospects.chosen[i, k, 1], prospects.chosen[i, k, 2] = u, v, s
     for view in range(views):
-        last, _ = _best_run(packed, state, i, efficiencies, i * views + view, u, s, v)
+        last, _ = _best_interval(packed, state, i, efficiencies, i * views + view, u, s, v)
         prospects.chosen[i, k, 3 + view] = last
 
 
 @jit_without_refcounts
-def _best_run(
+def _best_interval(
     packed: PackedScenarios, state: State, i: int, efficiencies: Efficiencies, row: int, u: int, s: int, first: int
 ) -> tuple[int, float]:
     """Return the last layer and the efficiency of the best run that begins at a layer; (first, 0) if none helps.
@@ -209,7 +211,7 @@ def _best_run(
 
 
 @jit_without_refcounts
-def _mark_finest(
+def _mark_smallest_useful(
     packed: PackedScenarios,
     state: State,
     i: int,
@@ -223,12 +225,12 @@ def _mark_finest(
     layers, servers, row = efficiencies.per_s.shape[3], efficiencies.per_s.shape[2], i * prospects.best.shape[1] + view
     best, first, last = 0.0, -1, -1
     for v in range(packed.num_layers[i, u]):
-        w, run = _best_run(packed, state, i, efficiencies, row, u, s, v)
+        w, run = _best_interval(packed, state, i, efficiencies, row, u, s, v)
         if run > best:
             best, first, last = run, v, w
     if first >= 0:
         part, _ = smallest_useful_interval(efficiencies, row, u, s, first, last)
-        prospects.finest[i, view, action_of(u, part, s, layers, servers)] = best
+        prospects.smallest_useful[i, view, action_of(u, part, s, layers, servers)] = best
     prospects.best[i, view] = max(prospects.best[i, view], best)
 
 

@@ -184,7 +184,7 @@ def make_model(
         device: As torch names it, or "auto": a GPU where there is one.
         settings: Arguments of the SB3 class that differ from the defaults here.
         network: `width`, `context` and `blind` of `make_network`.
-        is_taught: Whether it imitates a teacher before it learns by itself, see `Algorithm.warm_start_settings`.
+        is_warm_started: Whether it imitates a teacher before it learns by itself, see `Algorithm.warm_start_settings`.
 
     Raises:
         ValueError: If the algorithm or a setting is unknown.

@@ -4,7 +4,7 @@ Only the present slot is looked at: its rates and latencies, places and velociti
 `POINTS` times in the next `LOOK_AHEAD_S` seconds (or what is left of the horizon) the user is where its velocity has
 carried it, between mirrors as in `mobility`. The nearest edge is its home there. The rate to that is the radio's
 (`radio`) times what is left of the ratio between the present rate and the radio's at present: its logarithm decays as
-shadowing does. Other servers are reached over the home edge (`access.reach`), latencies alike. Expected is the mean
+shadowing does. Other servers are reached over the home edge (`links.reach`), latencies alike. Expected is the mean
 latency, and the rate at which bytes take the mean time: the harmonic mean.
 
 This is a RECONSTRUCTION: B. Liang and Z. J. Haas, "Predictive distance-based mobility management for PCS networks",

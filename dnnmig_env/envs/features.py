@@ -37,7 +37,7 @@ def positions(features: Sequence[Feature]) -> Any:
         features: The features, in the order in which they stand in the vector.
     """
     ordered = names(features)
-    return namedtuple("Positions", ordered)(*range(len(ordered)))  # noqa: PYI024
+    return namedtuple("Positions", ordered)(*range(len(ordered)))
 
 
 def markdown_table(features: Sequence[Feature]) -> str:

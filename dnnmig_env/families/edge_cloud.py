@@ -8,14 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from dnnmig_env.families.draw.access import draw_backbone, draw_homes, reach
-from dnnmig_env.families.draw.batch import Course, drawn_batch
+from dnnmig_env.families.draw.batch import SlotConditions, drawn_batch
+from dnnmig_env.families.draw.links import draw_access, draw_backbone, draw_homes, num_slots, reach
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
-from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import draw_participants, limit_memory, query_rates_hz
-from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, settle_ranges, uniform
-from dnnmig_env.families.draw.recorded_rates import settled_traces
-from dnnmig_env.families.draw.static_access import draw_access, num_slots
+from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, normalize_ranges, uniform
+from dnnmig_env.families.draw.recorded_rates import checked_traces
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -95,12 +94,12 @@ class EdgeCloud:
     family: ClassVar[str] = "edge-cloud"
 
     def __post_init__(self) -> None:
-        settle_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
+        normalize_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
         if self.horizon_s is not None:
-            settle_ranges(self, positive=["horizon_s"])
+            normalize_ranges(self, positive=["horizon_s"])
         check_count(self, "max_layers", "chunk")
-        object.__setattr__(self, "networks", settled_networks(self.networks, self.max_layers))
-        object.__setattr__(self, "traces", settled_traces(self.traces))
+        object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
+        object.__setattr__(self, "traces", checked_traces(self.traces))
 
     @cached_property
     def limits(self) -> Limits:
@@ -111,18 +110,18 @@ class EdgeCloud:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
-        cast = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
-        limit_memory(rng, cast, self.edge_memory_share)
-        execution_s = cast.execution_s()
+        participants = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
+        limit_memory(rng, participants, self.edge_memory_share)
+        execution_s = participants.execution_s()
         slot_edges_s, access = draw_access(
-            rng, cast, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces
+            rng, participants, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces
         )
         latencies_s = (self.backhaul_latency_s, self.wan_latency_s)
-        backbone = draw_backbone(rng, cast, (self.backhaul_mbps, self.wan_mbps), latencies_s)
+        backbone = draw_backbone(rng, participants, (self.backhaul_mbps, self.wan_mbps), latencies_s)
         access_latency_s = uniform(rng, self.access_latency_s, (count, 1, self.num_users[1]))
-        bytes_per_s, latency_s = reach(draw_homes(rng, cast), access, access_latency_s, backbone)
-        query_rate_hz = query_rates_hz(rng, cast, execution_s, self.load)
-        course = Course(
+        bytes_per_s, latency_s = reach(draw_homes(rng, participants), access, access_latency_s, backbone)
+        query_rate_hz = query_rates_hz(rng, participants, execution_s, self.load)
+        conditions = SlotConditions(
             slot_edges_s=slot_edges_s,
             query_rate_hz=np.repeat(query_rate_hz[:, None], num_slots(self.traces), axis=1),
             bytes_per_s=bytes_per_s,
@@ -130,7 +129,7 @@ class EdgeCloud:
             between_bytes_per_s=backbone.without_loops(),
             between_latency_s=backbone.latency_s,
         )
-        return drawn_batch(self.family, cast, execution_s, course)
+        return drawn_batch(self.family, participants, execution_s, conditions)
 
     @cached_property
     def _table(self) -> NetworkTable:

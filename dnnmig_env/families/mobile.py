@@ -10,11 +10,11 @@ from typing import ClassVar
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Ints
-from dnnmig_env.families.draw.access import draw_backbone, reach
-from dnnmig_env.families.draw.batch import Course, Participants, drawn_batch
+from dnnmig_env.families.draw.batch import Participants, SlotConditions, drawn_batch
+from dnnmig_env.families.draw.links import draw_backbone, reach
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
 from dnnmig_env.families.draw.mobility import autoregressive, gauss_markov
-from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import draw_participants, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import (
     CountRange,
@@ -23,10 +23,10 @@ from dnnmig_env.families.draw.ranges import (
     check_number,
     counts,
     log_uniform,
-    settle_ranges,
+    normalize_ranges,
     uniform,
 )
-from dnnmig_env.families.draw.recorded_rates import draw_traces, recorded_rates, settled_traces
+from dnnmig_env.families.draw.recorded_rates import checked_traces, draw_traces, recorded_rates
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.radio import radio_bytes_per_s
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
@@ -112,13 +112,13 @@ class Mobile:
     family: ClassVar[str] = "mobile"
 
     def __post_init__(self) -> None:
-        settle_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
+        normalize_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
         check_count(self, "max_layers", "chunk")
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
         check_number(self, "velocity_memory", "shadowing_correlation", high=1.0)
         check_number(self, "velocity_deviation", "shadowing_db")
-        object.__setattr__(self, "networks", settled_networks(self.networks, self.max_layers))
-        object.__setattr__(self, "traces", settled_traces(self.traces))
+        object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
+        object.__setattr__(self, "traces", checked_traces(self.traces))
 
     @cached_property
     def limits(self) -> Limits:
@@ -129,24 +129,24 @@ class Mobile:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
-        cast = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
-        limit_memory(rng, cast, self.edge_memory_share)
-        execution_s = cast.execution_s()
+        participants = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
+        limit_memory(rng, participants, self.edge_memory_share)
+        execution_s = participants.execution_s()
         latencies_s = (self.backhaul_latency_s, self.wan_latency_s)
-        backbone = draw_backbone(rng, cast, (self.backhaul_mbps, self.wan_mbps), latencies_s)
-        users = (cast.network >= 0)[:, None]
+        backbone = draw_backbone(rng, participants, (self.backhaul_mbps, self.wan_mbps), latencies_s)
+        users = (participants.network >= 0)[:, None]
         slot_s = np.diff(self._slot_edges_s)
 
-        edges_m = _edge_positions_m(rng, cast, self.area_m)
-        speed = log_uniform(rng, self.speed_m_per_s, cast.network.shape)
+        edges_m = _edge_positions_m(rng, participants, self.area_m)
+        speed = log_uniform(rng, self.speed_m_per_s, participants.network.shape)
         positions_m, velocities = gauss_markov(
             rng, speed, slot_s, self.area_m, self.velocity_memory, self.velocity_deviation
         )
-        home, access = self._access(rng, cast, positions_m, edges_m)
+        home, access = self._access(rng, participants, positions_m, edges_m)
         access_latency_s = uniform(rng, self.access_latency_s, (count, 1, self.num_users[1]))
         bytes_per_s, latency_s = reach(home, access * users, access_latency_s, backbone)
-        query_rate_hz = query_rates_hz(rng, cast, execution_s, self.load)
-        course = Course(
+        query_rate_hz = query_rates_hz(rng, participants, execution_s, self.load)
+        conditions = SlotConditions(
             slot_edges_s=np.tile(self._slot_edges_s, (count, 1)),
             query_rate_hz=query_rate_hz[:, None] * _presence(rng, users, len(slot_s)),
             bytes_per_s=bytes_per_s,
@@ -155,21 +155,21 @@ class Mobile:
             between_latency_s=backbone.latency_s,
             user_positions=(positions_m / self.area_m - 0.5) * users[..., None],
             user_velocities=velocities * (slot_s[:, None, None] / self.area_m) * users[..., None],
-            server_positions=(edges_m / self.area_m - 0.5) * cast.is_edge[..., None],
+            server_positions=(edges_m / self.area_m - 0.5) * participants.is_edge[..., None],
             area_m=self.area_m,
         )
-        return drawn_batch(self.family, cast, execution_s, course)
+        return drawn_batch(self.family, participants, execution_s, conditions)
 
     def _access(
-        self, rng: np.random.Generator, cast: Participants, users_m: Floats, edges_m: Floats
+        self, rng: np.random.Generator, participants: Participants, users_m: Floats, edges_m: Floats
     ) -> tuple[Ints, Floats]:
         """Return the nearest edge and the rate to it in bytes/s, each of shape (B, T, U)."""
         apart = [users_m[..., axis, None] - edges_m[:, None, None, : self.num_edges[1], axis] for axis in (0, 1)]
         square = apart[0] ** 2 + apart[1] ** 2
-        square += np.where(cast.is_edge, 0.0, np.inf)[:, None, None, : self.num_edges[1]]
+        square += np.where(participants.is_edge, 0.0, np.inf)[:, None, None, : self.num_edges[1]]
         home = square.argmin(axis=-1)
         if self.traces:
-            recorded = draw_traces(rng, self.traces, cast.network.shape)
+            recorded = draw_traces(rng, self.traces, participants.network.shape)
             return home, recorded_rates(rng, recorded, np.tile(self._slot_edges_s, (len(home), 1)))
         noise = autoregressive(rng.standard_normal(square.shape), self.shadowing_correlation)
         at_home = [np.take_along_axis(values, home[..., None], axis=-1)[..., 0] for values in (square, noise)]
@@ -186,11 +186,11 @@ class Mobile:
         return edges_s
 
 
-def _edge_positions_m(rng: np.random.Generator, cast: Participants, area_m: float) -> Floats:
+def _edge_positions_m(rng: np.random.Generator, participants: Participants, area_m: float) -> Floats:
     """Return where the edges stand, shape (B, S, 2)."""
-    shape = cast.is_edge.shape
+    shape = participants.is_edge.shape
     turn, jitter = rng.random((shape[0], 1)), uniform(rng, (-0.25, 0.25), shape)
-    angle = 2 * np.pi * (turn + (np.arange(shape[1]) + jitter) / cast.num_edges[:, None])
+    angle = 2 * np.pi * (turn + (np.arange(shape[1]) + jitter) / participants.num_edges[:, None])
     from_centre = uniform(rng, (0.2, 0.4), shape)
     offset = from_centre[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     positions_m: Floats = area_m * (0.5 + offset)

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from dnnmig_env.families.draw.batch import Course, drawn_batch
+from dnnmig_env.families.draw.batch import SlotConditions, drawn_batch
+from dnnmig_env.families.draw.links import draw_access, num_slots
 from dnnmig_env.families.draw.machines import DEVICE, EDGE, machine_ranges
-from dnnmig_env.families.draw.network_table import NetworkTable, network_table, settled_networks
+from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import draw_participants
-from dnnmig_env.families.draw.ranges import Range, check_count, settle_ranges, uniform
-from dnnmig_env.families.draw.recorded_rates import settled_traces
-from dnnmig_env.families.draw.static_access import draw_access, num_slots
+from dnnmig_env.families.draw.ranges import Range, check_count, normalize_ranges, uniform
+from dnnmig_env.families.draw.recorded_rates import checked_traces
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -68,12 +68,12 @@ class Single:
     family: ClassVar[str] = "single"
 
     def __post_init__(self) -> None:
-        settle_ranges(self, positive=_RANGES)
+        normalize_ranges(self, positive=_RANGES)
         if self.horizon_s is not None:
-            settle_ranges(self, positive=["horizon_s"])
+            normalize_ranges(self, positive=["horizon_s"])
         check_count(self, "max_layers", "chunk")
-        object.__setattr__(self, "networks", settled_networks(self.networks, self.max_layers))
-        object.__setattr__(self, "traces", settled_traces(self.traces))
+        object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
+        object.__setattr__(self, "traces", checked_traces(self.traces))
 
     @cached_property
     def limits(self) -> Limits:
@@ -83,12 +83,12 @@ class Single:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s)
-        cast = draw_participants(rng, count, self._table, (1, 1), (1, 1), kinds)
+        participants = draw_participants(rng, count, self._table, (1, 1), (1, 1), kinds)
         slot_edges_s, access = draw_access(
-            rng, cast, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces
+            rng, participants, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces
         )
         latency_s = np.repeat(uniform(rng, self.access_latency_s, (count, 1, 1, 1)), access.shape[1], axis=1)
-        course = Course(
+        conditions = SlotConditions(
             slot_edges_s=slot_edges_s,
             query_rate_hz=np.ones(access.shape),
             bytes_per_s=access[..., None],
@@ -96,7 +96,7 @@ class Single:
             between_bytes_per_s=np.zeros((count, 1, 1)),
             between_latency_s=np.zeros((count, 1, 1)),
         )
-        return drawn_batch(self.family, cast, cast.execution_s(), course)
+        return drawn_batch(self.family, participants, participants.execution_s(), conditions)
 
     @cached_property
     def _table(self) -> NetworkTable:

@@ -18,7 +18,7 @@ def mean_delays_s(packed: PackedScenarios, plans: PlanArrays, scenarios: Ints | 
     """Return the mean query delay J of every plan in seconds per query, shape (P,).
 
     Args:
-        problem: The scenarios.
+        packed: The scenarios.
         plans: The plans.
         scenarios: Scenario of each plan, shape (P,); by default scenario 0 for all.
     """

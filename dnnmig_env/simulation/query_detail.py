@@ -69,7 +69,7 @@ def trace_query(
     """Return one query in detail.
 
     Args:
-        problem: A problem of one scenario.
+        packed: A problem of one scenario.
         graph: The user's network.
         user: Index of the user.
         slot: Time slot whose rates hold.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
+from dnnmig_env.compiling.jit import copy, jit_without_refcounts
 from dnnmig_env.simulation.packed import PackedScenarios
 
 
@@ -60,3 +61,21 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         event_delay_s=np.zeros((rows, events, users)),
         event_assignment=np.zeros((rows, events, users, layers), np.int8),
     )
+
+
+@jit_without_refcounts
+def copy_row(state: State, source: int, ahead: State, target: int) -> None:
+    """Copy a row to a row of the same or another state, but for its scratch, its log and the number of queries."""
+    ahead.time_s[target], ahead.slot[target], ahead.cost_s[target] = (
+        state.time_s[source],
+        state.slot[source],
+        state.cost_s[source],
+    )
+    copy(ahead.node[target], state.node[source])
+    copy(ahead.usable[target], state.usable[source])
+    copy(ahead.assignment[target], state.assignment[source])
+    copy(ahead.load[target], state.load[source])
+    copy(ahead.stale[target], state.stale[source])
+    copy(ahead.delay_s[target], state.delay_s[source])
+    copy(ahead.device_delay_s[target], state.device_delay_s[source])
+    copy(ahead.memory_left_bytes[target], state.memory_left_bytes[source])

@@ -29,8 +29,7 @@ from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.compiling.jit import borrowed, jit, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
-from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.state_rows import copy_row
+from dnnmig_env.simulation.state import State, copy_row
 
 ROUNDING = 1e-12
 """Times that differ by a smaller share are the same."""

@@ -19,8 +19,7 @@ from dnnmig_env.envs.actions import by_upload
 from dnnmig_env.simulation.dynamics import begin, complete, horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
-from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.state_rows import copy_row
+from dnnmig_env.simulation.state import State, copy_row
 
 
 @jit_without_refcounts

@@ -15,8 +15,7 @@ from dnnmig_env.arrays import Ints
 from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
-from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.state_rows import copy_row
+from dnnmig_env.simulation.state import State, copy_row
 
 ROUNDING = 1e-12
 """Times that differ by less than this share are the same but for the order in which seconds were added up."""

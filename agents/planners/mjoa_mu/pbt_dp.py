@@ -43,7 +43,7 @@ from agents.planners.slot_zero import (
 )
 from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.cold_start.cold_query import Run, new_run
+from dnnmig_env.simulation.cold_start.cold_query import ColdQueries, new_cold_queries
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.reserved.shares import everything_for, own_scenario
 
@@ -73,10 +73,10 @@ def best_placement(
     if beam < 1:
         raise ValueError(f"beam is {beam}; keep at least 1 node.")
     rows = 4 * beam + 2  # two levels with two children of each node, a blank node, and one to try cuts with
-    runs = Run._make(np.repeat(array[None], rows, axis=0) for array in new_run(packed, 0))
+    queries = ColdQueries._make(np.repeat(array[None], rows, axis=0) for array in new_cold_queries(packed, 0))
     placed = packed.uploaded[0, 0].copy()
     nodes = Nodes(np.repeat(placed[None], rows, axis=0), *(np.zeros(rows) for _ in range(4)))
-    delay_s = search(packed, new_task(packed, server, movable, left_bytes, serial), runs, nodes, placed)
+    delay_s = search(packed, new_task(packed, server, movable, left_bytes, serial), queries, nodes, placed)
     return placed, float(delay_s)
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import borrowed, copy, fill, jit, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.cold_start.cold_query import (
-    Run,
+    ColdQueries,
     asked_s,
     awaited,
+    execute_layer,
+    execute_layers,
     inputs_s,
-    run_layer,
-    run_layers,
     weights_in_s,
 )
 from dnnmig_env.simulation.kernel import effective_assignment
@@ -69,19 +69,24 @@ def new_task(packed: PackedScenarios, server: int, movable: Bools, left_bytes: f
 
 
 @jit
-def search(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, placed: Int8s) -> float:
+def search(packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nodes, placed: Int8s) -> float:
     """Write the best placement found, shape (L,), and return its cold-start delay.
 
     Args:
         packed: The problem.
         task: What is to be placed.
-        runs: The run of each node of the tree, arrays of `Run` with the nodes as their first axis; all blank.
+        queries: The query of each node of the tree, arrays of `ColdQueries` with the nodes as their first axis; all blank.
         nodes: The nodes; all blank.
         placed: Receives the server of each layer with weights.
     """
-    packed, runs, nodes, num_layers = borrowed(packed), borrowed(runs), borrowed(nodes), int(packed.num_layers[0, 0])
+    packed, queries, nodes, num_layers = (
+        borrowed(packed),
+        borrowed(queries),
+        borrowed(nodes),
+        int(packed.num_layers[0, 0]),
+    )
     rows, beam = len(nodes.bound_s), (len(nodes.bound_s) - 2) // 4
-    best_s = _best_cut(packed, task, runs, nodes, rows - 1, rows - 2, placed)
+    best_s = _best_cut(packed, task, queries, nodes, rows - 1, rows - 2, placed)
     kept, order, frontier = np.zeros(beam, np.int64), np.zeros(2 * beam, np.int64), np.zeros(num_layers, np.int64)
     kept[0], count = rows - 1, 1
     for v in range(num_layers):
@@ -89,8 +94,8 @@ def search(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, placed:
         for parent in kept[:count]:
             for place in (0, task.server):
                 if place == 0 or _fits(packed, task, nodes, parent, v):
-                    _copy(runs, nodes, parent, last)
-                    _decide(packed, task, runs, nodes, last, v, place)
+                    _copy(queries, nodes, parent, last)
+                    _decide(packed, task, queries, nodes, last, v, place)
                     last += nodes.bound_s[last] < best_s * (1.0 - ROUNDING)
         width = 0
         for before in range(v + 1):
@@ -100,7 +105,7 @@ def search(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, placed:
         _sort(nodes.bound_s, first, last, order)
         count = 0
         for row in order[: last - first]:
-            if count < beam and not _dominated(packed, task, runs, nodes, row, kept[:count], frontier[:width]):
+            if count < beam and not _dominated(packed, task, queries, nodes, row, kept[:count], frontier[:width]):
                 kept[count] = row
                 count += 1
     if count > 0:
@@ -130,16 +135,16 @@ def _look_ahead(packed: PackedScenarios, task: Task) -> None:
 
 @jit_without_refcounts
 def _best_cut(
-    packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, blank: int, trial: int, placed: Int8s
+    packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nodes, blank: int, trial: int, placed: Int8s
 ) -> float:
     """Write the best placement with one end of the network, all or nothing on the server; return its delay."""
     best_s, num_layers = np.inf, packed.num_layers[0, 0]
     for cut in range(num_layers + 1):
         for from_start in (True, False):
-            _copy(runs, nodes, blank, trial)
+            _copy(queries, nodes, blank, trial)
             for v in range(num_layers):
                 there = (v < cut) == from_start and _fits(packed, task, nodes, trial, v)
-                _decide(packed, task, runs, nodes, trial, v, task.server if there else 0)
+                _decide(packed, task, queries, nodes, trial, v, task.server if there else 0)
                 if nodes.bound_s[trial] >= best_s:
                     break
             if nodes.bound_s[trial] < best_s:
@@ -155,72 +160,74 @@ def _fits(packed: PackedScenarios, task: Task, nodes: Nodes, row: int, v: int) -
 
 
 @jit_without_refcounts
-def _decide(packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, row: int, v: int, place: int) -> None:
+def _decide(
+    packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nodes, row: int, v: int, place: int
+) -> None:
     """Decide one layer of a node of the tree: run it, after its weights where it has to be uploaded."""
-    run, placed = _row(runs, row), nodes.placed[row]
+    query, placed = _row(queries, row), nodes.placed[row]
     if place != 0:
         placed[v] = place
     effective_assignment(packed, 0, 0, placed, task.usable, task.effective)
-    run.assignment[0, v] = task.effective[v]
-    known, channel_s = run.num_sent[0], nodes.channel_s[row]
-    inputs_s(packed, 0, 0, v, run)
+    query.assignment[0, v] = task.effective[v]
+    known, channel_s = query.num_sent[0], nodes.channel_s[row]
+    inputs_s(packed, 0, 0, v, query)
     too_early = False
-    for n in range(known, run.num_sent[0]):
-        too_early |= run.sent_start_s[n] < channel_s
+    for n in range(known, query.num_sent[0]):
+        too_early |= query.sent_start_s[n] < channel_s
     if too_early:
-        channel_s = _run_anew(packed, task, placed, v + 1, run)
+        channel_s = _run_anew(packed, task, placed, v + 1, query)
     else:
         if place != 0:
-            start_s = asked_s(packed, 0, 0, v, run) if task.serial else channel_s
-            channel_s = weights_in_s(packed, 0, 0, place - 1, start_s, packed.weight_bytes[0, 0, v], run)
-            run.uploaded_s[0, v] = channel_s
-        run_layer(packed, 0, 0, v, run)
+            start_s = asked_s(packed, 0, 0, v, query) if task.serial else channel_s
+            channel_s = weights_in_s(packed, 0, 0, place - 1, start_s, packed.weight_bytes[0, 0, v], query)
+            query.uploaded_s[0, v] = channel_s
+        execute_layer(packed, 0, 0, v, query)
     nodes.channel_s[row] = channel_s
     if place != 0:
         nodes.sent_bytes[row] += packed.weight_bytes[0, 0, v]
     uplink_s = nodes.sent_bytes[row] / packed.up_bytes_per_s[0, 0, 0, task.server - 1]
-    for n in range(run.num_sent[0]):
-        uplink_s += run.sent_end_s[n] - run.sent_start_s[n]
+    for n in range(query.num_sent[0]):
+        uplink_s += query.sent_end_s[n] - query.sent_start_s[n]
     nodes.uplink_s[row] = uplink_s
-    bound_s = run.end_s[0]
+    bound_s = query.end_s[0]
     for before in range(v + 1):
-        bound_s = max(bound_s, run.finish_s[0, before] + task.ahead_s[before])
-    nodes.bound_s[row] = bound_s - run.raised_s[0]
+        bound_s = max(bound_s, query.finish_s[0, before] + task.ahead_s[before])
+    nodes.bound_s[row] = bound_s - query.raised_s[0]
 
 
 @jit_without_refcounts
-def _run_anew(packed: PackedScenarios, task: Task, placed: Int8s, count: int, run: Run) -> float:
+def _run_anew(packed: PackedScenarios, task: Task, placed: Int8s, count: int, query: ColdQueries) -> float:
     """Run the first `count` layers once more, as a tensor goes before weights already timed; return when all are in."""
-    run.num_sent[0] = 0
-    fill(run.arrival_s, -1.0)
+    query.num_sent[0] = 0
+    fill(query.arrival_s, -1.0)
     for v in range(count):
         if task.movable[v] and placed[v] != 0:
-            run.uploaded_s[0, v] = np.inf
+            query.uploaded_s[0, v] = np.inf
     channel_s = 0.0
     while True:
-        run_layers(packed, 0, 0, count, run)
-        v = awaited(0, count, run)
+        execute_layers(packed, 0, 0, count, query)
+        v = awaited(0, count, query)
         if v < 0 or channel_s == np.inf:
             return channel_s
-        start_s = asked_s(packed, 0, 0, v, run) if task.serial else channel_s
-        channel_s = weights_in_s(packed, 0, 0, task.server - 1, start_s, packed.weight_bytes[0, 0, v], run)
-        run.uploaded_s[0, v] = channel_s
+        start_s = asked_s(packed, 0, 0, v, query) if task.serial else channel_s
+        channel_s = weights_in_s(packed, 0, 0, task.server - 1, start_s, packed.weight_bytes[0, 0, v], query)
+        query.uploaded_s[0, v] = channel_s
 
 
 @jit_without_refcounts
 def _dominated(
-    packed: PackedScenarios, task: Task, runs: Run, nodes: Nodes, row: int, kept: Ints, frontier: Ints
+    packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nodes, row: int, kept: Ints, frontier: Ints
 ) -> bool:
     """Return whether some node that is kept is no worse than another for whatever is still to be decided."""
     for other in kept:
-        worse = runs.end_s[other, 0] > runs.end_s[row, 0]
+        worse = queries.end_s[other, 0] > queries.end_s[row, 0]
         worse |= not task.serial and nodes.uplink_s[other] > nodes.uplink_s[row]
         worse |= task.left_bytes < np.inf and nodes.sent_bytes[other] > nodes.sent_bytes[row]
-        for node in range(runs.free_s.shape[2]):
-            worse |= runs.free_s[other, 0, node] > runs.free_s[row, 0, node]
+        for node in range(queries.free_s.shape[2]):
+            worse |= queries.free_s[other, 0, node] > queries.free_s[row, 0, node]
         for before in frontier:
-            worse |= runs.assignment[other, 0, before] != runs.assignment[row, 0, before]
-            worse |= runs.finish_s[other, 0, before] > runs.finish_s[row, 0, before]
+            worse |= queries.assignment[other, 0, before] != queries.assignment[row, 0, before]
+            worse |= queries.finish_s[other, 0, before] > queries.finish_s[row, 0, before]
         if not worse:
             return True
     return False
@@ -238,43 +245,43 @@ def _sort(values: Floats, first: int, last: int, order: Ints) -> None:
 
 
 @jit_without_refcounts
-def _copy(runs: Run, nodes: Nodes, source: int, target: int) -> None:
+def _copy(queries: ColdQueries, nodes: Nodes, source: int, target: int) -> None:
     """Copy all that changes as layers are decided."""
     nodes.channel_s[target], nodes.sent_bytes[target] = nodes.channel_s[source], nodes.sent_bytes[source]
-    runs.end_s[target, 0], runs.num_sent[target, 0] = runs.end_s[source, 0], runs.num_sent[source, 0]
+    queries.end_s[target, 0], queries.num_sent[target, 0] = queries.end_s[source, 0], queries.num_sent[source, 0]
     for v in range(nodes.placed.shape[1]):
         nodes.placed[target, v] = nodes.placed[source, v]
-        runs.assignment[target, 0, v] = runs.assignment[source, 0, v]
-        runs.uploaded_s[target, 0, v], runs.finish_s[target, 0, v] = (
-            runs.uploaded_s[source, 0, v],
-            runs.finish_s[source, 0, v],
+        queries.assignment[target, 0, v] = queries.assignment[source, 0, v]
+        queries.uploaded_s[target, 0, v], queries.finish_s[target, 0, v] = (
+            queries.uploaded_s[source, 0, v],
+            queries.finish_s[source, 0, v],
         )
-    for node in range(runs.free_s.shape[2]):
-        runs.free_s[target, 0, node] = runs.free_s[source, 0, node]
-        for tensor in range(runs.arrival_s.shape[2]):
-            runs.arrival_s[target, 0, tensor, node] = runs.arrival_s[source, 0, tensor, node]
-    for n in range(runs.num_sent[source, 0]):
-        runs.sent_start_s[target, n], runs.sent_end_s[target, n] = (
-            runs.sent_start_s[source, n],
-            runs.sent_end_s[source, n],
+    for node in range(queries.free_s.shape[2]):
+        queries.free_s[target, 0, node] = queries.free_s[source, 0, node]
+        for tensor in range(queries.arrival_s.shape[2]):
+            queries.arrival_s[target, 0, tensor, node] = queries.arrival_s[source, 0, tensor, node]
+    for n in range(queries.num_sent[source, 0]):
+        queries.sent_start_s[target, n], queries.sent_end_s[target, n] = (
+            queries.sent_start_s[source, n],
+            queries.sent_end_s[source, n],
         )
-        runs.sent_server[target, n] = runs.sent_server[source, n]
+        queries.sent_server[target, n] = queries.sent_server[source, n]
 
 
 @jit_inlined
-def _row(runs: Run, row: int) -> Run:
+def _row(queries: ColdQueries, row: int) -> ColdQueries:
     """Return the run of one node of the tree."""
-    return Run(
-        runs.assignment[row],
-        runs.raised_s[row],
-        runs.uploaded_s[row],
-        runs.finish_s[row],
-        runs.free_s[row],
-        runs.end_s[row],
-        runs.arrival_s[row],
-        runs.num_sent[row],
-        runs.sent_start_s[row],
-        runs.sent_end_s[row],
-        runs.sent_user[row],
-        runs.sent_server[row],
+    return ColdQueries(
+        queries.assignment[row],
+        queries.raised_s[row],
+        queries.uploaded_s[row],
+        queries.finish_s[row],
+        queries.free_s[row],
+        queries.end_s[row],
+        queries.arrival_s[row],
+        queries.num_sent[row],
+        queries.sent_start_s[row],
+        queries.sent_end_s[row],
+        queries.sent_user[row],
+        queries.sent_server[row],
     )

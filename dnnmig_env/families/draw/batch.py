@@ -57,7 +57,7 @@ class Participants:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class SlotConditions:
     """What holds in which slot of B scenarios: rates, latencies, queries and places. Padding is zero, as in `PackedScenarios`.
 
     Attributes:
@@ -85,17 +85,19 @@ class Course:
     area_m: float | None = None
 
 
-def drawn_batch(family: str, cast: Participants, execution_s: Floats, course: Course) -> ScenarioBatch:
+def drawn_batch(
+    family: str, participants: Participants, execution_s: Floats, conditions: SlotConditions
+) -> ScenarioBatch:
     """Return drawn scenarios as a batch.
 
     Args:
         family: Family of the generator.
-        cast: Who takes part.
-        execution_s: `cast.execution_s()`, which generators need themselves.
-        course: What holds when.
+        participants: Who takes part.
+        execution_s: `participants.execution_s()`, which generators need themselves.
+        conditions: What holds when.
     """
-    packed = _problem(cast, execution_s, course)
-    return ScenarioBatch(packed, _Builder(family, cast, packed, course.area_m))
+    packed = _problem(participants, execution_s, conditions)
+    return ScenarioBatch(packed, _Builder(family, participants, packed, conditions.area_m))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,27 +105,27 @@ class _Builder:
     """Makes a scenario's object from its row of the arrays."""
 
     family: str
-    cast: Participants
+    participants: Participants
     packed: PackedScenarios
     area_m: float | None
 
     def __call__(self, row: int) -> Scenario:
-        packed, cast = self.packed, self.cast
+        packed, participants = self.packed, self.participants
         users, servers, slots = int(packed.num_users[row]), int(packed.num_servers[row]), int(packed.num_slots[row])
         return Scenario(
             users=tuple(
                 User(
                     name=f"user-{index}",
-                    graph=cast.networks.graphs[cast.network[row, index]],
-                    device=cast.devices.node("device", Tier.DEVICE, row, index),
+                    graph=participants.networks.graphs[participants.network[row, index]],
+                    device=participants.devices.node("device", Tier.DEVICE, row, index),
                     query_rate_hz=packed.query_rate_hz[row, :slots, index],
                 )
                 for index in range(users)
             ),
             servers=tuple(
-                cast.servers.node(f"{tier}-{index + 1}", tier, row, index)
+                participants.servers.node(f"{tier}-{index + 1}", tier, row, index)
                 for index, tier in enumerate(
-                    Tier.CLOUD if cloud else Tier.EDGE for cloud in cast.is_cloud[row, :servers]
+                    Tier.CLOUD if cloud else Tier.EDGE for cloud in participants.is_cloud[row, :servers]
                 )
             ),
             links=Links(
@@ -152,14 +154,14 @@ class _Builder:
         )
 
 
-def _problem(cast: Participants, execution_s: Floats, course: Course) -> PackedScenarios:
-    table, network = cast.networks, cast.network
+def _problem(participants: Participants, execution_s: Floats, conditions: SlotConditions) -> PackedScenarios:
+    table, network = participants.networks, participants.network
     batch, num_users, num_layers, nodes = execution_s.shape
-    num_slots = course.query_rate_hz.shape[1]
+    num_slots = conditions.query_rate_hz.shape[1]
     moving = (batch, num_slots, num_users, 2)
     return PackedScenarios(
         num_users=np.count_nonzero(network >= 0, axis=1),
-        num_servers=cast.num_servers,
+        num_servers=participants.num_servers,
         num_slots=np.full(batch, num_slots),
         num_layers=table.num_layers[network],
         execution_s=np.ascontiguousarray(execution_s),
@@ -168,22 +170,22 @@ def _problem(cast: Participants, execution_s: Floats, course: Course) -> PackedS
         predecessor_offsets=table.predecessor_offsets[network],
         predecessors=table.predecessors[network],
         is_sink=table.is_sink[network],
-        slot_edges_s=course.slot_edges_s,
-        query_rate_hz=course.query_rate_hz,
-        up_bytes_per_s=course.bytes_per_s,
-        down_bytes_per_s=course.bytes_per_s.copy(),
-        up_latency_s=course.latency_s,
-        down_latency_s=course.latency_s.copy(),
-        between_bytes_per_s=course.between_bytes_per_s,
-        between_latency_s=course.between_latency_s,
-        memory_bytes=cast.servers.memory_bytes,
+        slot_edges_s=conditions.slot_edges_s,
+        query_rate_hz=conditions.query_rate_hz,
+        up_bytes_per_s=conditions.bytes_per_s,
+        down_bytes_per_s=conditions.bytes_per_s.copy(),
+        up_latency_s=conditions.latency_s,
+        down_latency_s=conditions.latency_s.copy(),
+        between_bytes_per_s=conditions.between_bytes_per_s,
+        between_latency_s=conditions.between_latency_s,
+        memory_bytes=participants.servers.memory_bytes,
         uploaded=np.zeros((batch, num_users, num_layers), np.int8),
-        user_positions=np.zeros(moving) if course.user_positions is None else course.user_positions,
-        user_velocities=np.zeros(moving) if course.user_velocities is None else course.user_velocities,
+        user_positions=np.zeros(moving) if conditions.user_positions is None else conditions.user_positions,
+        user_velocities=np.zeros(moving) if conditions.user_velocities is None else conditions.user_velocities,
         server_positions=(
-            np.zeros((batch, nodes - 1, 2)) if course.server_positions is None else course.server_positions
+            np.zeros((batch, nodes - 1, 2)) if conditions.server_positions is None else conditions.server_positions
         ),
-        area_m=np.full(batch, course.area_m or 0.0),
+        area_m=np.full(batch, conditions.area_m or 0.0),
     )
 
 

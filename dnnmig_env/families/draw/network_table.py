@@ -33,17 +33,17 @@ class NetworkTable(NamedTuple):
     largest_weight_bytes: Floats  # (N + 1,)
 
 
-def settled_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
+def checked_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
     """Return the option `networks` as `network_table` wants it, a list as a tuple, checked by loading them.
 
     Raises:
         ValueError: If it is not a name or some names, or as `network_table`.
     """
-    settled = tuple(names) if isinstance(names, list) else names
-    if not isinstance(settled, str | tuple) or not all(isinstance(name, str) for name in settled):
+    given = tuple(names) if isinstance(names, list) else names
+    if not isinstance(given, str | tuple) or not all(isinstance(name, str) for name in given):
         raise ValueError(f"networks is {names!r}; give 'train', 'test', 'all' or names of networks.")
-    network_table(settled, max_layers)
-    return settled
+    network_table(given, max_layers)
+    return given
 
 
 @cache

@@ -46,29 +46,29 @@ def draw_participants(
     return Participants(networks, network, devices, servers, is_edge, is_cloud, edges[:, 0], edges[:, 0] + has_cloud)
 
 
-def limit_memory(rng: np.random.Generator, cast: Participants, share: Range) -> None:
+def limit_memory(rng: np.random.Generator, participants: Participants, share: Range) -> None:
     """Let every edge hold only a share, drawn uniformly, of the weights of all users' networks together.
 
     It still holds the largest layer of any network, so that no edge is useless.
     """
-    weights = cast.total_weight_bytes().sum(axis=1, keepdims=True)
-    largest = cast.networks.largest_weight_bytes[cast.network].max(axis=1, keepdims=True)
-    limits = np.maximum(uniform(rng, share, cast.is_edge.shape) * weights, largest)
-    np.copyto(cast.servers.memory_bytes, limits, where=cast.is_edge)
+    weights = participants.total_weight_bytes().sum(axis=1, keepdims=True)
+    largest = participants.networks.largest_weight_bytes[participants.network].max(axis=1, keepdims=True)
+    limits = np.maximum(uniform(rng, share, participants.is_edge.shape) * weights, largest)
+    np.copyto(participants.servers.memory_bytes, limits, where=participants.is_edge)
 
 
-def query_rates_hz(rng: np.random.Generator, cast: Participants, execution_s: Floats, load: Range) -> Floats:
+def query_rates_hz(rng: np.random.Generator, participants: Participants, execution_s: Floats, load: Range) -> Floats:
     """Draw query rates such that all users together load the edges as wished, shape (B, U).
 
     Args:
         rng: Source of randomness.
-        cast: Who takes part.
+        participants: Who takes part.
         execution_s: Its execution times, shape (B, U, L, S + 1).
         load: Range of the sum over users of query rate x seconds of the whole network on the edge fastest for it.
     """
     whole_s = execution_s.sum(axis=2)[..., 1:]
-    fastest_s = np.where(cast.is_edge[:, None], whole_s, np.inf).min(axis=2)
-    shares = uniform(rng, UNEVENNESS, fastest_s.shape) * (cast.network >= 0)
+    fastest_s = np.where(participants.is_edge[:, None], whole_s, np.inf).min(axis=2)
+    shares = uniform(rng, UNEVENNESS, fastest_s.shape) * (participants.network >= 0)
     shares *= uniform(rng, load, (len(shares), 1)) / shares.sum(axis=1, keepdims=True)
     rates: Floats = np.minimum(shares / np.maximum(fastest_s, np.finfo(float).tiny), MAX_QUERY_RATE_HZ)
     return rates

@@ -17,7 +17,7 @@ CountRange = tuple[int, int]
 """Least and greatest number of things."""
 
 
-def settle_ranges(options: Any, *, counts: Iterable[str] = (), positive: Iterable[str] = ()) -> None:
+def normalize_ranges(options: Any, *, counts: Iterable[str] = (), positive: Iterable[str] = ()) -> None:
     """Check the named attributes of a frozen dataclass and replace each by a tuple of two numbers.
 
     A single number stands for a range of that one value.

@@ -13,7 +13,7 @@ LEAST_BYTES_PER_S = 1000.0
 """Rate of a link that a trace says is dead: a trickle, so that every server can be reached in every slot."""
 
 
-def settled_traces(traces: object) -> tuple[str, ...]:
+def checked_traces(traces: object) -> tuple[str, ...]:
     """Return the paths of traces as a tuple, each checked by loading it.
 
     Raises:

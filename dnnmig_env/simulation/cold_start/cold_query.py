@@ -18,7 +18,7 @@ from dnnmig_env.simulation.packed import PackedScenarios
 DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
 
 
-class Run(NamedTuple):
+class ColdQueries(NamedTuple):
     """What is known so far; infinite = not known yet, as it waits for weights that are not in."""
 
     assignment: Ints  # (U, L)
@@ -36,14 +36,14 @@ class Run(NamedTuple):
 
 
 @jit
-def new_run(packed: PackedScenarios, b: int) -> Run:
+def new_cold_queries(packed: PackedScenarios, b: int) -> ColdQueries:
     """Return the run in which nothing has happened yet, with every layer on the device."""
     num_users, num_layers, num_nodes = packed.execution_s.shape[1:]
     raised_s = np.zeros(num_users)
     for u in range(packed.num_users[b]):
         raised_s[u] = present_from_s(packed, b, u, 0.0)
     most_sent = num_users * (num_layers + 1) * (num_nodes - 1)
-    return Run(
+    return ColdQueries(
         np.zeros((num_users, num_layers), np.int64),
         raised_s,
         np.zeros((num_users, num_layers)),
@@ -60,73 +60,82 @@ def new_run(packed: PackedScenarios, b: int) -> Run:
 
 
 @jit_without_refcounts
-def run_layers(packed: PackedScenarios, b: int, u: int, count: int, run: Run) -> float:
+def execute_layers(packed: PackedScenarios, b: int, u: int, count: int, query: ColdQueries) -> float:
     """Time the first `count` layers of one user as far as they are known; return the delay until their results."""
-    run.free_s[u], run.end_s[u] = run.raised_s[u], 0.0
+    query.free_s[u], query.end_s[u] = query.raised_s[u], 0.0
     for v in range(count):
-        run_layer(packed, b, u, v, run)
-    return float(run.end_s[u] - run.raised_s[u])  # NaN for a query never raised
+        execute_layer(packed, b, u, v, query)
+    return float(query.end_s[u] - query.raised_s[u])  # NaN for a query never raised
 
 
 @jit_without_refcounts
-def run_layer(packed: PackedScenarios, b: int, u: int, v: int, run: Run) -> None:
+def execute_layer(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries) -> None:
     """Time one layer as far as it is known, those before it having been timed."""
-    node = run.assignment[u, v]
-    start_s = max(run.free_s[u, node], run.uploaded_s[u, v], inputs_s(packed, b, u, v, run))
-    run.finish_s[u, v] = start_s + packed.execution_s[b, u, v, node]
-    run.free_s[u, node] = run.finish_s[u, v]
+    node = query.assignment[u, v]
+    start_s = max(query.free_s[u, node], query.uploaded_s[u, v], inputs_s(packed, b, u, v, query))
+    query.finish_s[u, v] = start_s + packed.execution_s[b, u, v, node]
+    query.free_s[u, node] = query.finish_s[u, v]
     if packed.is_sink[b, u, v]:
-        run.end_s[u] = max(run.end_s[u], _reach_s(packed, b, u, v + 1, DEVICE, run))
+        query.end_s[u] = max(query.end_s[u], _reach_s(packed, b, u, v + 1, DEVICE, query))
 
 
 @jit_without_refcounts
-def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, run: Run) -> float:
+def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries) -> float:
     """Return when a layer's inputs are on its node, sending them there when need be."""
-    arrived_s = run.raised_s[u]
+    arrived_s = query.raised_s[u]
     for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-        arrived_s = max(arrived_s, _reach_s(packed, b, u, packed.predecessors[b, u, e] + 1, run.assignment[u, v], run))
+        arrived_s = max(
+            arrived_s, _reach_s(packed, b, u, packed.predecessors[b, u, e] + 1, query.assignment[u, v], query)
+        )
     return float(arrived_s)
 
 
 @jit_without_refcounts
-def awaited(u: int, count: int, run: Run) -> int:
+def awaited(u: int, count: int, query: ColdQueries) -> int:
     """Return the first of a user's first `count` layers whose weights are not in; -1 if there is none."""
     for v in range(count):
-        if run.uploaded_s[u, v] == np.inf:
+        if query.uploaded_s[u, v] == np.inf:
             return v
     return -1
 
 
 @jit_without_refcounts
-def asked_s(packed: PackedScenarios, b: int, u: int, v: int, run: Run) -> float:
+def asked_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries) -> float:
     """Return when serial uploading asks for a layer's weights, the layers before it having been timed.
 
     Its inputs are then on its server, and the server layers before it, in topological order, have executed.
     """
-    when_s = inputs_s(packed, b, u, v, run)
+    when_s = inputs_s(packed, b, u, v, query)
     for before in range(v):
-        if run.assignment[u, before] != 0:
-            when_s = max(when_s, run.finish_s[u, before])
+        if query.assignment[u, before] != 0:
+            when_s = max(when_s, query.finish_s[u, before])
     return when_s
 
 
 @jit_without_refcounts
-def _reach_s(packed: PackedScenarios, b: int, u: int, tensor: int, target: int, run: Run) -> float:
+def _reach_s(packed: PackedScenarios, b: int, u: int, tensor: int, target: int, query: ColdQueries) -> float:
     """Return the time a tensor (0 = the network's input) is at a node, sending it there when need be."""
-    source, ready_s = DEVICE, run.raised_s[u]
+    source, ready_s = DEVICE, query.raised_s[u]
     if tensor > 0:
-        source, ready_s = run.assignment[u, tensor - 1], run.finish_s[u, tensor - 1]
+        source, ready_s = query.assignment[u, tensor - 1], query.finish_s[u, tensor - 1]
     if source == target or ready_s == np.inf:
         return float(ready_s)
-    if run.arrival_s[u, tensor, target] < 0.0:
+    if query.arrival_s[u, tensor, target] < 0.0:
         size_bytes = packed.tensor_bytes[b, u, tensor]
-        run.arrival_s[u, tensor, target] = _send_tensor(packed, b, u, source, target, ready_s, size_bytes, run)
-    return float(run.arrival_s[u, tensor, target])
+        query.arrival_s[u, tensor, target] = _send_tensor(packed, b, u, source, target, ready_s, size_bytes, query)
+    return float(query.arrival_s[u, tensor, target])
 
 
 @jit_without_refcounts
 def _send_tensor(
-    packed: PackedScenarios, b: int, u: int, source: int, target: int, ready_s: float, size_bytes: float, run: Run
+    packed: PackedScenarios,
+    b: int,
+    u: int,
+    source: int,
+    target: int,
+    ready_s: float,
+    size_bytes: float,
+    query: ColdQueries,
 ) -> float:
     """Send a tensor that is ready and return when it arrives; note it down if it takes the uplink."""
     if source != 0 and target != 0:
@@ -146,16 +155,16 @@ def _send_tensor(
         end_s = edge_s
         slot = min(slot + 1, packed.num_slots[b] - 1)
     if uplink:
-        n = run.num_sent[0]
-        run.sent_start_s[n], run.sent_end_s[n] = ready_s, end_s
-        run.sent_user[n], run.sent_server[n] = u, server
-        run.num_sent[0] = n + 1
+        n = query.num_sent[0]
+        query.sent_start_s[n], query.sent_end_s[n] = ready_s, end_s
+        query.sent_user[n], query.sent_server[n] = u, server
+        query.num_sent[0] = n + 1
     return float(end_s + latencies_s[slot])
 
 
 @jit_without_refcounts
 def weights_in_s(
-    packed: PackedScenarios, b: int, u: int, server: int, start_s: float, size_bytes: float, run: Run
+    packed: PackedScenarios, b: int, u: int, server: int, start_s: float, size_bytes: float, query: ColdQueries
 ) -> float:
     """Return when the last byte of one layer's weights is in, tensors going first; infinite if never.
 
@@ -166,7 +175,7 @@ def weights_in_s(
         server: The server, 0..S-1.
         start_s: When the weights have the channel, but for tensors.
         size_bytes: Bytes of the weights.
-        run: What is known so far; every tensor that can stop these weights must be.
+        query: What is known so far; every tensor that can stop these weights must be.
     """
     now_s = start_s
     while now_s < np.inf:
@@ -176,12 +185,12 @@ def weights_in_s(
             _slot_end_s(packed, b, slot),
             now_s,
         )
-        for n in range(run.num_sent[0]):
-            if packed.up_bytes_per_s[b, slot, run.sent_user[n], run.sent_server[n]] > 0.0:  # else it waits, too
-                if run.sent_start_s[n] > now_s:
-                    free_until_s = min(free_until_s, run.sent_start_s[n])
+        for n in range(query.num_sent[0]):
+            if packed.up_bytes_per_s[b, slot, query.sent_user[n], query.sent_server[n]] > 0.0:  # else it waits, too
+                if query.sent_start_s[n] > now_s:
+                    free_until_s = min(free_until_s, query.sent_start_s[n])
                 else:
-                    busy_until_s = max(busy_until_s, min(run.sent_end_s[n], _slot_end_s(packed, b, slot)))
+                    busy_until_s = max(busy_until_s, min(query.sent_end_s[n], _slot_end_s(packed, b, slot)))
         if busy_until_s > now_s:
             now_s = busy_until_s
             continue

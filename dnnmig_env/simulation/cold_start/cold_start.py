@@ -15,12 +15,12 @@ import numpy as np
 from dnnmig_env.arrays import Floats
 from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.simulation.cold_start.cold_query import (
-    Run,
+    ColdQueries,
     asked_s,
     awaited,
-    new_run,
+    execute_layers,
+    new_cold_queries,
     present_from_s,
-    run_layers,
     weights_in_s,
 )
 from dnnmig_env.simulation.kernel import effective_assignment
@@ -45,18 +45,18 @@ def cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: int, del
             never present.
     """
     packed, plans = borrowed(packed), borrowed(plans)
-    run = _placed(packed, b, plans, k)
+    query = _placed(packed, b, plans, k)
     for u in range(packed.num_users[b]):
-        delay_s[u] = run_layers(packed, b, u, packed.num_layers[b, u], run)
+        delay_s[u] = execute_layers(packed, b, u, packed.num_layers[b, u], query)
     channel_s, first = 0.0, 0
     for j in range(plans.length[k]):
         u, v, s = plans.user[k, j], plans.layer[k, j], plans.server[k, j] - 1
         start_s = present_from_s(packed, b, u, max(channel_s, plans.not_before_s[k, j]))
-        channel_s = weights_in_s(packed, b, u, s, start_s, packed.weight_bytes[b, u, v], run)
+        channel_s = weights_in_s(packed, b, u, s, start_s, packed.weight_bytes[b, u, v], query)
         if plans.closes[k, j]:
             for member in range(first, j + 1):
-                run.uploaded_s[u, plans.layer[k, member]] = channel_s
-            delay_s[u] = run_layers(packed, b, u, packed.num_layers[b, u], run)
+                query.uploaded_s[u, plans.layer[k, member]] = channel_s
+            delay_s[u] = execute_layers(packed, b, u, packed.num_layers[b, u], query)
             first = j + 1
 
 
@@ -78,38 +78,38 @@ def serial_cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: i
             never present.
     """
     packed, plans = borrowed(packed), borrowed(plans)
-    run = _placed(packed, b, plans, k)
+    query = _placed(packed, b, plans, k)
     for u in range(packed.num_users[b]):
-        delay_s[u] = run_layers(packed, b, u, packed.num_layers[b, u], run)
+        delay_s[u] = execute_layers(packed, b, u, packed.num_layers[b, u], query)
     channel_s = 0.0
     while True:
         owner, layer, start_s, since_s = -1, -1, np.inf, np.inf
         for u in range(packed.num_users[b]):
-            v = awaited(u, packed.num_layers[b, u], run)
+            v = awaited(u, packed.num_layers[b, u], query)
             if v >= 0:
-                own_since_s = asked_s(packed, b, u, v, run)
+                own_since_s = asked_s(packed, b, u, v, query)
                 own_start_s = present_from_s(packed, b, u, max(channel_s, own_since_s))
                 if own_start_s < start_s or (own_start_s == start_s and own_since_s < since_s):
                     owner, layer, start_s, since_s = u, v, own_start_s, own_since_s
         if owner < 0:
             return
-        server = run.assignment[owner, layer] - 1
-        channel_s = weights_in_s(packed, b, owner, server, start_s, packed.weight_bytes[b, owner, layer], run)
+        server = query.assignment[owner, layer] - 1
+        channel_s = weights_in_s(packed, b, owner, server, start_s, packed.weight_bytes[b, owner, layer], query)
         if channel_s == np.inf:
             return
-        run.uploaded_s[owner, layer] = channel_s
-        delay_s[owner] = run_layers(packed, b, owner, packed.num_layers[b, owner], run)
+        query.uploaded_s[owner, layer] = channel_s
+        delay_s[owner] = execute_layers(packed, b, owner, packed.num_layers[b, owner], query)
 
 
 @jit
-def _placed(packed: PackedScenarios, b: int, plans: PlanArrays, k: int) -> Run:
+def _placed(packed: PackedScenarios, b: int, plans: PlanArrays, k: int) -> ColdQueries:
     """Return a run in which every layer has the node that the plan gives it, and what is to be uploaded is awaited."""
-    run, num_layers = new_run(packed, b), packed.weight_bytes.shape[2]
+    query, num_layers = new_cold_queries(packed, b), packed.weight_bytes.shape[2]
     node, usable, effective = packed.uploaded[b].copy(), np.ones(num_layers, np.bool_), np.zeros(num_layers, np.int8)
     for j in range(plans.length[k]):
         u, v = plans.user[k, j], plans.layer[k, j]
-        node[u, v], run.uploaded_s[u, v] = plans.server[k, j], np.inf
+        node[u, v], query.uploaded_s[u, v] = plans.server[k, j], np.inf
     for u in range(packed.num_users[b]):
         effective_assignment(packed, b, u, node[u], usable, effective)
-        run.assignment[u] = effective
-    return run
+        query.assignment[u] = effective
+    return query

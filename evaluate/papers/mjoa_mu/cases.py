@@ -16,7 +16,7 @@ import numpy as np
 from agents.planners.mjoa_mu.pbt_dp import best_placement
 from agents.planners.slot_zero import movable_layers, slot_zero_packed
 from dnnmig_env.arrays import Bools
-from dnnmig_env.families.draw.access import BYTES_PER_MBIT
+from dnnmig_env.families.draw.links import BYTES_PER_MBIT
 from dnnmig_env.families.draw.machines import DEVICE, EDGE, MachineRanges
 from dnnmig_env.networks.zoo import load_prepared
 from dnnmig_env.scenarios.node import Node, Tier

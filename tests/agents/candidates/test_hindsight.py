@@ -24,7 +24,7 @@ def env_of(family="toy", rows=ROWS, observation="candidates", autoreset_mode="Sa
 
 
 def model_of(family="toy", seed=0, rows=ROWS, **settings):
-    settings = {"batch_size": 32, "memory": 2000, **settings}
+    settings = {"batch_size": 32, "buffer_size": 2000, **settings}
     return make_model("hindsight", Sb3VecEnv(env_of(family, rows)), seed, "cpu", settings)
 
 
@@ -94,9 +94,9 @@ def test_rounds_play_scenarios_of_their_own():
     model, played = model_of("single"), []
     look_back = model._look_back
 
-    def watch(arena, begun, taken, moments):
+    def watch(arena, begun, taken, buffer):
         played.append([arena.scenario(row).horizon_s for row in range(ROWS)])
-        return look_back(arena, begun, taken, moments)
+        return look_back(arena, begun, taken, buffer)
 
     model._look_back = watch
     model.learn(400)
@@ -128,31 +128,31 @@ def test_decisions_of_ended_episodes_are_not_counted():
     assert len(model.ep_info_buffer) == 4
 
 
-def moments_of(values, moments):
+def moments_of(values, buffer):
     """Add moments that are told apart by a number."""
     column = torch.as_tensor(values, dtype=torch.float32)[:, None]
-    moments.add(column.repeat(1, 2), column.long().repeat(1, 3), column.repeat(1, 3), column[:, 0].long())
+    buffer.add(column.repeat(1, 2), column.long().repeat(1, 3), column.repeat(1, 3), column[:, 0].long())
 
 
 def test_the_ring_keeps_the_newest_moments():
-    moments = DecisionBuffer(5, size=2, choices=3)
-    moments_of([1, 2, 3], moments)
-    assert moments.count == 3
-    assert moments.observation[:3, 0].tolist() == [1, 2, 3]
-    moments_of([4, 5, 6, 7], moments)
-    assert moments.count == 5
-    for kept in (moments.observation, moments.action, moments.gain, moments.taken[:, None]):
+    buffer = DecisionBuffer(5, size=2, choices=3)
+    moments_of([1, 2, 3], buffer)
+    assert buffer.count == 3
+    assert buffer.observation[:3, 0].tolist() == [1, 2, 3]
+    moments_of([4, 5, 6, 7], buffer)
+    assert buffer.count == 5
+    for kept in (buffer.observation, buffer.action, buffer.gain, buffer.taken[:, None]):
         assert sorted(kept[:, 0].tolist()) == [3, 4, 5, 6, 7]
         assert (kept == kept[:, :1]).all()  # the parts of a moment stay together
-        assert torch.equal(kept[:, 0].long(), moments.action[:, 0])
+        assert torch.equal(kept[:, 0].long(), buffer.action[:, 0])
 
 
 def test_more_moments_at_once_than_there_is_room_for_leave_the_last():
-    moments = DecisionBuffer(4, size=2, choices=3)
-    moments_of(range(10), moments)
-    assert sorted(moments.observation[:, 0].tolist()) == [6, 7, 8, 9]
-    moments_of([10], moments)
-    assert sorted(moments.observation[:, 0].tolist()) == [7, 8, 9, 10]
+    buffer = DecisionBuffer(4, size=2, choices=3)
+    moments_of(range(10), buffer)
+    assert sorted(buffer.observation[:, 0].tolist()) == [6, 7, 8, 9]
+    moments_of([10], buffer)
+    assert sorted(buffer.observation[:, 0].tolist()) == [7, 8, 9, 10]
 
 
 def test_what_is_kept_of_a_moment_is_what_each_candidate_saves_against_the_one_that_was_taken():
@@ -162,14 +162,14 @@ def test_what_is_kept_of_a_moment_is_what_each_candidate_saves_against_the_one_t
     assert (actions >= 0).all()
     taken = actions[:, 1].numpy()  # the second candidate was taken
     gains = np.array([[0.01, 0.5, -0.01, 0.9, -0.5, 0.0, 0.004], [0.0] * 7])
-    moments = DecisionBuffer(4, observation["observation"].shape[1], 7)
-    model._add(observation, taken, gains, moments)
+    buffer = DecisionBuffer(4, observation["observation"].shape[1], 7)
+    model._add(observation, taken, gains, buffer)
     stop = observation["action_mask"].shape[1] - 1
-    assert moments.action[:2].tolist() == [[*row, stop] for row in actions.tolist()]
-    assert moments.taken[:2].tolist() == taken.tolist()
+    assert buffer.action[:2].tolist() == [[*row, stop] for row in actions.tolist()]
+    assert buffer.taken[:2].tolist() == taken.tolist()
     # large gains are cut; the decision that was taken is compared with the others, not with itself
     kept = torch.tensor([0.01, torch.nan, -0.01, MOST_GAIN, -MOST_GAIN, 0.0, 0.004])
-    torch.testing.assert_close(moments.gain[0], kept, equal_nan=True)
+    torch.testing.assert_close(buffer.gain[0], kept, equal_nan=True)
 
 
 def test_places_without_a_candidate_are_not_learned():
@@ -178,11 +178,11 @@ def test_places_without_a_candidate_are_not_learned():
     actions = numbers(torch.as_tensor(observation["observation"]), observation["action_mask"].shape[1])[0, :10] - 1
     exists = actions >= 0
     assert 2 < exists.sum() < 10
-    moments = DecisionBuffer(4, observation["observation"].shape[1], 11)
+    buffer = DecisionBuffer(4, observation["observation"].shape[1], 11)
     gains = np.where(np.append(exists.numpy(), True), 0.0, -np.inf)[None]
-    model._add(observation, actions[:1].numpy(), gains, moments)
-    assert moments.gain[0, :10][~exists].isnan().all()
-    assert moments.gain[0, 1:10][exists[1:]].tolist() == [0.0] * int(exists.sum() - 1)  # the first one was taken
+    model._add(observation, actions[:1].numpy(), gains, buffer)
+    assert buffer.gain[0, :10][~exists].isnan().all()
+    assert buffer.gain[0, 1:10][exists[1:]].tolist() == [0.0] * int(exists.sum() - 1)  # the first one was taken
 
 
 def test_scores_come_to_differ_by_what_candidates_save_besides_the_greedy_order():
@@ -203,13 +203,13 @@ def test_scores_come_to_differ_by_what_candidates_save_besides_the_greedy_order(
     gains = np.zeros((8, 9))
     gains[:, 4] = 0.01  # the fifth would have saved 1 %
     gains[:, 2] = -0.01
-    moments = DecisionBuffer(8, tensors[0].shape[1], 9)
-    model._add(observation, candidates[:, 0].numpy(), gains, moments)
+    buffer = DecisionBuffer(8, tensors[0].shape[1], 9)
+    model._add(observation, candidates[:, 0].numpy(), gains, buffer)
     learner = network_of(model)
     optimizer = torch.optim.Adam(learner.parameters(), lr=5e-3)
     model.tau, model.n_epochs = 1.0, 16_000  # 4000 steps
     model._logger = _Silent()
-    model._train(learner, optimizer, moments, looked_at=8)
+    model._train(learner, optimizer, buffer, looked_at=8)
     np.testing.assert_allclose(scores() - before, 300.0 * gains, atol=0.9)
 
 

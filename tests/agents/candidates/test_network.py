@@ -6,7 +6,7 @@ import torch
 
 from agents.candidates.features import CANDIDATE_WIDTH, SITUATION_WIDTH
 from agents.candidates.layout import MOST_CANDIDATES, CandidateLayout
-from agents.candidates.network import GAIN, NEWCOMERS, OWN_ARRIVAL, RANK, RUN_ARRIVAL, CandidateNetwork, numbers
+from agents.candidates.network import GAIN, INTERVAL_ARRIVAL, LAYER_ARRIVAL, NEWCOMERS, RANK, CandidateNetwork, numbers
 from agents.learning.algorithms import make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
@@ -257,7 +257,7 @@ def test_untrained_it_leaves_the_channel_idle_rather_than_block_newcomers_for_lo
         exists = candidates[..., 0] > 0
         for arrival, newcomers in ((0.9, 0.0), (1e-3, 0.5), (0.9, 0.5)):
             vector[:, NEWCOMERS] = newcomers
-            candidates[..., OWN_ARRIVAL], candidates[..., RUN_ARRIVAL] = arrival * exists, arrival * exists
+            candidates[..., LAYER_ARRIVAL], candidates[..., INTERVAL_ARRIVAL] = arrival * exists, arrival * exists
             chosen = judge(network, {"observation": vector, "action_mask": mask})[0].argmax(1).numpy()
             blocks = arrival == 0.9 and newcomers > 0
             followed, waited = followed + (not blocks) * len(chosen), waited + blocks * len(chosen)

@@ -15,7 +15,7 @@ from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s, play
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.state import new_state
-from tests import reference
+from tests import oracle
 from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario, random_case
 
 LARGE = Sizes(users=5, layers=11)
@@ -24,13 +24,13 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 
 def agree(scenario: Scenario, plan: Plan) -> None:
     """Compare all that happens with the slow and obvious simulator."""
-    timeline, oracle = simulate(scenario, plan), reference.simulate(scenario, plan)
-    assert timeline.mean_delay_s == pytest.approx(oracle.mean_delay_s, rel=1e-9)
-    np.testing.assert_allclose(timeline.event_time_s, [time_s for time_s, _ in oracle.curve], **CLOSE)
-    np.testing.assert_allclose(timeline.event_delay_s, [delays for _, delays in oracle.curve], **CLOSE)
+    timeline, slow = simulate(scenario, plan), oracle.simulate(scenario, plan)
+    assert timeline.mean_delay_s == pytest.approx(slow.mean_delay_s, rel=1e-9)
+    np.testing.assert_allclose(timeline.event_time_s, [time_s for time_s, _ in slow.curve], **CLOSE)
+    np.testing.assert_allclose(timeline.event_delay_s, [delays for _, delays in slow.curve], **CLOSE)
     uploads = [(upload.start_s, upload.end_s) for upload in timeline.uploads]
-    np.testing.assert_allclose(uploads, oracle.uploads, **CLOSE)
-    for event, assignments in enumerate(oracle.assignments):
+    np.testing.assert_allclose(uploads, slow.uploads, **CLOSE)
+    for event, assignments in enumerate(slow.assignments):
         for user, assignment in enumerate(assignments):
             found = timeline.event_assignment[event, user, : len(assignment)]
             assert found.tolist() == [assignment[layer] for layer in range(len(assignment))]
@@ -72,11 +72,11 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
     graph = scenario.users[user].graph
     times = nx.DiGraph()
     for v, layer in enumerate(graph.layers):
-        times.add_edge(("start", v), ("end", v), weight=reference.execution_s(scenario, user, v, assignment[v]))
+        times.add_edge(("start", v), ("end", v), weight=oracle.execution_s(scenario, user, v, assignment[v]))
         times["start", v]["end", v]["weight"] *= slowdown[assignment[v]]
         for tensor in layer.predecessors:
             before, source = ("raised", -1) if tensor == -1 else ("end", tensor), assignment.get(tensor, 0)
-            seconds = reference.transfer_s(scenario, 0, user, source, assignment[v], graph.tensor_bytes(tensor))
+            seconds = oracle.transfer_s(scenario, 0, user, source, assignment[v], graph.tensor_bytes(tensor))
             times.add_edge(before, ("start", v), weight=seconds)
     for node in set(assignment.values()):
         sequence = [v for v in range(len(graph)) if assignment[v] == node]
@@ -84,7 +84,7 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
             if not times.has_edge(("end", earlier), ("start", later)):
                 times.add_edge(("end", earlier), ("start", later), weight=0.0)
     for sink in graph.sinks:
-        seconds = reference.transfer_s(scenario, 0, user, assignment[sink], 0, graph.tensor_bytes(sink))
+        seconds = oracle.transfer_s(scenario, 0, user, assignment[sink], 0, graph.tensor_bytes(sink))
         times.add_edge(("end", sink), "answered", weight=seconds)
     return float(nx.dag_longest_path_length(times))
 
@@ -115,7 +115,7 @@ def test_weightless_layers_follow_their_latest_predecessor_on_a_server() -> None
         usable, assignment = rng.random(length) < 0.7, np.zeros(length, np.int8)
         effective_assignment(packed, 0, 0, node, usable, assignment)
         placed = {v: int(node[v]) for v in range(length) if usable[v]}
-        expected = reference.everything_available(scenario, 0, placed)
+        expected = oracle.everything_available(scenario, 0, placed)
         assert assignment.tolist() == [expected[v] for v in range(length)]
 
 

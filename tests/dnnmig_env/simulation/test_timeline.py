@@ -15,7 +15,7 @@ from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.query_detail import Transfer, tensors_sent
 from dnnmig_env.simulation.simulator import simulate
-from tests import reference
+from tests import oracle
 from tests.strategies import Sizes, cases, random_case
 
 # A chain of two layers. Device: 1 s each. Server: 0.1 s and 0.2 s. Link: 1 MB/s, no latency.
@@ -81,7 +81,7 @@ def test_queries_while_uploading_are_those_of_a_loop(case: tuple[Scenario, Plan]
             continue  # too many to count one by one
         now_s, count = 0.0, 0
         while now_s < end_s:
-            slot = reference.slot_at(scenario, now_s)
+            slot = oracle.slot_at(scenario, now_s)
             if np.asarray(row.query_rate_hz)[slot] > 0:
                 count += 1
                 now_s += float(timeline.delay_s(now_s)[user])

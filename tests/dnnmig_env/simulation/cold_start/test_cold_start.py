@@ -12,7 +12,7 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
-from tests.reference_cold_start import cold_start_s
+from tests.oracle_cold_start import cold_start_s
 from tests.strategies import Sizes, cases, random_case
 
 # A chain of two layers. Device: 1 s each. Server: 0.1 s and 0.2 s. Link: 1 MB/s, no latency.

@@ -12,7 +12,7 @@ import numpy as np
 
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload
-from tests.reference import everything_available, execution_s, link, rate_hz, slot_at
+from tests.oracle import everything_available, execution_s, link, rate_hz, slot_at
 
 
 @dataclass

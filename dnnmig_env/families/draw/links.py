@@ -1,4 +1,4 @@
-"""How users reach servers: each over its home edge, and from there over the network that joins the servers."""
+"""Links: users reach every server over their home edge, and from there over the network that joins the servers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import numpy as np
 from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.families.draw.batch import Participants
 from dnnmig_env.families.draw.ranges import Range, log_uniform, uniform
+from dnnmig_env.families.draw.recorded_rates import draw_traces, mean_rates, recorded_rates
 
 BYTES_PER_MBIT = 125_000.0
+
+RECORDED_SLOTS = 16
+"""Number of equal time slots of a scenario whose rates are recorded; drawn ones do not change, one slot is enough."""
 
 
 class Backbone(NamedTuple):
@@ -25,17 +29,17 @@ class Backbone(NamedTuple):
 
 
 def draw_backbone(
-    rng: np.random.Generator, cast: Participants, mbps: tuple[Range, Range], latency_s: tuple[Range, Range]
+    rng: np.random.Generator, participants: Participants, mbps: tuple[Range, Range], latency_s: tuple[Range, Range]
 ) -> Backbone:
     """Draw the servers' lines.
 
     Args:
         rng: Source of randomness.
-        cast: Who takes part; absent servers have no line.
+        participants: Who takes part; absent servers have no line.
         mbps: Range of the rates of edges' lines and of clouds', drawn log-uniformly.
         latency_s: Range of the latencies of edges' lines and of clouds', drawn uniformly.
     """
-    cloud, exists = cast.is_cloud, cast.is_edge | cast.is_cloud
+    cloud, exists = participants.is_cloud, participants.is_edge | participants.is_cloud
     shape = cloud.shape
     rate = np.where(cloud, log_uniform(rng, mbps[1], shape), log_uniform(rng, mbps[0], shape)) * BYTES_PER_MBIT * exists
     delay = np.where(cloud, uniform(rng, latency_s[1], shape), uniform(rng, latency_s[0], shape))
@@ -47,10 +51,10 @@ def draw_backbone(
     return Backbone(bytes_per_s, between_s)
 
 
-def draw_homes(rng: np.random.Generator, cast: Participants) -> Ints:
+def draw_homes(rng: np.random.Generator, participants: Participants) -> Ints:
     """Draw every user's home edge, each as likely, shape (B, 1, U)."""
-    batch, num_users = cast.network.shape
-    return (rng.random((batch, 1, num_users)) * cast.num_edges[:, None, None]).astype(np.int64)
+    batch, num_users = participants.network.shape
+    return (rng.random((batch, 1, num_users)) * participants.num_edges[:, None, None]).astype(np.int64)
 
 
 def reach(
@@ -71,3 +75,46 @@ def reach(
     rate = np.minimum(access_bytes_per_s[..., None], backbone.bytes_per_s[row, home])
     latency = access_latency_s[..., None] + backbone.latency_s[row, home]
     return rate, latency * (rate > 0)
+
+
+def num_slots(traces: tuple[str, ...]) -> int:
+    """Return the number of time slots."""
+    return RECORDED_SLOTS if traces else 1
+
+
+def draw_access(
+    rng: np.random.Generator,
+    participants: Participants,
+    mbps: Range,
+    horizon_uploads: Range,
+    horizon_s: Range | None,
+    traces: tuple[str, ...],
+) -> tuple[Floats, Floats]:
+    """Draw how fast users send to the servers nearest to them, and how long a scenario lasts.
+
+    Args:
+        rng: Source of randomness.
+        participants: Who takes part.
+        mbps: Range of the access rate, log-uniform.
+        horizon_uploads: Range, log-uniform, of the horizon as a multiple of the time that uploading every network
+            once at the mean access rate takes.
+        horizon_s: Range of the horizon in seconds, log-uniform, instead.
+        traces: Recorded traces that take the place of drawn rates.
+
+    Returns:
+        The edges of the slots, shape (B, T + 1), and the rates in bytes/s, shape (B, T, U); 0 = no such user.
+    """
+    shape, users = participants.network.shape, participants.network >= 0
+    if traces:
+        recorded = draw_traces(rng, traces, shape)
+        mean = mean_rates(recorded)
+    else:
+        mean = log_uniform(rng, mbps, shape) * BYTES_PER_MBIT
+    if horizon_s is None:
+        length_s = log_uniform(rng, horizon_uploads, (shape[0], 1))
+        length_s *= (participants.total_weight_bytes() / mean).sum(axis=1, keepdims=True)
+    else:
+        length_s = log_uniform(rng, horizon_s, (shape[0], 1))
+    slot_edges_s = length_s * (np.arange(num_slots(traces) + 1) / num_slots(traces))
+    rates = recorded_rates(rng, recorded, slot_edges_s) if traces else mean[:, None]
+    return slot_edges_s, rates * users[:, None]
