@@ -16,7 +16,7 @@ O(population * generations * U (L + E)).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -87,16 +87,8 @@ class Genetic:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
-        settings = Settings(
-            int(self.population),
-            int(self.generations),
-            int(self.patience),
-            int(self.tournament),
-            float(self.crossover),
-            float(self.mutations),
-            float(self.upload_weight),
-            float(self.mean_run),
-        )
+        counts, numbers = map(int, astuple(self)[:4]), map(float, astuple(self)[4:])
+        settings = Settings(*counts, *numbers)
         return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
 
 

@@ -16,7 +16,7 @@ O(swarm * iterations * U (L + E)).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -79,17 +79,8 @@ class Pso:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
-        settings = Settings(
-            int(self.swarm),
-            int(self.iterations),
-            int(self.patience),
-            float(self.w_first),
-            float(self.w_last),
-            float(self.c1),
-            float(self.c2),
-            float(self.v_max),
-            float(self.upload_weight),
-        )
+        counts, numbers = map(int, astuple(self)[:3]), map(float, astuple(self)[3:])
+        settings = Settings(*counts, *numbers)
         return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
 
 
