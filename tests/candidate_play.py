@@ -8,8 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from agents.candidates.features import CANDIDATE_FEATURES, SITUATION_WIDTH
+from dnnmig_env.envs.batch import EpisodeBatch
 from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.families.registry import make_generator
+from dnnmig_env.simulation.plan_arrays import PlanArrays
 
 AT = {name: k for k, name in enumerate(CANDIDATE_FEATURES)}
 
@@ -32,6 +34,11 @@ def listed(observation: Any) -> Any:
 def actions_of(env: MigrationEnv, candidates: Any) -> Any:
     """Return the candidates' actions."""
     return np.rint(candidates[:, AT["action"]] * env.episodes.actions.size).astype(int) - 1
+
+
+def decided_plans(episodes: EpisodeBatch) -> PlanArrays:
+    """Return a copy of what has been decided in all rows."""
+    return PlanArrays._make(array.copy() for array in episodes.uploads)
 
 
 def choose(env: MigrationEnv, observation: Any, rng: np.random.Generator, how: Play = "random") -> np.int64:

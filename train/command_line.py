@@ -12,7 +12,6 @@ from typing import Any
 import tyro
 
 from train.config import PRESETS, HeldOutConfig, TrainConfig
-from train.folder import read_config
 
 
 def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
@@ -30,6 +29,8 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
         chosen = argparse.Namespace(preset=None, resume=None)  # tyro says what is wrong
     default = preset(chosen.preset)
     if chosen.resume is not None:
+        from train.folder import read_config
+
         default = replace(read_config(chosen.resume), resume=chosen.resume)
     config = tyro.cli(TrainConfig, prog="python -m train", default=default, args=arguments)
     if chosen.resume is not None:

@@ -132,17 +132,17 @@ def _minimised(
     rng: np.random.Generator,
 ) -> Int8s:
     """Return the best particle that an algorithm of pymoo finds; `nodes` turns its vectors (N, D) into particles."""
-    from pymoo.core.packed import PackedScenarios as PymooProblem
+    from pymoo.core.problem import Problem
     from pymoo.optimize import minimize
 
-    class MigrationDelay(PymooProblem):  # type: ignore[misc]  # pymoo has no types
+    class MigrationDelay(Problem):  # type: ignore[misc]  # pymoo has no types
         def _evaluate(self, x: Any, out: dict[str, Any], *_: Any, **__: Any) -> None:
             values_s = np.empty(len(x))
             fitnesses_s(packed, 0, 0, positions, np.ascontiguousarray(nodes(x)), 0.0, values_s)
             out["F"] = values_s[:, None]
 
-    packed = MigrationDelay(n_var=len(positions.user), n_obj=1, **bounds)
+    problem = MigrationDelay(n_var=len(positions.user), n_obj=1, **bounds)
     evaluations = ("n_eval", POPULATION * (ITERATIONS + 1))
-    result = minimize(packed, algorithm, evaluations, seed=int(rng.integers(2**31)), verbose=False)
+    result = minimize(problem, algorithm, evaluations, seed=int(rng.integers(2**31)), verbose=False)
     best: Int8s = nodes(result.X[None])[0]
     return best

@@ -38,7 +38,7 @@ def test_where_rates_stay_the_first_candidate_is_the_next_upload_of_the_referenc
                     assert not candidates[:, AT["rank"]].any()
                     continue
                 next_upload = env.encode(
-                    int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k])
+                    int(reference.plans.user[0, k]), int(reference.plans.layer[0, k]), int(reference.plans.server[0, k])
                 )
                 assert actions_of(env, candidates)[0] == next_upload
                 assert candidates[0, AT["rank"]] == 1
@@ -50,7 +50,9 @@ def test_where_rates_stay_the_first_candidate_is_the_next_upload_of_the_referenc
 def remaining(env: MigrationEnv, begun: Steps) -> Plan:
     """Return the plan of the uploads made, a run that begins, and what is left of the reference and fits."""
     scenario, r = env.scenario(), env.episodes.observer.reference
-    reference = [(int(r.user[0, k]), int(r.layer[0, k]), int(r.server[0, k])) for k in range(r.length[0])]
+    reference = [
+        (int(r.plans.user[0, k]), int(r.plans.layer[0, k]), int(r.plans.server[0, k])) for k in range(r.plans.length[0])
+    ]
     left = [server.memory_bytes for server in scenario.servers]
     sent, steps = set(), []
     made = [(upload.user, upload.layers[0], upload.server) for upload in env.plan().uploads]
@@ -72,7 +74,7 @@ def begins_a_run(env: MigrationEnv) -> bool:
     )
     if k < 0 or not made:
         return True
-    u, v, server = int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k])
+    u, v, server = int(reference.plans.user[0, k]), int(reference.plans.layer[0, k]), int(reference.plans.server[0, k])
     latest = made[-1].user == u and made[-1].server == server
     return not (latest and (u, v - 1, server) in {(item.user, item.layers[0], item.server) for item in made})
 
@@ -224,7 +226,7 @@ def test_runs_leave_out_a_layer_that_no_longer_fits_the_memory() -> None:
     anew.reset(options={"scenario": scenario})
     upload = np.int64(env.encode(0, 0, 1))  # 2.5 MB are left: the second layer does not fit any more
     kept = env.step(upload)[0]
-    anew.episodes._prospects[0].stale[:] = True
+    anew.episodes.observer._efficiencies.stale[:] = True
     fresh = anew.step(upload)[0]
     gap = env.encode(1, 0, 1)
     assert fresh["action_mask"][[gap, env.encode(1, 1, 1), env.encode(1, 2, 1)]].tolist() == [1, 0, 1]

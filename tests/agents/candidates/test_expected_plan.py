@@ -20,7 +20,7 @@ from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from tests.agents.planners.hand_made import chain
-from tests.candidate_play import AT, actions_of, choose, listed, make_env
+from tests.candidate_play import AT, actions_of, choose, decided_plans, listed, make_env
 
 SIZES: dict[str, Any] = {"num_users": (2, 4), "max_layers": 8}
 STATIC = ["single", "edge-cloud", "multi-user"]
@@ -47,7 +47,9 @@ def next_upload(env: MigrationEnv) -> np.int64:
     k = int(reference.next_upload[0])
     if k < 0:
         return np.int64(env.stop_action)
-    return np.int64(env.encode(int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k])))
+    return np.int64(
+        env.encode(int(reference.plans.user[0, k]), int(reference.plans.layer[0, k]), int(reference.plans.server[0, k]))
+    )
 
 
 def planned_s(env: MigrationEnv) -> float:
@@ -70,7 +72,7 @@ def test_what_is_expected_of_a_steady_world_is_what_comes() -> None:
         env.reset(options={"scenario": scenario})
         there = np.index_exp[0, :, : len(scenario.users), : len(scenario.servers)]
         for name in COURSE:
-            course, real = getattr(env.episodes._course, name), getattr(env.episodes.packed, name)
+            course, real = getattr(env.episodes.observer._course, name), getattr(env.episodes.packed, name)
             np.testing.assert_allclose(course[there[: course.ndim]], real[there[: real.ndim]], rtol=1e-6)
 
 
@@ -106,8 +108,8 @@ def test_uploads_planned_can_be_made_once() -> None:
         while not done:
             reference, users = env.episodes.observer.reference, env.scenario().users
             plan = [
-                (int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k]))
-                for k in range(reference.length[0])
+                (int(reference.plans.user[0, k]), int(reference.plans.layer[0, k]), int(reference.plans.server[0, k]))
+                for k in range(reference.plans.length[0])
             ]
             assert len({(u, v) for u, v, _ in plan}) == len(plan)
             for u, v, server in plan:
@@ -177,11 +179,11 @@ def test_plans_that_are_handed_over_are_followed_and_only_get_better() -> None:
     while not episodes.decisions.done.all():
         legal = rng.random(episodes.outputs.mask.shape) * episodes.outputs.mask
         episodes.step(legal.argmax(axis=1), everyone & ~episodes.decisions.done)
-    plans, drawn_s = episodes.decided_plans(), [episodes.mean_delay_s(row) for row in range(6)]
+    plans, drawn_s = decided_plans(episodes), [episodes.mean_delay_s(row) for row in range(6)]
 
     def taken(tries: int) -> Any:
         episodes.start(np.arange(6), given)
-        episodes.take_plans(plans, np.arange(1, 7), tries)
+        episodes.observer.take_plans(plans, np.arange(1, 7), tries)
         return episodes.observer.reference.cost_s / episodes.state.expected_queries
 
     np.testing.assert_allclose(taken(0), drawn_s, rtol=1e-9)
@@ -204,10 +206,10 @@ def test_users_exchange_servers_where_neither_finds_room_first() -> None:
     planned_s = []
     for tries in (0, 100):
         episodes.start([0], [scenario])
-        plans = episodes.decided_plans()
+        plans = decided_plans(episodes)
         plans.length[0] = 2
         plans.user[0, :2], plans.server[0, :2] = (0, 1), (1, 2)
-        episodes.take_plans(plans, np.array([1]), tries)
+        episodes.observer.take_plans(plans, np.array([1]), tries)
         planned_s.append(episodes.observer.reference.cost_s[0] / episodes.state.expected_queries[0])
     assert planned_s == pytest.approx([here_s, there_s])
     assert there_s < 0.5 * here_s
@@ -220,7 +222,7 @@ def test_blind_rows_show_all_but_the_reference() -> None:
     mixed = EpisodeBatch(4, generator, observation="candidates")
     rows, running, compared = np.arange(4), np.ones(4, np.bool_), 0
     mixed.start(rows, given[::-1])  # plans of other scenarios first: nothing of theirs may be left
-    mixed.blind[1:] = True
+    mixed.observer.without_plan[1:] = True
     seeing.start(rows, given)
     mixed.start(rows, given)
     while running.any():

@@ -20,6 +20,7 @@ from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.state import new_state
+from tests.candidate_play import decided_plans
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 STATIC = ["single", "edge-cloud", "multi-user", "toy"]
@@ -77,7 +78,7 @@ def played(
 
 def costs_s(env: MigrationEnv, decided: Any, candidates: int = CANDIDATES) -> Any:
     """Return `hindsight_costs` of a single environment per query, shape (K + 2,)."""
-    costs = env.episodes.hindsight_costs(np.zeros(1, np.int64), decided, candidates)
+    costs = env.episodes.observer.hindsight_costs(np.zeros(1, np.int64), decided, candidates)
     return costs[0] / env.episodes.state.expected_queries[0]
 
 
@@ -118,7 +119,7 @@ def test_going_on_as_decided_costs_what_the_episode_cost(family: str) -> None:
     env, rng, compared = make_env(family), np.random.default_rng(0), 0
     for seed in range(6):
         actions, final_s = played(env, rng, seed=seed)
-        decided, scenario = env.episodes.decided_plans(), env.scenario()
+        decided, scenario = decided_plans(env.episodes), env.scenario()
         env.reset(options={"scenario": scenario})
         for action in actions:
             assert costs_s(env, decided)[-1] == pytest.approx(final_s, rel=1e-9)
@@ -132,7 +133,7 @@ def test_going_on_as_decided_holds_with_outages_and_absences() -> None:
     for seed, scenario in enumerate(restless(40)):
         rng = np.random.default_rng(seed)
         actions, final_s = played(env, rng, options={"scenario": scenario})
-        decided = env.episodes.decided_plans()
+        decided = decided_plans(env.episodes)
         env.reset(options={"scenario": scenario})
         for action in actions:
             assert costs_s(env, decided)[-1] == pytest.approx(final_s, rel=1e-9)
@@ -144,7 +145,7 @@ def test_going_on_as_decided_holds_with_outages_and_absences() -> None:
 def check_columns(env: MigrationEnv, rng: np.random.Generator, waits: bool, **reset: Any) -> tuple[int, int]:
     """Compare all columns with explicit plans; return the number of candidates and of those that change the cost."""
     actions, _ = played(env, rng, waits, **reset)
-    decided, whole, scenario = env.episodes.decided_plans(), env.plan(), env.scenario()
+    decided, whole, scenario = decided_plans(env.episodes), env.plan(), env.scenario()
     env.reset(options={"scenario": scenario})
     edges_s, compared, differing = [*np.asarray(scenario.slot_starts_s)[1:], scenario.horizon_s], 0, 0
     for action in actions:
@@ -190,7 +191,7 @@ def test_candidates_and_waiting_cost_what_an_oracle_says(kind: str) -> None:
     given = scenarios("mobile", 3, seed=6, num_users=(2, 3), max_layers=6) if kind == "mobile" else restless(30)
     for scenario in given:
         actions, _ = played(env, rng, waits=True, options={"scenario": scenario})
-        decided, whole = env.episodes.decided_plans(), env.plan()
+        decided, whole = decided_plans(env.episodes), env.plan()
         env.reset(options={"scenario": scenario})
         for index, action in enumerate(actions):
             before = actions[:index]
@@ -265,13 +266,15 @@ def test_rows_of_a_batch_are_looked_back_at_as_if_alone() -> None:
         observations, _, terminated, _, _ = batch.step(taken[-1])
     rows = np.array([39, 4, 17])[~terminated[[39, 4, 17]]]
     assert len(rows) > 0
-    decided = batch.episodes.decided_plans()
-    together = batch.episodes.hindsight_costs(rows, decided, CANDIDATES)
+    decided = decided_plans(batch.episodes)
+    together = batch.episodes.observer.hindsight_costs(rows, decided, CANDIDATES)
     for k, row in enumerate(rows):
         alone.reset(seed=50 + int(row))
         for actions in taken:
             alone.step(actions[row])
-        single = alone.episodes.hindsight_costs(np.zeros(1, np.int64), alone.episodes.decided_plans(), CANDIDATES)
+        single = alone.episodes.observer.hindsight_costs(
+            np.zeros(1, np.int64), decided_plans(alone.episodes), CANDIDATES
+        )
         np.testing.assert_array_equal(together[k], single[0])
 
 
@@ -279,7 +282,7 @@ def test_looking_back_changes_nothing() -> None:
     (scenario,) = scenarios("mobile", 1, seed=4)
     looking, other, rng = make_env("mobile"), make_env("mobile"), np.random.default_rng(5)
     played(looking, rng, options={"scenario": scenario})
-    decided = looking.episodes.decided_plans()
+    decided = decided_plans(looking.episodes)
     first, _ = looking.reset(options={"scenario": scenario})
     other.reset(options={"scenario": scenario})
     done = False

@@ -105,7 +105,7 @@ def stale_and_fresh(
     while not done:
         yield first["observation"], second["observation"]
         action = choose(env, first, rng, how)
-        anew.episodes._prospects[0].stale[:] = True
+        anew.episodes.observer._efficiencies.stale[:] = True
         first, _, done, _, _ = env.step(action)
         second = anew.step(action)[0]
 

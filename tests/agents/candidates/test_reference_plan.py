@@ -38,8 +38,8 @@ def reference_steps(env: MigrationEnv) -> Steps:
     """Return the uploads of the reference plan as (user, layer, server)."""
     reference = env.episodes._rewarder.reference
     return [
-        (int(reference.user[0, k]), int(reference.layer[0, k]), int(reference.server[0, k]))
-        for k in range(reference.length[0])
+        (int(reference.plans.user[0, k]), int(reference.plans.layer[0, k]), int(reference.plans.server[0, k]))
+        for k in range(reference.plans.length[0])
     ]
 
 
@@ -248,8 +248,8 @@ def test_rewards_of_a_batch_are_those_of_single_environments(family: str) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"reward": "reference"}, "observation is 'plain' and reward 'reference', but decisions is 'two-phase'"),
-        ({"observation": "candidates"}, "observation is 'candidates' and reward 'delay', but decisions is 'two-phase'"),
+        ({"reward": "reference"}, "references are uploads, but decisions is 'two-phase'"),
+        ({"observation": "candidates"}, "candidates are uploads, but decisions is 'two-phase'"),
     ],
 )
 def test_references_and_candidates_need_joint_decisions(kind: Any, options: Any, message: str) -> None:
@@ -264,10 +264,10 @@ def test_the_same_scenario_has_the_same_reference_in_every_row_and_episode() -> 
     env.reset(seed=0)  # other scenarios first: nothing of theirs may be left
     env.reset(options={"scenarios": [scenario] * 3})
     reference = env.episodes._rewarder.reference
-    assert reference.length[0] > 0
+    assert reference.plans.length[0] > 0
     for row in (1, 2):
-        assert reference.length[row] == reference.length[0]
+        assert reference.plans.length[row] == reference.plans.length[0]
         assert reference.cost_s[row] == reference.cost_s[0]
         for name in ("user", "layer", "server"):
-            array = getattr(reference, name)[:, : reference.length[0]]
+            array = getattr(reference.plans, name)[:, : reference.plans.length[0]]
             np.testing.assert_array_equal(array[row], array[0])

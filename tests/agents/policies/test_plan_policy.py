@@ -62,7 +62,7 @@ def test_a_forecast_is_planned_from_at_every_decision():
 
     observation, _ = env.reset(options={"scenarios": given})
     known = [env.known_scenario(row) for row in range(len(given))]
-    policy = PlanPolicy(noted, env, 0, replan=True, forecast=True)
+    policy = PlanPolicy(noted, env, 0, view="forecast")
     policy.predict(observation)
     policy.predict(observation)
     assert len(asked) == 2 * len(given)

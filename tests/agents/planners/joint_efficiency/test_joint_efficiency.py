@@ -15,6 +15,7 @@ from agents.planners.slot_zero import movable_layers, reachable_servers, slot_ze
 from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, check_plan, plan_of
+from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.state import new_state
 from tests.agents.planners.hand_made import chain
@@ -112,17 +113,19 @@ def test_the_better_of_two_passes_is_returned_by_the_delay_it_really_has() -> No
     better = set()
     for seed in range(6):
         scenario = realistic(np.random.default_rng(seed))
-        p, movable = slot_zero_packed(scenario), movable_layers(scenario)
+        packed, movable = slot_zero_packed(scenario), movable_layers(scenario)
         queries = scenario.horizon_s * sum(float(np.asarray(user.query_rate_hz)[0]) for user in scenario.users)
         mean_s = []
         for one_server in (False, True):
-            intervals, sent = np.zeros((movable.sum(), 4), np.int64), np.zeros(movable.shape, np.int64)
+            plans = empty_plans(1, int(movable.sum()))
             legal = (movable[:, :, None] & reachable_servers(scenario)[:, None]).ravel().astype(np.int8)
-            _, cost_s = upload_by_efficiency(
-                p, 0, new_state(p, 2), 0, new_efficiencies(p, 1), 0, legal, one_server, 1e-3, intervals, sent
+            cost_s = upload_by_efficiency(
+                packed, 0, new_state(packed, 2), 0, new_efficiencies(packed, 1), 0, legal, one_server, 1e-3, plans, 0
             )
             mean_s.append(cost_s / queries)
-            assert not one_server or all(len(set(intervals[intervals[:, 0] == u, 1]) - {0}) <= 1 for u in range(4))
+            uploads = plan_in_row(plans, 0).uploads
+            servers = [{upload.server for upload in uploads if upload.user == user} for user in range(4)]
+            assert not one_server or all(len(each) <= 1 for each in servers)
         assert delays_s(scenario, [joint_efficiency(scenario, RNG)])[0] == pytest.approx(min(mean_s), rel=1e-12)
         better.add(int(np.argmin(mean_s)))
     assert better == {0, 1}
