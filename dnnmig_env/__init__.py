@@ -6,4 +6,6 @@ Importing this package registers the environments `dnnmig/Single-v0`, `dnnmig/Ed
 
 from dnnmig_env.envs.registration import register_environments
 
+__version__ = "0.1.0"
+
 register_environments()

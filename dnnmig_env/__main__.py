@@ -1,4 +1,4 @@
-"""Command line of the networks: trace one, measure its layers, or list those that come with the project."""
+"""Command line of the problem: trace, measure or list networks, and draw scenarios."""
 
 from __future__ import annotations
 
@@ -170,6 +170,47 @@ class Networks:
         _print_table(rows)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Draw scenarios of a family and write each to a file, to look at it, change it, or play it with --scenario-file."""
+
+    family: tyro.conf.Positional[str]
+    """single, edge-cloud, multi-user, mobile or toy."""
+    out: Path
+    """Folder to write to; files are named FAMILY-SEED-NUMBER.yaml, the number from 0 on."""
+    scenarios: int = 1
+    """How many. Fewer of the same seed are the first ones of more."""
+    seed: int = 1
+    """Seed of the scenarios, as of python -m evaluate."""
+    option: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
+    """Options of the family's generator, such as num_users=4 or num_users=2,4."""
+
+    def run(self) -> None:
+        """Write the files; one that is there already is not replaced."""
+        from dnnmig_env.families.registry import scenarios
+        from dnnmig_env.files.named_values import named_values
+        from dnnmig_env.scenarios.file import save_scenario
+
+        if self.scenarios < 1:
+            raise ValueError(f"--scenarios is {self.scenarios}; draw at least 1.")
+        if self.seed < 0:
+            raise ValueError(f"--seed is {self.seed}; it must not be negative.")
+        drawn = scenarios(self.family, self.scenarios, self.seed, **named_values("--option", self.option))
+        files = [self.out / f"{self.family}-{self.seed}-{number}.yaml" for number in range(self.scenarios)]
+        for file in files:
+            if file.exists():
+                raise ValueError(f"{file} is there already; name another --out.")
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"--out is {self.out}, which cannot be used: {error.strerror}; name another folder."
+            ) from None
+        for file, scenario in zip(files, drawn, strict=True):
+            save_scenario(scenario, file)
+            print(file)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; a user's mistake is one line on stderr and exit status 2."""
     command = tyro.cli(
@@ -177,7 +218,8 @@ def main(arguments: list[str] | None = None) -> int:
         | Annotated[Measure, tyro.conf.subcommand("profile")]
         | Annotated[Profiles, tyro.conf.subcommand("profiles")]
         | Annotated[Zoo, tyro.conf.subcommand("zoo")]
-        | Annotated[Networks, tyro.conf.subcommand("networks")],
+        | Annotated[Networks, tyro.conf.subcommand("networks")]
+        | Annotated[Draw, tyro.conf.subcommand("draw")],
         prog="python -m dnnmig_env",
         description=__doc__,
         args=arguments,

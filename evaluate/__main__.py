@@ -10,8 +10,12 @@ from typing import Any
 
 import tyro
 
-from evaluate.compare.config import Config, EosdnnConfig, MjoaMuConfig, PaperConfig, SpeedConfig
+from evaluate.compare.config import Config
+from evaluate.papers.eosdnn.config import EosdnnConfig
+from evaluate.papers.ionn.config import PaperConfig
+from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.publish.config import PublishConfig
+from evaluate.speed.config import SpeedConfig
 from evaluate.studies.config import StudyConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import tyro
 
@@ -105,24 +103,6 @@ def _check_blind(config: TrainConfig) -> None:
             raise ValueError(
                 f"--network.blind has {name!r}; choose among {', '.join(each for each in known if each != 'action')}."
             )
-
-
-def named_values(option: str, pairs: Sequence[str]) -> dict[str, Any]:
-    """Return NAME=VALUE pairs as a dictionary; values are Python literals, or else text.
-
-    Raises:
-        ValueError: If a pair has no name or no "=".
-    """
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not name or not equals:
-            raise ValueError(f"{option} has {pair!r}; write NAME=VALUE, e.g. {option} batch_size=4096.")
-        try:
-            values[name.replace("-", "_")] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            values[name.replace("-", "_")] = text
-    return values
 
 
 def _check_same(config: TrainConfig, saved: TrainConfig) -> None:

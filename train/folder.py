@@ -53,6 +53,8 @@ def read_config(folder: Path) -> TrainConfig:
         raise ValueError(f"no run to resume in {folder}: it has no {CONFIG}; give the folder that --out named.")
     try:
         values = TypeAdapter(dict[str, Any]).validate_json(file.read_text())
+        if values.get("curriculum"):
+            raise ValueError(f"{file} has a curriculum, which this version does not know; train anew without one.")
         # Older runs do not say what is seen: there were plain observations only.
         return TypeAdapter(TrainConfig).validate_python({"observation": "plain", **values})
     except ValidationError as error:

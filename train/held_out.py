@@ -12,8 +12,7 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
-from dnnmig_env.families.registry import Generator
-from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.families.registry import Generator, drawn
 
 HELD_OUT_SEED = 2**40
 """Seed of the held-out scenarios; those of training are below 2**33 (`train.run.environment_seed`)."""
@@ -65,7 +64,7 @@ class HeldOut:
     def __init__(
         self, generator: Generator, decisions: DecisionMode, count: int, observation: ObservationKind = "plain"
     ) -> None:
-        self.scenarios = _draw(generator, count)
+        self.scenarios = drawn(generator, count, np.random.default_rng(HELD_OUT_SEED))
         self.env = MigrationVectorEnv(count, generator, decisions, observation=observation)
 
     def play(self, policy: Acting, advance: Callable[[], object] = lambda: None) -> Delays:
@@ -88,12 +87,3 @@ class HeldOut:
                 running &= ~now
             advance()
         return Delays(delays, device)
-
-
-def _draw(generator: Generator, count: int) -> list[Scenario]:
-    rng = np.random.default_rng(HELD_OUT_SEED)
-    found: list[Scenario] = []
-    while len(found) < count:
-        batch = generator.draw(rng, generator.chunk)
-        found += [batch.scenario(row) for row in range(min(len(batch), count - len(found)))]
-    return found

@@ -17,12 +17,12 @@ from agents.learning.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algor
 from agents.learning.imitation import EPOCHS, demonstrate, imitate
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import Policy, check_policy_name, resolve_policy
-from agents.policies.trained import BEST_MODEL, MODEL, load, save
+from agents.policies.trained import BEST_MODEL, FORMAT, MODEL, load, save
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator, make_generator
+from dnnmig_env.files.named_values import named_values
 from train import folder
 from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
-from train.command_line import named_values
 from train.config import TrainConfig
 from train.held_out import Delays, HeldOut
 from train.interrupt import StopBetweenSteps
@@ -95,7 +95,13 @@ def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator,
 
 def _saved_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
     file = Path(config.out or "") / MODEL
-    steps = load(file).card.steps  # which says what is wrong with a file better than SB3 does
+    card = load(file).card  # which says what is wrong with a file better than SB3 does
+    if card.format != FORMAT:
+        raise ValueError(
+            f"{file} was written by another version of this project (format {card.format}, not {FORMAT}), and its "
+            "training cannot go on; evaluate it as it is, or train anew with another --out."
+        )
+    steps = card.steps
     if steps >= config.total_steps:
         raise ValueError(
             f"{file} has been trained for {steps} of {config.total_steps} steps; give a larger --total-steps to go on."

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 CARD = "dnnmig.json"
 MODEL, BEST_MODEL = "model.zip", "best_model.zip"
 
+FORMAT = 2
+"""Number of the layout of model files. Training goes on only with files of the same number, as SB3's part of them names
+modules of this project; the networks of older ones still act. 1: before modules were moved into rooms."""
+
 NETWORK_PREFIXES = ("mlp_extractor.network.", "q_net.network.")
 """What the names of the network's weights begin with in an SB3 policy: of actor-critic algorithms, and of DQN."""
 
@@ -63,6 +67,7 @@ class Card:
         steps: Decisions it was trained on.
         observation: Kind of the observations.
         blind: Features of candidates that it does not see.
+        format: Layout of the file, see `FORMAT`.
     """
 
     algorithm: str
@@ -76,6 +81,7 @@ class Card:
     steps: int
     observation: ObservationKind = "plain"
     blind: Sequence[str] = ()
+    format: int = 1
 
 
 class TrainedPolicy:
@@ -128,7 +134,7 @@ def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorith
     policy: Any = model.policy
     users, layers, servers = policy.sizes
     sizes = (users, layers, servers, policy.width, policy.context)
-    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation, policy.blind)
+    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation, policy.blind, FORMAT)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:
         model.save(file)

@@ -89,7 +89,11 @@ def scenarios(family: str, count: int, seed: int, **options: Any) -> list[Scenar
     """
     if count < 0:
         raise ValueError(f"count is {count}; it must not be negative.")
-    generator, rng = make_generator(family, **options), np.random.default_rng(seed)
+    return drawn(make_generator(family, **options), count, np.random.default_rng(seed))
+
+
+def drawn(generator: Generator, count: int, rng: np.random.Generator) -> list[Scenario]:
+    """Return scenarios of a generator; fewer of the same random stream are the first ones of more."""
     found: list[Scenario] = []
     while len(found) < count:
         batch = generator.draw(rng, generator.chunk)

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.compare.config import SpeedConfig
 from evaluate.output.folder import as_json
 from evaluate.output.tables import terminal_table
+from evaluate.speed.config import SpeedConfig
 
 NEEDS = {"kernel": "networkx", "pymoo": "pymoo"}
 """Packages that parts need and that do not come with the project."""

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from train.command_line import check, named_values, parse, preset
+from train.command_line import check, parse, preset
 from train.config import TrainConfig
 
 
@@ -36,18 +36,6 @@ def test_nested_options_and_the_folder_by_default():
 def test_numbers_out_of_range_are_named(arguments, text):
     with pytest.raises(ValueError, match=text):
         parse(arguments)
-
-
-def test_named_values_are_literals_or_text():
-    given = ["batch_size=4096", "access-mbps=(5, 20.0)", "networks=test", "normalize_advantage=False"]
-    assert named_values("--settings", given) == {
-        "batch_size": 4096,
-        "access_mbps": (5, 20.0),
-        "networks": "test",
-        "normalize_advantage": False,
-    }
-    with pytest.raises(ValueError, match="--settings has 'fast'; write NAME=VALUE"):
-        named_values("--settings", ["fast"])
 
 
 def test_checking_again_changes_nothing():

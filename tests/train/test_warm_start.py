@@ -2,11 +2,12 @@
 
 import json
 import re
+import zipfile
 
 import pytest
 import torch
 
-from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
+from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, load, read_card
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from train.__main__ import main
@@ -17,7 +18,7 @@ from train.run import WARM_START, environment_seed
 
 TINY = ["--family", "toy", "--num-envs", "4", "--held-out.scenarios", "2", "--held-out.every", "64"]
 TINY += ["--held-out.baselines", "device-only", "--device", "cpu", "--total-steps", "64"]
-HINDSIGHT = ["--algorithm", "hindsight", "--settings", "batch_size=16", "memory=500"]
+HINDSIGHT = ["--algorithm", "hindsight", "--settings", "batch_size=16", "buffer_size=500"]
 PPO = ["--settings", "n_steps=16"]
 
 
@@ -185,3 +186,32 @@ def test_an_older_run_that_does_not_say_what_it_sees_is_resumed_with_plain_obser
     assert read_config(folder).observation == "plain"
     assert main(["--resume", str(folder), "--total-steps", "128"]) == 0
     assert read_card(folder / MODEL).observation == "plain"
+
+
+def test_a_run_of_another_version_acts_but_is_not_resumed(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert run(folder, *PPO, "--observation", "plain") == 0
+    with zipfile.ZipFile(folder / MODEL) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    card = json.loads(contents[CARD])
+    assert card.pop("format") == FORMAT
+    contents[CARD] = json.dumps(card).encode()  # as it was before files had a number
+    with zipfile.ZipFile(folder / MODEL, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    assert read_card(folder / MODEL).format == 1
+    assert load(folder / MODEL).card.steps == card["steps"]
+    capsys.readouterr()
+    assert main(["--resume", str(folder), "--total-steps", "4096"]) == 2
+    assert "was written by another version of this project (format 1, not 2)" in capsys.readouterr().err
+
+
+def test_a_run_with_a_curriculum_is_not_resumed_without_it(tmp_path):
+    folder = tmp_path / "run"
+    assert run(folder, *PPO, "--observation", "plain") == 0
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "curriculum": [], "curriculum_share": 0.5}))
+    assert read_config(folder).seed == config["seed"]  # an older run without one
+    (folder / "config.json").write_text(json.dumps({**config, "curriculum": ["num_users=2"]}))
+    with pytest.raises(ValueError, match="has a curriculum, which this version does not know"):
+        read_config(folder)

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.compare.config import EosdnnConfig
 from evaluate.output.folder import as_json, check_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.papers.eosdnn.config import EosdnnConfig
 from evaluate.papers.eosdnn.placements import SWARM, PlacementStudy, place_and_compare
 from evaluate.papers.eosdnn.plots import studies_png
 from evaluate.papers.eosdnn.uploads import UploadStudy, upload_and_compare

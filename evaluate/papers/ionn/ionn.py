@@ -8,9 +8,9 @@ from dataclasses import asdict
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.compare.config import PaperConfig
 from evaluate.output.folder import as_json, check_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.papers.ionn.config import PaperConfig
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork, load_profiles
 from evaluate.papers.ionn.plots import delay_curves_png
 from evaluate.papers.ionn.replay import Replay, replay

@@ -14,10 +14,10 @@ from typing import Any
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.compare.config import MjoaMuConfig
 from evaluate.output.folder import as_json, check_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.papers.mjoa_mu.cases import BASELINES, Case, cases
+from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.papers.mjoa_mu.plots import study_png
 from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, METHODS, MJOA_MU, UsersStudy, studies
 

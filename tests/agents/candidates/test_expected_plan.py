@@ -240,5 +240,5 @@ def test_blind_rows_show_all_but_the_reference() -> None:
         scores = rng.random(seeing.outputs.mask.shape) * seeing.outputs.mask
         for episodes in (seeing, mixed):
             episodes.step(scores.argmax(axis=1), running)
-        running = ~seeing.decided.done
+        running = ~seeing.decisions.done
     assert compared > 1000

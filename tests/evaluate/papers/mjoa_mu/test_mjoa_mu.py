@@ -16,8 +16,8 @@ from dnnmig_env.scenarios.scenario import Scenario, User
 from dnnmig_env.simulation.plan import plan_of
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.__main__ import main
-from evaluate.compare.config import MjoaMuConfig
 from evaluate.papers.mjoa_mu.cases import BASELINES, HORIZON_S, access, cases, device_node, edge_node
+from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, BASELINE, METHODS, MJOA_MU, delays_s, studies
 from tests.strategies import Sizes, random_case
 

@@ -1,0 +1,37 @@
+"""What the command line says of the measurement of EosDNN's claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class EosdnnConfig:
+    """Measure what EosDNN claims: how good are PSO-GA's placements, and how fast are queries while LMU uploads?
+
+    Placements are compared by their migration delay with other searches (at equal numbers of evaluations), rules and,
+    where scenarios are small, the optimum; upload orders with IONN's on the same placement. Tables are printed; `--out`
+    receives eosdnn.json, table.md and eosdnn.png.
+    """
+
+    out: Path
+    """Folder to write to."""
+    scenarios: int = 30
+    """Number of scenarios to draw for each table."""
+    seed: int = 1
+    """Seed of the scenarios and of the searches."""
+    iterations: int = 1000
+    """Iterations of each search, with 100 particles."""
+    overwrite: bool = False
+    """Write into a folder that is not empty; files of an earlier run are replaced."""
+
+    def check(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: If one is too small.
+        """
+        for name, least in (("scenarios", 1), ("seed", 0), ("iterations", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least {least}.")

@@ -1,0 +1,42 @@
+"""What the command line says of the replay of published layer profiles."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class PaperConfig:
+    """Replay published layer profiles: how fast do queries get while a network is uploaded by IONN, efficiency or LMU?
+
+    One device, one server, queries back to back; all over the time that uploading the whole network takes. Tables are
+    printed; `--out` receives paper.json (a row per network, rate and method), table.md and a picture per network.
+    """
+
+    profiles: Path
+    """Folder with a CSV file per network, a row per block: block, last_layer, n_layers, in_bytes, out_bytes,
+    weight_bytes, client_ms_odroid, server_ms_gpu (all empty: 0.05 ms per layer)."""
+    out: Path
+    """Folder to write to."""
+    mbps: tuple[float, ...] = (10.0, 20.0, 40.0, 80.0, 160.0)
+    """Rates, up and down; 1 Mbps is 1024 * 1024 / 8000 bytes per ms, as in the published code."""
+    overwrite: bool = False
+    """Write into a folder that is not empty; files of an earlier replay are replaced."""
+
+    @property
+    def rates_mbps(self) -> tuple[float, ...]:
+        """The rates, in the order given.
+
+        Raises:
+            ValueError: If there is none, one stands there twice, or one is not positive and finite.
+        """
+        for index, rate in enumerate(self.mbps):
+            if not 0 < rate < math.inf:
+                raise ValueError(f"--mbps has {rate:g}; every rate must be positive and finite.")
+            if rate in self.mbps[:index]:
+                raise ValueError(f"--mbps has {rate:g} twice; name every rate once.")
+        if not self.mbps:
+            raise ValueError("--mbps is empty; give at least one rate.")
+        return self.mbps
