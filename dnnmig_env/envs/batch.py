@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from dnnmig_env.arrays import Bools, Float32s, Ints
+from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.compiling.threads import ROWS_PER_CORE
-from dnnmig_env.envs.actions import ActionLayout, Decisions, new_decisions, pending_layer
-from dnnmig_env.envs.facts import FactsLayout, Offsets, offsets
-from dnnmig_env.envs.observer import Layout, MakeObserver, MakeRewarder, Observer, find_observer
+from dnnmig_env.envs.actions import ActionLayout, new_decisions, pending_layer
+from dnnmig_env.envs.facts import FactsLayout
+from dnnmig_env.envs.observer import FactsObserver, MakeObserver, MakeRewarder, Observer, find_observer
 from dnnmig_env.envs.reward import RewardScale, reward_rules
-from dnnmig_env.envs.stepping import Outputs, new_outputs, start_rows, step_rows, step_rows_in_parallel
+from dnnmig_env.envs.stepping import new_outputs, start_rows, step_rows, step_rows_in_parallel
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import Limits, PackedScenarios, empty_packed
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.plan_arrays import PlanArrays, empty_plans, plan_in_row
+from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch, as_batch
-from dnnmig_env.simulation.state import State, new_state
+from dnnmig_env.simulation.state import new_state
 
 if TYPE_CHECKING:
     from dnnmig_env.families.registry import Generator
@@ -52,6 +52,8 @@ class EpisodeBatch:
         uploads: The uploads that have been decided on, each a partition of its own, from the time of the decision.
         outputs: Mask, reward and plain facts of each row.
         observer: Writes what a policy sees.
+        observation: What policies see of each row, shape (B, D).
+        layout: How an observation is laid out.
     """
 
     def __init__(
@@ -82,23 +84,14 @@ class EpisodeBatch:
         self.uploads = empty_plans(rows, self.actions.users * self.actions.layers)
         shows_facts = observation == "plain"
         self.outputs = new_outputs(rows, self.facts.size if shows_facts else 0, self.actions.size)
-        self._offsets = offsets(self.facts)
+        self._episodes = self.packed, self.state, self.decisions, self.uploads, self.outputs
         self.observer: Observer = make_observer(self)
+        self.observation, self.layout = self.observer.observation, self.observer.layout
         self._rewarder = None if make_rewarder is None else make_rewarder(self)
         self._random = [np.random.default_rng() for _ in range(rows)]
         self._stream: list[tuple[ScenarioBatch, int] | None] = [None] * rows
         self.begun = np.zeros(rows, np.int64)
         self._playing: list[tuple[ScenarioBatch, int] | None] = [None] * rows
-
-    @property
-    def observation(self) -> Float32s:
-        """What policies see of each row, shape (B, D)."""
-        return self.observer.observation
-
-    @property
-    def layout(self) -> Layout:
-        """How an observation is laid out."""
-        return self.observer.layout
 
     def seed(self, row: int, seed: int | None) -> None:
         """Give a row a new random stream of scenarios."""
@@ -136,9 +129,10 @@ class EpisodeBatch:
     def step(self, actions: Ints, active: Bools) -> None:
         """Take one decision in every active row; the results are in `outputs`, `decisions` and `state`."""
         step = step_rows_in_parallel if self.rows >= 2 * ROWS_PER_CORE else step_rows
-        step(*self._episodes(), self._rules, actions, active)
-        stepped = np.flatnonzero(active)
-        self.observer.step(stepped, actions[stepped])
+        step(*self._episodes, self._rules, actions, active)
+        if not isinstance(self.observer, FactsObserver):
+            stepped = np.flatnonzero(active)
+            self.observer.step(stepped, actions[stepped])
         if self._rewarder is not None:
             self.outputs.reward[:] = self._rewarder.step(actions, active)
             if self._rules.in_device_only_units:
@@ -169,13 +163,10 @@ class EpisodeBatch:
         pending = int(pending_layer(self.packed, row, self.state, self.decisions, row))
         return None if pending < 0 else divmod(pending, self.actions.layers)
 
-    def _episodes(self) -> tuple[PackedScenarios, State, Decisions, PlanArrays, Outputs, Offsets]:
-        return self.packed, self.state, self.decisions, self.uploads, self.outputs, self._offsets
-
     def _begin(self, rows: Sequence[int] | Ints, drawn: PackedScenarios, chosen: Ints) -> None:
         begun = np.asarray(rows, np.int64)
         self.begun[begun] += 1
-        start_rows(*self._episodes(), begun, drawn, chosen)
+        start_rows(*self._episodes, begun, drawn, chosen)
         if self._rewarder is not None:
             self._rewarder.start(begun)
         self.observer.start(begun)

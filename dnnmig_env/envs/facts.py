@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from dnnmig_env.arrays import Float32s
-from dnnmig_env.compiling.jit import fill, jit_without_refcounts
+from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer
 from dnnmig_env.envs.features import Feature, positions
 from dnnmig_env.simulation.dynamics import horizon_s
@@ -69,7 +68,7 @@ PARTS = {
 
 _TIME, _SERVER, _USER = positions(TIME_FEATURES), positions(SERVER_FEATURES), positions(USER_FEATURES)
 _LINK, _LAYER = positions(LINK_FEATURES), positions(LAYER_FEATURES)
-_SERVER_WIDTH, _USER_WIDTH = len(SERVER_FEATURES), len(USER_FEATURES)
+_TIME_WIDTH, _SERVER_WIDTH, _USER_WIDTH = len(TIME_FEATURES), len(SERVER_FEATURES), len(USER_FEATURES)
 _LINK_WIDTH, _LAYER_WIDTH = len(LINK_FEATURES), len(LAYER_FEATURES)
 
 
@@ -112,30 +111,42 @@ class FactsLayout:
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
 
-class Offsets(NamedTuple):
-    """Start of each part of the vector, for compiled code."""
-
-    servers: int
-    users: int
-    links: int
-    layers: int
+@jit_inlined
+def _server_at(s: int) -> int:
+    """Return where the features of a server begin in the vector."""
+    return _TIME_WIDTH + s * _SERVER_WIDTH
 
 
-def offsets(layout: FactsLayout) -> Offsets:
-    """Return where the parts of the vector start."""
-    return Offsets(*(layout.slices[name].start for name in Offsets._fields))
+@jit_inlined
+def _user_at(packed: PackedScenarios, u: int) -> int:
+    """Return where the features of a user begin."""
+    return int(_server_at(packed.memory_bytes.shape[1]) + u * _USER_WIDTH)
+
+
+@jit_inlined
+def _link_at(packed: PackedScenarios, u: int, s: int) -> int:
+    """Return where the features of the link between a user and a server begin."""
+    users = packed.num_layers.shape[1]
+    return int(_user_at(packed, users) + (u * packed.memory_bytes.shape[1] + s) * _LINK_WIDTH)
+
+
+@jit_inlined
+def _layer_at(packed: PackedScenarios, u: int, v: int) -> int:
+    """Return where the features of a layer of a user begin."""
+    users, layers = packed.weight_bytes.shape[1:]
+    return int(_link_at(packed, users, 0) + (u * layers + v) * _LAYER_WIDTH)
 
 
 @jit_without_refcounts
-def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, at: Offsets, out: Float32s) -> None:
+def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, out: Float32s) -> None:
     """Write what stays as it is for a whole slot: networks, links, positions. Clears the row first."""
     fill(out, 0.0)
-    slot, num_servers, most_servers = state.slot[i], packed.num_servers[b], packed.memory_bytes.shape[1]
+    slot, num_servers = state.slot[i], packed.num_servers[b]
     rates = 0.0
     for u in range(packed.num_users[b]):
         rates += packed.query_rate_hz[b, slot, u]
     for server in range(num_servers):
-        k = at.servers + server * _SERVER_WIDTH
+        k = _server_at(server)
         out[k + _SERVER.exists] = 1.0
         out[k + _SERVER.position_x], out[k + _SERVER.position_y] = (
             packed.server_positions[b, server, 0],
@@ -145,22 +156,22 @@ def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, at: Off
         rate, device_s = packed.query_rate_hz[b, slot, u], state.device_delay_s[i, u]
         if rate == 0.0:
             continue  # nothing is known of a user who is not there
-        k = at.users + u * _USER_WIDTH
+        k = _user_at(packed, u)
         out[k + _USER.present], out[k + _USER.query_share] = 1.0, rate / rates
         out[k + _USER.log_device_delay] = log_scaled(device_s, -0.5, 2.0)
         for axis in range(2):
             out[k + _USER.position_x + axis] = _clipped(packed.user_positions[b, slot, u, axis])
             out[k + _USER.velocity_x + axis] = _clipped(packed.user_velocities[b, slot, u, axis] * 10.0)
-        _observe_links(packed, b, u, slot, device_s, at.links + u * most_servers * _LINK_WIDTH, out)
-        _observe_layers(packed, b, u, device_s, at.layers + u * packed.weight_bytes.shape[2] * _LAYER_WIDTH, out)
+        _observe_links(packed, b, u, slot, device_s, _link_at(packed, u, 0), out)
+        _observe_layers(packed, b, u, device_s, _layer_at(packed, u, 0), out)
 
 
 @jit_without_refcounts
 def observe_changing(
-    packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, at: Offsets, out: Float32s
+    packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, out: Float32s
 ) -> None:
     """Write what any decision can change: time, memory, loads, delays, and where each layer is."""
-    slot, num_servers, most_servers = state.slot[i], packed.num_servers[b], packed.memory_bytes.shape[1]
+    slot, num_servers = state.slot[i], packed.num_servers[b]
     left_s = horizon_s(packed, b) - state.time_s[i]
     slot_s = packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot]
     out[_TIME.horizon_left] = left_s / horizon_s(packed, b)
@@ -170,9 +181,9 @@ def observe_changing(
     bytes_left = 0.0
     for u in range(packed.num_users[b]):
         if packed.query_rate_hz[b, slot, u] > 0.0:
-            bytes_left += _observe_progress(packed, b, state, i, u, at, out)
+            bytes_left += _observe_progress(packed, b, state, i, u, out)
     for server in range(num_servers):
-        k = at.servers + server * _SERVER_WIDTH
+        k = _server_at(server)
         memory = state.memory_left_bytes[i, server] - decisions.reserved_bytes[i, server]
         out[k + _SERVER.log_memory_left] = log_scaled(memory, 8.0, 3.0)
         out[k + _SERVER.memory_left_for_all] = 1.0 if memory >= bytes_left else memory / bytes_left
@@ -182,9 +193,7 @@ def observe_changing(
         out[k + _SERVER.load] = min(total, 1.0)
         for u in range(packed.num_users[b]):
             if packed.query_rate_hz[b, slot, u] > 0.0:
-                out[at.links + (u * most_servers + server) * _LINK_WIDTH + _LINK.load_of_others] = min(
-                    total - state.load[i, u, server], 1.0
-                )
+                out[_link_at(packed, u, server) + _LINK.load_of_others] = min(total - state.load[i, u, server], 1.0)
 
 
 @jit_without_refcounts
@@ -217,11 +226,9 @@ def _observe_layers(packed: PackedScenarios, b: int, u: int, device_s: float, fi
 
 
 @jit_without_refcounts
-def _observe_progress(
-    packed: PackedScenarios, b: int, state: State, i: int, u: int, at: Offsets, out: Float32s
-) -> float:
+def _observe_progress(packed: PackedScenarios, b: int, state: State, i: int, u: int, out: Float32s) -> float:
     """Write one user's delay and where its layers are; return the weight bytes not yet uploaded."""
-    most_servers, first = packed.memory_bytes.shape[1], at.layers + u * packed.weight_bytes.shape[2] * _LAYER_WIDTH
+    most_servers, first = packed.memory_bytes.shape[1], _layer_at(packed, u, 0)
     all_bytes, bytes_left = 0.0, 0.0
     for v in range(packed.num_layers[b, u]):
         k, weight, usable = first + v * _LAYER_WIDTH, packed.weight_bytes[b, u, v], state.usable[i, u, v]
@@ -231,7 +238,7 @@ def _observe_progress(
         out[k + _LAYER.remaining] = 1.0 if weight > 0.0 and not usable else 0.0
         out[k + _LAYER.node] = state.node[i, u, v] / most_servers
         out[k + _LAYER.in_use] = 1.0 if state.assignment[i, u, v] != 0 else 0.0
-    k = at.users + u * _USER_WIDTH
+    k = _user_at(packed, u)
     out[k + _USER.delay_ratio] = min(state.delay_s[i, u] / state.device_delay_s[i, u], 1.0)
     out[k + _USER.weights_left] = bytes_left / all_bytes if all_bytes > 0.0 else 0.0
     return bytes_left

@@ -10,7 +10,7 @@ import numpy as np
 from dnnmig_env.arrays import Bools, Float32s, Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import copy, fill, jit_parallel, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_mask
-from dnnmig_env.envs.facts import Offsets, observe_changing, observe_fixed
+from dnnmig_env.envs.facts import observe_changing, observe_fixed
 from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
@@ -46,7 +46,6 @@ def start_rows(
     decisions: Decisions,
     uploads: PlanArrays,
     out: Outputs,
-    at: Offsets,
     rows: Ints,
     drawn: PackedScenarios,
     chosen: Ints,
@@ -67,8 +66,8 @@ def start_rows(
         _mark_uploaded(packed, i, state, decisions)
         out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
         if out.observation.shape[1] > 0:
-            observe_fixed(packed, i, state, i, at, out.observation[i])
-            observe_changing(packed, i, state, decisions, i, at, out.observation[i])
+            observe_fixed(packed, i, state, i, out.observation[i])
+            observe_changing(packed, i, state, decisions, i, out.observation[i])
 
 
 @jit_without_refcounts
@@ -78,7 +77,6 @@ def step_row(
     decisions: Decisions,
     uploads: PlanArrays,
     out: Outputs,
-    at: Offsets,
     rules: Rules,
     action: int,
     i: int,
@@ -101,8 +99,8 @@ def step_row(
         out.reward[i] = _reward(packed, state, decisions, out, rules, cost_before_s, potential_before_s, i)
     if out.observation.shape[1] > 0:
         if state.slot[i] != slot:
-            observe_fixed(packed, i, state, i, at, out.observation[i])
-        observe_changing(packed, i, state, decisions, i, at, out.observation[i])
+            observe_fixed(packed, i, state, i, out.observation[i])
+        observe_changing(packed, i, state, decisions, i, out.observation[i])
     if decisions.done[i]:
         fill(out.mask[i], 0)
         out.mask[i, out.mask.shape[1] - 1] = 1
@@ -133,7 +131,6 @@ def step_rows(
     decisions: Decisions,
     uploads: PlanArrays,
     out: Outputs,
-    at: Offsets,
     rules: Rules,
     actions: Ints,
     active: Bools,
@@ -141,7 +138,7 @@ def step_rows(
     """Step the active rows, one after another."""
     for i in range(len(actions)):
         if active[i]:
-            step_row(packed, state, decisions, uploads, out, at, rules, actions[i], i)
+            step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
 
 
 @jit_parallel
@@ -151,7 +148,6 @@ def step_rows_in_parallel(
     decisions: Decisions,
     uploads: PlanArrays,
     out: Outputs,
-    at: Offsets,
     rules: Rules,
     actions: Ints,
     active: Bools,
@@ -159,7 +155,7 @@ def step_rows_in_parallel(
     """Step the active rows on all cores."""
     for i in numba.prange(len(actions)):
         if active[i]:
-            step_row(packed, state, decisions, uploads, out, at, rules, actions[i], i)
+            step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
 
 
 @jit_without_refcounts
