@@ -1,12 +1,17 @@
-"""What happens as time passes: uploads arrive, slots begin, users pick where to run; compiled.
+"""Lets time pass, compiled: uploads arrive, time slots begin, and users pick where their queries run.
 
-Every function works on one row `i` of a `State` under one scenario `b` of a `PackedScenarios`; callers loop over rows. Delays
-come from `dnnmig_env.simulation.kernel`; the rules are those of `docs/model.md`:
+Every function works on one row `i` of a `State` under one scenario `b` of a `PackedScenarios`; callers loop over rows.
+The docstring of `dnnmig_env.simulation` says what the one-letter names mean. Delays come from
+`dnnmig_env.simulation.kernel`. The rules (`docs/model.md` has them all):
 
-- At every event (a partition completes, a slot begins) each present user picks the fastest of: the device only,
-  its present assignment, every layer whose weights have arrived. The owner of a completed partition picks first,
-  then the others in index order; at a slot's start all pick in index order. Then all delays are taken anew.
-- Uploads share one channel; one that has begun goes on to its last byte, across slots.
+- Uploads go one after another over one channel. An upload waits until its user is present. Once begun, it goes on to
+  its last byte, even into later slots.
+- An event is the start of a slot or the completion of a partition. At every event each present user picks the
+  assignment under which a query takes the least time: the present one, the device alone, or the effective assignment,
+  which uses every layer whose weights have arrived. The owner of a completed partition picks first, then the others in
+  the order of their indices; at the start of a slot all pick in that order. Then all delays are computed anew, as a
+  pick changes the load that slows the others.
+- Between events, each user's delay costs `query rate x delay` per second.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from dnnmig_env.simulation.kernel import effective_assignment, load_of, query_de
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
-FIRST_USER = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
+FIRST_USER = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
 
 
 @jit_inlined
@@ -42,9 +47,9 @@ def _differ(one: Int8s, other: Int8s) -> bool:
 
 @jit_inlined
 def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
-    """Let one user choose the fastest of its present assignment, device only, and every available layer.
+    """Let one user pick the fastest of its present assignment, the device alone, and its effective assignment.
 
-    Ties keep the present assignment. Returns whether the choice, and so perhaps the user's load, changed.
+    On a tie the one named first wins. Returns whether the user's assignment, and so perhaps its load, has changed.
     """
     slot, device_s, changed = state.slot[i], state.device_delay_s[i, u], False
     present, effective, slowdown = state.assignment[i, u], state.effective[i, u], state.slowdown[i]
@@ -68,9 +73,9 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
 
 @jit_without_refcounts
 def _react(packed: PackedScenarios, b: int, state: State, i: int, first: int) -> None:
-    """Let every present user pick, `first` before the others, then take all delays anew and log the event.
+    """Let every present user pick, `first` before the others; then compute all delays anew and log the event.
 
-    A user for whom nothing has changed since it last picked would pick the same again, and is not asked.
+    A user for whom nothing has changed since its last pick (`state.stale`) would pick the same again and is left out.
     """
     slot, num_users = state.slot[i], packed.num_users[b]
     for turn in range(num_users):
@@ -81,7 +86,7 @@ def _react(packed: PackedScenarios, b: int, state: State, i: int, first: int) ->
             if _pick(packed, b, state, i, u):
                 fill(state.stale[i], True)
             state.stale[i, u] = False
-    for u in range(num_users):  # those who picked before the last load settled
+    for u in range(num_users):  # users whose pick came before another's load changed
         if state.stale[i, u] and packed.query_rate_hz[b, slot, u] > 0.0:
             slowdown_for(packed, b, u, state.load[i], state.slowdown[i])
             state.delay_s[i, u] = query_delay_s(
@@ -97,7 +102,7 @@ def _react(packed: PackedScenarios, b: int, state: State, i: int, first: int) ->
 
 @jit_without_refcounts
 def _user_at(turn: int, first: int) -> int:
-    """Return whose turn it is: `first`, then the others in index order."""
+    """Return the user who picks at a turn: `first` at turn 0, then the others in the order of their indices."""
     if turn == 0:
         return first
     return turn - 1 if turn <= first else turn
@@ -105,7 +110,7 @@ def _user_at(turn: int, first: int) -> int:
 
 @jit_without_refcounts
 def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
-    """Set row `i` to the start of scenario `b`: time 0, nothing uploaded but what the scenario says."""
+    """Set row `i` to the start of scenario `b`: time 0, with only those weights on servers that `uploaded` names."""
     state.time_s[i], state.slot[i], state.cost_s[i], state.expected_queries[i], state.num_events[i] = (
         0.0,
         0,
@@ -137,13 +142,13 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
 
 @jit_without_refcounts
 def horizon_s(packed: PackedScenarios, b: int) -> float:
-    """Return the scenario's horizon."""
+    """Return the scenario's horizon in seconds."""
     return float(packed.slot_edges_s[b, packed.num_slots[b]])
 
 
 @jit_without_refcounts
 def advance(packed: PackedScenarios, b: int, state: State, i: int, until_s: float) -> None:
-    """Let time pass until `until_s` (at most the horizon), charging delay and starting slots on the way."""
+    """Let time pass until `until_s` (at most the horizon), adding the cost of delays and beginning slots on the way."""
     until_s = min(until_s, horizon_s(packed, b))
     while state.time_s[i] < until_s:
         edge_s = packed.slot_edges_s[b, state.slot[i] + 1]
@@ -163,10 +168,10 @@ def advance(packed: PackedScenarios, b: int, state: State, i: int, until_s: floa
 
 @jit_without_refcounts
 def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> bool:
-    """Upload one layer's weights to `server` (1..S), time passing meanwhile; return whether the last byte got in.
+    """Let time pass until one layer's weights are on `server` (1..S); return whether that is so by the horizon.
 
-    The upload waits until its user is present. The layer does not become usable here: `complete` does that for its
-    whole partition.
+    The upload waits until its user is present. The layer does not become usable here: when the whole partition has
+    arrived, the caller marks its layers as usable and calls `complete`.
     """
     while packed.query_rate_hz[b, state.slot[i], u] == 0.0:
         if state.slot[i] + 1 == packed.num_slots[b]:
@@ -190,13 +195,13 @@ def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, 
 
 @jit_without_refcounts
 def complete(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> None:
-    """Note that a partition of user `u` is in: everybody reacts, its owner first."""
+    """Let all users react, `u` first, to a partition of user `u` whose layers have just become usable."""
     _react(packed, b, state, i, u)
 
 
 @jit_without_refcounts
 def upload(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> None:
-    """Upload one layer as a partition of its own."""
+    """Upload one layer as a partition of its own: it becomes usable as soon as its last byte has arrived."""
     if send(packed, b, state, i, u, v, server):
         state.usable[i, u, v] = True
         _react(packed, b, state, i, u)

@@ -1,12 +1,17 @@
-"""The one place that computes a second of delay: what a query takes, compiled.
+"""Computes how long a query takes, compiled; all other delays, except those of cold starts, come from these functions.
 
-Every function works on one user `u` of one scenario `b` of a `PackedScenarios`, as things stand; `dnnmig_env.simulation.dynamics` lets
-time pass. The rules are those of `docs/model.md`:
+Every function works on one user `u` of one scenario `b` of a `PackedScenarios`, at one moment;
+`dnnmig_env.simulation.dynamics` lets time pass. The docstring of `dnnmig_env.simulation` says what the one-letter names
+mean. The rules (`docs/model.md` has them all):
 
-- A query runs its layers in topological order under an assignment (layer -> node); a node takes one layer at a
-  time, tensors travel between nodes, sinks return to the device.
-- Weightless layers are never uploaded: they run on the server of their latest predecessor that runs on one.
-- What the other users put on a server slows a user there.
+- An assignment gives each layer the node on which queries run it. A query runs its layers in topological order. A node
+  runs one layer at a time, and a layer starts when its node is free and all that it reads has arrived there.
+- The network's input starts on the device. A tensor that is needed on another node takes `latency + bytes / rate` to
+  get there; the tensors of a query do not slow each other. The outputs of the sinks return to the device, and the query
+  ends when the last of them is there.
+- A layer without weights is never uploaded: it runs on the server of its latest predecessor that runs on a server.
+- The other users' load on a server (query rate x execution seconds there) makes the layers of a user's query take
+  `1 / (1 - min(load, 0.95))` times as long there.
 """
 
 from __future__ import annotations
@@ -16,14 +21,14 @@ from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.packed import PackedScenarios
 
 MAX_LOAD = 0.95
-"""Share of a server beyond which contention no longer grows: `slowdown = 1 / (1 - min(load, MAX_LOAD))`."""
+"""Load of a server beyond which it slows users no further: `slowdown = 1 / (1 - min(load, MAX_LOAD))`."""
 
 
 @jit_inlined
 def transfer_s(
     packed: PackedScenarios, b: int, u: int, slot: int, source: int, target: int, size_bytes: float
 ) -> float:
-    """Return the seconds that `size_bytes` take from one node to another, latency included."""
+    """Return the seconds that `size_bytes` take from node `source` to node `target`, latency included."""
     if source == 0:
         rate, latency = packed.up_bytes_per_s[b, slot, u, target - 1], packed.up_latency_s[b, slot, u, target - 1]
     elif target == 0:
@@ -47,17 +52,17 @@ def query_delay_s(
     finish_s: Floats,
     free_s: Floats,
 ) -> float:
-    """Return the delay of one query of user `u` under an assignment.
+    """Return the delay of one query of user `u` under an assignment, in seconds.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         u: The user.
         slot: The time slot whose rates hold.
         assignment: Node per layer, shape (L,).
-        slowdown: Factor on execution per node, shape (S + 1,).
-        finish_s: Receives each layer's finish time, shape (L,).
-        free_s: Receives when each node is done with the query, shape (S + 1,).
+        slowdown: Factor by which execution takes longer on each node, shape (S + 1,).
+        finish_s: Receives the seconds from the start of the query until each layer has run, shape (L,).
+        free_s: Receives the seconds until each node has run the last of its layers, shape (S + 1,).
     """
     fill(free_s, 0.0)
     delay_s = 0.0
@@ -86,14 +91,14 @@ def effective_assignment(
 ) -> None:
     """Write the assignment that uses every available layer.
 
-    A layer with weights runs on its server once they have arrived. A weightless layer runs on the server of its
-    latest predecessor that runs on one, else on the device.
+    A layer with weights runs on its server once the weights have arrived there, and on the device before. A weightless
+    layer runs on the server of its latest predecessor that runs on a server, or on the device if none does.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         u: The user.
-        node: Server per layer, shape (L,).
+        node: Server to which each layer is or will be uploaded (0 = none), shape (L,).
         usable: Layers whose weights have arrived, shape (L,).
         assignment: Receives the node per layer, shape (L,).
     """
@@ -113,7 +118,7 @@ def effective_assignment(
 
 @jit_inlined
 def load_of(packed: PackedScenarios, b: int, u: int, slot: int, assignment: Int8s, load: Floats) -> None:
-    """Write the load one user puts on each server, shape (S,): query rate x execution seconds there."""
+    """Write the load that one user puts on each server, shape (S,): its query rate x its execution seconds there."""
     fill(load, 0.0)
     for v in range(packed.num_layers[b, u]):
         node = assignment[v]
@@ -123,7 +128,7 @@ def load_of(packed: PackedScenarios, b: int, u: int, slot: int, assignment: Int8
 
 @jit_inlined
 def slowdown_for(packed: PackedScenarios, b: int, u: int, load: Floats, slowdown: Floats) -> None:
-    """Write the factor by which the other users slow user `u` on each node, shape (S + 1,), from loads (U, S)."""
+    """Write the factor by which the other users' loads, (U, S), slow user `u` on each node, shape (S + 1,)."""
     fill(slowdown, 1.0)
     for s in range(packed.num_servers[b]):
         others = 0.0

@@ -1,4 +1,4 @@
-"""What a planner may know in the middle of an episode: the present, never the slots to come."""
+"""The scenario that a planner may know in the middle of an episode: the present, never the slots to come."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario
 from dnnmig_env.simulation.state import State
 
 OUTAGE_BYTES_PER_S = 1.0
-"""Rate a planner is told for a link that is down at present."""
+"""Rate that planners are told for a link that is down at present; no scenario may have a link that is always down."""
 
 
 def known_scenario(scenario: Scenario, state: State, row: int) -> Scenario | None:
-    """Return the static scenario that a planner sees now.
+    """Return what a planner sees of a scenario now, as a scenario in which nothing changes.
 
-    It has one slot with the present rates, the users who are present (others keep their index with query rate 0), what
-    is left of the horizon, and what has been uploaded. Positions and velocities are the present ones.
+    It has one time slot with the present rates, positions and velocities; its horizon is what is left of the whole
+    one, and what has been uploaded so far counts as uploaded at its start. Users who are absent now keep their index,
+    with query rate 0.
 
     Args:
-        scenario: The whole scenario.
+        scenario: The whole scenario, its future included.
         state: Where the episodes stand.
-        row: The episode's row.
+        row: The episode's row of the state.
 
     Returns:
         The scenario as known, or None if no user is present or the horizon is over.

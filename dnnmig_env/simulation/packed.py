@@ -1,4 +1,4 @@
-"""Scenarios as the arrays the kernel reads: a batch of B, padded to common sizes."""
+"""Scenarios as the arrays that compiled code reads: B scenarios together, padded to common sizes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from dnnmig_env.scenarios.scenario import Scenario
 
 
 class PackedScenarios(NamedTuple):
-    """B scenarios; U, L, S, T and E are the batch's largest numbers of users, layers, servers, slots and edges.
+    """B scenarios as arrays.
 
-    Node 0 is the user's device, node s + 1 the server s. Tensor 0 of a user is the network's input, tensor v + 1
+    U, L, S, T and E are the most users, layers per network, servers, time slots and predecessor edges per network that
+    fit. Node 0 is the user's device, node s + 1 is server s. Tensor 0 of a user is the network's input, tensor v + 1 is
     the output of layer v. Padding is zero.
     """
 
@@ -26,24 +27,24 @@ class PackedScenarios(NamedTuple):
     num_servers: Ints  # (B,)
     num_slots: Ints  # (B,)
     num_layers: Ints  # (B, U)
-    execution_s: Floats  # (B, U, L, S + 1)
+    execution_s: Floats  # (B, U, L, S + 1): seconds of each layer on each node, without contention
     weight_bytes: Floats  # (B, U, L)
     tensor_bytes: Floats  # (B, U, L + 1)
     predecessor_offsets: Int32s  # (B, U, L + 1): layer v reads predecessors[offsets[v]:offsets[v + 1]]
     predecessors: Int32s  # (B, U, E): ascending per layer; -1 is the network's input
-    is_sink: Bools  # (B, U, L)
+    is_sink: Bools  # (B, U, L): no layer reads the layer's output
     slot_edges_s: Floats  # (B, T + 1): slot k lasts from edge k to edge k + 1; the last edge is the horizon
-    query_rate_hz: Floats  # (B, T, U)
-    up_bytes_per_s: Floats  # (B, T, U, S)
-    down_bytes_per_s: Floats  # (B, T, U, S)
+    query_rate_hz: Floats  # (B, T, U): 0 = the user is absent
+    up_bytes_per_s: Floats  # (B, T, U, S): from device to server
+    down_bytes_per_s: Floats  # (B, T, U, S): from server to device
     up_latency_s: Floats  # (B, T, U, S)
     down_latency_s: Floats  # (B, T, U, S)
-    between_bytes_per_s: Floats  # (B, S, S)
+    between_bytes_per_s: Floats  # (B, S, S): from the first to the second server
     between_latency_s: Floats  # (B, S, S)
-    memory_bytes: Floats  # (B, S)
+    memory_bytes: Floats  # (B, S): bytes of weights that each server can hold
     uploaded: Int8s  # (B, U, L): server that holds the weights at time 0, 0 = none
-    user_positions: Floats  # (B, T, U, 2), in units of the area's side, -0.5 to 0.5 from its centre; 0 if nobody moves
-    user_velocities: Floats  # (B, T, U, 2), in sides per slot
+    user_positions: Floats  # (B, T, U, 2), in sides of the area from its centre, -0.5 to 0.5; 0 if nobody moves
+    user_velocities: Floats  # (B, T, U, 2), in sides of the area per slot
     server_positions: Floats  # (B, S, 2), as user_positions
     area_m: Floats  # (B,): side of the area; 0 if nobody moves
 
@@ -57,7 +58,7 @@ class Limits:
         layers: Most layers per network, L.
         servers: Most servers, S.
         slots: Most time slots, T.
-        edges: Most predecessor links per network, E.
+        edges: Most predecessor edges per network, E: pairs of a layer and a tensor that it reads.
     """
 
     users: int
@@ -78,7 +79,11 @@ class Limits:
         )
 
     def check(self, scenario: Scenario) -> None:
-        """Raise a ValueError when the scenario does not fit."""
+        """Check that a scenario fits.
+
+        Raises:
+            ValueError: If it does not; the error names the quantity that is too large.
+        """
         needed = Limits.of([scenario])
         for quantity in ("users", "layers", "servers", "slots", "edges"):
             if getattr(needed, quantity) > getattr(self, quantity):
@@ -89,12 +94,12 @@ class Limits:
 
 
 def num_edges(graph: LayerGraph) -> int:
-    """Return the number of predecessor links of a network, its input's included."""
+    """Return the number of a network's predecessor edges, those from the network's input included."""
     return sum(len(layer.predecessors) for layer in graph.layers)
 
 
 def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
-    """Return packed scenarios of zeros, `batch` of them."""
+    """Return `batch` packed scenarios that are all zeros."""
     users, layers, servers, slots = limits.users, limits.layers, limits.servers, limits.slots
     floats: dict[str, tuple[int, ...]] = {
         "execution_s": (batch, users, layers, servers + 1),
@@ -128,7 +133,7 @@ def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
 
 
 class GraphArrays(NamedTuple):
-    """One network's rows of a `PackedScenarios`, padded to L layers and E edges."""
+    """The arrays of one network in a `PackedScenarios`, padded to L layers and E predecessor edges."""
 
     num_layers: int
     weight_bytes: Floats  # (L,)
@@ -140,7 +145,7 @@ class GraphArrays(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
-    """Return a network's arrays, padded; kept for as long as the same network is used again."""
+    """Return a network's arrays, padded and read-only; the 1024 that were used last are kept in memory."""
     count = len(graph)
     links = [predecessor for layer in graph.layers for predecessor in layer.predecessors]
     offsets = np.cumsum([0] + [len(layer.predecessors) for layer in graph.layers])
@@ -155,7 +160,7 @@ def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
 
 
 def pack(scenarios: Sequence[Scenario], limits: Limits | None = None) -> PackedScenarios:
-    """Return scenarios as one problem, padded to `limits` (by default the smallest that hold them all).
+    """Return scenarios as arrays, padded to `limits` (by default the smallest that hold them all).
 
     Raises:
         ValueError: If a scenario exceeds the limits.

@@ -20,9 +20,9 @@ class Upload:
 
     Attributes:
         user: Index of the user.
-        server: Server 1..S.
-        layers: Indices of layers with weights, in the order they are sent.
-        not_before_s: Earliest start; the channel stays idle until then.
+        server: Server to which they go, 1..S.
+        layers: Indices of layers with weights, in the order in which they are sent.
+        not_before_s: Earliest start in seconds; the channel stays idle until then.
     """
 
     user: int
@@ -33,7 +33,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Partitions in upload order. Layers in none of them stay on the device.
+    """Partitions in upload order. Layers with weights that are in none of them stay where they are at time 0.
 
     Weightless layers have no place in a plan: a query runs them where their latest predecessor on a server runs.
     """
@@ -46,7 +46,7 @@ class Plan:
         return sum(len(upload.layers) for upload in self.uploads)
 
     def singletons(self) -> Plan:
-        """Return the same uploads in the same order with every layer a partition of its own."""
+        """Return a plan that uploads the same layers in the same order, with every layer a partition of its own."""
         return Plan(
             tuple(
                 Upload(upload.user, upload.server, (layer,), upload.not_before_s)
@@ -56,7 +56,7 @@ class Plan:
         )
 
     def placement(self, scenario: Scenario) -> tuple[Int8s, ...]:
-        """Return for each user the server (0 = device) of every layer with weights once all is uploaded, shape (L,)."""
+        """Return for each user the server (0 = device) of every layer once the whole plan is uploaded, shape (L,)."""
         placement = [np.array(user.uploaded, dtype=np.int8) for user in scenario.users]
         for upload in self.uploads:
             placement[upload.user][list(upload.layers)] = upload.server
@@ -67,8 +67,9 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
     """Check that a plan can be carried out in a scenario.
 
     Raises:
-        ValueError: Naming the upload at fault: an unknown user, server or layer, a weightless layer, a layer uploaded
-            twice, a start before time 0, or more bytes on a server than its memory holds.
+        ValueError: If an upload has an unknown user, server or layer, no layer, a weightless layer, a layer that was
+            uploaded before, a start before time 0, or more bytes than its server's memory still holds. The error names
+            the upload.
     """
     memory_left = [server.memory_bytes for server in scenario.servers]
     sent = [set(np.flatnonzero(np.asarray(user.uploaded)).tolist()) for user in scenario.users]

@@ -1,4 +1,4 @@
-"""Plans as arrays, for compiled code: many at once, padded to a common length."""
+"""Plans as the arrays that compiled code reads: many plans at once, padded to a common length."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dnnmig_env.simulation.plan import Plan, Upload
 
 
 class PlanArrays(NamedTuple):
-    """P plans of at most K uploaded layers each, in upload order: the one form in which compiled code has plans."""
+    """P plans of at most K uploaded layers each, in upload order."""
 
-    length: Ints  # (P,)
+    length: Ints  # (P,): number of layers that each plan uploads
     user: Ints  # (P, K)
     layer: Ints  # (P, K)
     server: Ints  # (P, K): 1..S
     closes: Bools  # (P, K): the layer is the last of its partition
-    not_before_s: Floats  # (P, K)
+    not_before_s: Floats  # (P, K): earliest start of the layer's upload
 
 
 def empty_plans(plans: int, layers: int) -> PlanArrays:
@@ -51,7 +51,7 @@ def plan_arrays(plans: Sequence[Plan]) -> PlanArrays:
 
 
 def plan_in_row(plans: PlanArrays, row: int) -> Plan:
-    """Return one of the plans as an object; an upload begins after each layer that closes a partition."""
+    """Return one of the plans as a `Plan`; each layer that closes a partition is the last of an `Upload`."""
     uploads, layers = [], []
     for k in range(plans.length[row]):
         layers.append(int(plans.layer[row, k]))

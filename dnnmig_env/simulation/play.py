@@ -1,4 +1,4 @@
-"""Plays whole plans through the kernel: one with a log of events, or many at once for their delay."""
+"""Plays whole plans in compiled code: one plan with the times of its uploads, or many for their mean delays alone."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ def play(
     """Play plan `k` in row `i` of the state and return its mean query delay J.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         state: The state.
-        i: Row of the state to use.
+        i: Row of the state to use; its log of events, if it has one, tells what happened.
         plans: The plans.
         k: The plan.
         start_s: Receives the start of each layer's upload, shape (K,); infinite if it never starts.
-        end_s: Receives its end, shape (K,); infinite if the last byte is not in at the horizon.
+        end_s: Receives the end of each layer's upload, shape (K,); infinite if the last byte has not arrived by the
+            horizon.
     """
     begin(packed, b, state, i)
     first = 0
@@ -102,13 +103,13 @@ def _play_rows_in_parallel(
 
 @jit
 def migration_delay_s(packed: PackedScenarios, b: int, slot: int, node: Int8s, delay_s: Floats) -> float:
-    """Return the mean delay with every placed layer uploaded (EosDNN's migration delay, upload time not added).
+    """Return the mean query delay once all placed layers are uploaded: EosDNN's migration delay, without upload time.
 
-    Every user runs its whole placement, contention included, with the rates of one slot; the mean weighs users by
-    their query rates in it.
+    Every user runs its whole placement, contention included, at the rates of one slot. The mean weighs each user by its
+    query rate in that slot.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         slot: The time slot.
         node: Server of each layer with weights (0 = device), shape (U, L).

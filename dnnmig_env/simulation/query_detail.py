@@ -1,4 +1,4 @@
-"""One query in detail: which node computes which layer when, and which tensors travel."""
+"""One query in detail: which node runs which layer when, and which tensors travel between nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dnnmig_env.simulation.packed import PackedScenarios
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """One layer running on one node; seconds since the query was raised."""
+    """One layer that runs on one node. Times are seconds since the query was raised."""
 
     layer: int
     node: int
@@ -25,15 +25,15 @@ class Computation:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One tensor travelling between two nodes; seconds since the query was raised.
+    """One tensor that travels between two nodes. Times are seconds since the query was raised.
 
     Attributes:
         tensor: Layer whose output travels, or `NETWORK_INPUT`.
-        source: Node it leaves.
-        target: Node it reaches.
-        start_s: Time it leaves.
-        end_s: Time its last byte is there, latency included.
-        size_bytes: Its bytes.
+        source: Node that it leaves.
+        target: Node that it reaches.
+        start_s: Time at which it leaves.
+        end_s: Time at which its last byte has arrived, latency included.
+        size_bytes: Size of the tensor.
     """
 
     tensor: int
@@ -53,7 +53,7 @@ class Query:
         at_s: Time at which it was raised.
         delay_s: Seconds until its last result was back on the device.
         computations: One per layer, in topological order.
-        transfers: One per tensor and node that needs it from elsewhere, by the order of tensors.
+        transfers: One for each tensor and each other node that needs it, in the order of the tensors.
     """
 
     user: int
@@ -69,12 +69,12 @@ def trace_query(
     """Return one query in detail.
 
     Args:
-        packed: A problem of one scenario.
+        packed: Packed scenarios, of which there is just one.
         graph: The user's network.
         user: Index of the user.
         slot: Time slot whose rates hold.
-        assignments: Node per user and layer, shape (U, L); those of the other users make the contention.
-        at_s: Time at which the query is raised; only noted down.
+        assignments: Node per user and layer, shape (U, L); the other users' rows decide how much they slow the query.
+        at_s: Time at which the query is raised; it is only copied to the result.
     """
     num_users, num_nodes = assignments.shape[0], packed.execution_s.shape[3]
     load = np.zeros((num_users, num_nodes - 1))
@@ -99,7 +99,7 @@ def trace_query(
 
 
 def tensors_sent(graph: LayerGraph, assignment: NDArray[np.integer]) -> list[tuple[int, int, int]]:
-    """Return the (tensor, source, target) of a query's transfers; a tensor sent twice to the same node is sent once."""
+    """Return the (tensor, source, target) of a query's transfers; layers on one node share the transfer of a tensor."""
     nodes = [int(node) for node in assignment]
     sent = {(tensor, nodes[layer]) for layer, row in enumerate(graph.layers) for tensor in row.predecessors}
     sent |= {(sink, 0) for sink in graph.sinks}

@@ -17,7 +17,7 @@ REFERENCE_M = 50.0
 """Distance up to which the path loss does not grow."""
 
 REFERENCE_SNR_DB = 25.0
-"""Signal-to-noise ratio at that distance."""
+"""Signal-to-noise ratio up to `REFERENCE_M`, without shadowing."""
 
 PATH_LOSS_EXPONENT = 3.5
 """How the path loss grows with distance in a town without line of sight (3GPP TR 38.901, urban micro, roughly)."""
@@ -30,12 +30,12 @@ MIN_BITS_PER_S_PER_HZ = 0.1
 
 
 def radio_bytes_per_s(distance_m: Floats, shadowing_db: Floats) -> Floats:
-    """Return Shannon's rate at a distance, between those of the most robust and the best modulation.
+    """Return Shannon's rate in bytes/s, kept between the rates of the most robust and the best modulation.
 
     Args:
         distance_m: Distance to the edge, any shape.
-        shadowing_db: Loss beside the path loss, same shape (M. Gudmundson, "Correlation model for shadow fading in
-            mobile radio systems", 1991: normal in dB and correlated in time).
+        shadowing_db: Loss in addition to the path loss, same shape (M. Gudmundson, "Correlation model for shadow fading
+            in mobile radio systems", 1991: normal in dB and correlated in time).
     """
     path_loss_db = 10 * PATH_LOSS_EXPONENT * np.log10(np.maximum(distance_m, REFERENCE_M) / REFERENCE_M)
     snr = 10 ** ((REFERENCE_SNR_DB - path_loss_db - shadowing_db) / 10)
@@ -45,4 +45,4 @@ def radio_bytes_per_s(distance_m: Floats, shadowing_db: Floats) -> Floats:
 
 
 one_radio_bytes_per_s: Callable[[float, float], float] = jit_inlined(cast(Any, radio_bytes_per_s))
-"""The same of one distance, for compiled code."""
+"""`radio_bytes_per_s` for a single distance and shadowing, to be called from compiled code."""

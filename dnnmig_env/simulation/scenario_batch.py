@@ -1,4 +1,4 @@
-"""Scenarios by the batch: packed for the kernel at once, built as objects only when somebody asks for one."""
+"""Batches of scenarios: packed for compiled code all at once, built as objects only on request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dnnmig_env.simulation.packed import Limits, PackedScenarios, pack
 
 @dataclass(frozen=True, eq=False)
 class ScenarioBatch:
-    """Some scenarios as one problem, and each of them as an object on demand.
+    """Scenarios packed as arrays, and each of them as an object on request.
 
     Attributes:
-        problem: The scenarios' arrays, one row each, as `pack` gives them.
-        build: Makes the scenario of a row.
+        packed: The scenarios' arrays, one row each, as `pack` returns them.
+        build: Function that builds the `Scenario` of a row.
     """
 
     packed: PackedScenarios
@@ -36,7 +36,7 @@ class ScenarioBatch:
 
 
 def as_batch(scenarios: Sequence[Scenario], limits: Limits | None = None) -> ScenarioBatch:
-    """Wrap given scenarios, padded to `limits` (by default the smallest that hold them all).
+    """Return given scenarios as a batch, padded to `limits` (by default the smallest that hold them all).
 
     Raises:
         ValueError: If there are none, or one exceeds the limits.

@@ -1,4 +1,4 @@
-"""Carries a plan out in a scenario: what is given and what is decided go in, what happened comes out."""
+"""Carries out a plan in a scenario and returns the timeline of what happened."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from dnnmig_env.simulation.timeline import Timeline, UploadInterval
 def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None) -> Timeline:
     """Carry out a plan and return all that happened until the horizon.
 
-    Every second comes from the compiled kernel, so that `simulate(scenario, plan).mean_delay_s` is what planners
-    optimise (`playback.mean_delays_s`) and minus what the environments pay out, bit for bit.
+    Every delay comes from the compiled kernel. So `simulate(scenario, plan).mean_delay_s` is, bit for bit, what
+    planners minimise (`play.mean_delays_s`). Up to rounding, it is minus the sum of the rewards that an environment
+    pays for the same uploads.
 
     With shares, every user has a channel and servers of its own, at its shares of the rates and speeds, and uploads of
-    different users go on at the same time. That is one scenario per user (`shares.own_scenario`), each played alone.
+    different users go on at the same time. So every user is simulated alone, in a scenario of its own (`own_scenario`).
 
     Args:
-        scenario: What is given.
-        plan: What is decided; partitions that do not fit before the horizon are cut off there.
-        shares: What each user has of the channel and the servers; None = one channel for all, and servers slow down
-            with the load of the others.
+        scenario: The scenario.
+        plan: The plan; uploads that have not arrived by the horizon are cut off there.
+        shares: Each user's shares of the channel and of the servers. None means that all uploads share one channel and
+            that servers get slower with the load of the other users.
 
     Returns:
-        The timeline, its arrays read-only; with shares a `ReservedTimeline`.
+        The timeline, whose arrays are read-only; with shares a `ReservedTimeline`.
 
     Raises:
         ValueError: If the plan cannot be carried out in the scenario (see `check_plan`), or not under these shares

@@ -1,4 +1,4 @@
-"""Where episodes stand: what `dnnmig_env.simulation.dynamics` reads and writes as time passes."""
+"""Where episodes stand: the arrays that `dnnmig_env.simulation.dynamics` reads and writes as time passes."""
 
 from __future__ import annotations
 
@@ -12,32 +12,36 @@ from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class State(NamedTuple):
-    """Where B episodes stand. The log keeps the first M events of each row; M = 0 keeps none."""
+    """Where B episodes stand, one per row.
 
-    time_s: Floats  # (B,)
-    slot: Ints  # (B,)
-    node: Int8s  # (B, U, L): server each layer is or will be uploaded to, 0 = none
-    usable: Bools  # (B, U, L): the weights have arrived
+    U, L and S are those of the `PackedScenarios`. A row's log (`event_...`) keeps its first M events; with M = 0 it
+    keeps none. Scratch arrays hold what a function computes on its way and mean nothing afterwards.
+    """
+
+    time_s: Floats  # (B,): present time
+    slot: Ints  # (B,): present time slot
+    node: Int8s  # (B, U, L): server to which each layer is or will be uploaded, 0 = none
+    usable: Bools  # (B, U, L): the layer's weights have arrived on its server
     assignment: Int8s  # (B, U, L): node on which queries run each layer at present
     effective: Int8s  # (B, U, L): scratch, the assignment that uses every available layer
     finish_s: Floats  # (B, L): scratch, finish times of the latest query
-    free_s: Floats  # (B, S + 1): scratch, when each node is free again in the latest query
-    slowdown: Floats  # (B, S + 1): scratch, how the other users slow the user at hand on each node
-    load: Floats  # (B, U, S): share of each server's time that a user's queries take
+    free_s: Floats  # (B, S + 1): scratch, time at which each node is free again in the latest query
+    slowdown: Floats  # (B, S + 1): scratch, factor by which other users slow the user at hand on each node
+    load: Floats  # (B, U, S): share of each server's time that each user's queries take
     stale: Bools  # (B, U): rates or another user's load have changed since the user last picked
-    delay_s: Floats  # (B, U): delay of a query raised now
-    device_delay_s: Floats  # (B, U): delay on the device alone
-    memory_left_bytes: Floats  # (B, S)
-    cost_s: Floats  # (B,): integral so far of query rate x delay, over users
-    expected_queries: Floats  # (B,): integral over the whole horizon of the query rates of all users
-    num_events: Ints  # (B,)
-    event_time_s: Floats  # (B, M)
-    event_delay_s: Floats  # (B, M, U)
-    event_assignment: Int8s  # (B, M, U, L)
+    delay_s: Floats  # (B, U): delay of a query that is raised now
+    device_delay_s: Floats  # (B, U): delay of a query on the device alone
+    memory_left_bytes: Floats  # (B, S): memory of each server that holds no weights
+    cost_s: Floats  # (B,): integral so far of query rate x delay, summed over users
+    expected_queries: Floats  # (B,): integral of all users' query rates over the whole horizon
+    num_events: Ints  # (B,): events in the log
+    event_time_s: Floats  # (B, M): time of each event
+    event_delay_s: Floats  # (B, M, U): `delay_s` from each event on
+    event_assignment: Int8s  # (B, M, U, L): `assignment` from each event on
 
 
 def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
-    """Return an unset state of `rows` rows with room for `events` logged events each; `begin` sets a row."""
+    """Return an unset state of `rows` rows with room for `events` logged events each; `dynamics.begin` sets a row."""
     _, users, layers, nodes = packed.execution_s.shape
     return State(
         time_s=np.zeros(rows),
@@ -65,7 +69,7 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
 
 @jit_without_refcounts
 def copy_row(state: State, source: int, ahead: State, target: int) -> None:
-    """Copy a row to a row of the same or another state, but for its scratch, its log and the number of queries."""
+    """Copy a row to a row of the same or another state, all but scratch arrays, the log and `expected_queries`."""
     ahead.time_s[target], ahead.slot[target], ahead.cost_s[target] = (
         state.time_s[source],
         state.slot[source],

@@ -1,4 +1,4 @@
-"""What happened: when each partition was uploaded, how long queries took at any time, and the figures of merit."""
+"""What happened when a plan was carried out: when each partition was uploaded, the query delays, figures of merit."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ SETTLED = 1.05
 
 @dataclass(frozen=True, slots=True)
 class UploadInterval:
-    """One partition on the channel.
+    """The upload of one partition over the channel.
 
     Attributes:
         user: Index of the user.
-        server: Server 1..S.
-        layers: Layers in the order they are sent.
-        sent_bytes: Bytes that got over the channel by the horizon.
+        server: Server to which it goes, 1..S.
+        layers: Layers in the order in which they are sent.
+        sent_bytes: Bytes that were sent by the horizon.
         start_s: Start of the first layer's upload; infinite if it never starts.
-        end_s: Time the last byte is in and the partition usable; infinite if not by the horizon.
+        end_s: Time at which the last byte has arrived and the partition becomes usable; infinite if that is not by the
+            horizon.
     """
 
     user: int
@@ -46,15 +47,16 @@ class UploadInterval:
 class Timeline:
     """All that happened when a plan was carried out; made by `simulate`.
 
-    Delays change at events only: the start, the start of a slot, a partition complete. Several events may share one
-    time; the last of them says what holds from then on.
+    Delays change only at the E events: whenever a slot starts (the first one at time 0) or a partition is complete.
+    Several events may share one time; the last of them says what holds from then on.
 
     Attributes:
-        scenario: What was given.
-        plan: What was decided.
-        uploads: One interval per partition of the plan, in its order.
+        scenario: The scenario.
+        plan: The plan.
+        uploads: One `UploadInterval` for each partition of the plan, in the plan's order.
         event_time_s: Times of the events, shape (E,).
-        event_delay_s: Delay of a query of each user from each event on, shape (E, U); the device's while absent.
+        event_delay_s: Delay of a query of each user from each event on, shape (E, U); while the user is absent, the
+            delay on its device alone.
         event_assignment: Node per user and layer from each event on, shape (E, U, L).
         device_delay_s: Delay of each user on its device alone, shape (U,).
         mean_delay_s: Mean query delay J in seconds per query.
@@ -70,7 +72,7 @@ class Timeline:
     mean_delay_s: float
 
     def delay_s(self, at_s: float) -> Floats:
-        """Return the delay of a query of each user raised at a time, shape (U,)."""
+        """Return the delay of a query that each user raises at a time, shape (U,)."""
         delays: Floats = self.event_delay_s[self._event_at(at_s)]
         return delays
 
@@ -86,7 +88,7 @@ class Timeline:
         """
         self._check_user(user)
         event = self._event_at(at_s)
-        # An absent user keeps its assignment for when it returns, but does not use it.
+        # An absent user keeps its assignment for when it returns, but puts no load on servers meanwhile.
         assignments = np.where(self.present[event][:, None], self.event_assignment[event], 0).astype(np.int8)
         slot, graph = int(self._event_slot[event]), self.scenario.users[user].graph
         return trace_query(self._problem, graph, user, slot, assignments, at_s)
@@ -98,7 +100,7 @@ class Timeline:
 
     @property
     def mean_device_delay_s(self) -> float:
-        """Mean query delay J had nothing been uploaded."""
+        """Mean query delay J if every query ran on its user's device alone."""
         queries = self._queries.sum(axis=0)
         return float(queries @ self.device_delay_s / queries.sum())
 
@@ -118,7 +120,8 @@ class Timeline:
     def fairness(self) -> float:
         """Jain's index of the users' speed-ups over their devices alone: 1 = all gain alike, 1/U = one gains all.
 
-        Jain, Chiu, Hawe (1984): `(sum x)^2 / (n * sum x^2)` over the users that raise queries.
+        Jain, Chiu, Hawe (1984): `(sum x)^2 / (n * sum x^2)`, where x are the speed-ups of the n users that raise
+        queries that take time.
         """
         raises = self.user_mean_delay_s > 0
         speed_up = self.device_delay_s[raises] / self.user_mean_delay_s[raises]
@@ -126,14 +129,14 @@ class Timeline:
 
     @property
     def upload_s(self) -> float:
-        """Time at which the last partition is in; 0 for an empty plan, infinite if not by the horizon."""
+        """Time at which the last partition has arrived; 0 for an empty plan, infinite if it has not by the horizon."""
         return max((upload.end_s for upload in self.uploads), default=0.0)
 
     @cached_property
     def cold_start_delay_s(self) -> Floats:
         """Delay of one query per user raised at time 0 that waits for its layers (MJOA-MU), shape (U,).
 
-        Uploads go on while layers execute; see `cold_start.cold_start_s`. NaN for a user that is never present.
+        Weights are sent while layers execute; see `cold_start_s`. NaN for a user that is never present.
         """
         delay_s = np.empty(len(self.scenario.users))
         cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
@@ -141,9 +144,10 @@ class Timeline:
 
     @cached_property
     def serial_cold_start_delay_s(self) -> Floats:
-        """The same with the plan's placement uploaded serially, the baseline of MJOA-MU, shape (U,).
+        """The cold-start delay with the plan's placement uploaded serially, the baseline of MJOA-MU, shape (U,).
 
-        No layer is uploaded before the one before it has executed; see `cold_start.serial_cold_start_s`.
+        No layer is uploaded before the one before it has executed; see `serial_cold_start_s`. NaN for a user that is
+        never present.
         """
         delay_s = np.empty(len(self.scenario.users))
         serial_cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
@@ -151,9 +155,10 @@ class Timeline:
 
     @cached_property
     def migration_delay_s(self) -> float:
-        """Mean delay with everything uploaded and every layer where the plan puts it (EosDNN's migration delay).
+        """Mean delay once everything is uploaded, with every layer where the plan puts it (EosDNN's migration delay).
 
-        At the rates of the first slot in which somebody is present; infinite if the plan uses a dead link there.
+        The rates are those of the first slot in which a user is present. Infinite if the plan uses a link that is down
+        in that slot.
         """
         rates = np.array([user.query_rate_hz for user in self.scenario.users])
         slot = int(np.argmax(rates.sum(axis=0) > 0))
@@ -169,10 +174,11 @@ class Timeline:
 
     @cached_property
     def closed_loop_queries(self) -> Floats:
-        """Queries of each user that start while uploads go on, back to back (IONN's measure), shape (U,).
+        """Number of queries that each user raises back to back until the last upload ends (IONN's measure), shape (U,).
 
-        Each starts when the last ends and uses what is usable at its start; the one in flight when the last upload
-        ends counts, as in the published figures. A user raises none while absent. Infinite if a query takes no time.
+        Each query starts when the one before it ends, and uses what is usable at its start. The query that is under way
+        when the last upload ends counts, as in the published figures. A user raises no queries while absent. Infinite
+        if a query takes no time.
         """
         end_s = min(self.upload_s, self.scenario.horizon_s)
         edges_s = np.minimum(np.append(self.event_time_s, self.scenario.horizon_s), end_s)
@@ -184,9 +190,9 @@ class Timeline:
 
     @cached_property
     def settled_s(self) -> Floats:
-        """Time from which on each user's queries stay within 5 % of their final delay, shape (U,).
+        """Time from which on each user's queries take at most 5 % longer than their final delay, shape (U,).
 
-        Only times at which the user is present count; NaN for one that never is.
+        Only times at which the user is present count; NaN for a user that is never present.
         """
         settled_s = np.full(len(self.scenario.users), np.nan)
         for user in range(len(settled_s)):
@@ -199,14 +205,14 @@ class Timeline:
 
     @property
     def weight_bytes_sent(self) -> float:
-        """Bytes of weights that got over the channel by the horizon."""
+        """Bytes of weights that were sent over the channel by the horizon."""
         return sum(upload.sent_bytes for upload in self.uploads)
 
     @cached_property
     def tensor_bytes_sent(self) -> float:
-        """Bytes of tensors that the queries of all users sent between nodes up to the horizon, in expectation.
+        """Expected bytes of the tensors that the queries of all users send between nodes up to the horizon.
 
-        A tensor sent twice to the same node is sent once.
+        A query sends a tensor at most once to each node, however many layers there read it.
         """
         total = 0.0
         for user, row in enumerate(self.scenario.users):
@@ -216,10 +222,10 @@ class Timeline:
         return float(total)
 
     def figures(self) -> dict[str, float]:
-        """Return every figure of merit as one number by its name, for a table's row.
+        """Return every figure of merit as one number, by name, as a row of a table.
 
-        Where a figure is one per user, this is the mean over the users that are ever present; closed-loop queries
-        are summed, and queries have settled when those of all users have.
+        A figure that has one value per user becomes the mean over the users that are ever present, with two exceptions:
+        `closed_loop_queries` is the sum, and `settled_s` the latest.
         """
         return {
             "mean_delay_s": self.mean_delay_s,
@@ -247,12 +253,12 @@ class Timeline:
 
     @cached_property
     def _rate_hz(self) -> Floats:
-        """Query rates from each event on, shape (E, U)."""
+        """Query rate of each user from each event on, shape (E, U)."""
         return np.array([np.asarray(user.query_rate_hz)[self._event_slot] for user in self.scenario.users]).T
 
     @cached_property
     def _queries(self) -> Floats:
-        """Queries each user raises between each event and the next, in expectation, shape (E, U)."""
+        """Expected number of queries that each user raises between each event and the next, shape (E, U)."""
         lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
         return self._rate_hz * lasting_s[:, None]
 
@@ -267,7 +273,7 @@ class Timeline:
 
 
 def _back_to_back(edges_s: Floats, delay_s: Floats, present: Bools) -> float:
-    """Count queries raised one after another; interval e lasts from edge e to edge e + 1."""
+    """Count queries that one user raises back to back; from edge e to edge e + 1 it has delay e and presence e."""
     count, now_s = 0.0, 0.0
     for start_s, end_s, each_s, here in zip(edges_s[:-1], edges_s[1:], delay_s, present, strict=True):
         now_s = max(now_s, float(start_s))

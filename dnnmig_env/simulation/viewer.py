@@ -1,4 +1,4 @@
-"""Shows a timeline: who has the channel when and how fast queries become, as a picture or as a table of text."""
+"""Shows a timeline as a picture or as text: whose weights are on the channel when, and how long queries take."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#595959")
-"""Colours of users, told apart by the colour-blind (Okabe, Ito), used again from the ninth user on."""
+"""Colours of users, which the colour-blind can tell apart (Okabe, Ito); they repeat from the ninth user on."""
 
 
 def draw(timeline: Timeline) -> Figure:
-    """Return a figure of the uploads over time, a row per server, above the query delays of every user.
+    """Return a figure of the uploads over time, one row per server, above the query delays of every user.
 
-    Solid lines are the delays, dotted ones the delays on the device alone; grey lines mark the starts of slots.
+    Solid lines are the delays and dotted lines the delays on the device alone; grey lines mark the starts of slots.
     The figure is a plain `matplotlib.figure.Figure`: save it with `figure.savefig(path)`.
     """
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def to_rgb(figure: Figure) -> NDArray[np.uint8]:
 
 
 def describe(timeline: Timeline) -> str:
-    """Return a timeline as text: the headline, a table of users and a table of uploads."""
+    """Return a timeline as text: a headline, a table of the users and a table of the uploads."""
     scenario = timeline.scenario
     users = [["user", "network", "device only", "mean delay", "final delay", "settled after", "cold start", "queries"]]
     for user_index, user in enumerate(scenario.users):

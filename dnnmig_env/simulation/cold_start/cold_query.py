@@ -1,8 +1,9 @@
-"""Queries that wait for weights: when their layers run, their tensors travel and weights are in, as far as known yet.
+"""Cold queries, which wait for weights: computes when their layers run, their tensors travel and their weights arrive.
 
-The arithmetic under `cold_start`, compiled. Each user raises one query, as soon as it is present. Tensors from a device
-have priority over weights and stop them while they move. Rates are those of each slot on the way, the last slot's for
-ever after. The queries, being single, do not slow each other down, neither on servers nor on links.
+This is the compiled arithmetic under `cold_start`. Each user raises one query, as soon as it is present. Tensors sent
+from a device have priority over weights and stop these while they move. At every time the rates are those of its slot;
+after the last slot its rates go on for ever. The queries, one per user, do not slow each other down, neither on servers
+nor on links. A time that depends on weights whose arrival has not been computed yet is infinite until it has.
 """
 
 from __future__ import annotations
@@ -15,29 +16,32 @@ from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.compiling.jit import jit, jit_without_refcounts
 from dnnmig_env.simulation.packed import PackedScenarios
 
-DEVICE = cast(int, np.int64(0))  # a plain 0 would have its callees compiled once more, for the literal
+DEVICE = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
 
 
 class ColdQueries(NamedTuple):
-    """What is known so far; infinite = not known yet, as it waits for weights that are not in."""
+    """The cold queries of all users of one scenario, as far as they are known; unknown times are infinite.
 
-    assignment: Ints  # (U, L)
-    raised_s: Floats  # (U,): time each user's query is raised; infinite if it never is
-    uploaded_s: Floats  # (U, L): time the layer can run on its node, as far as weights go
-    finish_s: Floats  # (U, L)
-    free_s: Floats  # (U, S + 1): time each node is through with the layers run so far
-    end_s: Floats  # (U,): time the last result run so far is on the device
-    arrival_s: Floats  # (U, L + 1, S + 1): time each tensor reaches each node; -1 = not sent yet
-    num_sent: Ints  # (1,): tensors sent from devices so far
-    sent_start_s: Floats  # (N,): when their first byte may leave
-    sent_end_s: Floats  # (N,): when their last byte leaves
-    sent_user: Ints  # (N,)
-    sent_server: Ints  # (N,): 0..S-1
+    N is the most tensors that can be sent from devices.
+    """
+
+    assignment: Ints  # (U, L): node on which each layer runs
+    raised_s: Floats  # (U,): time at which each user's query is raised; infinite if it never is
+    uploaded_s: Floats  # (U, L): time at which the layer's weights are on its node
+    finish_s: Floats  # (U, L): time at which the layer has run
+    free_s: Floats  # (U, S + 1): time at which each node has run the layers considered so far
+    end_s: Floats  # (U,): time at which the last output considered so far is on the device
+    arrival_s: Floats  # (U, L + 1, S + 1): time at which each tensor reaches each node; -1 = not sent yet
+    num_sent: Ints  # (1,): number of tensors sent from devices so far
+    sent_start_s: Floats  # (N,): time at which the first byte of each may leave
+    sent_end_s: Floats  # (N,): time at which its last byte leaves
+    sent_user: Ints  # (N,): user whose device sends it
+    sent_server: Ints  # (N,): server that receives it, 0..S-1
 
 
 @jit
 def new_cold_queries(packed: PackedScenarios, b: int) -> ColdQueries:
-    """Return the run in which nothing has happened yet, with every layer on the device."""
+    """Return cold queries that have been raised and no more, with every layer on the device."""
     num_users, num_layers, num_nodes = packed.execution_s.shape[1:]
     raised_s = np.zeros(num_users)
     for u in range(packed.num_users[b]):
@@ -61,16 +65,16 @@ def new_cold_queries(packed: PackedScenarios, b: int) -> ColdQueries:
 
 @jit_without_refcounts
 def execute_layers(packed: PackedScenarios, b: int, u: int, count: int, query: ColdQueries) -> float:
-    """Time the first `count` layers of one user as far as they are known; return the delay until their results."""
+    """Compute when the first `count` layers of one user run, as far as known; return the delay of their results."""
     query.free_s[u], query.end_s[u] = query.raised_s[u], 0.0
     for v in range(count):
         execute_layer(packed, b, u, v, query)
-    return float(query.end_s[u] - query.raised_s[u])  # NaN for a query never raised
+    return float(query.end_s[u] - query.raised_s[u])  # NaN for a query that is never raised
 
 
 @jit_without_refcounts
 def execute_layer(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries) -> None:
-    """Time one layer as far as it is known, those before it having been timed."""
+    """Compute when one layer runs, as far as known; for the layers before it this must have been done already."""
     node = query.assignment[u, v]
     start_s = max(query.free_s[u, node], query.uploaded_s[u, v], inputs_s(packed, b, u, v, query))
     query.finish_s[u, v] = start_s + packed.execution_s[b, u, v, node]
@@ -81,7 +85,7 @@ def execute_layer(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQu
 
 @jit_without_refcounts
 def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries) -> float:
-    """Return when a layer's inputs are on its node, sending them there when need be."""
+    """Return the time at which all inputs of a layer are on its node; send there those that have not been sent."""
     arrived_s = query.raised_s[u]
     for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
         arrived_s = max(
@@ -92,7 +96,7 @@ def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries
 
 @jit_without_refcounts
 def awaited(u: int, count: int, query: ColdQueries) -> int:
-    """Return the first of a user's first `count` layers whose weights are not in; -1 if there is none."""
+    """Return the first of a user's first `count` layers whose weights have not arrived; -1 if there is none."""
     for v in range(count):
         if query.uploaded_s[u, v] == np.inf:
             return v
@@ -101,9 +105,10 @@ def awaited(u: int, count: int, query: ColdQueries) -> int:
 
 @jit_without_refcounts
 def asked_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries) -> float:
-    """Return when serial uploading asks for a layer's weights, the layers before it having been timed.
+    """Return the time at which serial uploading asks for a layer's weights.
 
-    Its inputs are then on its server, and the server layers before it, in topological order, have executed.
+    By then the layer's inputs are on its server, and the layers on servers before it, in topological order, have run.
+    When these run must have been computed.
     """
     when_s = inputs_s(packed, b, u, v, query)
     for before in range(v):
@@ -114,7 +119,7 @@ def asked_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries)
 
 @jit_without_refcounts
 def _reach_s(packed: PackedScenarios, b: int, u: int, tensor: int, target: int, query: ColdQueries) -> float:
-    """Return the time a tensor (0 = the network's input) is at a node, sending it there when need be."""
+    """Return the time at which a tensor (0 = the network's input) is on a node; send it if it has not been sent."""
     source, ready_s = DEVICE, query.raised_s[u]
     if tensor > 0:
         source, ready_s = query.assignment[u, tensor - 1], query.finish_s[u, tensor - 1]
@@ -137,7 +142,7 @@ def _send_tensor(
     size_bytes: float,
     query: ColdQueries,
 ) -> float:
-    """Send a tensor that is ready and return when it arrives; note it down if it takes the uplink."""
+    """Send a tensor that is ready at `ready_s`, return when it arrives, and record it if a device sends it."""
     if source != 0 and target != 0:
         rate = packed.between_bytes_per_s[b, source - 1, target - 1]
         moving_s = 0.0 if size_bytes == 0.0 else size_bytes / rate
@@ -166,16 +171,18 @@ def _send_tensor(
 def weights_in_s(
     packed: PackedScenarios, b: int, u: int, server: int, start_s: float, size_bytes: float, query: ColdQueries
 ) -> float:
-    """Return when the last byte of one layer's weights is in, tensors going first; infinite if never.
+    """Return the time at which the last byte of one layer's weights arrives; infinite if it never does.
+
+    The weights stand still while tensors from devices move.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         u: The user.
         server: The server, 0..S-1.
-        start_s: When the weights have the channel, but for tensors.
+        start_s: Time from which the channel is free for these weights, except for tensors.
         size_bytes: Bytes of the weights.
-        query: What is known so far; every tensor that can stop these weights must be.
+        query: The cold queries; every tensor that can stop these weights must have been recorded.
     """
     now_s = start_s
     while now_s < np.inf:
@@ -186,7 +193,8 @@ def weights_in_s(
             now_s,
         )
         for n in range(query.num_sent[0]):
-            if packed.up_bytes_per_s[b, slot, query.sent_user[n], query.sent_server[n]] > 0.0:  # else it waits, too
+            # A tensor stops the weights only while its own link is up; otherwise it waits as well.
+            if packed.up_bytes_per_s[b, slot, query.sent_user[n], query.sent_server[n]] > 0.0:
                 if query.sent_start_s[n] > now_s:
                     free_until_s = min(free_until_s, query.sent_start_s[n])
                 else:
@@ -213,7 +221,7 @@ def present_from_s(packed: PackedScenarios, b: int, u: int, time_s: float) -> fl
 
 @jit_without_refcounts
 def _slot_at(packed: PackedScenarios, b: int, time_s: float) -> int:
-    """Return the slot that holds at a time; the last one for ever after."""
+    """Return the slot in which a time lies; the last slot for any time after it."""
     slot = 0
     while slot + 1 < packed.num_slots[b] and packed.slot_edges_s[b, slot + 1] <= time_s:
         slot += 1
@@ -222,5 +230,5 @@ def _slot_at(packed: PackedScenarios, b: int, time_s: float) -> int:
 
 @jit_without_refcounts
 def _slot_end_s(packed: PackedScenarios, b: int, slot: int) -> float:
-    """Return when a slot ends; never, for the last."""
+    """Return the time at which a slot ends; infinite for the last one, whose rates go on for ever."""
     return float(packed.slot_edges_s[b, slot + 1]) if slot + 1 < packed.num_slots[b] else np.inf

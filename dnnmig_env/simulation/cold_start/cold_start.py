@@ -1,11 +1,13 @@
-"""The cold start: one query per user raised before anything is uploaded, which waits for its layers.
+"""The cold start: the delay of one query per user that is raised before anything is uploaded and waits for its layers.
 
 Source: MJOA-MU (Yang et al., Computer Networks 2023), extended to several users, servers and slots. Every user raises
-one query at time 0 (one that is absent then: as soon as it is present), which runs each uploaded layer on the server it
-is uploaded to and waits for its weights: `start = max(ready, free, uploaded)`. Tensors go before weights on the uplink.
+one query at time 0, or, if it is absent then, as soon as it is present. The query runs each uploaded layer on the
+server to which the plan uploads it, and waits for the layer's weights there: `start = max(ready, free, uploaded)`, the
+times at which the layer's inputs are on the server, the server is free, and the weights have arrived. Tensors go before
+weights on the uplink.
 
-Uploading is *parallel*, where weights flow while layers execute, or *serial*, where the next layer is not uploaded
-before the one before it has executed.
+Uploading is *parallel* if weights are sent while layers execute. It is *serial* if no layer is uploaded before the
+layer before it has executed.
 """
 
 from __future__ import annotations
@@ -30,14 +32,15 @@ from dnnmig_env.simulation.plan_arrays import PlanArrays
 
 @jit
 def cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
-    """Work out the cold-start delay of each user under a plan whose uploads go on while layers execute.
+    """Compute the cold-start delay of each user under a plan with parallel uploading.
 
-    The published recursion, `M_i = min{t: t - databusy(t) >= weights up to i / rate}`, with the plan's uploads in the
-    plan's order. One pass over the partitions suffices: a layer whose time is not known yet waits for this partition or
-    a later one, so every tensor that can stop a partition's bytes is known when its turn comes.
+    This is the published recursion, `M_i = min{t: t - databusy(t) >= weights up to i / rate}`, with the plan's uploads
+    in the plan's order: M_i is when the weights of layer i have arrived, databusy(t) how long tensors have had the
+    uplink by then. One pass over the partitions suffices: a layer whose time is not known yet waits for the present
+    partition or a later one, so when the pass comes to a partition, every tensor that can stop its bytes is known.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         plans: The plans.
         k: The plan.
@@ -62,15 +65,15 @@ def cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: int, del
 
 @jit
 def serial_cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: int, delay_s: Floats) -> None:
-    """Work out the cold-start delay of each user under a plan's placement with serial uploading, the baseline.
+    """Compute the cold-start delay of each user under a plan's placement with serial uploading, the baseline.
 
-    The weights of a layer are asked for once its inputs are on its server and its user's server layers before it, in
-    topological order, have executed: `F_i = arrival_i + w_i / rate + server time`. Of several users, the one who can
-    send first has the channel, at a tie who has asked first. So a plan says only where layers go: its order, partitions
-    and idle times play no part.
+    The weights of a layer are asked for once the layer's inputs are on its server and the user's layers on servers
+    before it, in topological order, have executed: `F_i = arrival_i + w_i / rate + server time`. Of several users, the
+    one who can send first gets the channel; on a tie, the one who asked first. So only the plan's placement matters:
+    its order, its partitions and its idle times play no part.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         plans: The plans.
         k: The plan.
@@ -103,7 +106,7 @@ def serial_cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: i
 
 @jit
 def _placed(packed: PackedScenarios, b: int, plans: PlanArrays, k: int) -> ColdQueries:
-    """Return a run in which every layer has the node that the plan gives it, and what is to be uploaded is awaited."""
+    """Return cold queries that run every layer where the plan puts it and await all weights that the plan uploads."""
     query, num_layers = new_cold_queries(packed, b), packed.weight_bytes.shape[2]
     node, usable, effective = packed.uploaded[b].copy(), np.ones(num_layers, np.bool_), np.zeros(num_layers, np.int8)
     for j in range(plans.length[k]):

@@ -1,4 +1,4 @@
-"""What happened under reserved shares: the users' own timelines, put together."""
+"""What happened under reserved shares: the timelines of the users, each simulated alone, put together."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from dnnmig_env.simulation.timeline import Timeline, UploadInterval
 
 @dataclass(frozen=True, eq=False)
 class ReservedTimeline(Timeline):
-    """A timeline whose users did not get in each other's way; made by `simulate` when it is given shares.
+    """A timeline of users who do not slow each other down; `simulate` makes it when it is given shares.
 
-    Uploads of different users overlap, as each has a channel of its own. All figures mean what they mean otherwise.
+    Uploads of different users overlap, as each user has a channel of its own. All figures mean what they mean in a
+    `Timeline`.
 
     Attributes:
-        shares: What each user had of the channel and the servers.
-        own: The timeline of each user in its own scenario (`shares.own_scenario`), where it is user 0.
+        shares: Each user's shares of the channel and of the servers.
+        own: The timeline of each user in its own scenario (`own_scenario`), where it is user 0.
     """
 
     shares: Shares
@@ -43,12 +44,12 @@ class ReservedTimeline(Timeline):
 
     @cached_property
     def serial_cold_start_delay_s(self) -> Floats:
-        """The same with the plan's placement uploaded serially, shape (U,)."""
+        """The cold-start delay with the plan's placement uploaded serially, shape (U,); NaN if never present."""
         return self._of_those_present([timeline.serial_cold_start_delay_s[0] for timeline in self.own])
 
     @cached_property
     def migration_delay_s(self) -> float:
-        """Mean delay with everything uploaded, at the rates of the first slot in which somebody is present."""
+        """Mean delay once everything is uploaded, at the rates of the first slot in which a user is present."""
         rates = np.array([np.asarray(user.query_rate_hz) for user in self.scenario.users])
         rate_hz = rates[:, np.argmax(rates.sum(axis=0) > 0)]
         return _mean([timeline.migration_delay_s for timeline in self.own], rate_hz)
@@ -61,13 +62,13 @@ class ReservedTimeline(Timeline):
 
 
 def reserved_timeline(scenario: Scenario, plan: Plan, shares: Shares, own: Sequence[Timeline]) -> ReservedTimeline:
-    """Return the timeline of all users from those of each.
+    """Return the timeline of all users, given the timeline of each.
 
     Args:
-        scenario: What was given.
-        plan: What was decided.
-        shares: The shares.
-        own: The users' timelines in their own scenarios, each with its own part of the plan.
+        scenario: The scenario of all users.
+        plan: The plan for all users.
+        shares: The shares of all users.
+        own: The timeline of each user in its own scenario, for its own part of the plan.
     """
     event_time_s = np.unique(np.concatenate([timeline.event_time_s for timeline in own]))
     event_delay_s = np.empty((len(event_time_s), len(own)))
@@ -87,7 +88,7 @@ def reserved_timeline(scenario: Scenario, plan: Plan, shares: Shares, own: Seque
 
 
 def _upload_intervals(plan: Plan, own: Sequence[Timeline]) -> tuple[UploadInterval, ...]:
-    """Return the users' upload intervals in the order of the plan; those of users who never come never start."""
+    """Return the users' upload intervals in the order of the plan; those of users who are never present never start."""
     intervals = [iter(timeline.uploads) for timeline in own]
     never = 0.0, math.inf, math.inf
     return tuple(
@@ -100,6 +101,6 @@ def _upload_intervals(plan: Plan, own: Sequence[Timeline]) -> tuple[UploadInterv
 
 
 def _mean(values: Sequence[float], weights: Floats) -> float:
-    """Return the weighted mean of the values that have a weight: exactly the value where only one has."""
+    """Return the weighted mean of the values with a positive weight; if there is only one such value, exactly that."""
     share = weights / weights.sum()
     return float(sum(value * each for value, each in zip(values, share, strict=True) if each > 0))

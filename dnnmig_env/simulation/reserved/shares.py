@@ -1,8 +1,8 @@
-"""Reserved shares: each user has its own part of the channel and of every server, and nobody gets in another's way.
+"""Reserved shares: each user has its own part of the channel and of every server, so users do not slow each other.
 
-The second discipline of contention, that of MJOA-MU (Yang et al., Computer Networks 2023), where a controller hands
-out communication and computing resources. In the first one, which holds unless shares are given, all uploads share one
-channel and queries slow each other down by their load.
+This is the second of two rules for contention, that of MJOA-MU (Yang et al., Computer Networks 2023), where a
+controller hands out communication and computing resources. By the first rule, which holds unless shares are given, all
+uploads share one channel and queries slow each other down by their load.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 
 ROUNDING = 1e-9
-"""How far beyond 1 the shares of all users together may lie."""
+"""By how much the shares of all users together may exceed 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """Who has which part of the channel and of the servers; checked when made, the arrays then read-only.
+    """Which part of the channel and of the servers each user has; checked when made, and its arrays are then read-only.
 
     Attributes:
-        bandwidth: Each user's share of the rates between its device and the servers, shape (U,). It holds in both
-            directions, for weights and for tensors of queries: who has a band of its own sends and receives in it.
-            Latencies and the links between servers are as they were.
-        compute: Each user's share of every server's speed, shape (U, S); its layers take `execution_s / share` there.
-            A share of 0, of either kind, means no use at all.
+        bandwidth: Each user's share of the rates between its device and the servers, shape (U,). The share holds in
+            both directions, for weights and for tensors of queries: a user with a band of its own sends and receives in
+            it. Latencies and the links between servers are not shared out.
+        compute: Each user's share of every server's speed, shape (U, S). The user's layers take `execution_s / share`
+            there. A user with a share of 0, of either kind, cannot use the server at all.
 
     Raises:
         ValueError: If a share is not in 0 to 1, the shares of all users exceed 1, or a shape is wrong.
@@ -50,17 +50,17 @@ class Shares:
 
     @property
     def usable(self) -> Bools:
-        """Which servers each user can use, as it has a share of them and of the channel, shape (U, S)."""
+        """Whether each user can use each server, having a share of it and of the channel, shape (U, S)."""
         return np.asarray((np.asarray(self.compute) > 0) & (np.asarray(self.bandwidth) > 0)[:, None])
 
 
 def equal_shares(users: int, servers: int) -> Shares:
-    """Return the shares that give every user the same part of everything."""
+    """Return shares that give every user the same part of the channel and of each server."""
     return Shares(np.full(users, 1 / users), np.full((users, servers), 1 / users))
 
 
 def everything_for(user: int, users: int, servers: int) -> Shares:
-    """Return the shares that leave everything to one user."""
+    """Return shares that give the channel and all servers to one user."""
     alone = np.arange(users) == user
     return Shares(alone, np.tile(alone[:, None], (1, servers)))
 
@@ -69,7 +69,8 @@ def check_shares(scenario: Scenario, plan: Plan, shares: Shares) -> None:
     """Check that a plan can be carried out under shares.
 
     Raises:
-        ValueError: If the shares are those of other users and servers, or an upload has none to use.
+        ValueError: If the shares are for another number of users or servers, or an upload's user has no share of the
+            channel or of the server.
     """
     there, given = (len(scenario.users), len(scenario.servers)), shares.usable.shape
     if given != there:
@@ -87,9 +88,10 @@ def check_shares(scenario: Scenario, plan: Plan, shares: Shares) -> None:
 def own_scenario(scenario: Scenario, shares: Shares, user: int) -> Scenario:
     """Return the scenario of one user on its own, at its shares of the rates and of the servers' speeds.
 
-    The others are left out, as they do not get in its way. Memory has no limit here: what fits is decided for all users
-    together. Nothing counts as uploaded to a server that the user cannot use. A user that is never present is taken to
-    be there with nothing uploaded: its queries would run on its device.
+    The other users are left out, as they do not slow it down. Memory has no limit here, because what fits is checked
+    for all users together. Nothing counts as uploaded to a server that the user cannot use. A user that is never
+    present counts as present all the time with nothing uploaded, as a scenario must have queries; they run on its
+    device.
 
     Args:
         scenario: The scenario of all users.
@@ -97,7 +99,7 @@ def own_scenario(scenario: Scenario, shares: Shares, user: int) -> Scenario:
         user: Index of the user, which is user 0 of the result.
     """
     row, links, usable = scenario.users[user], scenario.links, shares.usable[user]
-    # No scenario has a server of speed 0: one that is of no use keeps its speed, but is not used.
+    # No scenario may have a server of speed 0, so a server that the user cannot use keeps its speed and is not used.
     bandwidth = np.where(usable, np.asarray(shares.bandwidth)[user], 1.0)
     compute = np.where(usable, np.asarray(shares.compute)[user], 1.0)
     here, uploaded = _is_ever_present(scenario, user), np.asarray(row.uploaded)
@@ -119,7 +121,7 @@ def own_scenario(scenario: Scenario, shares: Shares, user: int) -> Scenario:
 
 
 def own_plan(scenario: Scenario, plan: Plan, user: int) -> Plan:
-    """Return what a plan uploads for one user, which is user 0 of the result; nothing for one that is never present."""
+    """Return the part of a plan that is for one user, as user 0; it is empty for a user that is never present."""
     if not _is_ever_present(scenario, user):
         return Plan()
     return Plan(tuple(replace(upload, user=0) for upload in plan.uploads if upload.user == user))
