@@ -36,7 +36,7 @@ class Trace:
     """JSON file to write. By default only the table is printed."""
 
     def run(self) -> None:
-        """Do it."""
+        """Trace the network, write its graph if a file is named, and print the graph."""
         from dnnmig_env.networks.graph_file import write_graph
         from dnnmig_env.networks.preprocessing import prepare
         from dnnmig_env.networks.sources import trace_source
@@ -54,11 +54,12 @@ class Trace:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure seconds per layer on this machine, with random weights, for scenarios to take in place of FLOP/s.
+    """Measure how long each layer takes on this machine, with random weights; scenarios accept this in place of FLOP/s.
 
     One thread of the processor is timed by process CPU time, which a busy machine disturbs less than the wall clock;
-    several threads by the wall clock, a GPU by its events. Beside the layers stands the whole forward pass, timed
-    without instruments. A scenario names the file under `profile:` (see dnnmig_env/scenarios/file/__init__.py).
+    several threads are timed by the wall clock, a GPU by its own events. The profile also states the time of the whole
+    forward pass, measured without instruments. A scenario names the file under `profile:` (see
+    dnnmig_env/scenarios/file/__init__.py).
     """
 
     source: tyro.conf.Positional[str]
@@ -77,18 +78,18 @@ class Measure:
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     """Where to run; auto is the GPU if there is one."""
     repeats: int = 20
-    """Forward passes of each kind that medians are over, in each round."""
+    """Forward passes, with instruments and without, over which each round takes medians."""
     warm_up: int = 3
-    """Forward passes of each kind before those."""
+    """Forward passes, with instruments and without, that each round does first and does not count."""
     rounds: int = 3
-    """How often to do all of that; the round with the fastest whole pass counts."""
+    """Number of rounds; the one with the fastest whole forward pass counts."""
     pause_s: float = 0.0
-    """Seconds between rounds. On a busy machine some more rounds, with pauses, may find a quiet moment."""
+    """Seconds between rounds. On a busy machine, more rounds with pauses may find a quiet moment."""
     machine: str | None = None
-    """The machine in your words. By default processor, cores and system."""
+    """Name of the machine in your words. By default processor, cores and system."""
 
     def run(self) -> None:
-        """Do it."""
+        """Measure the network, write the profile if a file is named, and print the profile."""
         from dnnmig_env.networks.measured_profile import write_profile
         from dnnmig_env.networks.profiling.measure import Effort
         from dnnmig_env.networks.sources import measure_source
@@ -138,7 +139,7 @@ class Zoo:
     """Existing folder to write to. By default the zoo itself."""
 
     def run(self) -> None:
-        """Trace all before writing any, so that a failure leaves the zoo as it was."""
+        """Trace all networks before writing any file, so that a failure leaves the zoo as it was."""
         from dnnmig_env.networks import zoo
         from dnnmig_env.networks.graph_file import write_graph
         from dnnmig_env.networks.sources import trace_source
@@ -212,7 +213,7 @@ class Draw:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; a user's mistake is one line on stderr and exit status 2."""
+    """Run a command; for a user's mistake, print one line to stderr and return exit status 2."""
     command = tyro.cli(
         Annotated[Trace, tyro.conf.subcommand("trace")]
         | Annotated[Measure, tyro.conf.subcommand("profile")]
@@ -278,7 +279,7 @@ def _totals(graph: LayerGraph) -> tuple[str, str]:
 
 
 def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    """Print columns, text to the left and numbers to the right."""
+    """Print rows as a table, in which text is aligned to the left and numbers to the right."""
     columns = list(zip(*rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     numeric = [column[-1].replace(".", "").isdigit() for column in columns]
@@ -289,5 +290,5 @@ def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
 
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `networks | head` is no mistake
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `networks | head` must end without an error
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Types of arrays, by what their elements are."""
+"""Short names for the types of NumPy arrays, one for each type of element."""
 
 from __future__ import annotations
 

@@ -1,13 +1,16 @@
-"""Keeps machine code between runs, such that no stale, damaged or foreign code is ever run.
+"""Keeps machine code on disk for the next start of Python; never runs code that is stale, damaged or from others.
 
-- **Stale.** Numba's own cache notices a change of a function's file only, not of the functions compiled into it. So the
-  folder of a module's code is named after a digest of the module's source and of all that it imports from this project.
-- **Damaged.** Every entry is one file that begins with the digest of the rest. An entry that was cut off or altered is
-  a miss: the function is compiled again and the entry replaced.
-- **Foreign.** Machine code is unpickled, and unpickling runs code. So the cache lies in a folder that belongs to the
-  user and that nobody else can write to. Where there is none, a private temporary folder serves this process alone.
+- **Stale.** Numba's own cache notices a change of the file that holds a function, but no change of other files whose
+  functions are compiled into it. So the folder of a module's machine code is named after a digest of the module's
+  source and of everything that it imports from this project.
+- **Damaged.** Every entry of the cache is one file that begins with a digest of its remaining bytes. An entry that was
+  cut off or altered counts as missing: the function is compiled again and the entry is replaced.
+- **Foreign.** Machine code is stored pickled, and unpickling a file can run any code that the file holds. So the cache
+  lies in a folder that belongs to the user and that nobody else can write to. Where there is no such folder, a private
+  temporary folder serves this process alone.
 
-The folder is `~/.cache/dnnmig` (`XDG_CACHE_HOME` is honoured); `NUMBA_CACHE_DIR` chooses another place.
+The folder is `~/.cache/dnnmig`. `XDG_CACHE_HOME`, if set, takes the place of `~/.cache`; so does `NUMBA_CACHE_DIR`,
+which wins over `XDG_CACHE_HOME`.
 """
 
 from __future__ import annotations
@@ -39,28 +42,28 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def keep_compiled(dispatcher: Any, function: Callable[..., Any]) -> None:
-    """Let Numba look for a function's machine code in this cache before it compiles it, and keep it there afterwards.
+    """Have Numba look in this cache for a function's machine code before it compiles the function, and store it there.
 
     Args:
-        dispatcher: What `numba.njit` made of the function.
+        dispatcher: The compiled function, as `numba.njit` returned it.
         function: The Python function.
     """
     dispatcher._cache = _KernelCache(function)
 
 
 class _Entries:
-    """The entries of one function: a file for each signature, replaced as a whole or not at all.
+    """The cache entries of one function: a file for each signature, replaced as a whole or not at all.
 
     Args:
-        folder: Where they lie.
-        name: First part of their names.
+        folder: The folder of the files.
+        name: First part of the files' names.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
 
     def load(self, key: Any) -> Any:
-        """Return what was saved under a key; None if there is nothing, or what there is cannot be trusted."""
+        """Return the data saved under a key; None if there is none, or if its file is damaged."""
         try:
             content = self._path(key).read_bytes()
         except OSError:
@@ -72,7 +75,7 @@ class _Entries:
         return data if saved_key == key else None
 
     def save(self, key: Any, data: Any) -> None:
-        """Save under a key; where that is impossible (a full disk), the code serves this process alone."""
+        """Save data under a key; where that fails (a full disk), say so: the code then serves this process alone."""
         payload: bytes = dumps((key, data))  # type: ignore[no-untyped-call]
         path = self._path(key)
         try:
@@ -90,7 +93,7 @@ class _Entries:
             )
 
     def flush(self) -> None:
-        """Forget all signatures."""
+        """Delete the entries of all signatures."""
         for path in self._folder.glob(f"{self._name}.*.code"):
             path.unlink(missing_ok=True)
 
@@ -125,7 +128,7 @@ class _KernelCache(FunctionCache):
 
 @functools.cache
 def folder_of(source: Path) -> Path:
-    """Return the folder of a module's machine code, which exists then.
+    """Return the folder of a module's machine code; create it if it does not exist.
 
     Args:
         source: The module's file.
@@ -139,7 +142,7 @@ def folder_of(source: Path) -> Path:
 def cache_folder() -> Path:
     """Return a folder that belongs to the user and to which nobody else can write.
 
-    Where the usual one is not such a folder, it is a temporary one, which is removed at the end of the process.
+    Where the usual folder does not meet that, the result is a temporary folder, which is removed when the process ends.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
     try:
@@ -157,7 +160,7 @@ def cache_folder() -> Path:
 
 
 def _why_not(folder: Path) -> str:
-    """Return why a folder cannot hold machine code; "" if it can. One that belongs to the user is closed to others."""
+    """Return why a folder cannot hold machine code, or "" if it can; close a folder of the user's own to all others."""
     if hasattr(os, "geteuid") and folder.stat().st_uid != os.geteuid():
         return f"{folder} belongs to another user"
     try:
@@ -169,7 +172,7 @@ def _why_not(folder: Path) -> str:
 
 
 def _remove(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # not in a forked child
+    if os.getpid() == process:  # a forked child does not remove its parent's folder
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -179,7 +182,7 @@ def _say(text: str) -> None:
 
 @functools.cache
 def digest(source: Path) -> str:
-    """Return a digest of a module, of everything that it imports from this project, and of what compiles it."""
+    """Return a digest of a module's source, of everything it imports from this project, and of what compiles it."""
     here = Path(__file__).resolve()
     found: set[Path] = {here, here.with_name("jit.py")}
     queue = [source.resolve()]
@@ -199,9 +202,9 @@ def digest(source: Path) -> str:
 def imported(source: Path) -> tuple[Path, ...]:
     """Return the files of this project that a module imports when it is loaded.
 
-    `from package import name` means the package's `__init__.py`, and `name.py` if there is one; `import package.module`
-    means the `__init__.py` of every package on the way, too. Imports inside functions come too late to be compiled
-    into anything and do not count.
+    `from package import name` imports the package's `__init__.py`, and `name.py` if there is one.
+    `import package.module` also imports the `__init__.py` of every package on the way. Imports inside functions do not
+    count: they happen too late for the imported code to be compiled into the module's functions.
     """
     names: list[list[str]] = []
     for node in _loaded(ast.parse(source.read_bytes())):
@@ -224,7 +227,7 @@ def _loaded(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _absolute(module: str | None, level: int, source: Path) -> list[str]:
-    """Return the parts of the name of a module that is imported from a file, with `level` dots before it."""
+    """Return the parts of the full name of a module that the file `source` imports with `level` leading dots."""
     parts = module.split(".") if module else []
     if level == 0:
         return parts
@@ -233,7 +236,7 @@ def _absolute(module: str | None, level: int, source: Path) -> list[str]:
 
 
 def _files(parts: list[str]) -> Iterator[Path]:
-    """Yield the file of a module of this project, if there is one of that name."""
+    """Yield the file of a module, given the parts of its name, if this project has such a module."""
     if parts and parts[0] in _PACKAGES:
         base = SOURCES.joinpath(*parts)
         for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):

@@ -1,6 +1,7 @@
-"""How this project compiles numeric functions; `dnnmig_env.compiling.cache` keeps their machine code between runs.
+"""The decorators by which this project compiles numeric functions with Numba.
 
-The cache tells functions of a module apart by name: never compile one in two ways.
+`dnnmig_env.compiling.cache` keeps the machine code for the next start of Python. The cache tells the functions of a
+module apart by their names alone, so the same function must never be compiled by two of these decorators.
 """
 
 from __future__ import annotations
@@ -29,18 +30,21 @@ def jit(function: Function) -> Function:
 
 
 def jit_without_refcounts(function: Function) -> Function:
-    """Compile a function for one core that makes no arrays and assigns no slices (see `fill` and `copy`).
+    """Compile a function for one core without counting references to arrays.
 
-    Numba counts references of every array at every call, even of those that a named tuple only carries along. Twice the
-    time of the arithmetic went into that, and into compiling it. A function that makes no array needs no counting.
+    The function must make no arrays and assign no slices; it uses `fill` and `copy` for the latter. By default Numba
+    counts the references of every array at every call, even of arrays that a named tuple only carries along. Counting
+    them, and compiling the counting, took twice the time of the arithmetic. A function that makes no array needs none
+    of it.
     """
     return _compile(function, _nrt=False)
 
 
 def jit_nogil(function: Function) -> Function:
-    """Compile a loop for `share_rows`: as `jit_without_refcounts`, and other threads of Python run meanwhile.
+    """Compile a loop for `share_rows`: as by `jit_without_refcounts`, but other Python threads run at the same time.
 
-    Compiling a loop over rows that carries a dozen named tuples takes a second this way, with `numba.prange` a minute.
+    The iterations of the loop are independent of each other, so threads may share them. Compiling a loop over rows that
+    carries a dozen named tuples takes a second this way, but a minute with `numba.prange`.
     """
     return _compile(function, _nrt=False, nogil=True)
 
@@ -51,7 +55,7 @@ def jit_parallel(function: Function) -> Function:
 
 
 def jit_inlined(function: Function) -> Function:
-    """Compile a small function into its callers, where handing it a whole problem would cost more than its work."""
+    """Compile a small function into its callers: passing it all packed scenarios would cost more than its work."""
     return _compile(function, inline="always")
 
 
@@ -71,10 +75,11 @@ def _lend(typing_context: Any, arrays: Any) -> Any:
 if TYPE_CHECKING:
 
     def borrowed(arrays: Arrays) -> Arrays:
-        """Return a named tuple of arrays without reference counts, for compiled code only.
+        """Return the same named tuple of arrays, whose references Numba then does not count; for compiled code only.
 
-        Counting references of some twenty arrays at every call would take longer than the arithmetic, and two threads
-        doing so fight over the same memory. The caller of the compiled function keeps the arrays alive.
+        Counting the references of some twenty arrays at every call would take longer than the arithmetic, and two
+        threads that do so would contend for the same memory. The caller of the compiled function keeps the arrays
+        alive.
         """
         return arrays
 

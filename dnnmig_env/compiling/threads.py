@@ -1,4 +1,4 @@
-"""Shares loops over rows among threads."""
+"""Divides a compiled loop over rows among threads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 import numba
 
 ROWS_PER_CORE = 16
-"""Below twice this many rows, one core is faster than starting several."""
+"""Fewest rows for each core. Below twice this many rows in all, one core is faster than starting several."""
 
 
 def share_rows(loop: Callable[..., None], count: int, *arguments: Any) -> None:
-    """Call `loop(begin, end, *arguments)` for parts of 0 to `count`, as many at a time as numba may use threads.
+    """Divide the iterations 0 to `count - 1` of a loop among as many threads as Numba may use.
 
     Args:
-        loop: A function compiled with `shared`, whose turns touch nothing of each other's.
-        count: Number of turns.
-        arguments: What else it takes.
+        loop: A function compiled with `jit_nogil`. It is called as `loop(begin, end, *arguments)` and does the
+            iterations from `begin` up to, but not including, `end`. Its iterations are independent of each other.
+        count: Number of iterations.
+        *arguments: The loop's further arguments.
     """
     parts = min(numba.get_num_threads(), count // ROWS_PER_CORE)
     if parts < 2:

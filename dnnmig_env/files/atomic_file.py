@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text to a file, which may exist, by way of a temporary file beside it.
+    """Write a text as UTF-8 to a new or existing file, by way of a temporary file beside it.
 
     Raises:
-        ValueError: If the file cannot be written; the old one, if any, is then as it was.
+        ValueError: If the file cannot be written; an existing file is then as it was.
     """
     temporary = None
     try:

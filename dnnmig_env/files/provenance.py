@@ -1,4 +1,4 @@
-"""With what a result was made: versions of packages, the commit, the machine."""
+"""Tells with what a result was made: the versions of packages, the commit and the machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PACKAGES = ("dnnmig", "gymnasium", "numba", "numpy", "sb3-contrib", "scipy", "st
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and the packages that matter, and the commit ("+" = with changes since).
+    """Return the versions of Python and of those `PACKAGES` that are installed, and the commit, by name.
 
-    The commit is that of the repository in which this file is tracked; an installed copy, which may lie inside the
-    repository of something else, has none.
+    A "+" after the commit means that tracked files have changed since. The commit is that of the repository in which
+    this file is tracked; an installed copy has none, even where it lies inside the repository of another project.
     """
     found = {"python": platform.python_version()}
     for package in PACKAGES:

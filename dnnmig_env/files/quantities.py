@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Discriminator, PlainValidator, Tag
 
 ONE, MANY = "<one>", "<many>"
-"""Tags of one value and of a list of them; pydantic puts them into the path of an error."""
+"""Tags of one value and of a list of values. Pydantic puts them into an error's path; `strict_model` drops them."""
 
 
 def _finite(value: Any) -> float:
@@ -37,7 +37,7 @@ def _capacity(value: Any) -> float:
 
 
 def _quantity(value: Any) -> float:
-    """Return whole numbers, also those written like 1e6, as integers: they can be too large for an exact float."""
+    """Return whole numbers, even those written like 1e6, as integers, since a float may not hold them exactly."""
     number = _not_negative(value)
     if not number.is_integer():
         return number
@@ -64,6 +64,8 @@ def _point_or_points(value: object) -> str:
     return MANY if isinstance(value, list) and any(isinstance(item, list) for item in value) else ONE
 
 
+# Number: any finite number. Amount: at least 0. Positive: above 0. Capacity: above 0 or infinite. Quantity: at least 0,
+# and an integer if it is whole. Index: any whole number. Count: a whole number of at least 1.
 Number = Annotated[float, PlainValidator(_finite)]
 Amount = Annotated[float, PlainValidator(_not_negative)]
 Positive = Annotated[float, PlainValidator(_positive)]
@@ -85,4 +87,4 @@ Track = Annotated[
     Annotated[list[Number], Tag(ONE)] | Annotated[list[list[Number]], Tag(MANY)],
     Discriminator(_point_or_points),
 ]
-"""One place (x, y), or one per slot."""
+"""One place (x, y), or one per time slot."""

@@ -1,4 +1,4 @@
-"""Mappings that people write in files, checked key by key; an error names the place, the value and the remedy."""
+"""Checks the mappings that people write in files key by key; an error names the place, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ AnyForm = TypeVar("AnyForm", bound="Form")
 
 
 def checked(form: type[AnyForm], data: object) -> AnyForm:
-    """Check the content of a file.
+    """Check the content of a file and return it as a form.
 
     Args:
-        form: What it should be.
-        data: Mappings, lists, texts and numbers.
+        form: The kind of form that the content should be.
+        data: The content: mappings, lists, texts and numbers.
 
     Raises:
-        ValueError: In one line, such as `users[0].device.flops_per_s: -1; must be positive`.
+        ValueError: If the content does not fit, in one line such as
+            `users[0].device.flops_per_s: -1; must be positive`.
     """
     try:
         return form.model_validate(data)
@@ -34,7 +35,7 @@ def checked(form: type[AnyForm], data: object) -> AnyForm:
 
 
 def inside(place: str, step: int | str) -> str:
-    """Return the place of a key or item, written as in Python: `users[0].device.flops_per_s`."""
+    """Return the place of a key or item within another place, written as in Python: `users[0].device.flops_per_s`."""
     if isinstance(step, str) and step.isidentifier():
         return f"{place}.{step}" if place else step
     return f"{place}[{step!r}]"
@@ -48,7 +49,7 @@ def suggestion(name: object, known: Iterable[str]) -> str:
 
 
 class Form(BaseModel):
-    """A mapping whose keys are all known."""
+    """Base of the mappings that a file may hold: a key that is no field of the class is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

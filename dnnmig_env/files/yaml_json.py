@@ -1,4 +1,4 @@
-"""YAML and JSON, strict where they are lax: no key twice, and numbers like 1e12 are numbers."""
+"""Parses and writes YAML and JSON, more strictly than their libraries: no key may appear twice, 1e12 is a number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parse_yaml(text: str) -> object:
     """Return the one document of a YAML text.
 
     Raises:
-        ValueError: Naming the line, if the text is empty, no YAML, or has a key twice.
+        ValueError: If the text is empty, is not YAML, or has a key twice; the error names the line where there is one.
     """
     try:
         return _document(_Loader(text))
@@ -33,7 +33,7 @@ def parse_json(text: str) -> object:
     """Return the content of a JSON text.
 
     Raises:
-        ValueError: Naming the line, if the text is no JSON or has a key twice.
+        ValueError: If the text is not JSON or has a key twice; the error names the line of a syntax error.
     """
     try:
         return json.loads(text, object_pairs_hook=_object)
@@ -44,7 +44,7 @@ def parse_json(text: str) -> object:
 
 
 def write_yaml(data: object) -> str:
-    """Return data as YAML, in order, with what is short on one line."""
+    """Return data as YAML, keys in their given order; a mapping of numbers, texts and flat lists takes one line."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31)
     return text
 
@@ -59,7 +59,7 @@ FORMATS: dict[str, tuple[Callable[[str], object], Callable[[object], str]]] = {
     ".yml": (parse_yaml, write_yaml),
     ".json": (parse_json, write_json),
 }
-"""For each suffix of a file how to parse and how to write its text."""
+"""For each suffix of a file name, the function that parses the file's text and the one that writes it."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -95,7 +95,8 @@ def _is_flat(node: yaml.Node) -> bool:
 
 _Dumper.add_representer(str, _Dumper.represent_str)
 for _class in (_Loader, _Dumper):
-    # PyYAML follows YAML 1.1, where an exponent has a sign. The dumper must quote a text that looks like a number now.
+    # PyYAML follows YAML 1.1, where an exponent must have a sign; from here on 1e12 is a number too. The dumper has to
+    # know this as well, so that it puts quotes around a text that looks like such a number.
     _class.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
     )
@@ -113,7 +114,7 @@ def _document(loader: _Loader) -> object:
 
 
 def _check_keys(root: yaml.Node) -> None:
-    """Refuse a key that a mapping has twice, of which PyYAML silently keeps the last."""
+    """Raise an error if a mapping has a key twice; PyYAML itself would silently keep the last value."""
     seen: set[int] = set()
     pending = [root]
     while pending:

@@ -13,7 +13,7 @@ def read_graph(path: Path) -> LayerGraph:
     """Read a graph that `write_graph` wrote.
 
     Raises:
-        ValueError: If the file is missing or does not hold a valid graph.
+        ValueError: If the file cannot be read or does not hold a valid graph.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -39,7 +39,7 @@ def write_graph(graph: LayerGraph, path: Path) -> None:
 
 
 def _compact(row: dict[str, object]) -> dict[str, object]:
-    """Write whole numbers of FLOPs as such, and leave out what `Layer` has as a default."""
+    """Return a layer's row with a whole number of FLOPs as an integer and without what `Layer` has by default."""
     if isinstance(row["flops"], float) and row["flops"].is_integer():
         row["flops"] = int(row["flops"])
     defaults = {"internal_bytes": 0, "operators": 1}

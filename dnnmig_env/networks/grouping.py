@@ -1,13 +1,13 @@
-"""A partition of a graph's layers into groups, and the smaller graph whose layers the groups are.
+"""Joins the layers of a graph into groups, and makes the smaller graph whose layers are the groups.
 
-A group is charged what its members were charged: a tensor that only members read becomes `internal_bytes`. To keep
-that exact, all outputs of a group must have the same readers: then no reader pays for a tensor that it does not read.
-`Grouping.may_join` allows two groups to become one if
+A group costs what its members cost: a tensor that only members read becomes part of the group's `internal_bytes`. For
+this to be exact, all outputs of a group must have the same readers; otherwise a reader would be charged for a tensor
+that it does not read. So `Grouping.may_join` allows two groups to become one if
 
 - the first is read by the second alone, or
-- whoever reads one of them (the two aside) reads both.
+- every other group that reads one of the two reads both.
 
-Neither can close a cycle, and as long as two groups are left some pair may be joined.
+Neither kind of join can close a cycle, and as long as two groups are left some pair may be joined.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from dataclasses import replace
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 
 Groups = tuple[tuple[int, ...], ...]
-"""For each group the layers that it consists of, ascending; the groups in topological order."""
+"""For each group, the layers that it consists of, ascending; the groups are in topological order."""
 
 
 class Grouping:
-    """A partition under construction; a group is known by its last layer, so that groups stay in topological order.
+    """Groups that can be joined further. A group is identified by its last layer: so groups stay in topological order.
 
     Args:
-        graph: The graph to partition; at first each layer is a group.
+        graph: The graph whose layers are grouped; at first each layer is a group of its own.
 
     Attributes:
-        members: For each layer, the layers of the group that it stands for; empty if it has joined another.
+        members: For each layer, the layers of the group that it identifies; empty if it identifies none.
         readers: For each group, the groups that read it.
         sources: For each group, the groups that it reads.
         count: Number of groups.
@@ -42,10 +42,11 @@ class Grouping:
         self._graph = graph
 
     def may_join(self, first: int, second: int) -> bool:
-        """Tell whether all outputs of two groups, `first` the earlier one, would have the same readers."""
+        """Return whether two groups, `first` the earlier one, may be joined: their outputs would share all readers."""
         readers = self.readers[first]
         if second in readers:
-            # All others that read the first come after the second if they also read that, so there is no detour.
+            # The first's other readers read the second too, so they come after it: no path leads from the first over
+            # another group to the second.
             return len(readers) == 1 or (
                 len(readers) == len(self.readers[second]) + 1 and readers > self.readers[second]
             )
@@ -67,14 +68,14 @@ class Grouping:
 
     @property
     def groups(self) -> Groups:
-        """The groups as they are now; they are the layers of `to_graph`."""
+        """The groups as they are now, in the order of the layers of `to_graph`."""
         return tuple(tuple(sorted(members)) for members in self.members if members)
 
     def to_graph(self, name_of: Callable[[list[Layer]], str]) -> LayerGraph:
         """Return the graph whose layers are the groups.
 
         Args:
-            name_of: Names a group of several layers, given in topological order.
+            name_of: Function that names a group of several layers, given in topological order.
         """
         groups = self.groups
         home = {NETWORK_INPUT: NETWORK_INPUT}

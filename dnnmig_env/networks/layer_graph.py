@@ -1,4 +1,4 @@
-"""A DNN as a directed acyclic graph of layers: what is given before anything is decided."""
+"""A DNN as a directed acyclic graph of layers, with what each layer computes, reads and writes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ NETWORK_INPUT = -1
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer (or several fused into one) of a DNN.
+    """One layer of a DNN, or several layers that were fused or merged into one.
 
     Attributes:
         name: Name, unique within its graph.
         flops: Floating-point operations of one inference (a multiply-add counts as two).
         weight_bytes: Bytes to upload before a server can run the layer; 0 for a weightless layer.
-        output_bytes: Bytes of the layer's output tensor(s).
-        predecessors: Indices of the layers whose outputs it reads, ascending;
-            `NETWORK_INPUT` (-1) stands for the network's input.
-        internal_bytes: Memory traffic beyond inputs, weights and output. Zero for a single operator; fusing
-            and merging add here the tensors that became internal, so that total traffic is conserved.
-        operators: Kernels launched to run it; each pays a node's `layer_overhead_s`. One for a single operator,
-            zero for a view (reshape, dropout in inference), a sum after fusing and merging.
+        output_bytes: Bytes of the layer's output, of all its tensors together.
+        predecessors: Indices of the layers whose outputs it reads, ascending; `NETWORK_INPUT` (-1) stands for the
+            network's input.
+        internal_bytes: Bytes of memory traffic beyond inputs, weights and output. Zero for a single operator; fusing
+            and merging add the traffic of tensors that became internal, so that the total traffic is conserved.
+        operators: Number of operators that a node launches to run the layer, each of which takes the node's
+            `layer_overhead_s`. One for a single operator, zero for a view (reshape, dropout in inference), the sum over
+            the parts after fusing and merging.
     """
 
     name: str
@@ -52,8 +53,8 @@ class LayerGraph:
         origin: How the graph was made (command and versions); free text.
 
     Raises:
-        ValueError: If the graph is empty or cyclic, a name repeats, a layer reads nothing,
-            or a number is negative, NaN or infinite.
+        ValueError: If the graph is empty or cyclic, a name repeats, a layer reads nothing, or a number is negative, NaN
+            or infinite.
     """
 
     name: str
@@ -95,7 +96,7 @@ class LayerGraph:
 
     @cached_property
     def operators(self) -> Floats:
-        """Kernels launched per layer, shape (L,)."""
+        """Operators launched per layer, shape (L,)."""
         return _read_only([layer.operators for layer in self.layers])
 
     @cached_property
@@ -123,15 +124,15 @@ class LayerGraph:
 
     @cached_property
     def sinks(self) -> tuple[int, ...]:
-        """Indices of the layers nobody reads: the outputs that return to the device."""
+        """Indices of the layers that no layer reads; their outputs return to the device."""
         return tuple(index for index, successors in enumerate(self.successors) if not successors)
 
     def tensor_bytes(self, index: int) -> int:
-        """Bytes of one layer's output, or of the network's input for `NETWORK_INPUT`."""
+        """Return the bytes of one layer's output, or of the network's input for `NETWORK_INPUT`."""
         return self.input_bytes if index == NETWORK_INPUT else self.layers[index].output_bytes
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-ready form; `from_dict` reads it back."""
+        """Return the graph as plain data that JSON can hold; `from_dict` reads it back."""
         rows = [
             {
                 "name": layer.name,
@@ -148,7 +149,7 @@ class LayerGraph:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LayerGraph:
-        """Build a graph from `to_dict`'s form.
+        """Build a graph from what `to_dict` returned.
 
         Raises:
             ValueError: If a key is missing or unknown, or the graph is not valid.

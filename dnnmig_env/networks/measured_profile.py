@@ -1,8 +1,9 @@
-"""Measured seconds per layer of one network on one machine: a file that scenarios accept in place of FLOP/s.
+"""Measured profiles: seconds per layer of one network on one machine, which scenarios accept in place of FLOP/s.
 
-`python -m dnnmig_env profile` writes such files; reading them needs no torch. Those in `profiles/` come with the
-project; each says on which machine and by which command it was measured. The machine was shared: of several runs the
-one with the fastest whole forward pass was kept, and `whole_wall_s` beside `whole_s` tells how busy it was even then.
+`python -m dnnmig_env profile` writes such files; reading them needs no torch. The profiles in `profiles/` come with the
+project; each says on which machine and by which command it was measured. That machine was shared with others: of
+several measurements the one with the fastest whole forward pass was kept, and how far its `whole_wall_s` exceeds its
+`whole_s` tells how busy the machine was even then.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.networks.layer_graph import LayerGraph
 
 FOLDER = Path(__file__).with_name("profiles")
-"""Where the profiles lie that come with the project."""
+"""Folder of the profiles that come with the project."""
 
 
 class LayerTime(Form):
@@ -30,7 +31,7 @@ class LayerTime(Form):
 
     Attributes:
         name: Its name in the prepared graph.
-        seconds: Median of one inference.
+        seconds: Median of its seconds in one inference.
     """
 
     name: str
@@ -41,20 +42,20 @@ class Circumstances(Form):
     """Where and how a profile was measured.
 
     Attributes:
-        command: The command that does it again.
-        versions: Of the libraries that the network came from and ran with.
+        command: The command that repeats the measurement.
+        versions: Versions of the libraries from which the network came and with which it ran.
         machine: The machine in words.
         device: `cpu` or `cuda`.
-        threads: Threads that one operator may use (of the processor).
-        clock: What was read: `process CPU time`, `wall clock` or `CUDA events`.
-        repeats: Forward passes that each median is over.
-        warm_up: Forward passes before those.
-        rounds: How often all of that was done; the round with the fastest whole forward pass counts.
-        load_average: Processes that wanted to run in the minute before that round (this one is among them, but for the
-            first round); -1 where the system does not say.
-        operator_overhead_s: What the instrument shows for an operator that does nothing: so much too long is each
-            operator of a layer, at most.
-        date: Day, as YYYY-MM-DD.
+        threads: Processor threads that one operator may use.
+        clock: The clock that was read: `process CPU time`, `wall clock` or `CUDA events`.
+        repeats: Number of forward passes over which each median is taken.
+        warm_up: Number of forward passes before those.
+        rounds: Number of rounds of such passes; the round with the fastest whole forward pass counts.
+        load_average: Number of processes that wanted to run in the minute before that round (from the second round on,
+            this process is among them); -1 where the system does not say.
+        operator_overhead_s: Seconds that the instrument shows for an operator that does nothing; the measured time of
+            each operator of a layer is too long by at most this much.
+        date: Day of the measurement, as YYYY-MM-DD.
     """
 
     command: str
@@ -72,16 +73,17 @@ class Circumstances(Form):
 
 
 class Profile(Form):
-    """Seconds per layer; immutable.
+    """Seconds per layer of one network on one machine; immutable.
 
     Attributes:
         network: Name of the network.
-        input_bytes: Bytes of its input, for this and the next two tell a network from one of the same layer names.
-        flops: Its FLOPs.
+        input_bytes: Bytes of its input. Input, FLOPs and weights tell networks with the same layer names apart.
+        flops: FLOPs of the network.
         weight_bytes: Bytes of its weights.
-        measured: Where and how.
-        whole_s: Median of the whole forward pass without instruments, by the same clock.
-        whole_wall_s: The same by the wall clock: more than `whole_s` if the machine was busy with something else.
+        measured: Where and how it was measured.
+        whole_s: Median seconds of the whole forward pass without instruments, by the same clock.
+        whole_wall_s: Median seconds of the same passes by the wall clock; more than `whole_s` if the machine was busy
+            with something else.
         layers: The layers in topological order.
 
     Raises:
@@ -122,16 +124,16 @@ class Profile(Form):
 
     @property
     def ratio(self) -> float:
-        """The layers' seconds to those of the whole forward pass, which has Python, views and constants besides."""
+        """Seconds of all layers by those of the whole forward pass, which also runs Python code, views, constants."""
         return self.layers_s / self.whole_s
 
     @property
     def size(self) -> tuple[int, int, int]:
-        """What `size_of` says of the network."""
+        """Input bytes, FLOPs and weight bytes of the network, as `size_of` returns them for a graph."""
         return self.input_bytes, self.flops, self.weight_bytes
 
     def is_of(self, graph: LayerGraph) -> bool:
-        """Tell whether a graph is of the same network with the same input, however its layers are grouped."""
+        """Return whether a graph is of the same network with the same input, however its layers are grouped."""
         return self.size == size_of(graph)
 
 
@@ -150,10 +152,10 @@ def find_profile(reference: str, folder: Path) -> Profile:
 
     Args:
         reference: A path that ends in .json, or the name of a shipped profile.
-        folder: Where paths start.
+        folder: Folder to which paths are relative.
 
     Raises:
-        ValueError: If there is none, or it cannot be read.
+        ValueError: If there is no such profile, or it cannot be read.
     """
     if reference.endswith(".json"):
         return read_profile(folder / reference)
@@ -168,7 +170,7 @@ def read_profile(path: Path) -> Profile:
     """Read a profile that `write_profile` wrote.
 
     Raises:
-        ValueError: In one line, if the file is missing, does not hold a profile, or its sums do not add up.
+        ValueError: If the file cannot be read, does not hold a profile, or its sums do not add up; in one line.
     """
     try:
         data = parse_json(path.read_text(encoding="utf-8"))
@@ -199,7 +201,7 @@ def write_profile(profile: Profile, path: Path) -> None:
 
 
 def rounded(values: Iterable[float]) -> list[float]:
-    """Round to four significant digits, more than a measurement has."""
+    """Return the values rounded to four significant digits, which is more than a measurement has."""
     return [float(f"{value:.4g}") for value in values]
 
 

@@ -1,7 +1,7 @@
-"""What ran, in order, and what each operator read and wrote; becomes a `LayerGraph`.
+"""A log of the operators that ran, in order, with what each read and wrote; a `LayerGraph` is made from it.
 
 Tracing a torch module and importing an ONNX file both write such a log, so that views, parameters, constants and dead
-code mean the same in both.
+code are treated alike in both.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import NamedTuple
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 
 Value = Hashable
-"""What identifies a piece of memory: a tensor's storage in torch, a tensor's name in ONNX."""
+"""Key that identifies a piece of memory: the address of a tensor's storage in torch, a tensor's name in ONNX."""
 
 
 class Read(NamedTuple):
-    """A look at (a part of) a value.
+    """The reading of a value, or of a part of it.
 
     Attributes:
-        value: The memory looked at.
-        part: Which part of it; two looks at the same part need it only once.
+        value: The memory that is read.
+        part: Key of the part that is read; None = all of it. If a part is read twice, its bytes count once.
         num_bytes: Bytes of the part.
     """
 
@@ -41,12 +41,12 @@ class _Operator:
 
     @property
     def written_bytes(self) -> int:
-        """Bytes of every output that somebody looks at, in full."""
+        """Bytes of all outputs of which something is read, each in full."""
         return sum(self.writes[value] for value in {value for value, _ in self.seen})
 
     @property
     def output_bytes(self) -> int:
-        """Bytes of those outputs that readers look at: less than `written_bytes` if all of them read the same slice."""
+        """Bytes of the outputs that are read: less than `written_bytes` if all readers read the same slice."""
         looked_at: dict[Value, int] = {}
         for (value, _), num_bytes in self.seen.items():
             looked_at[value] = looked_at.get(value, 0) + num_bytes
@@ -56,10 +56,10 @@ class _Operator:
 class OperatorLog:
     """The operators of one inference.
 
-    A value is the network's input, a weight, the output of an operator, or a constant (anything else, and whatever is
-    computed from constants and weights alone). Constants cost nothing; the weights behind a constant are charged to
-    the operator that reads it. Each weight is uploaded once, with the first operator that reads it; later readers
-    only have the memory traffic.
+    A value is the network's input, a weight, the output of an operator, or a constant. A constant is anything else, and
+    whatever is computed from constants and weights alone. Constants cost nothing; the weights from which a constant is
+    computed are charged to the operator that reads it. Each weight is uploaded once, with the first operator that reads
+    it; later readers have only the memory traffic.
     """
 
     def __init__(self) -> None:
@@ -75,12 +75,12 @@ class OperatorLog:
         self._input_bytes += num_bytes
 
     def add_weight(self, value: Value, num_bytes: int) -> None:
-        """Declare a parameter."""
+        """Declare a weight."""
         self._weight_bytes[value] = num_bytes
         self._constant_weights[value] = (value,)
 
     def depends_on_input(self, value: Value) -> bool:
-        """Tell whether a value is the network's input or computed from it, so no weight and no constant."""
+        """Return whether a value is the network's input or computed from it: neither a weight nor a constant."""
         return value in self._producer
 
     def add_operator(self, name: str, flops: float, reads: Iterable[Read], writes: Mapping[Value, int]) -> None:
@@ -89,8 +89,8 @@ class OperatorLog:
         Args:
             name: Its name; a repeated name gets a number when the graph is made.
             flops: Its floating-point operations.
-            reads: What it looked at, an updated tensor included.
-            writes: The values it made or updated, with the bytes of each.
+            reads: What it read, tensors that it updated included.
+            writes: The values that it made or updated, with the bytes of each.
         """
         reads = list(reads)
         weights = list(dict.fromkeys(weight for read in reads for weight in self._constant_weights.get(read.value, ())))
@@ -141,7 +141,7 @@ class OperatorLog:
         return LayerGraph(name, self._input_bytes, tuple(layers), origin)
 
     def _mark_alive(self, outputs: list[Read]) -> list[int]:
-        """Indices of the operators that matter, having noted what their readers look at."""
+        """Record what is read of each operator's outputs; return the indices of operators whose outputs are read."""
         looks = [(self._producer[read.value], *read) for read in outputs if read.value in self._producer]
         alive = set()
         self._look(looks)

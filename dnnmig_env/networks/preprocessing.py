@@ -1,7 +1,7 @@
-"""Fewer, larger layers: fuse what is cheap, merge to a given number, or cut into a chain of blocks.
+"""Makes layers fewer and larger: fuses cheap layers, merges layers to a given number, or cuts a graph into blocks.
 
-All of it only regroups (see `grouping`): FLOPs, weight bytes, operators and memory traffic are conserved exactly.
-Nothing is modelled as a faster, fused kernel: a group still launches each operator and moves each tensor.
+All of this only regroups layers (see `grouping`): FLOPs, weight bytes, operators and memory traffic are conserved
+exactly. Nothing is modelled as a faster, fused kernel: a group still launches each operator and moves each tensor.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 def fuse(graph: LayerGraph) -> LayerGraph:
     """Fuse cheap single-input layers (activation, normalisation, pooling, dropout) into a neighbour.
 
-    Cheap is a layer without FLOPs and without weights, or with at most a scale and a shift per output element, as a
-    normalisation has. It goes to its producer; where the producer's output has other readers too, or is the network's
-    input, to its own only reader; otherwise it stays. The cost remains the sum of the parts.
+    A layer is cheap if it has no FLOPs and no weights, or at most a scale and a shift per output element, as a
+    normalisation has. It is fused with the layer that it reads. Where that layer has other readers too, or the cheap
+    layer reads the network's input, it is fused with its only reader; if it has several, it stays. The cost of a group
+    is the sum of the costs of its parts.
 
     Args:
         graph: Any layer graph.
@@ -32,13 +33,13 @@ def fuse(graph: LayerGraph) -> LayerGraph:
 def merge(graph: LayerGraph, max_layers: int) -> LayerGraph:
     """Merge neighbouring layers until at most `max_layers` remain.
 
-    Greedy: of all pairs that may be joined, join the one with the least
+    This is greedy: of all pairs that may be joined, it joins the one with the least
 
         share of all FLOPs + share of all weight bytes - share of all output bytes,
 
-    where the first two are those of the pair and the last is that of the tensor that becomes internal. So groups stay
-    balanced in work and in upload, and the tensors that remain between them are cheap to send. Parallel branches have
-    no tensor between them, so they are joined late. Ties go to the earlier layers.
+    where the first two shares are those of the pair and the last is that of the tensor that becomes internal. So groups
+    stay balanced in work and in upload, and the tensors that remain between them are cheap to send. Parallel branches
+    have no tensor between them, so they are joined late. On a tie the earlier layers are joined.
 
     Args:
         graph: Any layer graph.
@@ -54,7 +55,7 @@ def merge(graph: LayerGraph, max_layers: int) -> LayerGraph:
 
 
 def prepare(graph: LayerGraph, max_layers: int | None = None) -> LayerGraph:
-    """Fuse, then merge down to `max_layers` layers unless that is None."""
+    """Fuse cheap layers of a graph; then merge its layers to at most `max_layers`, unless that is None."""
     fused = fuse(graph)
     return fused if max_layers is None else merge(fused, max_layers)
 
@@ -78,10 +79,11 @@ def blocks(graph: LayerGraph) -> LayerGraph:
     """Cut a graph at the dominators of its output: the layers through which everything flows.
 
     Args:
-        graph: Any layer graph; if it has several outputs, all behind their last common dominator is one block.
+        graph: Any layer graph; if it has several outputs, everything after their last common dominator is one block.
 
     Returns:
-        A chain: each block reads one tensor, the output of the block before it (the first: the network's input).
+        A chain of blocks: each reads one tensor, the output of the block before it; the first reads the network's
+        input.
     """
     grouping, edges = Grouping(graph), block_edges(graph)
     for first, end in pairwise(edges):
@@ -91,7 +93,7 @@ def blocks(graph: LayerGraph) -> LayerGraph:
 
 
 def block_edges(graph: LayerGraph) -> list[int]:
-    """Return the first layer of each block of `blocks` and, at last, the number of layers."""
+    """Return the index of the first layer of each block of `blocks`, and at the end the number of layers."""
     edges, last = [0], len(graph) - 1
     furthest = max(index for index, layer in enumerate(graph.layers) if NETWORK_INPUT in layer.predecessors)
     for index, readers in enumerate(graph.successors):
@@ -138,11 +140,11 @@ class _JoinQueue:
             self._propose(group)
 
     def join_cheapest(self) -> None:
-        """Join the cheapest pair and propose what has become possible by that."""
+        """Join the cheapest pair and propose the pairs that may be joined from then on."""
         while True:
             pair = heapq.heappop(self._pairs)
             _, first, second = pair
-            # Proposals are never withdrawn: pass over those that the joins since then have overtaken.
+            # Proposals stay in the queue for good: skip those that later joins have made impossible or repriced.
             if self._is_alive(first, second) and pair == self._priced(first, second):
                 break
         self._load[second] += self._load[first]
@@ -165,7 +167,7 @@ class _JoinQueue:
         """Propose each pair of a group with its next reader or with one that has the same readers."""
         readers, sources = self._grouping.readers, self._grouping.sources
         if readers[group]:
-            next_reader = min(readers[group])  # another could only be joined if it came before this one
+            next_reader = min(readers[group])  # a later reader never may be: this one does not read it
             if self._grouping.may_join(group, next_reader):
                 heapq.heappush(self._pairs, self._priced(group, next_reader))
             twins = [other for other in sources[next_reader] if readers[other] == readers[group]]

@@ -1,4 +1,4 @@
-"""Where networks come from: a library's model, an ONNX file, or the user's own code."""
+"""Finds the network that a command line names (a library's model, an ONNX file, the user's code) and traces it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from dnnmig_env.networks.tracing.libraries import LIBRARIES, Make, Recipe, with_
 
 
 def trace_source(source: str, inputs: Sequence[InputSpec] = (), name: str | None = None) -> LayerGraph:
-    """Trace what a command line names.
+    """Trace the network that a command line names.
 
     Args:
-        source: `torchvision:NAME`, `timm:NAME`, `transformers:NAME`, `FILE.onnx`, or `package.module:callable` where
-            the callable (or class) makes a module without arguments, or is one.
+        source: `torchvision:NAME`, `timm:NAME`, `transformers:NAME`, `FILE.onnx`, or `package.module:callable`, where
+            the callable (or class) makes a torch module when called without arguments, or is itself such a module.
         inputs: The network's inputs; needed for the user's own code.
         name: Name of the network; by default it follows from the source.
 
@@ -47,16 +47,16 @@ def measure_source(
     machine: str | None = None,
     on_round: Callable[[int], None] = lambda number: None,
 ) -> Profile:
-    """Measure seconds per layer of what a command line names, with random weights.
+    """Measure seconds per layer of the network that a command line names, with random weights.
 
     Args:
         source: As for `trace_source`, but no ONNX file.
         inputs: As for `trace_source`.
         name: As for `trace_source`.
-        max_layers: As for `profiling.measure`, like all that follow.
+        max_layers: As for `measure`, like the arguments that follow.
         effort: How to measure.
         machine: The machine in words.
-        on_round: Called when a round begins.
+        on_round: Function that is called with the number of a round when the round begins.
 
     Raises:
         ValueError: If the source cannot be found, traced, or executed.
@@ -89,7 +89,7 @@ def find(source: str, inputs: Sequence[InputSpec] = (), make: Make = without_mem
     Args:
         source: As for `trace_source`, but no ONNX file.
         inputs: As for `trace_source`.
-        make: `without_memory` or `with_weights`.
+        make: How the module is built, `without_memory` or `with_weights`.
 
     Raises:
         ValueError: If the source cannot be found, or its inputs are not known.
@@ -111,19 +111,19 @@ def find(source: str, inputs: Sequence[InputSpec] = (), make: Make = without_mem
 
 
 def name_of(source: str) -> str:
-    """Return the name of a network without one of its own."""
+    """Return the name that a network takes from its source if it is given none: the last part of the source."""
     return source.rpartition(":")[2].rpartition(".")[2]
 
 
 def origin_of(command: str, source: str, recipe: Recipe, options: str = "") -> str:
-    """Return how something was made from a source: the command, and the versions of what it ran with."""
+    """Return how a result was made from a source: the command, a semicolon, and the versions of the libraries."""
     versions = f"{recipe.version}, torch {torch.__version__}".removeprefix(", ")
     shapes = " ".join(map(str, recipe.inputs))
     return f"python -m dnnmig_env {command} {source} --input-shape {shapes}{options}; {versions}"
 
 
 def _own_module(place: str, attribute: str, make: Make) -> nn.Module:
-    if "" not in sys.path:  # as `python -m` has it, but not every other way to start
+    if "" not in sys.path:  # `python -m` has it there, other ways to start may not
         sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(place)

@@ -1,6 +1,6 @@
-"""Real networks, traced once and kept as data: the DNNs that scenarios are made of.
+"""The zoo: real networks that were traced once and are kept as files; drawn scenarios are made of them.
 
-The files in `zoo/` are written by `python -m dnnmig_env zoo`; reading them needs no torch.
+`python -m dnnmig_env zoo` writes the files, which lie in `graphs/`; reading them needs no torch.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SOURCES: dict[str, str] = {
     "ssdlite320_mobilenet_v3_large": "torchvision:ssdlite320_mobilenet_v3_large",
     "yolos_tiny": "transformers:yolos_tiny",
 }
-"""For each network what `python -m dnnmig_env trace` made it from."""
+"""For each network, the source from which `python -m dnnmig_env trace` makes it."""
 
 TEST_NETWORKS: tuple[str, ...] = (
     "cspdarknet53",
@@ -77,7 +77,7 @@ TRAIN_NETWORKS: tuple[str, ...] = tuple(name for name in SOURCES if name not in 
 """Networks to train on: all others."""
 
 FOLDER = Path(__file__).with_name("graphs")
-"""Where the traced networks lie."""
+"""Folder of the traced networks."""
 
 
 def networks() -> tuple[str, ...]:
@@ -86,10 +86,10 @@ def networks() -> tuple[str, ...]:
 
 
 def check(name: str) -> None:
-    """Check that there is such a network.
+    """Check that the zoo has a network of a name.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If it has none.
     """
     if name not in SOURCES:
         close = difflib.get_close_matches(name, SOURCES, n=1)

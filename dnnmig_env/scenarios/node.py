@@ -1,4 +1,4 @@
-"""The machines: nodes of three tiers and how long a layer takes on each (the roofline)."""
+"""The machines: nodes of three tiers, and how long a layer takes on a node (the roofline)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dnnmig_env.networks.layer_graph import LayerGraph
 
 
 class Tier(StrEnum):
-    """Where a node stands: in the user's hand, at the network's edge, or in the cloud."""
+    """Where a node stands: in the user's hand, at the edge of the access network, or in the cloud."""
 
     DEVICE = "device"
     EDGE = "edge"
@@ -29,8 +29,8 @@ class Node:
         tier: Device, edge or cloud.
         flops_per_s: Effective floating-point rate in FLOP/s.
         memory_bytes_per_s: Effective memory bandwidth in bytes/s.
-        layer_overhead_s: Seconds each operator takes to launch.
-        memory_bytes: Most bytes of weights the node can hold; infinite by default.
+        layer_overhead_s: Seconds that launching one operator takes.
+        memory_bytes: Most bytes of weights that the node can hold; infinite by default.
 
     Raises:
         ValueError: If a rate is not positive, or a number is negative or NaN.
@@ -58,10 +58,10 @@ class Node:
 
 
 def execution_s(graph: LayerGraph, node: Node) -> Floats:
-    """Return the seconds each layer takes on a node, shape (L,).
+    """Return the seconds that each layer takes on a node, shape (L,).
 
-    The roofline: `max(flops / flops_per_s, bytes moved / memory_bytes_per_s) + operators * layer_overhead_s`.
-    A layer fused or merged from several operators launches, and pays for, each of them.
+    This is the roofline: `max(flops / flops_per_s, bytes moved / memory_bytes_per_s) + operators * layer_overhead_s`.
+    A layer that was fused or merged from several operators launches each of them, and takes the overhead of each.
     """
     compute_s = graph.flops / node.flops_per_s
     memory_s = graph.bytes_moved / node.memory_bytes_per_s

@@ -1,4 +1,4 @@
-"""What is given: users with their networks and devices, servers, links, time slots and a horizon."""
+"""A scenario, which is all that is given: users with networks and devices, servers, links, time slots, a horizon."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class User:
         graph: The user's network.
         device: The user's own node (node 0 of the user's placements).
         query_rate_hz: Queries per second, one number or one per time slot, shape (T,); 0 = not present.
-        profile_s: Measured seconds per layer and node (column 0 the device, then the servers), shape (L, S + 1);
-            takes the place of the roofline when given.
-        uploaded: Server that already holds each layer's weights at time 0 (1..S, 0 = none), shape (L,);
-            all zero by default.
+        profile_s: Measured seconds per layer and node (column 0 is the device, then come the servers), shape
+            (L, S + 1); if given, they take the place of the roofline.
+        uploaded: Server that already holds each layer's weights at time 0 (1..S, 0 = none), shape (L,); all zero by
+            default.
     """
 
     name: str
@@ -40,17 +40,17 @@ class User:
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """Rates and latencies between the nodes, per time slot where a device is one end.
+    """Rates and latencies of the links between nodes; those of links to and from a device may change with the slot.
 
     Every argument broadcasts: one number stands for all slots, users and servers.
 
     Attributes:
-        up_bytes_per_s: Device to server, shape (T, U, S); 0 = no connection in that slot.
-        down_bytes_per_s: Server to device, shape (T, U, S); as the uplink when left out.
-        up_latency_s: Device to server, shape (T, U, S).
-        down_latency_s: Server to device, shape (T, U, S); as the uplink's when left out.
-        between_bytes_per_s: Between servers, shape (S, S); the diagonal is not used.
-        between_latency_s: Between servers, shape (S, S).
+        up_bytes_per_s: Rates from device to server, shape (T, U, S); 0 = no connection in that slot.
+        down_bytes_per_s: Rates from server to device, shape (T, U, S); by default those of the uplink.
+        up_latency_s: Latencies from device to server, shape (T, U, S).
+        down_latency_s: Latencies from server to device, shape (T, U, S); by default those of the uplink.
+        between_bytes_per_s: Rates between servers, a row per sending server, shape (S, S); the diagonal is not used.
+        between_latency_s: Latencies between servers, a row per sending server, shape (S, S).
     """
 
     up_bytes_per_s: ArrayLike
@@ -63,13 +63,14 @@ class Links:
 
 @dataclass(frozen=True, eq=False)
 class Mobility:
-    """Where users and servers are; policies may see the present slot's rows.
+    """Where users and servers are; policies may see the rows of the present slot.
 
     Attributes:
-        user_positions_m: Shape (T, U, 2).
-        user_velocities_m_per_s: Shape (T, U, 2).
-        server_positions_m: Shape (S, 2); servers without a place (a cloud) at the centre.
-        area_m: Side of the square in which users move; scales the positions in observations.
+        user_positions_m: Position (x, y) of each user in each slot, shape (T, U, 2).
+        user_velocities_m_per_s: Velocity of each user in each slot, shape (T, U, 2).
+        server_positions_m: Position of each server, shape (S, 2); a server without a place (a cloud) is put at the
+            centre.
+        area_m: Side of the square in which users move; positions in observations are given in this unit.
     """
 
     user_positions_m: ArrayLike
@@ -80,23 +81,23 @@ class Mobility:
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """One instance of the problem; immutable and checked when made.
+    """One instance of the problem: all that is given before anything is decided. Immutable, and checked when made.
 
-    Numbers may be given as scalars where they do not vary; the attributes of `users`, `links` and `mobility`
-    are then replaced by read-only arrays of full shape.
+    Numbers that do not vary may be given as scalars. The scenario then holds copies of `users`, `links` and `mobility`
+    in which they are read-only arrays of full shape.
 
     Attributes:
         users: The users, U of them.
         servers: The servers, S of them; node s + 1 of a placement is `servers[s]`.
-        links: Rates and latencies.
+        links: Rates and latencies between the nodes.
         horizon_s: Length of the time considered, H.
         slot_starts_s: Start of each time slot, shape (T,); the first is 0.
-        mobility: Positions and velocities, where users move.
-        family: Family of the generator that made it, or "custom".
+        mobility: Positions and velocities; None if nobody moves.
+        family: Family of the generator that made the scenario, or "custom".
 
     Raises:
-        ValueError: If anything is missing, negative, NaN, of the wrong shape, or cannot work (a server nobody
-            reaches, memory that holds no layer, a horizon of zero).
+        ValueError: If anything is missing, negative, NaN, of the wrong shape, or cannot work (a server that a user
+            never reaches, memory that holds no layer, a horizon of zero).
     """
 
     users: tuple[User, ...]
@@ -118,7 +119,7 @@ class Scenario:
 
     @cached_property
     def execution_s(self) -> tuple[Floats, ...]:
-        """For each user the seconds per layer and node, shape (L, S + 1); column 0 is the device."""
+        """For each user, the seconds that each layer takes on each node, shape (L, S + 1); column 0 is the device."""
         return tuple(self._execution_s(user) for user in self.users)
 
     def _execution_s(self, user: User) -> Floats:
@@ -131,7 +132,7 @@ def _validated(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario's attributes, checked, with every array of full shape and read-only.
 
     Raises:
-        ValueError: Naming the argument, its value and the remedy.
+        ValueError: If one is wrong; the error names the argument, its value and the remedy.
     """
     users, servers = tuple(scenario.users), tuple(scenario.servers)
     if not users:
@@ -221,8 +222,8 @@ def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_pe
     reachable = up_bytes_per_s.max(axis=0) > 0
     for user, server in zip(*np.nonzero(~reachable), strict=True):
         raise ValueError(
-            f"server {servers[server].name!r} has no link to user {users[user].name!r} (up_bytes_per_s is 0 in every slot); "
-            "give the link a rate or leave the server out."
+            f"server {servers[server].name!r} has no link to user {users[user].name!r} (up_bytes_per_s is 0 in every "
+            "slot); give the link a rate or leave the server out."
         )
 
 

@@ -1,12 +1,13 @@
 """Bandwidth traces, recorded or synthetic: read from files and averaged over a scenario's time slots.
 
-Two formats, told apart by their first line; lines that start with `#` and empty lines are passed over:
+A trace file has one of two formats, which its first line tells apart. Empty lines and lines that start with `#` are
+ignored.
 
 - CSV with a header of two columns, `time_s` and either `bytes_per_s` or `mbps` (10^6 bits/s). A rate holds until the
-  next row; the last one as long as the one before it. Times count from the first row.
-- Mahimahi: one whole number of milliseconds per line, each a chance to deliver one packet of 1500 bytes.
+  time of the next row; the last rate holds as long as the one before it. Times count from the first row.
+- Mahimahi: one whole number of milliseconds per line, each the time of one chance to deliver a packet of 1500 bytes.
 
-Beyond its end a trace starts again.
+A trace that has come to its end starts again.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from numpy.typing import ArrayLike
 from dnnmig_env.arrays import Floats
 
 PACKET_BYTES = 1500
-"""Bytes that one line of a Mahimahi trace delivers."""
+"""Bytes that are delivered at each line of a Mahimahi trace."""
 
 BYTES_PER_S = {"bytes_per_s": 1.0, "mbps": 125_000.0}
-"""Rate columns of a CSV trace, and the bytes/s that one unit of each stands for."""
+"""Names of the rate columns of a CSV trace, with the bytes/s that one unit of each stands for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +34,9 @@ class Trace:
     """A rate over time, constant between given times and periodic.
 
     Attributes:
-        times_s: When each rate begins, shape (K,); the first is 0.
+        times_s: Times at which the rates begin, shape (K,); the first is 0.
         bytes_per_s: The rates, shape (K,).
-        period_s: When the trace starts again; by default the last rate holds as long as the one before it
+        period_s: Time at which the trace starts again; by default the last rate holds as long as the one before it
             (a single rate holds forever).
 
     Raises:
@@ -74,8 +75,8 @@ class Trace:
         Args:
             slot_starts_s: Start of each slot, increasing, shape (T,).
             horizon_s: End of the last slot.
-            offset_s: Time of the trace at which the scenario begins; an array of any shape gives as many answers,
-                shape (*offset_s.shape, T).
+            offset_s: Time of the trace at which the scenario begins; for an array of offsets of any shape, the result
+                has the shape (*offset_s.shape, T).
         """
         edges = np.append(np.asarray(slot_starts_s, dtype=np.float64), horizon_s)
         lengths = np.diff(edges)
@@ -85,14 +86,14 @@ class Trace:
         times_s: Floats = np.asarray(offset_s, dtype=np.float64)[..., np.newaxis] + edges
         rounds, phases_s = np.divmod(times_s, float(changes_s[-1]))
         phase_bytes = np.asarray(np.interp(phases_s, changes_s, sent_bytes))
-        # In this order, a slot in which nothing is sent gets exactly 0, also where it spans the end of the trace.
+        # Added in this order, the bytes of a slot in which nothing is sent are exactly 0, even across the trace's end.
         slot_bytes = (np.diff(rounds) * sent_bytes[-1] - phase_bytes[..., :-1]) + phase_bytes[..., 1:]
         means: Floats = np.maximum(slot_bytes, 0.0) / lengths
         return means
 
     @cached_property
     def _sent_bytes(self) -> tuple[Floats, Floats]:
-        """Times at which the rate changes, the period's end included, and the bytes sent until then, each (K + 1,)."""
+        """Times at which the rate changes, the period's end included, and the bytes sent up to each, both (K + 1,)."""
         changes_s = np.append(np.asarray(self.times_s, dtype=np.float64), float(self.period_s or 0.0))
         return changes_s, np.append(0.0, np.cumsum(np.diff(changes_s) * np.asarray(self.bytes_per_s)))
 
@@ -101,7 +102,8 @@ def load_trace(path: str | Path) -> Trace:
     """Read a trace in CSV or Mahimahi format.
 
     Raises:
-        ValueError: Naming the file, the line, the value and the remedy, if the file cannot be read or is no trace.
+        ValueError: If the file cannot be read or is not a trace; the error names the file, the line, the value and the
+            remedy.
     """
     lines = _numbered_lines(Path(path))
     if not lines:
@@ -165,7 +167,8 @@ def _read_mahimahi(lines: list[tuple[int, str]]) -> Trace:
     period_ms = stamps[-1]
     if period_ms == 0:
         raise ValueError(f"line {lines[-1][0]}: the last time is 0 ms, which is the length of the trace; end it later.")
-    # What is delivered at a millisecond's end counts as sent during it; at 0 that is the last one of the round before.
+    # What is delivered at the end of a millisecond counts as sent during that millisecond. What is delivered at time 0
+    # counts as sent during the last millisecond of the period before, and so of every period.
     arrived_ms, packets = np.unique(np.where(np.array(stamps) == 0, period_ms, stamps), return_counts=True)
     edges_ms = np.unique(np.concatenate([[0], arrived_ms - 1, arrived_ms]))
     rates = np.zeros(len(edges_ms) - 1)

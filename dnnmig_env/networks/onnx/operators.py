@@ -1,4 +1,4 @@
-"""What ONNX operators cost: FLOPs by formula for products, none for the rest."""
+"""What ONNX operators cost: products have FLOPs by formula, all other operators have none."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from onnx import NodeProto, helper
 from dnnmig_env.networks.onnx.shapes import Shape
 
 VIEWS = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-"""Operators that show the whole of their first input differently."""
+"""Operators whose output is the whole of their first input, arranged differently."""
 
 SLICES = frozenset({"Slice", "Split"})
-"""Operators that show a part of their first input."""
+"""Operators whose outputs are parts of their first input."""
 
 READS_SHAPE_ONLY = frozenset({"ConstantOfShape", "EyeLike", "Shape", "Size"})
 """Operators whose output does not depend on the values of their input."""
@@ -26,7 +26,7 @@ SETTINGS: dict[str, tuple[int, ...]] = {
     "Resize": (1, 2, 3),
     "Upsample": (1,),
 }
-"""Operands that are no parameters even if they are stored like them: running statistics, limits, sizes."""
+"""Positions of operands that are no parameters even if they are stored like them: running statistics, limits, sizes."""
 
 _NAMES = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization BitShift Cast CastLike
@@ -48,7 +48,7 @@ def flops(node: NodeProto, shape_of: Callable[[str], Shape]) -> float:
 
     Args:
         node: The operator.
-        shape_of: Gives the shape of a tensor by its name.
+        shape_of: Function that returns the shape of a tensor, given its name.
 
     Raises:
         ValueError: If the operator is not known.
@@ -84,13 +84,16 @@ def _matrix_product(node: NodeProto, shape_of: Callable[[str], Shape]) -> int:
 
 
 def _recurrent(node: NodeProto, shape_of: Callable[[str], Shape]) -> int:
-    """Each step multiplies the input by W and the state by R."""
+    """Return the operations of a recurrent layer, each step of which multiplies the input by W and the state by R."""
     steps, batch = shape_of(node.input[0])[:2]
     return 2 * steps * batch * (math.prod(shape_of(node.input[1])) + math.prod(shape_of(node.input[2])))
 
 
 def _attention(node: NodeProto, shape_of: Callable[[str], Shape]) -> int:
-    """Every query meets every key, then every value; the heads may be a dimension or side by side."""
+    """Return the operations of attention: each query is multiplied by each key, then each attention weight by a value.
+
+    The heads may be a dimension of their own or side by side in the last one.
+    """
     keys = shape_of(node.input[1])[-2]
     return 2 * keys * (math.prod(shape_of(node.input[0])) + math.prod(shape_of(node.output[0])))
 

@@ -1,4 +1,4 @@
-"""From an ONNX file to a `LayerGraph`: the file's operators with the shapes that ONNX infers."""
+"""Makes a `LayerGraph` from an ONNX file: the file's operators, with the shapes that ONNX infers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _NO_PARAMETER_TYPES = frozenset({TensorProto.INT64, TensorProto.BOOL, TensorProt
 def import_onnx(path: str | Path, *input_shapes: Sequence[int], name: str | None = None) -> LayerGraph:
     """Read an ONNX network as a layer graph, by the rules of `dnnmig_env.networks.tracing.trace`.
 
-    Two things differ. Every reshape, transpose, slice and split is a view, as ONNX does not say which of them copy.
-    Weights are the stored tensors other than integers (shapes, indices), single numbers, running statistics and
-    settings such as the factors of a resize, since ONNX does not say which of them were trained.
+    Two rules differ. Every reshape, transpose, slice and split is a view, as ONNX does not say which of them copy.
+    Weights are all stored tensors except integers (shapes, indices), single numbers, running statistics and settings
+    such as the factors of a resize, since ONNX does not say which tensors were trained.
 
     Args:
-        path: The file; weights in files beside it are not read.
-        *input_shapes: Shape of each input, in the file's order. Needed if a dimension other than the batch is dynamic;
-            by default a dynamic batch is 1.
+        path: The file; weights that are stored in files beside it are not read.
+        *input_shapes: Shape of each input, in the file's order. They are needed if a dimension other than the batch is
+            dynamic; by default a dynamic batch is 1.
         name: Name of the network; by default the file's name.
 
     Raises:
-        ValueError: If the file is missing or damaged, an operator is not known, or a shape cannot be inferred.
+        ValueError: If the file is missing or damaged, an operator is unknown, or a shape cannot be inferred.
     """
     path = Path(path)
     model = _read(path)
@@ -49,7 +49,7 @@ def import_onnx(path: str | Path, *input_shapes: Sequence[int], name: str | None
 
 
 class _Reader:
-    """Logs the nodes of a graph, one after another."""
+    """Logs the operators (nodes) of an ONNX graph, one after another."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = model.graph
@@ -91,10 +91,10 @@ class _Reader:
             self.log.add_operator(name, count, map(self.look_at, operands), writes)
 
     def look_at(self, value: str) -> Read:
-        """Return which memory a tensor shows."""
+        """Return the part of memory that a tensor shows."""
         if value in self._views:
             return self._views[value]
-        # The size of a constant does not matter, and may not be known.
+        # The size of a constant does not matter, and may be unknown.
         return Read(value, None, self.num_bytes(value) if self.log.depends_on_input(value) else 0)
 
     def shape_of(self, value: str) -> Shape:
@@ -133,7 +133,7 @@ def _read(path: Path) -> onnx.ModelProto:
 
 
 def _fix_input_shapes(model: onnx.ModelProto, input_shapes: Sequence[Sequence[int]]) -> list[ValueInfoProto]:
-    """Write fixed shapes into the inputs and return these; stored tensors are none."""
+    """Write fixed shapes into the network's inputs and return these inputs; stored tensors do not count as inputs."""
     stored = {tensor.name for tensor in model.graph.initializer}
     inputs = [entry for entry in model.graph.input if entry.name not in stored]
     if input_shapes and len(input_shapes) != len(inputs):

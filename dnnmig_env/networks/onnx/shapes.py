@@ -1,7 +1,7 @@
-"""Shapes of all tensors in an ONNX network, node after node, with shape arithmetic computed for real.
+"""Infers the shapes of all tensors in an ONNX network, operator by operator, and computes shapes that are data.
 
-ONNX's own inference over a whole model gives up where a shape is computed by the network itself (reshape to the shape
-of another tensor), as exporters like to write it.
+ONNX's own inference over a whole model gives up where the network computes a shape itself, for example to reshape a
+tensor to the shape of another, which exporters often write. So operators on known values are run for real here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 Shape = tuple[int, ...]
 
 _MOST_ELEMENTS = 2**20
-"""Larger constants are weights, whose values no shape depends on."""
+"""Most elements of a constant whose values are kept; larger ones are weights, on whose values no shape depends."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def infer_types(model: onnx.ModelProto) -> Mapping[str, TensorType]:
         model: A network whose inputs have fixed shapes.
 
     Returns:
-        The type of each tensor whose shape is fixed.
+        The type of each tensor whose shape could be inferred, by the tensor's name.
 
     Raises:
         ValueError: If an operator does not fit its operands.
@@ -63,7 +63,7 @@ class _Inference:
                 self._values[tensor.name] = numpy_helper.to_array(tensor)
 
     def add(self, node: NodeProto) -> None:
-        """Infer the types of a node's outputs, and their values if they depend on constants and shapes alone."""
+        """Infer the types of an operator's outputs, and their values if they depend on constants and shapes alone."""
         value = self._value_of(node)
         if value is not None:
             self._values.update(zip(node.output, value, strict=False))
@@ -80,7 +80,7 @@ class _Inference:
             inferred = shape_inference.infer_node_outputs(
                 schema, node, known, data, opset_imports=opsets, ir_version=self._model.ir_version
             )
-        except (KeyError, defs.SchemaError):  # no standard operator: keep what the file says
+        except (KeyError, defs.SchemaError):  # not a standard operator: take the types that the file states
             inferred = {name: self._stored[name].type for name in node.output if name in self._stored}
         except shape_inference.InferenceError as error:
             reason = str(error).strip().splitlines()[0].rstrip(".")
@@ -103,7 +103,7 @@ class _Inference:
             run = ReferenceEvaluator(node, opsets=self._opsets).run(
                 None, {name: self._values[name] for name in operands}
             )
-        except Exception:  # an operator that ONNX itself does not implement: its type will do
+        except Exception:  # ONNX itself does not implement the operator: its type suffices
             return None
         arrays = [np.asarray(array) for array in run if isinstance(array, np.ndarray | np.generic)]
         return arrays if len(arrays) == len(run) else None

@@ -1,4 +1,4 @@
-"""What a profile is timed with: processor time, the wall clock, or the events of a GPU."""
+"""The clocks that time a profile: processor time, the wall clock, or the events of a GPU."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import torch
 from dnnmig_env.arrays import Floats
 
 Span = tuple[Any, Any]
-"""Two readings of a clock: before and after."""
+"""Two readings of a clock, one before and one after what is timed."""
 
 
 class Clock(Protocol):
     """A clock that is read before and after something.
 
     Attributes:
-        name: What it shows.
+        name: What it measures, in words.
     """
 
     name: str
 
     def read(self) -> Any:
-        """Return a reading; cheap, and without waiting for anything."""
+        """Return a reading. This takes little time and waits for nothing."""
 
     def seconds(self, spans: Sequence[Span]) -> Floats:
-        """Return how long each span took, once all that was started has ended; shape (N,)."""
+        """Wait until everything that was started has ended; return the seconds that each span took, shape (N,)."""
 
 
 class CpuTime:
     """Processor time of this process, all its threads together.
 
-    For one thread it is the elapsed time, less the time in which the system let somebody else run: so it is much less
-    disturbed by a busy machine than a wall clock (though not undisturbed: caches and memory are shared).
+    For one thread this is the elapsed time without the time in which the system ran other processes. So a busy machine
+    disturbs it much less than a wall clock, but still disturbs it, as caches and memory are shared.
     """
 
     name = "process CPU time"
@@ -45,12 +45,12 @@ class CpuTime:
         return time.process_time_ns()
 
     def seconds(self, spans: Sequence[Span]) -> Floats:
-        """Return the differences, shape (N,)."""
+        """Return the seconds that each span took, shape (N,)."""
         return np.array([end - start for start, end in spans], dtype=np.float64) / 1e9
 
 
 class WallTime(CpuTime):
-    """The time that passes: for several threads, whose processor times would add up."""
+    """The time that passes on the wall clock; for several threads, whose processor times would add up."""
 
     name = "wall clock"
 
@@ -60,7 +60,7 @@ class WallTime(CpuTime):
 
 
 class CudaTime:
-    """When the GPU itself comes by: what was queued before and after has been done."""
+    """Times at which the GPU reaches events that are queued before and after the timed work."""
 
     name = "CUDA events"
 
@@ -71,13 +71,13 @@ class CudaTime:
         return event
 
     def seconds(self, spans: Sequence[Span]) -> Floats:
-        """Wait for the GPU and return the differences, shape (N,)."""
+        """Wait for the GPU; return the seconds that each span took, shape (N,)."""
         torch.cuda.synchronize()
         return np.array([start.elapsed_time(end) for start, end in spans], dtype=np.float64) / 1e3
 
 
 def clock_for(device: str, threads: int) -> Clock:
-    """Return the clock that tells most about a device: `cuda`, or `cpu` with so many threads."""
+    """Return the clock that suits a device best: `cuda`, or `cpu` with a number of threads."""
     if device == "cuda":
         return CudaTime()
     return CpuTime() if threads == 1 else WallTime()

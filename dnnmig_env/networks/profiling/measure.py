@@ -1,22 +1,22 @@
 """Measures how long each layer of a real torch module takes on this machine.
 
-The module runs for real, with random weights, while a dispatch mode (as in tracing) reads a clock before and after
-every operator. That its operators are those of the traced graph, one to one, is checked, not assumed: a first run on
-real tensors is recorded as a graph too, and the two must agree in every tensor, FLOP and edge. What runs otherwise on
-real tensors than on shapes alone is refused: recurrent layers, modules laid out channels-last. Views, constants and
-dead code are no layers and cost nothing.
+**How.** The module runs for real, with random weights, while a dispatch mode (as in tracing) reads a clock before and
+after every operator: this is the instrument. It is checked that these operators are those of the traced graph, one to
+one: a first forward pass on real tensors is recorded as a graph too, and the two graphs must agree in every tensor,
+FLOP and edge. Modules that run other operators on real tensors than on shapes alone are refused: recurrent layers,
+modules laid out channels-last. Views, constants and dead code are no layers and cost nothing.
 
-What is timed. Forward passes with and without the instrument take turns, so that both see the same machine. A layer's
-seconds are the median over the instrumented passes of the sum of its operators; those of the whole forward pass are
-the median over the others. A layer is seen where it stands: with caches as the layers before it left them. All of that
-is done in several rounds, of which the one with the fastest whole pass counts: others disturb a measurement, and never
-make it faster.
+**What is timed.** Forward passes with and without the instrument take turns, so that both see the machine in the same
+state. The seconds of a layer are the median, over the passes with the instrument, of the sum of its operators; the
+seconds of the whole forward pass are the median over the other passes. A layer is timed in its place, with caches as
+the layers before it left them. All of this is done in several rounds, and the round with the fastest whole pass counts:
+other processes disturb a measurement, but never make it faster.
 
-What the instrument adds. Python's way to the dispatch mode lies outside the two readings. Between them remain one
-reading of the clock and a call from Python where a module's operator is called from C++: together less than what the
-instrument shows for an operator that does nothing, which each profile states (`operator_overhead_s`, about 1
-microsecond on one core of a Xeon). It is not taken off. In turn the layers lack what a forward pass does between
-operators, above all Python's walk through the modules.
+**What the instrument adds.** The way through Python to the dispatch mode lies outside the two readings. What lies
+between them besides the operator is one reading of the clock, and a call from Python where a module calls the operator
+from C++: together less than what the instrument shows for an operator that does nothing. Each profile states that time
+(`operator_overhead_s`, about 1 microsecond on one core of a Xeon); it is not subtracted. On the other hand, the layers
+lack what a forward pass does between operators, above all Python's walk through the modules.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Effort:
 
     Attributes:
         threads: Threads that an operator may use on the processor.
-        device: `cpu` or `cuda`; `auto` is the latter where there is one.
-        repeats: Forward passes that medians are over, with and without the instrument each.
-        warm_up: Forward passes of both kinds before those.
-        rounds: How often to do all of that; the quietest round counts.
-        pause_s: Seconds between rounds, to let a busy machine calm down.
+        device: `cpu` or `cuda`; `auto` becomes `cuda` if there is a GPU, else `cpu`.
+        repeats: Number of forward passes over which medians are taken, with and without the instrument each.
+        warm_up: Number of forward passes of both kinds before those, which do not count.
+        rounds: Number of rounds of such passes; the round with the fastest whole pass counts.
+        pause_s: Seconds between rounds, in which a busy machine may calm down.
 
     Raises:
-        ValueError: If a number is too small, or the device is unknown or not there.
+        ValueError: If a number is too small, or the device is unknown or not present.
     """
 
     threads: int = 1
@@ -77,7 +77,7 @@ class Effort:
             raise ValueError("device is 'cuda', but torch finds none here; give cpu.")
 
     def unusual(self) -> dict[str, int | float | str]:
-        """Return what is not as by default."""
+        """Return the attributes that differ from their defaults, by name."""
         return {
             field.name: getattr(self, field.name)
             for field in fields(self)
@@ -97,24 +97,24 @@ def measure(
 ) -> Profile:
     """Measure seconds per layer of the prepared graph of a module.
 
-    The module must have real parameters; their values do not matter. It is moved to the device and comes back in every
-    other respect as it was. Numbers too small to be normal count as zero meanwhile, as random weights without training
-    can bring them about, and they would be slow.
+    The module must have real parameters; their values do not matter. It is moved to the device; otherwise it is
+    afterwards as it was before. Meanwhile, numbers so small that they are denormal count as zero: random, untrained
+    weights can cause them, and they would be slow.
 
     Args:
         module: Any network that can be traced.
-        *inputs: As for `trace`. An example tensor is used as it is; a shape is filled with random numbers (with zeros
-            if integers, which every table has).
+        *inputs: As for `trace`. An example tensor is used as it is. A shape is filled with random numbers, or, for
+            integers, with zeros, which are valid indices of every table.
         name: Name of the network; by default the module's class name.
-        max_layers: Merge the fused layers until at most so many remain; by default only fuse. A profile of the fused
+        max_layers: Merge the fused layers until at most this many remain; by default only fuse. A profile of the fused
             layers serves scenarios with any `max_layers`.
         effort: How to measure.
         machine: The machine in words; by default its processor, cores and system.
-        origin: The command that does it again, a semicolon, and the versions of libraries.
-        on_round: Called with 1, 2, ... when a round begins.
+        origin: The command that repeats the measurement, a semicolon, and the versions of libraries.
+        on_round: Function that is called with the number of a round (1, 2, ...) when the round begins.
 
     Raises:
-        ValueError: If the module cannot be traced or executed, or does on this device what its trace does not say.
+        ValueError: If the module cannot be traced or executed, or runs other operators on this device than its trace.
     """
     effort = effort or Effort()
     graph = trace(module, *inputs, name=name, origin=origin)
@@ -164,7 +164,7 @@ def measure(
 
 @contextmanager
 def _undisturbed(threads: int) -> Iterator[None]:
-    """Fix the number of threads, keep the garbage collector away, and treat tiny numbers as zero."""
+    """Fix the number of threads, switch the garbage collector off, and treat denormal numbers as zero."""
     before, collects = torch.get_num_threads(), gc.isenabled()
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -181,7 +181,7 @@ def _undisturbed(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _without_gradients(module: nn.Module) -> Iterator[None]:
-    """Have no parameter ask for gradients: matrix products choose their operators by that."""
+    """Let no parameter require gradients, as matrix products choose their operators by that."""
     asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in asking:
         parameter.requires_grad_(False)

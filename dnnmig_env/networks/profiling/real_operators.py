@@ -1,4 +1,4 @@
-"""Finds the operator that each layer of a traced graph is when the module runs on real tensors."""
+"""Finds, for each layer of a traced graph, the operator that executes it when the module runs on real tensors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dnnmig_env.networks.tracing.recorder import Recorder, attention_as_one_oper
 
 @dataclass(frozen=True)
 class Operators:
-    """What one forward pass executes.
+    """The operators that one forward pass executes.
 
     Attributes:
-        names: Names of all operators, layers or not, in order.
-        of_layers: For each layer of the traced graph, its operator.
+        names: Names of all operators in the order of execution, including those that are no layers.
+        of_layers: For each layer of the traced graph, the position of its operator in `names`.
     """
 
     names: list[str]
@@ -25,15 +25,15 @@ class Operators:
 
 
 def find_operators(module: nn.Module, examples: list[Tensor], graph: LayerGraph) -> Operators:
-    """Run a module once on real tensors and find the operator that each layer is.
+    """Run a module once on real tensors and find the operator that executes each layer.
 
     Args:
         module: The module, in inference mode.
         examples: Its inputs.
-        graph: What tracing it gave.
+        graph: The graph of the module, as traced.
 
     Raises:
-        ValueError: If the module fails, or its operators are not those of the graph, one to one.
+        ValueError: If the module fails, or its operators do not correspond one to one to the layers of the graph.
     """
     numberer = _Numberer(dict(module.named_parameters()))
     numberer.add_inputs(examples)
@@ -63,14 +63,14 @@ def find_operators(module: nn.Module, examples: list[Tensor], graph: LayerGraph)
 
 
 class _Numberer(Recorder):
-    """Records real operators as layers that are named by their number."""
+    """Records real operators as layers, each named by its position among all operators."""
 
     def __init__(self, parameters: dict[str, Tensor]) -> None:
         super().__init__(parameters)
         self.names: list[str] = []
 
     def add(self, operator: str, *what: Any) -> None:
-        """Log any operator."""
+        """Note the name of an operator, then log it as any recorder does."""
         self.names.append(operator)
         super().add(operator, *what)
 

@@ -1,4 +1,4 @@
-"""Times every operator of forward passes, and forward passes without the instrument beside them."""
+"""Times every operator of some forward passes, and in turn other forward passes as a whole."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _IDLE_CALLS = 1000
 
 @dataclass(frozen=True)
 class Times:
-    """What one round showed.
+    """The times of one round.
 
     Attributes:
-        load_average: Processes that wanted to run in the minute before.
-        operators_s: Seconds per instrumented pass and layer of the traced graph, shape (R, L).
-        whole_s: Median seconds of the other passes, by the same clock.
-        wall_s: Their median by the wall clock.
+        load_average: Number of processes that wanted to run in the minute before; -1 where the system does not say.
+        operators_s: Seconds of each layer of the traced graph in each of R passes with the instrument, shape (R, L).
+        whole_s: Median seconds of the passes without the instrument, by the same clock.
+        wall_s: Median seconds of these passes by the wall clock.
     """
 
     load_average: float
@@ -47,13 +47,13 @@ def time_round(
     Args:
         module: The module, in inference mode.
         examples: Its inputs.
-        operators: What it executes.
-        clock: What to read.
-        warm_up: Passes of both kinds before those that count.
-        repeats: Passes of both kinds that count.
+        operators: The operators that it executes.
+        clock: The clock to read.
+        warm_up: Number of passes of both kinds before those that count.
+        repeats: Number of passes of both kinds that count.
 
     Raises:
-        ValueError: If the module does not execute these operators every time.
+        ValueError: If the module does not execute these operators in every pass.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0
     rows, whole, walls = [], [], []
@@ -73,7 +73,7 @@ def time_round(
 
 
 def idle_s(clock: Clock, device: str) -> float:
-    """Return what the instrument shows for an operator that does nothing."""
+    """Return the median seconds that the instrument shows for an operator that does nothing."""
     tensor = torch.zeros(1, device=device)
     with _Stopwatch(clock) as stopwatch:
         for _ in range(_IDLE_CALLS):
@@ -93,7 +93,7 @@ class _Stopwatch(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run one operator."""
+        """Run one operator and read the clock before and after it."""
         kwargs = kwargs or {}
         start = self._read()
         result = func(*args, **kwargs)
@@ -102,7 +102,7 @@ class _Stopwatch(TorchDispatchMode):
         return result
 
     def attend(self, fused: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Run attention as one operator, with the copy that its result takes after some kernels."""
+        """Run attention as one operator, including the copy of its result that some kernels make necessary."""
         with _disable_current_modes():
             start = self._read()
             result = side_by_side(fused(*args, **kwargs))
@@ -112,5 +112,5 @@ class _Stopwatch(TorchDispatchMode):
 
     @property
     def names(self) -> list[str]:
-        """Names of the operators, as a recorder logs them."""
+        """Names of the operators that ran, as a recorder logs them."""
         return [ATTENTION if func is None else func._schema.name for func in self._executed]

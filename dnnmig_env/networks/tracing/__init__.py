@@ -1,4 +1,8 @@
-"""From a `torch.nn.Module` to a `LayerGraph`: the network runs once on shapes alone, without weights or memory."""
+"""Tracing: makes a `LayerGraph` of a `torch.nn.Module`, which runs once on shapes alone, without weights or memory.
+
+Begin with `trace` below, whose docstring has the rules. `recorder` logs the operators that run, `constants` computes
+values that a network needs even on shapes, and `libraries` builds the models of torchvision, timm and transformers.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +34,13 @@ class InputSpec:
 
 
 def parse_inputs(words: Sequence[str]) -> tuple[InputSpec, ...]:
-    """Read input shapes as a command line has them.
+    """Read input shapes in the form in which a command line gives them.
 
     Args:
         words: The sizes of one float32 input (`1 3 224 224`), or one word per input (`1x128:int64 1x128`).
 
     Raises:
-        ValueError: If a word is neither.
+        ValueError: If a word has neither form.
     """
     if words and all(word.isdecimal() for word in words):
         words = ["x".join(words)]
@@ -59,18 +63,18 @@ def trace(
     """Trace a module into the graph of the operators that it executes.
 
     The module runs once in inference mode on the meta device: tensors have shapes but no memory, so it does not
-    matter whether the module's own parameters are real. It comes back as it was. Rules:
+    matter whether the module's own parameters are real. Afterwards the module is as it was. The rules:
 
-    - One layer per operator that PyTorch would execute. What returns its input's memory (reshape, permute, slice,
-      dropout in inference) is a view and no layer; a reshape that has to copy is one. Attention
+    - There is one layer per operator that PyTorch would execute. An operator that returns its input's memory (reshape,
+      permute, slice, dropout in inference) is a view and no layer; a reshape that has to copy is a layer. Attention
       (`scaled_dot_product_attention`) is one operator.
-    - FLOPs are PyTorch's own formulas (`torch.utils.flop_counter`) for matrix products, convolutions and attention,
-      with a multiply-add as two; everything else has 0 FLOPs and its memory traffic.
+    - FLOPs are those of PyTorch's own formulas (`torch.utils.flop_counter`) for matrix products, convolutions and
+      attention, where a multiply-add counts as two. All other operators have 0 FLOPs and only their memory traffic.
     - `weight_bytes` are parameters, each counted once, with the first operator that needs it (also through constants
-      computed from it). Left out: buffers (running statistics, masks, anchors) and parameters that inference never
-      reads (auxiliary heads).
-    - A layer's output is what its readers look at: if all of them look at the same slice, that slice.
-      A reader of one of several slices is charged the whole tensor. An embedding is charged its whole table.
+      computed from it). Buffers (running statistics, masks, anchors) and parameters that inference never reads
+      (auxiliary heads) are left out.
+    - A layer's output is what its readers read of it: if all of them read the same slice, that slice. A reader of one
+      of several slices is charged the whole tensor. An embedding is charged its whole table.
     - Layers are named by their module path; `#2`, `#3` mark further calls of a module that is used several times.
 
     Args:
@@ -84,7 +88,7 @@ def trace(
         The graph, without preprocessing.
 
     Raises:
-        ValueError: If an input is malformed, or the module fails or looks at values when run on shapes.
+        ValueError: If an input is malformed, or the module fails or needs the values of tensors when run on shapes.
     """
     from dnnmig_env.networks.tracing.recorder import record
 

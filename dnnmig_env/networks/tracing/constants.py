@@ -1,4 +1,4 @@
-"""Tensors whose values are known while everything else has only a shape: masks, positions, sizes."""
+"""Keeps the values of constants (masks, positions, sizes) while a module is traced on shapes alone."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 MAX_CONSTANT_BYTES = 2**24
-"""Larger constants are not computed: no network branches on them."""
+"""Most bytes of a constant whose values are computed; no network branches on larger ones."""
 
 
 class Constants:
-    """Pairs of a storage on the meta device and a real one with its contents.
+    """Pairs of a storage on the meta device, which has no memory, and a real storage with its contents.
 
-    A module may look at the values of what it computes from constants alone ("is the mask all ones?"), so those are
-    computed for real; and it may mix its own real buffers with tensors that only have a shape, so those get a stand-in.
+    A module may branch on values that it computes from constants alone ("is the mask all ones?"), so such values are
+    computed for real. It may also combine its own real buffers with tensors that only have a shape, so real tensors get
+    a stand-in on the meta device.
     """
 
     def __init__(self) -> None:
         self._real: dict[int, torch.UntypedStorage] = {}
         self._stand_in: dict[int, torch.UntypedStorage] = {}
-        # Storages are told apart by address: keep each, so that no address is used twice.
+        # Storages are told apart by their addresses: keep each storage, so that no address is used twice.
         self._kept: dict[int, torch.UntypedStorage] = {}
 
     def address(self, tensor: Tensor) -> int:
-        """Return what identifies a tensor's memory, whichever view of it the tensor is."""
+        """Return the address of a tensor's storage, which is the same for all views of the same memory."""
         storage = tensor.untyped_storage()
         self._kept[storage._cdata] = storage
         return int(storage._cdata)
 
     def on_meta(self, tensor: Tensor) -> Tensor:
-        """Return the stand-in of a real tensor; a scalar may stay."""
+        """Return the stand-in of a real tensor on the meta device; return scalars and tensors on it as they are."""
         if tensor.is_meta or tensor.dim() == 0:
             return tensor
         address = self.address(tensor)
@@ -44,10 +45,10 @@ class Constants:
         return _view(self._stand_in[address], tensor)
 
     def compute(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        """Run an operator for real if the values of all that it reads are known.
+        """Run an operator for real if the values of all tensors that it reads are known.
 
         Returns:
-            Its result, or None if some value is not known.
+            Its result, or None if some values are not known.
         """
         if ignores_values(func):
             args, kwargs = tree_map_only(Tensor, _shape_only, (args, kwargs))
@@ -60,7 +61,12 @@ class Constants:
         return func(*args, **kwargs)
 
     def learn(self, result: Tensor, real: Any) -> None:
-        """Remember the values of an operator's result, or that they are no longer known."""
+        """Remember the values of an operator's result, or forget them if they are no longer known.
+
+        Args:
+            result: The operator's result on the meta device.
+            real: Its real result, as `compute` returned it.
+        """
         address = self.address(result)
         if isinstance(real, Tensor) and real.stride() == result.stride():
             self._real[address] = real.untyped_storage()
@@ -72,7 +78,7 @@ class Constants:
 
 
 def ignores_values(func: Any) -> bool:
-    """Tell whether an operator reads only the shape of its argument, as `zeros_like` and `new_zeros` do."""
+    """Return whether an operator reads only the shape of its argument, as `zeros_like` and `new_zeros` do."""
     name: str = func._schema.name.partition("::")[2]
     return name.startswith("new_") or name.endswith("_like")
 

@@ -1,4 +1,4 @@
-"""Networks of torchvision, timm and transformers by name, built without weights and without downloads."""
+"""Builds networks of torchvision, timm and transformers by name, without downloads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Recipe:
     """A module with the inputs that it is usually given.
 
     Attributes:
-        module: The network; unless weights are asked for on the meta device, where it can be built there.
+        module: The network. Unless weights were asked for, it is on the meta device if it can be built there.
         inputs: Its inputs.
         version: Library and version; empty for the user's own code.
     """
@@ -33,11 +33,11 @@ class Recipe:
 
 
 Make = Callable[[Callable[[], Any]], Any]
-"""Builds what a function builds, in some manner."""
+"""Way to build a module: calls a function that builds it, and returns the module."""
 
 
 def without_memory(build: Callable[[], Any]) -> Any:
-    """Build a module on the meta device, or for real if it looks at values to lay itself out."""
+    """Build a module on the meta device, or for real if its construction depends on values of tensors."""
     try:
         with torch.device("meta"):
             return build()
@@ -46,14 +46,14 @@ def without_memory(build: Callable[[], Any]) -> Any:
 
 
 def with_weights(build: Callable[[], Any]) -> Any:
-    """Build a module for real, with the random parameters that its own code gives it; always the same ones."""
+    """Build a module for real, with the random parameters that its own code draws; they are the same every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build()
 
 
 def from_torchvision(name: str, make: Make = without_memory) -> Recipe:
-    """Build a torchvision model; of a detector the backbone and the heads.
+    """Build a torchvision model; of a detector only the backbone and the heads.
 
     Raises:
         ValueError: If there is no such model, or it is a detector whose head works on selected regions.
@@ -66,7 +66,7 @@ def from_torchvision(name: str, make: Make = without_memory) -> Recipe:
     if name in (*detectors, *models.list_models(models.segmentation)):
         options["weights_backbone"] = None
     if name in ("googlenet", "inception_v3"):
-        options["init_weights"] = False  # it takes a minute, for nothing
+        options["init_weights"] = False  # would take a minute, and values do not matter
     module = make(lambda: models.get_model(name, **options))
     if name in detectors:
         module = _DenseDetector(module, name)
@@ -91,10 +91,10 @@ def from_timm(name: str, make: Make = without_memory) -> Recipe:
 
 
 def from_transformers(name: str, make: Make = without_memory) -> Recipe:
-    """Build a transformers model from its published configuration, written down here.
+    """Build a transformers model from its published configuration, which is written in this module.
 
     Raises:
-        ValueError: If there is no recipe for it.
+        ValueError: If this module has no configuration for it.
     """
     if name not in _TRANSFORMERS:
         _refuse("transformers", name, _TRANSFORMERS)
@@ -108,11 +108,11 @@ LIBRARIES: Mapping[str, Callable[..., Recipe]] = {
     "torchvision": from_torchvision,
     "transformers": from_transformers,
 }
-"""What builds the models of each library, given a name and, unless it is `without_memory`, a `Make`."""
+"""For each library, the function that builds its models, given a name and optionally a `Make`."""
 
 
 class _DenseDetector(nn.Module):
-    """A one-stage detector up to its raw predictions: which boxes are kept depends on values."""
+    """A one-stage detector up to its raw predictions; which boxes are then kept would depend on tensor values."""
 
     def __init__(self, detector: Any, name: str) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ _TRANSFORMERS: Mapping[str, tuple[Callable[[Any], Any], tuple[InputSpec, ...]]] 
 def _import(library: str) -> Any:
     try:
         return importlib.import_module(library)
-    except (ImportError, RuntimeError) as error:  # RuntimeError: made for another torch
+    except (ImportError, RuntimeError) as error:  # RuntimeError: the library was made for another torch
         reason = str(error).splitlines()[0]
         raise ValueError(f"cannot import {library}: {reason}; `make zoo` makes an environment with it.") from error
 

@@ -1,4 +1,4 @@
-"""Run a module on the meta device and log every operator that PyTorch dispatches."""
+"""Runs a module on the meta device and logs every operator that PyTorch dispatches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dnnmig_env.networks.tracing import InputSpec
 from dnnmig_env.networks.tracing.constants import MAX_CONSTANT_BYTES, Constants, ignores_values
 
 ATTENTION = "scaled_dot_product_attention"
-"""Name of attention as one operator."""
+"""Name under which attention is logged, as one operator."""
 
 _VECTOR_PRODUCTS: dict[Any, Callable[..., int]] = {
     # Products with a vector, for which PyTorch has no formula.
@@ -35,7 +35,7 @@ _VECTOR_PRODUCTS: dict[Any, Callable[..., int]] = {
 
 
 def record(module: nn.Module, inputs: Sequence[Any], name: str, origin: str | None) -> LayerGraph:
-    """Do what `dnnmig_env.networks.tracing.trace` promises."""
+    """Trace a module; `dnnmig_env.networks.tracing.trace`, which calls this, documents the rules."""
     recorder = Recorder(
         {
             name: nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
@@ -68,9 +68,10 @@ def record(module: nn.Module, inputs: Sequence[Any], name: str, origin: str | No
 
 
 class Recorder(TorchDispatchMode):
-    """Logs each operator; tensors are identified by the storage they look into, which makes views disappear.
+    """Logs each operator that runs, on real tensors as well as on tensors on the meta device.
 
-    It serves real tensors as well as those on the meta device. Every storage is kept until the recorder goes.
+    Tensors are identified by the storage whose memory they show, so views do not appear in the log. The recorder keeps
+    every storage alive as long as it lives itself.
 
     Args:
         parameters: The network's parameters by name.
@@ -94,13 +95,13 @@ class Recorder(TorchDispatchMode):
             self._log.add_input(self._look_at(example).value, example.nbytes)
 
     def to_graph(self, name: str, result: Any, origin: str = "") -> LayerGraph:
-        """Return the graph of what was recorded, given what the network returned."""
+        """Return the graph of the operators that were logged, given the network's result."""
         return self._log.to_graph(name, [self._look_at(tensor) for tensor in _tensors_in(result)], origin)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run one operator on shapes and log it."""
+        """Run one operator and log it; on the meta device, also keep track of values that are known."""
         kwargs = kwargs or {}
         if any(tensor.is_meta for tensor in _tensors_in((args, kwargs))):
             args, kwargs = tree_map_only(Tensor, self._constants.on_meta, (args, kwargs))
@@ -127,7 +128,7 @@ class Recorder(TorchDispatchMode):
         if writes:
             name = self._layer_name(operator, read_addresses)
             looks = [self._look_at(tensor) for tensor in reads]
-            # What is updated in part lives on as a whole.
+            # An operator that updates a part of a tensor counts as reading all of it, which is also what it writes.
             looks = [Read(look.value, None, writes[look.value]) if look.value in writes else look for look in looks]
             self._log.add_operator(name, flops, looks, writes)
 
@@ -141,27 +142,27 @@ class Recorder(TorchDispatchMode):
         *others: Any,
         **named: Any,
     ) -> Tensor:
-        """Log attention as the one kernel it is where it matters; the meta device would take it to pieces."""
+        """Run attention and log it as one operator, as it runs in practice; the meta device would split it up."""
         with unseen():
             if query.is_meta:
                 result = torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device="meta")
             else:
                 result = fused(query, key, value, attn_mask, *others, **named)
             result = side_by_side(result)
-        heads = math.prod(query.shape[:-2])  # grouped queries share keys, which saves memory but no product
+        heads = math.prod(query.shape[:-2])  # grouped queries share keys: less memory, as many products
         shapes = [(1, heads, *tensor.shape[-2:]) for tensor in (query, key, value)]
         reads = [tensor for tensor in (query, key, value, attn_mask) if tensor is not None]
         self.add(ATTENTION, sdpa_flop_count(*shapes), reads, result)
         return result
 
     def _look_at(self, tensor: Tensor) -> Read:
-        """Return which memory a tensor shows."""
+        """Return the part of memory that a tensor shows."""
         part = (tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
         return Read(self._constants.address(tensor), part, tensor.nbytes)
 
     @contextmanager
     def module_paths(self, root: nn.Module) -> Iterator[None]:
-        """Know in which module an operator runs."""
+        """Keep track of the module in which operators run, so that layers get its path as their name."""
         handles = []
         for path, module in root.named_modules():
             is_leaf = not any(True for _ in module.children())
@@ -192,9 +193,9 @@ class Recorder(TorchDispatchMode):
 
 @contextmanager
 def attention_as_one_operator(attend: Callable[..., Tensor]) -> Iterator[None]:
-    """Have `scaled_dot_product_attention` done by a function of the original and its arguments.
+    """Replace `scaled_dot_product_attention` by `attend`, which is given the original function and its arguments.
 
-    A module that imported the original by name keeps it: the same FLOPs, in more operators.
+    A module that imported the original by name keeps using it: its FLOPs are then the same, but in more operators.
     """
     fused = functional.scaled_dot_product_attention
     functional.scaled_dot_product_attention = partial(attend, fused)
@@ -205,13 +206,13 @@ def attention_as_one_operator(attend: Callable[..., Tensor]) -> Iterator[None]:
 
 
 def side_by_side(attended: Tensor) -> Tensor:
-    """Lay out what attention returns with each token's heads together, as most kernels do: joining them is no copy."""
+    """Lay out attention's result with each token's heads side by side, as most kernels do: joining heads is no copy."""
     return attended.transpose(-3, -2).contiguous().transpose(-3, -2) if attended.dim() > 3 else attended
 
 
 @contextmanager
 def inference(module: nn.Module) -> Iterator[None]:
-    """Put a module into inference mode without fused shortcuts, and put everything back."""
+    """Put a module into inference mode and switch fused shortcuts off; restore both at the end."""
     training = [part for part in module.modules() if part.training]
     shortcut = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -52,13 +52,16 @@ A file in full, with every key; those marked "=" may be left out and then have t
         phone: {positions_m: [[0, 0], [20, 0]], velocities_m_per_s: [10, 0]}  # = velocities to the next position
         camera: {positions_m: [500, 500]}
 
-Megabits are 10^6 bits. Paths start at the file's folder. A network from the zoo or an ONNX file is fused first; one
-given as layers is used as it is unless `max_layers` is given. Inline layers may also say `internal_bytes` (= 0) and
-`operators` (= 1), see `layer_graph.Layer`; the input of the network is predecessor -1.
+Megabits are 10^6 bits. Paths are relative to the file's folder. A network from the zoo or an ONNX file is fused first;
+a network given as layers is used as it is unless `max_layers` is given. Layers may also have `internal_bytes` (= 0) and
+`operators` (= 1), see `layer_graph.Layer`; predecessor -1 is the input of the network.
 
-`python -m dnnmig_env profile` measures a profile on the machine it runs on, `python -m dnnmig_env profiles` lists those
-that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as its
-parts together. Nodes without a profile follow the roofline; those with one need their rates all the same.
+`python -m dnnmig_env profile` measures a profile on the machine that it runs on, `python -m dnnmig_env profiles` lists
+those that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as
+its parts together. Nodes without a profile follow the roofline; nodes with one need their rates all the same.
+
+In this room, begin with `schema`, which says what a file may hold. `read` builds a scenario from that, with `profiles`
+for measured seconds, and `write` describes a scenario in the same form.
 """
 
 from __future__ import annotations
@@ -78,7 +81,8 @@ def load_scenario(path: str | Path) -> Scenario:
     """Read a scenario from a .yaml, .yml or .json file.
 
     Raises:
-        ValueError: In one line that names the file, the place in it, the value and the remedy.
+        ValueError: If the file cannot be read or describes no valid scenario, in one line that names the file, the
+            place in it, the value and the remedy.
     """
     path = Path(path)
     parse, _ = FORMATS[_suffix(path)]
@@ -91,8 +95,8 @@ def load_scenario(path: str | Path) -> Scenario:
 def save_scenario(scenario: Scenario, path: str | Path) -> None:
     """Write a scenario to a .yaml, .yml or .json file in one go: a reader sees the old file or the new one.
 
-    `load_scenario` gives back exactly the same numbers. A network is stored by name where the zoo still prepares the
-    same layers, else with all its layers; rates read from a trace are stored as they are, one per slot.
+    `load_scenario` then returns exactly the same numbers. A network is stored by name if the zoo prepares the same
+    layers from it, else with all its layers. Rates that came from a trace are stored as numbers, one per slot.
 
     Raises:
         ValueError: If the file cannot be written, or has another suffix.

@@ -1,4 +1,4 @@
-"""Seconds per layer and node for a user whose scenario file names measured profiles."""
+"""Computes the seconds per layer and node of a user for whom a scenario file names measured profiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dnnmig_env.scenarios.file.schema import MeasuredForm
 from dnnmig_env.scenarios.node import Node, execution_s
 
 DEVICE = "device"
-"""What a file calls the user's own node."""
+"""Name of the user's own node in a file."""
 
 
 def profile_table(
@@ -30,15 +30,15 @@ def profile_table(
     """Return the seconds per layer and node, shape (L, S + 1): measured where a profile is named, else the roofline.
 
     Args:
-        place: Where in the file the profiles are named.
-        forms: The profile of each node that has one, the user's own being "device".
+        place: Place in the file at which the profiles are named, for errors.
+        forms: The profile of each node that has one, by the node's name; "device" is the user's own node.
         before: The user's network before it was merged to `max_layers`.
         graph: The user's network.
         nodes: The user's device, then the servers.
-        folder: Where paths start.
+        folder: Folder to which paths in the file are relative.
 
     Raises:
-        ValueError: If there is no such node or profile, or it is of another network or other layers.
+        ValueError: If a named node or profile does not exist, or a profile is of another network or other layers.
     """
     names = [DEVICE, *(server.name for server in nodes[1:])]
     if names.count(DEVICE) > 1:
@@ -61,7 +61,7 @@ def profile_table(
 
 
 def _fitted(reference: str, profile: Profile, before: LayerGraph, graph: LayerGraph) -> Floats:
-    """Return a profile's seconds for the layers of a graph, shape (L,); a merged layer takes what its parts take."""
+    """Return a profile's seconds for the layers of a graph, shape (L,); a merged layer takes as long as its parts."""
     seconds = np.array(profile.seconds)
     if not profile.is_of(graph):
         raise ValueError(
@@ -82,7 +82,10 @@ def _fitted(reference: str, profile: Profile, before: LayerGraph, graph: LayerGr
 
 
 def _measure(reference: str, graph: LayerGraph, max_layers: int | None = None) -> str:
-    """Return the remedy: how to measure a network, fused, or merged where no more is known of it."""
+    """Return the remedy for a profile that does not fit: the command that measures the user's network.
+
+    Without `max_layers` it measures the fused layers; with it, layers merged to that number.
+    """
     trace = "python -m dnnmig_env trace "
     made = graph.origin.partition(";")[0]
     source = made.removeprefix(trace) if made.startswith(trace) else "package.module:callable --input-shape ..."

@@ -31,10 +31,10 @@ from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.scenarios.traces import BYTES_PER_S, load_trace
 
 MAX_SLOTS = 100_000
-"""Most time slots that `slot_s` may make; more come from a mistyped length."""
+"""Most time slots that `slot_s` may make; more are taken for a mistyped length."""
 
 DEFAULT_BACKHAUL_MBPS = 1000.0
-"""Rate between servers where a file says nothing; that of `Links`."""
+"""Rate between servers if a file does not give one; it is the default of `Links`."""
 
 
 def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
@@ -42,10 +42,10 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
 
     Args:
         form: The content of the file.
-        folder: Where the paths in it start.
+        folder: Folder to which paths in the file are relative.
 
     Raises:
-        ValueError: In one line that begins with the place, such as `users[0].links`.
+        ValueError: If the scenario is not valid, in one line that begins with the place, such as `users[0].links`.
     """
     servers = tuple(_node(server) for server in form.servers)
     frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers])
@@ -59,12 +59,12 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
 
 def uniform_starts(slot_s: float, horizon_s: float) -> Floats:
     """Return the starts of slots of one length, shape (T,); the horizon may cut the last one short."""
-    # The margin keeps 2.1 s / 0.7 s from having a fourth slot of 4e-16 s.
+    # Without the margin of 1e-9, slots of 0.7 s in 2.1 s would get a fourth one of 4e-16 s.
     return np.arange(max(1, int(np.ceil(horizon_s / slot_s - 1e-9))), dtype=np.float64) * slot_s
 
 
 class _Frame(NamedTuple):
-    """What every part of a file refers to."""
+    """What all parts of a file refer to: its folder, the horizon, the slots' starts and the servers' names."""
 
     folder: Path
     horizon_s: float
@@ -73,7 +73,7 @@ class _Frame(NamedTuple):
 
 
 class _Link(NamedTuple):
-    """One link in each slot, shape (T,) each."""
+    """The rates and latencies of one link in each slot, shape (T,) each."""
 
     up_bytes_per_s: Floats
     down_bytes_per_s: Floats
@@ -90,7 +90,7 @@ def _at(place: str) -> Iterator[None]:
 
 
 def _place_of(message: str, form: ScenarioForm) -> str:
-    """Find whom an error of `Scenario` is about: it begins with a user or server by name."""
+    """Return the place in the file of an error of `Scenario`, which begins with "user" or "server" and a name."""
     named = {"user": [user.name for user in form.users], "server": [server.name for server in form.servers]}
     for kind, names in named.items():
         for index, name in enumerate(names):
@@ -138,7 +138,7 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
 
 
 def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
-    """Read a network before and after merging: fused if it comes from the zoo or an ONNX file or is to be merged."""
+    """Return a user's network before and after merging; it is fused first, unless given as layers not to be merged."""
     network, max_layers = form.network, form.max_layers
     if isinstance(network, GraphForm) or network.endswith(".json"):
         graph = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
@@ -262,7 +262,7 @@ def _track(place: str, value: list[float] | list[list[float]], frame: _Frame) ->
 
 
 def _velocities(positions_m: Floats, frame: _Frame) -> Floats:
-    """Go straight from each slot's place to the next one's; in the last slot go on as before."""
+    """Return velocities that lead straight from each slot's place to the next one's; the last is repeated once."""
     if len(positions_m) == 1:
         return np.zeros_like(positions_m)
     moving = np.diff(positions_m, axis=0) / np.diff(frame.starts_s)[:, np.newaxis]

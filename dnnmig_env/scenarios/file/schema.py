@@ -1,4 +1,4 @@
-"""What a scenario file may hold, checked key by key; an error names the place, the value and the remedy."""
+"""What a scenario file may hold: one form for each kind of mapping in it, checked key by key by `strict_model`."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ TextOr = Annotated[
     Annotated[str, Tag(ONE)] | Annotated[AnyForm, Tag(MANY)],
     Discriminator(lambda value: MANY if isinstance(value, dict) else ONE),
 ]
-"""A text, or a mapping that says more."""
+"""A text, or a mapping of a given form in its place."""
 
 
 class LayerForm(Form):
-    """`layer_graph.Layer`; without predecessors it reads the layer before it."""
+    """A `layer_graph.Layer`; without predecessors it reads the layer before it."""
 
     name: str
     flops: Quantity
@@ -44,7 +44,7 @@ class LayerForm(Form):
 
 
 class GraphForm(Form):
-    """`layer_graph.LayerGraph`."""
+    """A `layer_graph.LayerGraph`, with all its layers."""
 
     name: str
     input_bytes: Quantity
@@ -53,7 +53,7 @@ class GraphForm(Form):
 
 
 class DeviceForm(Form):
-    """`cluster.Node` in a user's hand."""
+    """A `node.Node` that is a user's device."""
 
     name: str = "device"
     tier: Literal["device", "edge", "cloud"] = "device"
@@ -64,14 +64,14 @@ class DeviceForm(Form):
 
 
 class ServerForm(DeviceForm):
-    """`cluster.Node` that serves users."""
+    """A `node.Node` that is a server."""
 
     name: str
     tier: Literal["device", "edge", "cloud"] = "edge"
 
 
 class LinkForm(Form):
-    """Rates and latencies between one device and one server."""
+    """Rates and latencies between one device and one server; without downlink values, those of the uplink hold."""
 
     up_mbps: PerSlot | None = None
     up_bytes_per_s: PerSlot | None = None
@@ -108,7 +108,7 @@ class PairForm(Form):
 
 
 class BackhaulForm(Form):
-    """Links between servers, with exceptions for some pairs."""
+    """The links between servers, with exceptions for some pairs."""
 
     mbps: BetweenServers | None = None
     bytes_per_s: BetweenServers | None = None
@@ -122,14 +122,14 @@ class BackhaulForm(Form):
 
 
 class MeasuredForm(Form):
-    """A profile for one node, and by what its seconds are multiplied."""
+    """A measured profile for one node, and the factor by which its seconds are multiplied."""
 
     profile: str
     scale: Positive = 1.0
 
 
 class UserForm(Form):
-    """`scenario.User` and its links."""
+    """A `scenario.User` and its links to servers."""
 
     name: str
     network: TextOr[GraphForm]
@@ -155,7 +155,7 @@ class TrackForm(Form):
 
 
 class MobilityForm(Form):
-    """`scenario.Mobility`, by name."""
+    """A `scenario.Mobility`, in which users and servers have names."""
 
     area_m: Positive = 1000.0
     users: dict[str, TrackForm]

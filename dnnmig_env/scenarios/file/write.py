@@ -1,4 +1,4 @@
-"""Describes a scenario in the form that files hold: mappings, lists, texts and numbers that give it back exactly."""
+"""Describes a scenario as files hold it: mappings, lists, texts and numbers from which it can be read back exactly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Plain = dict[str, Any]
 
 
 def description_of(scenario: Scenario) -> Plain:
-    """Return a scenario as plain data, ready for YAML or JSON; defaults are left out."""
+    """Return a scenario as plain data, ready for YAML or JSON; values that are the default are left out."""
     servers = [server.name for server in scenario.servers]
     links = [
         {server: _link(scenario.links, user_index, server_index) for server_index, server in enumerate(servers)}
@@ -48,7 +48,7 @@ def _slots(scenario: Scenario) -> Plain:
     if len(starts) == 1:
         return {}
     slot_s = float(starts[1])
-    reaches_horizon = starts[-1] + 2 * slot_s > scenario.horizon_s  # and there are not many more uniform ones
+    reaches_horizon = starts[-1] + 2 * slot_s > scenario.horizon_s  # if not, uniform slots are more, perhaps very many
     if reaches_horizon and np.array_equal(starts, uniform_starts(slot_s, scenario.horizon_s)):
         return {"slot_s": slot_s}
     return {"slot_starts_s": starts.tolist()}
