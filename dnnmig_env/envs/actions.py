@@ -1,4 +1,4 @@
-"""Decisions as numbers: what an action index means and which actions are legal now. Nothing else knows the encoding."""
+"""Actions as numbers: what each action means and which are legal now. No other module knows how they are numbered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ActionLayout:
 
     @property
     def stop(self) -> int:
-        """The action that uploads nothing: until the next slot, or for good in the last one."""
+        """The action "stop": nothing is uploaded until the next slot begins or, in the last slot, until the horizon."""
         return self.size - 1
 
     def encode(self, user: int, layer: int, server: int) -> int:
@@ -42,27 +42,27 @@ class ActionLayout:
         return action_of(user, layer, server - 1, self.layers, self.servers)
 
     def decode(self, action: int) -> tuple[int, int, int] | None:
-        """Return (user, layer, server 1..S) of an action, None for "stop"."""
+        """Return the (user, layer, server) of an action, the server being 1..S; None for "stop"."""
         if action == self.stop:
             return None
         user, layer, server = upload_of(int(action), self.layers, self.servers)
         return user, layer, server + 1
 
     def per_user_and_server(self, values: Floats) -> Floats:
-        """Return a value for each action, shape (N, A), from values per user and server, (N, U, S); 0 for "stop"."""
+        """Return each action's value, shape (N, A), given values per user and server, shape (N, U, S); "stop" has 0."""
         found = np.zeros((len(values), self.size))
         found[:, :-1] = values[:, :, None].repeat(self.layers, axis=2).reshape(len(values), -1)
         return found
 
 
 class Decisions(NamedTuple):
-    """What has been decided in B episodes, beside the uploads."""
+    """What has been decided in B episodes, apart from the uploads."""
 
-    two_phase: Bools  # (B,): layers are placed before they are uploaded
-    decided: Bools  # (B, U, L): the layer's node is decided (two-phase only)
-    reserved_bytes: Floats  # (B, S): memory of layers placed but not yet uploaded
-    done: Bools  # (B,): the episode is over
-    illegal: Bools  # (B,): it ended by an illegal action
+    two_phase: Bools  # (B,): whether layers are placed before they are uploaded
+    decided: Bools  # (B, U, L): whether the layer's node has been decided (two-phase only)
+    reserved_bytes: Floats  # (B, S): memory for layers that are placed but not uploaded yet
+    done: Bools  # (B,): whether the episode is over
+    illegal: Bools  # (B,): whether it ended by an illegal action
 
 
 def new_decisions(rows: int, layout: ActionLayout, *, two_phase: bool) -> Decisions:
@@ -90,14 +90,14 @@ def upload_of(action: int, layers: int, servers: int) -> tuple[int, int, int]:
 
 @jit_inlined
 def by_upload(mask: Int8s, layers: int, servers: int) -> Int8s:
-    """Return a view of a mask of U * L * S uploads, or more behind them, of shape (U, L, S)."""
+    """Return a view, shape (U, L, S), of the U * L * S uploads with which a mask of actions begins."""
     uploads = mask.shape[0] // (layers * servers) * layers * servers
     return mask[:uploads].reshape((-1, layers, servers))
 
 
 @jit_without_refcounts
 def pending_layer(packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int) -> int:
-    """Return `user * L + layer` of the layer to be placed next, or -1 when the next decision is an upload."""
+    """Return `user * L + layer` of the layer to be placed next, or -1 if the next decision is an upload."""
     if not decisions.two_phase[i]:
         return -1
     layers = decisions.decided.shape[2]
@@ -111,14 +111,15 @@ def pending_layer(packed: PackedScenarios, b: int, state: State, decisions: Deci
 
 @jit_without_refcounts
 def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, mask: Int8s) -> int:
-    """Write the legal actions of row `i` (1 = legal, "stop" included) and return the number besides "stop".
+    """Write the mask of legal actions of row `i` (1 = legal) and return how many are legal besides "stop".
 
-    Uploading a layer to a server is legal when the user is present and has a connection to it, the layer's weights are
-    on no server yet, and they fit into its memory; in two phases, when the layer was placed there. Placing a layer is
-    legal where its weights fit beside those already placed; "stop" then places it on the device.
+    "Stop" is always legal. Uploading a layer to a server is legal if the user is present and has a connection to the
+    server, the layer's weights are on no server yet, and they fit into the server's memory; with two phases, instead of
+    the latter, if the layer was placed on that server. Placing a layer on a server is legal if its weights fit there
+    beside those already placed; "stop" then places it on the device.
 
     Args:
-        packed: The problem.
+        packed: The scenarios.
         b: The scenario.
         state: The state.
         decisions: The decisions.

@@ -1,4 +1,4 @@
-"""B episodes with their scenarios: draws what each row plays next and answers what a planner may ask about a row."""
+"""B episodes side by side: draws the scenario that each plays next, steps them, and answers questions about each."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ DecisionMode = Literal["joint", "two-phase"]
 
 
 class EpisodeBatch:
-    """Rows of episodes, each with a random stream of scenarios of its own.
+    """Rows of episodes, each of which draws its scenarios from a random stream of its own.
 
     Args:
         rows: Number of rows, B.
-        generator: Where scenarios come from; None = all of them are given.
-        decisions: "joint" (place and order at once) or "two-phase" (place all layers, then order the uploads).
-        reward: "delay", "shaped", "reference", or what makes a rewarder.
+        generator: Generator that draws the scenarios; None = every scenario is given when an episode begins.
+        decisions: "joint" (a decision says which layer is uploaded next and where) or "two-phase" (all layers are
+            placed first, then their uploads are ordered).
+        reward: "delay", "shaped", "reference", or a function that makes a rewarder.
         scale: "seconds" or "device-only".
-        observation: "plain", "candidates", or what makes an observer.
+        observation: "plain", "candidates", or a function that makes an observer.
         limits: Sizes to which scenarios are padded; by default those of the generator.
 
     Raises:
@@ -45,11 +46,12 @@ class EpisodeBatch:
             limits are given.
 
     Attributes:
-        begun: How many episodes each row has begun, shape (B,).
+        begun: Number of episodes that each row has begun, shape (B,).
         packed: The scenarios being played, one per row.
-        state: Where they stand.
-        decisions: What has been decided in them.
-        uploads: The uploads that have been decided on, each a partition of its own, from the time of the decision.
+        state: Where the episodes stand.
+        decisions: What has been decided in them, apart from the uploads.
+        uploads: The uploads that have been decided, each a partition of its own that does not start before the time of
+            the decision.
         outputs: Mask, reward and plain facts of each row.
         observer: Writes what a policy sees.
         observation: What policies see of each row, shape (B, D).
@@ -99,7 +101,11 @@ class EpisodeBatch:
         self._stream[row] = None
 
     def start(self, rows: Sequence[int] | Ints, scenarios: Sequence[Scenario] | None = None) -> None:
-        """Begin new episodes in some rows, of the given scenarios (one per row) or else of drawn ones.
+        """Begin new episodes in some rows.
+
+        Args:
+            rows: The rows, N of them.
+            scenarios: The scenarios to play, one per row; by default they are drawn.
 
         Raises:
             ValueError: If a scenario does not fit the limits, or none is given and there is no generator.
@@ -115,12 +121,12 @@ class EpisodeBatch:
         self._begin(rows, self._drawn, chosen)
 
     def play(self, rows: Sequence[int] | Ints, batch: ScenarioBatch, chosen: Sequence[int] | Ints) -> None:
-        """Begin new episodes in some rows, of packed scenarios.
+        """Begin new episodes in some rows, with scenarios of a batch.
 
         Args:
             rows: The rows, N of them.
-            batch: The scenarios, padded to the limits but for their slots, of which there may be fewer.
-            chosen: Which of them each row plays, shape (N,).
+            batch: The scenarios, padded to the limits; only their time slots may be padded to fewer.
+            chosen: Index in the batch of the scenario that each row plays, shape (N,).
         """
         for row, index in zip(rows, chosen, strict=True):
             self._playing[row] = (batch, int(index))
@@ -139,11 +145,11 @@ class EpisodeBatch:
                 self.outputs.reward[:] /= self.outputs.device_only_s
 
     def mean_delay_s(self, row: int) -> float:
-        """Return J so far: at an episode's end the mean query delay of its plan."""
+        """Return the part of J that has accrued so far; at an episode's end, the mean query delay of its plan."""
         return float(self.state.cost_s[row] / self.state.expected_queries[row])
 
     def scenario(self, row: int) -> Scenario:
-        """Return the scenario a row plays, its future included."""
+        """Return the scenario that a row plays, its future included."""
         playing = self._playing[row]
         if playing is None:
             raise RuntimeError("reset() has not been called; call it before asking for the scenario.")
@@ -151,15 +157,15 @@ class EpisodeBatch:
         return batch.scenario(index)
 
     def known_scenario(self, row: int) -> Scenario | None:
-        """Return what a planner may know of a row now, or None if no user is present; see `known_scenario`."""
+        """Return what a planner may know of a row's scenario now (see `known_scenario`); None if no user is present."""
         return known_scenario(self.scenario(row), self.state, row)
 
     def plan(self, row: int) -> Plan:
-        """Return the uploads decided so far, each layer a partition of its own."""
+        """Return the uploads that a row has decided so far, each layer a partition of its own."""
         return plan_in_row(self.uploads, row)
 
     def pending_layer(self, row: int) -> tuple[int, int] | None:
-        """Return the (user, layer) whose node is to be decided next; None when the next decision is an upload."""
+        """Return the (user, layer) whose node is to be decided next; None if the next decision is an upload."""
         pending = int(pending_layer(self.packed, row, self.state, self.decisions, row))
         return None if pending < 0 else divmod(pending, self.actions.layers)
 

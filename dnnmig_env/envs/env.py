@@ -1,4 +1,4 @@
-"""The problem as a Gymnasium environment: a batch of one episode."""
+"""The Gymnasium environment of a single episode, with the specification of actions, observations and rewards."""
 
 from __future__ import annotations
 
@@ -25,32 +25,34 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
 
     ## Description
     Users hold whole DNNs on their devices and keep raising inference queries. Servers (edge, cloud) are faster but hold
-    nothing: weights are uploaded over one shared uplink, one layer at a time. While uploads go on, queries use what has
-    arrived. One episode is one scenario from time 0 to its horizon; time passes while a layer is being uploaded.
+    no weights at first: weights are uploaded over one shared uplink, one layer at a time. While uploads go on, queries
+    use the layers that have arrived. One episode is one scenario from time 0 to its horizon; time passes while a layer
+    is being uploaded. The rules are those of `docs/model.md`.
 
     ## Action Space
     `Discrete(U * L * S + 1)` for at most U users, L layers and S servers. Action `(u * L + l) * S + s - 1` uploads
     layer l of user u to server s (1..S) next. The last action is "stop": nothing more is uploaded until the next time
-    slot begins, or, in the last slot, until the horizon. With `decisions="two-phase"` the layers of every present user
-    are first placed, one decision each in topological order (the action of a server places the pending layer there,
-    "stop" leaves it on the device); then placed layers are uploaded one by one.
+    slot begins, or, in the last slot, until the horizon. With `decisions="two-phase"`, the layers of every present user
+    are placed first, by one decision each, in topological order: an action that uploads to a server places the pending
+    layer there, "stop" leaves it on the device. Then the placed layers are uploaded one by one.
 
     ## Observation Space
     `Dict(observation=Box(-1, 1, (D,)), action_mask=MultiBinary(U * L * S + 1))`. The vector is laid out as
     `dnnmig_env.envs.facts.FactsLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5),
-    layers (U x L x 7); absent users and padding are zero. Only the present and the past are in it. `action_mask` is 1
+    layers (U x L x 7); absent users and padding are zero. It tells of the present and the past only. `action_mask` is 1
     for legal actions; "stop" is always legal. With `observation="candidates"` (joint decisions only) the vector is a
-    short list of promising uploads with what may be expected of each, `agents.candidates.layout.CandidateLayout`.
+    short list of promising uploads with what may be expected of each (`agents.candidates.layout.CandidateLayout`).
 
     ## Rewards
-    Minus the query-weighted delay accrued until the next decision, in seconds per query, so that the return is -J, the
-    negative mean query delay over the horizon. Placing a layer takes no time and earns 0. `scale="device-only"`
-    divides by the scenario's device-only J. `reward="shaped"` adds a potential difference: the return becomes the
-    delay saved against never uploading anything. `reward="reference"` is what a decision saves if the rest of a
-    reference plan follows (`agents.candidates.reference_plan`): the return becomes what is saved against that plan.
+    The reward is minus the query-weighted delay accrued until the next decision, in seconds per query, so that the
+    return is -J, the negative mean query delay over the horizon. Placing a layer takes no time and earns 0.
+    `scale="device-only"` divides rewards by the scenario's device-only J. `reward="shaped"` adds a potential
+    difference: the return becomes the delay saved against never uploading anything. `reward="reference"` pays what a
+    decision saves if the rest of a reference plan follows it (`agents.candidates.reference_plan`): the return becomes
+    the delay saved against that plan.
 
     ## Starting State
-    A scenario drawn by the generator, or the given one, at time 0.
+    A scenario that the generator draws, or the given one, at time 0.
 
     ## Episode End
     1. Termination: the horizon is reached, or nothing is left to decide and the rest of the horizon has been charged.
@@ -59,8 +61,8 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
     There is no truncation.
 
     ## Information
-    `action_mask` (int8) always; at the end `mean_delay_s` (J), `device_only_delay_s` (J of uploading nothing) and
-    `illegal_action`.
+    `action_mask` (int8) always; at the end of an episode also `mean_delay_s` (J), `device_only_delay_s` (J of uploading
+    nothing) and `illegal_action` (whether one ended the episode).
 
     ## Arguments
     ```python
@@ -69,11 +71,11 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
     >>> observation, info = env.reset(seed=1)
 
     ```
-    `generator` (or the generator's own options, for registered ids), `scenario` (played in every episode), `decisions`,
-    `reward`, `scale`, `observation`, `render_mode` ("rgb_array": uploads and delays so far as a picture, "ansi": as
-    text).
-    `limits` are the sizes to which scenarios are padded, by default the generator's; with them the generator may be
-    left out if every scenario is given. `reset(options={"scenario": scenario})` plays a given scenario once.
+    The arguments are `generator` (or the generator's own options, for registered ids), `scenario` (played in every
+    episode), `decisions`, `reward`, `scale`, `observation` and `render_mode` ("rgb_array": uploads and delays so far as
+    a picture, "ansi": as text). `limits` are the sizes to which scenarios are padded, by default the generator's; with
+    them the generator may be left out, if every scenario is given.
+    `reset(options={"scenario": scenario})` plays a given scenario once.
 
     ## Vectorized environment
     `gymnasium.make_vec(id, num_envs=N)` steps N rows in one compiled call (`MigrationVectorEnv`).
@@ -114,8 +116,8 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
         """Begin an episode.
 
         Args:
-            seed: Seed of the stream of scenarios; None goes on with the present one.
-            options: `{"scenario": Scenario}` plays a given scenario.
+            seed: Seed of the stream of scenarios; None goes on with the present stream.
+            options: `{"scenario": Scenario}` plays a given scenario in this episode.
 
         Raises:
             ValueError: If an option is unknown or the scenario exceeds the environment's limits.
@@ -131,7 +133,7 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
         return observation, {"action_mask": observation["action_mask"].copy()}
 
     def step(self, action: np.int64) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
-        """Take one decision; time passes until the next is due."""
+        """Take one decision and let time pass until the next one is due."""
         episodes = self.episodes
         episodes.step(np.array([action], np.int64), ~episodes.decisions.done)
         terminated = bool(episodes.decisions.done[0])

@@ -1,4 +1,4 @@
-"""What a policy sees: a flat vector of present and past facts, each scaled into [-1, 1]."""
+"""The plain observation: a flat vector of facts about the present and the past, each scaled into [-1, 1]."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ PARTS = {
     "links": LINK_FEATURES,
     "layers": LAYER_FEATURES,
 }
-"""The features of each part of the vector. A logarithm's value is kept within [-1, 1], and is -1 for x = 0."""
+"""The features of each part of the vector. The value of a logarithm is clipped to [-1, 1], and is -1 for x = 0."""
 
 _TIME, _SERVER, _USER = positions(TIME_FEATURES), positions(SERVER_FEATURES), positions(USER_FEATURES)
 _LINK, _LAYER = positions(LINK_FEATURES), positions(LAYER_FEATURES)
@@ -74,7 +74,7 @@ _LINK_WIDTH, _LAYER_WIDTH = len(LINK_FEATURES), len(LAYER_FEATURES)
 
 @dataclass(frozen=True)
 class FactsLayout:
-    """Where the facts stand in the vector: part after part, in the order of `PARTS`.
+    """Where each fact stands in the vector, which consists of one part after another in the order of `PARTS`.
 
     Attributes:
         users: Most users, U.
@@ -100,7 +100,7 @@ class FactsLayout:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Slice of the vector for each part."""
+        """Slice of the vector that each part takes."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
         starts = [0, *ends[:-1]]
         return {name: slice(int(start), int(end)) for name, start, end in zip(self.shapes, starts, ends, strict=True)}
@@ -139,7 +139,7 @@ def _layer_at(packed: PackedScenarios, u: int, v: int) -> int:
 
 @jit_without_refcounts
 def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, out: Float32s) -> None:
-    """Write what stays as it is for a whole slot: networks, links, positions. Clears the row first."""
+    """Clear the vector `out` and write the facts that do not change within a slot: networks, links, positions."""
     fill(out, 0.0)
     slot, num_servers = state.slot[i], packed.num_servers[b]
     rates = 0.0
@@ -155,7 +155,7 @@ def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, out: Fl
     for u in range(packed.num_users[b]):
         rate, device_s = packed.query_rate_hz[b, slot, u], state.device_delay_s[i, u]
         if rate == 0.0:
-            continue  # nothing is known of a user who is not there
+            continue  # all facts about an absent user are 0
         k = _user_at(packed, u)
         out[k + _USER.present], out[k + _USER.query_share] = 1.0, rate / rates
         out[k + _USER.log_device_delay] = log_scaled(device_s, -0.5, 2.0)
@@ -170,7 +170,7 @@ def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, out: Fl
 def observe_changing(
     packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, out: Float32s
 ) -> None:
-    """Write what any decision can change: time, memory, loads, delays, and where each layer is."""
+    """Write the facts that any decision can change: time, memory, loads, delays, and where each layer is."""
     slot, num_servers = state.slot[i], packed.num_servers[b]
     left_s = horizon_s(packed, b) - state.time_s[i]
     slot_s = packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot]
@@ -227,7 +227,7 @@ def _observe_layers(packed: PackedScenarios, b: int, u: int, device_s: float, fi
 
 @jit_without_refcounts
 def _observe_progress(packed: PackedScenarios, b: int, state: State, i: int, u: int, out: Float32s) -> float:
-    """Write one user's delay and where its layers are; return the weight bytes not yet uploaded."""
+    """Write one user's delay and where its layers are; return its weight bytes that are not uploaded yet."""
     most_servers, first = packed.memory_bytes.shape[1], _layer_at(packed, u, 0)
     all_bytes, bytes_left = 0.0, 0.0
     for v in range(packed.num_layers[b, u]):
@@ -255,7 +255,7 @@ def input_bytes(packed: PackedScenarios, b: int, u: int, v: int) -> float:
 
 @jit_without_refcounts
 def log_scaled(value: float, middle: float, width: float) -> float:
-    """Return (log10(value) - middle) / width within [-1, 1]; -1 for zero."""
+    """Return (log10(value) - middle) / width, clipped to [-1, 1]; -1 if the value is 0."""
     return _clipped((np.log10(value) - middle) / width) if value > 0.0 else -1.0
 
 

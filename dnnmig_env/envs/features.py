@@ -1,4 +1,4 @@
-"""Features: what the numbers of an observation mean, declared once; positions and documentation are derived from it."""
+"""Features: a declaration of what each number of an observation means, from which positions and tables are derived."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Feature:
     """One number of an observation.
 
     Attributes:
-        name: What code and tables call it.
-        meaning: The quantity that it tells of.
+        name: Its name in code and tables.
+        meaning: The quantity of which it tells.
         unit: Unit of that quantity; "1" for shares, ratios and truth values.
-        scale: How the quantity `x`, in its unit, becomes a number within [-1, 1].
+        scale: Formula by which the quantity `x`, in its unit, becomes a number within [-1, 1].
     """
 
     name: str
@@ -41,6 +41,6 @@ def positions(features: Sequence[Feature]) -> Any:
 
 
 def markdown_table(features: Sequence[Feature]) -> str:
-    """Return the features as a table for the documentation."""
+    """Return the features as a Markdown table."""
     rows = [f"| `{each.name}` | {each.meaning} | {each.unit} | {each.scale} |" for each in features]
     return "\n".join(["| feature | quantity x | unit | value |", "|---|---|---|---|", *rows])

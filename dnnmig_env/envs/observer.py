@@ -1,9 +1,9 @@
-"""What a policy sees, and what else a reward may be: strategies that are handed to an environment.
+"""Observers and rewarders: objects given to an environment that write what a policy sees, or what it is paid.
 
-The environment itself shows plain facts and pays delays, both written by the compiled step. Whoever decides may bring
-something else: an observer writes observations of its own, a rewarder pays rewards of its own. Either is made for one
-batch of episodes, is told of every start and step, and reads from the batch whatever it needs. Some have a name, so that
-`gymnasium.make(..., observation="candidates")` finds them; what the name stands for is imported when it is asked for.
+By itself an environment shows plain facts and pays delays, both of which the compiled step writes. In their place, an
+observer writes other observations and a rewarder pays other rewards. Either is made for one batch of episodes, is
+called at every start and step, and reads from the batch whatever it needs. Some have a name, so that
+`gymnasium.make(..., observation="candidates")` finds them; their module is imported only then.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from dnnmig_env.envs.batch import EpisodeBatch
 
 ObservationKind = Literal["plain", "candidates"]
-"""`plain`: every fact about every user, layer, server and link (`dnnmig_env.envs.facts`). `candidates`: the most
-promising uploads only, each with its prospects (`agents.candidates`)."""
+"""`plain`: every fact about every user, layer, server and link (`dnnmig_env.envs.facts`). `candidates`: only the most
+promising uploads, each with what may be expected of it (`agents.candidates`)."""
 
 OBSERVERS = {"candidates": "agents.candidates.observer:CandidateObserver"}
-"""Module and class of the observers that have a name."""
+"""Module and class of each observer that has a name."""
 
 REWARDERS = {"reference": "agents.candidates.rewarder:ReferenceRewarder"}
-"""Module and class of the rewarders that have a name."""
+"""Module and class of each rewarder that has a name."""
 
 
 class Layout(Protocol):
@@ -52,32 +52,32 @@ class Observer(Protocol):
     """Writes what a policy sees of a batch of episodes."""
 
     kind: str
-    """Name of what is seen; a model that was trained on one kind acts on no other."""
+    """Name of the kind of observation; a model that was trained on one kind cannot act on another."""
 
     layout: Layout
 
     observation: Float32s
-    """Of every row, shape (B, D), within [-1, 1]."""
+    """Observation of every row, shape (B, D), within [-1, 1]."""
 
     def start(self, rows: Ints) -> None:
-        """Write the observations of rows whose episodes have just begun, shape (N,)."""
+        """Write the observations of the given rows, shape (N,), whose episodes have just begun."""
 
     def step(self, rows: Ints, actions: Ints) -> None:
-        """Write the observations of rows, shape (N,), that have taken a decision, after their actions, (N,)."""
+        """Write the observations of the given rows, shape (N,), after they have taken the given actions, shape (N,)."""
 
 
 class Rewarder(Protocol):
     """Pays for decisions in a batch of episodes."""
 
     def start(self, rows: Ints) -> None:
-        """Note that episodes have begun in some rows, shape (N,)."""
+        """Take note that episodes have begun in the given rows, shape (N,)."""
 
     def step(self, actions: Ints, active: Bools) -> Floats:
-        """Return the rewards of the latest actions in seconds per query, shape (B,); only active rows count."""
+        """Return the rewards of the latest actions in seconds per query, shape (B,); only active rows are used."""
 
 
 class FactsObserver:
-    """Shows plain facts. The compiled step has written them already: a call of its own would cost more than that.
+    """Shows plain facts, which the compiled step itself writes: a separate call would cost more than writing them.
 
     Args:
         episodes: The batch.
@@ -90,21 +90,23 @@ class FactsObserver:
         self.observation = episodes.outputs.observation
 
     def start(self, rows: Ints) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the observations have been written."""
 
     def step(self, rows: Ints, actions: Ints) -> None:
-        """Nothing is left to do."""
+        """Do nothing: the observations have been written."""
 
 
 MakeObserver = Callable[["EpisodeBatch"], Observer]
+"""Function that makes an observer for a batch of episodes."""
 MakeRewarder = Callable[["EpisodeBatch"], Rewarder]
+"""Function that makes a rewarder for a batch of episodes."""
 
 
 def find_observer(observation: str | MakeObserver) -> MakeObserver:
-    """Return what makes the observer of a name, or the given one.
+    """Return the function that makes the observer of a name; if a function is given, return that.
 
     Raises:
-        ValueError: If there is none of that name, or it is not installed.
+        ValueError: If there is no observer of that name, or it is not installed.
     """
     if not isinstance(observation, str):
         return observation
@@ -114,7 +116,7 @@ def find_observer(observation: str | MakeObserver) -> MakeObserver:
 
 
 def load(entry_point: str) -> Any:
-    """Return what `module:name` stands for.
+    """Import and return the object to which an entry point of the form `module:name` refers.
 
     Raises:
         ValueError: If the module is not installed.

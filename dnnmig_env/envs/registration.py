@@ -1,4 +1,4 @@
-"""The environments' Gymnasium ids: one per family of scenarios."""
+"""Registers the environments with Gymnasium: one id per family of scenarios."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ ENVIRONMENT_IDS = {
     "mobile": "dnnmig/Mobile-v0",
     "toy": "dnnmig/Toy-v0",
 }
-"""Environment id of each family."""
+"""Gymnasium id of each family's environment."""
 
 ENVIRONMENT_OPTIONS = ("scenario", "decisions", "reward", "scale", "observation", "render_mode", "autoreset_mode")
+"""Options of `gymnasium.make` that are the environment's own; all others are options of the family's generator."""
 
 
 def register_environments() -> None:
@@ -35,7 +36,7 @@ def register_environments() -> None:
 
 
 def make_env(family: str, **options: Any) -> MigrationEnv:
-    """Return one environment of a family; options not the environment's own go to the generator."""
+    """Return an environment of a family; options that are not the environment's own go to the generator."""
     from dnnmig_env.envs.env import MigrationEnv
 
     own, generator = _split(family, options)
@@ -43,7 +44,7 @@ def make_env(family: str, **options: Any) -> MigrationEnv:
 
 
 def make_vector_env(family: str, num_envs: int = 1, **options: Any) -> MigrationVectorEnv:
-    """Return a batch of environments of a family; options not the environment's own go to the generator."""
+    """Return a vector environment of a family; options that are not the environment's own go to the generator."""
     from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
     own, generator = _split(family, options)

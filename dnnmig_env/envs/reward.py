@@ -1,4 +1,4 @@
-"""Reward = negative delay, in seconds or in units of the device-only delay, optionally shaped by a potential."""
+"""Rewards: the negative delay, in seconds or in units of the device-only delay, optionally shaped by a potential."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 RewardKind = Literal["delay", "shaped", "reference"]
-"""`delay`: the query-weighted delay accrued until the next decision, negative; the return is -J.
-`shaped`: the same plus the change of a potential, so that an upload is credited at once with all it saves.
+"""`delay`: minus the query-weighted delay accrued until the next decision; the return is -J.
+`shaped`: the same plus the change of a potential, so that an upload is credited at once with all that it saves.
 `reference`: what the decision saves if the rest of a reference plan follows (see `agents.candidates.reference_plan`);
-the return is J of that plan less the episode's."""
+the return is J of that plan minus J of the episode."""
 
 RewardScale = Literal["seconds", "device-only"]
-"""`seconds`: rewards in seconds per query. `device-only`: divided by the scenario's device-only J."""
+"""`seconds`: rewards are in seconds per query. `device-only`: they are divided by the scenario's device-only J."""
 
 
 class Rules(NamedTuple):
-    """How the compiled step pays, for compiled code."""
+    """How the compiled step pays rewards, in a form for compiled code."""
 
-    pays: bool  # False: a rewarder pays instead
-    shaped: bool
-    in_device_only_units: bool
+    pays: bool  # whether it pays at all; if not, a rewarder does
+    shaped: bool  # whether the change of the potential is added
+    in_device_only_units: bool  # whether rewards are divided by the device-only J
 
 
 def reward_rules(reward: str | MakeRewarder, scale: str) -> tuple[Rules, MakeRewarder | None]:
-    """Return the rules of the compiled step, and what makes the rewarder that pays instead, if one does.
+    """Return the rules of the compiled step and, if a rewarder pays instead of it, the function that makes that.
 
     Raises:
-        ValueError: For an unknown reward or scale, or one that is not installed.
+        ValueError: If the reward or the scale is unknown, or the rewarder is not installed.
     """
     for argument, value, known in (("reward", reward, get_args(RewardKind)), ("scale", scale, get_args(RewardScale))):
         if isinstance(value, str) and value not in known:
@@ -47,10 +47,10 @@ def reward_rules(reward: str | MakeRewarder, scale: str) -> tuple[Rules, MakeRew
 
 @jit_without_refcounts
 def potential_s(packed: PackedScenarios, b: int, state: State, i: int) -> float:
-    """Return the potential of a state: minus the mean delay still to come if the present delays went on to the horizon.
+    """Return the potential of a state: minus what J would still grow by if the present delays lasted to the horizon.
 
-    Shaping adds potential(next) - potential(now), with 0 at the end (Ng et al., ICML 1999, discount 1), so the
-    return of an episode changes by -potential(start) alone: it becomes the delay saved against never uploading.
+    Shaping adds potential(next) - potential(now) to each reward, with 0 at the end (Ng et al., ICML 1999, discount 1).
+    So the return of an episode changes only by -potential(start), and becomes the delay saved against never uploading.
     """
     rate_of_cost = 0.0
     for u in range(packed.num_users[b]):
@@ -60,7 +60,7 @@ def potential_s(packed: PackedScenarios, b: int, state: State, i: int) -> float:
 
 @jit_without_refcounts
 def device_only_cost_s(packed: PackedScenarios, b: int, state: State, i: int, from_s: float) -> float:
-    """Return the integral of query rate x device-only delay from a time to the horizon, over users."""
+    """Return the integral of query rate x device-only delay from a time to the horizon, summed over users."""
     cost = 0.0
     for slot in range(packed.num_slots[b]):
         length_s = packed.slot_edges_s[b, slot + 1] - max(from_s, packed.slot_edges_s[b, slot])

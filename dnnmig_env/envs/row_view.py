@@ -1,4 +1,4 @@
-"""What an environment answers about its rows beside Gymnasium's interface; a single environment has row 0 only."""
+"""What an environment can be asked about its rows, in addition to Gymnasium's interface."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dnnmig_env.simulation.plan import Plan
 
 
 class RowView:
-    """RowView from the episodes of an environment; both environments inherit them."""
+    """Base class of both environments: answers questions about a row, which is one of several episodes side by side.
+
+    An environment of a single episode has row 0 only.
+    """
 
     episodes: EpisodeBatch
 
@@ -19,11 +22,11 @@ class RowView:
 
     @property
     def decision_mode(self) -> DecisionMode:
-        """How decisions are split, "joint" or "two-phase"."""
+        """Whether placing and uploading are one decision ("joint") or two ("two-phase")."""
         return self.episodes.decision_mode
 
     def episode(self, row: int = 0) -> int:
-        """Return how many episodes a row has begun."""
+        """Return the number of episodes that a row has begun."""
         return int(self.episodes.begun[row])
 
     def scenario(self, row: int = 0) -> Scenario:
@@ -31,15 +34,15 @@ class RowView:
         return self.episodes.scenario(row)
 
     def known_scenario(self, row: int = 0) -> Scenario | None:
-        """Return what a planner may know of a row now; None if nobody is present."""
+        """Return what a planner may know of a row's scenario now; None if no user is present."""
         return self.episodes.known_scenario(row)
 
     def plan(self, row: int = 0) -> Plan:
-        """Return the uploads a row has decided so far."""
+        """Return the uploads that a row has decided so far."""
         return self.episodes.plan(row)
 
     def pending_layer(self, row: int = 0) -> tuple[int, int] | None:
-        """Return the (user, layer) to be placed next; None when the next decision is an upload."""
+        """Return the (user, layer) to be placed next; None if the next decision is an upload."""
         return self.episodes.pending_layer(row)
 
     def time_s(self, row: int = 0) -> float:
@@ -47,7 +50,7 @@ class RowView:
         return float(self.episodes.state.time_s[row])
 
     def encode(self, user: int, layer: int, server: int) -> int:
-        """Return the action that chooses `server` (1..S) for a layer."""
+        """Return the action that chooses `server` (1..S) for a layer of a user."""
         return self.episodes.actions.encode(user, layer, server)
 
     @property

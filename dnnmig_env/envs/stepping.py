@@ -1,4 +1,7 @@
-"""Episodes of decisions: B scenarios played side by side, the machinery under both environments."""
+"""Begins episodes and takes decisions in them, for B rows side by side, compiled; both environments stand on it.
+
+In this module, row i of the packed scenarios is the scenario that row i of the state plays, so i stands for both.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ from dnnmig_env.simulation.state import State
 
 
 class Outputs(NamedTuple):
-    """What an environment reads after a step, for B rows."""
+    """What an environment reads after a step, for B rows and A actions."""
 
-    observation: Float32s  # (B, D): the plain facts; D = 0 where something else is observed
-    mask: Int8s  # (B, A)
-    reward: Floats  # (B,)
+    observation: Float32s  # (B, D): the plain facts; D = 0 if an observer writes something else
+    mask: Int8s  # (B, A): 1 for legal actions
+    reward: Floats  # (B,): reward of the latest decision
     legal: Ints  # (B,): number of legal actions besides "stop"
-    device_only_s: Floats  # (B,): J of the device-only plan
+    device_only_s: Floats  # (B,): J of uploading nothing
 
 
 def new_outputs(rows: int, observation_size: int, actions: int) -> Outputs:
@@ -52,8 +55,8 @@ def start_rows(
 ) -> None:
     """Begin new episodes in the given rows.
 
-    Row k of `rows` plays scenario `chosen[k]` of `drawn`. The scenario is copied to its row of the problem: steps are a
-    third faster where the scenarios being played lie side by side in memory.
+    Row `rows[k]` plays scenario `chosen[k]` of `drawn`. The scenario is copied to that row of `packed`: steps are a
+    third faster if the scenarios being played lie side by side in memory.
     """
     for k in range(len(rows)):
         i = rows[k]
@@ -81,7 +84,7 @@ def step_row(
     action: int,
     i: int,
 ) -> None:
-    """Take one decision in row `i` and let time pass until the next, leaving reward, mask and observation in `out`."""
+    """Take one decision in row `i`, let time pass until the next; write reward, mask and observation to `out`."""
     slot, cost_before_s, potential_before_s = state.slot[i], state.cost_s[i], potential_s(packed, i, state, i)
     if action < 0 or action >= out.mask.shape[1] or out.mask[i, action] == 0:
         _break_off(packed, state, decisions, i)
@@ -117,7 +120,7 @@ def _reward(
     potential_before_s: float,
     i: int,
 ) -> float:
-    """Return what row `i` is paid for a decision before which cost and potential were as given."""
+    """Return the reward of row `i` for a decision, given the cost and the potential before it."""
     reward = -(state.cost_s[i] - cost_before_s) / state.expected_queries[i]
     if rules.shaped:
         reward += (0.0 if decisions.done[i] else potential_s(packed, i, state, i)) - potential_before_s
@@ -135,7 +138,7 @@ def step_rows(
     actions: Ints,
     active: Bools,
 ) -> None:
-    """Step the active rows, one after another."""
+    """Take one decision in each active row, one row after another."""
     for i in range(len(actions)):
         if active[i]:
             step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
@@ -152,7 +155,7 @@ def step_rows_in_parallel(
     actions: Ints,
     active: Bools,
 ) -> None:
-    """Step the active rows on all cores."""
+    """Take one decision in each active row, on all cores."""
     for i in numba.prange(len(actions)):
         if active[i]:
             step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
@@ -208,7 +211,7 @@ def _mark_uploaded(packed: PackedScenarios, i: int, state: State, decisions: Dec
 
 @jit_without_refcounts
 def _copy_scenario(packed: PackedScenarios, i: int, drawn: PackedScenarios, b: int) -> None:
-    """Copy scenario `b` to row `i` of the problem, every array of it."""
+    """Copy every array of scenario `b` of `drawn` to row `i` of `packed`."""
     packed.num_users[i] = drawn.num_users[b]
     packed.num_servers[i] = drawn.num_servers[b]
     packed.num_slots[i] = drawn.num_slots[b]

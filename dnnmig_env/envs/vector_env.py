@@ -1,4 +1,4 @@
-"""Many episodes at once as a native Gymnasium vector environment."""
+"""The Gymnasium vector environment of many episodes at once."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ def spaces_of(episodes: EpisodeBatch) -> tuple[Dict, Discrete]:
 
 
 def check_options(options: dict[str, Any], known: str) -> None:
-    """Raise a ValueError if reset options have another key than the known one."""
+    """Raise a ValueError if the options of a reset have a key other than the known one."""
     for key in options:
         if key != known:
             raise ValueError(f"options has the unknown key {key!r}; the only one known is {known!r}.")
 
 
 class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
-    """A batch of `MigrationEnv`s stepped by one compiled kernel; see that class for the specification.
+    """A batch of `MigrationEnv`s that one compiled call steps together; see that class for the specification.
 
     Row i behaves bit for bit as a `MigrationEnv` seeded with `seed + i`, autoresets included.
 
     Args:
-        num_envs: Number of rows.
-        generator: Where scenarios come from; None = all of them are given when episodes begin.
+        num_envs: Number of rows, B.
+        generator: Generator that draws the scenarios; None = every scenario is given when an episode begins.
         decisions: "joint" or "two-phase".
-        reward: "delay", "shaped", "reference", or what makes a rewarder (`dnnmig_env.envs.observer`).
+        reward: "delay", "shaped", "reference", or a function that makes a rewarder (`dnnmig_env.envs.observer`).
         scale: "seconds" or "device-only".
-        autoreset_mode: NEXT_STEP (the default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows
-            that have ended stay so, at reward 0, until `reset(options={"reset_mask": ...})` begins them anew.
-        observation: "plain", "candidates", or what makes an observer (`dnnmig_env.envs.observer`).
+        autoreset_mode: NEXT_STEP (the default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows whose
+            episode has ended stay as they are, at reward 0, until `reset(options={"reset_mask": ...})` begins new ones.
+        observation: "plain", "candidates", or a function that makes an observer (`dnnmig_env.envs.observer`).
         limits: Sizes to which scenarios are padded; by default those of the generator.
 
     Raises:
@@ -91,8 +91,8 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
 
         Args:
             seed: Seed of row 0 (row i takes seed + i), or one seed per row; None goes on with the present streams.
-            options: `{"scenarios": [Scenario, ...]}` plays given scenarios first, one per row;
-                `{"reset_mask": mask}` begins anew only in the rows chosen, shape (B,).
+            options: `{"scenarios": [Scenario, ...]}` plays given scenarios first, one per row that begins;
+                `{"reset_mask": mask}` begins episodes only in the rows where the mask, shape (B,), is true.
 
         Raises:
             ValueError: If the number of seeds or scenarios is not the number of rows, or an option is unknown.
@@ -116,7 +116,7 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         return observations, {"action_mask": observations["action_mask"]}
 
     def step(self, actions: Ints) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Take one decision per row; rows that have ended begin anew according to the autoreset mode."""
+        """Take one decision per row; rows whose episode has ended begin a new one according to the autoreset mode."""
         episodes, finished = self.episodes, self._finished
         episodes.step(np.asarray(actions, np.int64), ~finished)
         rewards = episodes.outputs.reward.copy()

@@ -1,1 +1,6 @@
-"""The families of scenarios, one generator per file."""
+"""Families: generators that draw random scenarios, one family per file.
+
+Begin with `single`, the simplest. `edge_cloud` adds users, edges and a cloud, `multi_user` draws more users, `mobile`
+lets them move, and `toy` is one scenario worked out by hand. `registry` finds a generator by the family's name; `draw`
+holds the parts of which the generators consist.
+"""

@@ -1,4 +1,4 @@
-"""Few users, edges of limited memory, and a fast cloud behind a slow line: the setting of EosDNN."""
+"""Scenarios with few users, edges of limited memory, and a fast cloud behind a slow line: the setting of EosDNN."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 @dataclass(frozen=True)
 class EdgeCloud:
-    """Draws scenarios with edges and one cloud. The order in which a few users' layers go where decides.
+    """Draws scenarios of a few users with edges and one cloud, in which placement and upload order both matter.
 
     | what | drawn | unit |
     |---|---|---|
     | users, edges (and one cloud) | uniform in `num_users`, `num_edges` | |
-    | network of each user | each of `networks` as likely | |
+    | network of each user | each of `networks` with the same probability | |
     | device, edge, cloud speed | log-uniform in `..._flops_per_s` | FLOP/s |
     | their memory rate, overhead | log-uniform as in `machines.py`, correlated with speed | bytes/s, s |
     | access rate of each user | log-uniform in `access_mbps` | Mbit/s |
     | access latency of each user | uniform in `access_latency_s` | s |
-    | home edge of each user | each edge as likely | |
+    | home edge of each user | each edge with the same probability | |
     | line of each edge, of the cloud | log-uniform in `backhaul_mbps`, `wan_mbps` | Mbit/s |
     | latency of these lines | uniform in `backhaul_latency_s`, `wan_latency_s` | s |
     | memory of each edge | uniform in `edge_memory_share`, the cloud's unlimited | all users' weights |
     | queries | users' shares of the load random, their sum uniform in `load`, at most 30 Hz each | see below |
     | horizon | log-uniform in `horizon_uploads`, or in `horizon_s` if that is given | see below, or s |
 
-    A user reaches its home edge at its access rate. Every other server lies behind the home edge: between two servers
-    the rate is that of the slower of their lines, the latencies add up. Up- and downlink are alike.
+    A user reaches its home edge at its access rate, and every other server over the home edge. Every server has one
+    line into the network between the servers: the rate between two servers is that of the slower of their lines, and
+    the latencies of the lines add up. Up- and downlink have the same rates and latencies.
 
-    `load` is the sum over users of query rate x seconds of the whole network on the edge that is fastest for it: above
-    1, no single edge can serve all users. `horizon_uploads` counts the time that uploading every network once at its
-    user's access rate takes: so uploads fill a good part of the horizon, whatever the networks.
+    `load` is the sum over users of query rate x seconds of the whole network on the edge that is fastest for it. If it
+    is above 1, no single edge can serve all users. `horizon_uploads` is a multiple of the time that it takes to upload
+    every network once at its user's access rate. So uploads fill a good part of the horizon, whatever the networks.
 
     Attributes:
-        num_users: Least and most users. Here and below one number stands for a range of that one value.
+        num_users: Least and most users. Here and below, one number stands for a range of that one value.
         num_edges: Least and most edges.
-        max_layers: Networks are merged to at most so many layers.
-        networks: "train", "test", "all", or names of the zoo or files of traced networks.
+        max_layers: Networks are merged to at most this many layers.
+        networks: "train", "test" or "all" networks of the zoo, or names of networks or files of traced networks.
         device_flops_per_s: Effective speed of devices.
         edge_flops_per_s: Effective speed of edges.
         cloud_flops_per_s: Effective speed of the cloud.
@@ -59,13 +60,14 @@ class EdgeCloud:
         backhaul_latency_s: Latency of edges' lines.
         wan_mbps: Rate of the cloud's line.
         wan_latency_s: Latency of the cloud's line.
-        edge_memory_share: Share of all users' weights that an edge holds; at least their largest layer.
-        load: Load of the users together, as above.
-        horizon_uploads: Horizon, as above.
-        horizon_s: Horizon in seconds, instead.
-        traces: Files of recorded rates, one drawn for each user and entered at a random time, instead of
-            `access_mbps`. The scenarios then have 16 equal time slots, otherwise one.
-        chunk: Scenarios that environments draw at a time; another number makes other scenarios of the same seed.
+        edge_memory_share: Memory of an edge as a share of all users' weights; it is at least their largest layer.
+        load: Load of all users together, as defined above.
+        horizon_uploads: Horizon as a multiple of the upload time, as defined above.
+        horizon_s: Horizon in seconds; if given, it takes the place of `horizon_uploads`.
+        traces: Files of recorded rates, which take the place of `access_mbps`. One is drawn for each user and begun at
+            a random time. The scenarios then have 16 equal time slots, otherwise one.
+        chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
+            scenarios.
 
     Raises:
         ValueError: If an option is not valid.
@@ -103,12 +105,12 @@ class EdgeCloud:
 
     @cached_property
     def limits(self) -> Limits:
-        """Sizes of the largest scenario it can draw."""
+        """Sizes of the largest scenario that the generator can draw."""
         edges = self._table.predecessors.shape[1]
         return Limits(self.num_users[1], self.max_layers, self.num_edges[1] + 1, num_slots(self.traces), edges)
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
-        """Draw `count` scenarios."""
+        """Draw `count` scenarios; see `registry.Generator`."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
         participants = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
         limit_memory(rng, participants, self.edge_memory_share)

@@ -1,4 +1,4 @@
-"""Users who move between edges, come and go: only decisions made on the way, with foresight, are good."""
+"""Scenarios whose users move between edges, come and go, so that decisions must be taken on the way, with foresight."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 @dataclass(frozen=True)
 class Mobile:
-    """Draws scenarios in which what is best now is not what is best soon.
+    """Draws scenarios of users who move, arrive and leave, so that the best plan changes over time.
 
-    Networks, machines, memory limits and lines between servers are drawn as in `EdgeCloud`, except for slower lines
-    between edges: an edge left behind is worth less than the one at hand. Besides:
+    Networks, machines, memory limits and lines between servers are drawn as in `EdgeCloud`, but the lines of edges are
+    slower, so that an edge that a user has left behind is worth less than the nearest one. Also drawn are:
 
     | what | drawn | unit |
     |---|---|---|
@@ -50,15 +50,15 @@ class Mobile:
     | arrival | at once with probability 1/2, else uniform in the first half; the first arrival is time 0 | slots |
     | stay | to the end with probability 1/2, else uniform between a third of the horizon and all of it | slots |
 
-    The horizon is a minute: the users' networks take about as long to upload, and users cross a good part of the
-    square. Positions and velocities may be observed (`Scenario.mobility`), what is to come may not. Between time 0
-    and the horizon somebody may be missing, even everybody.
+    The horizon is a minute by default: uploading the users' networks takes about as long, and users cross a good part
+    of the square. Positions and velocities may be observed (`Scenario.mobility`), but not what is to come. After time 0
+    some users may be absent for a time, even all of them.
 
     Attributes:
-        num_users: Least and most users. Here and below one number stands for a range of that one value.
+        num_users: Least and most users. Here and below, one number stands for a range of that one value.
         num_edges: Least and most edges.
-        max_layers: Networks are merged to at most so many layers.
-        networks: "train", "test", "all", or names of the zoo or files of traced networks.
+        max_layers: Networks are merged to at most this many layers.
+        networks: "train", "test" or "all" networks of the zoo, or names of networks or files of traced networks.
         device_flops_per_s: Effective speed of devices.
         edge_flops_per_s: Effective speed of edges.
         cloud_flops_per_s: Effective speed of the cloud.
@@ -67,18 +67,20 @@ class Mobile:
         backhaul_latency_s: Latency of edges' lines.
         wan_mbps: Rate of the cloud's line.
         wan_latency_s: Latency of the cloud's line.
-        edge_memory_share: Share of all users' weights that an edge holds; at least their largest layer.
-        load: Load of the users together while all are present, as in `EdgeCloud`.
+        edge_memory_share: Memory of an edge as a share of all users' weights; it is at least their largest layer.
+        load: Load of all users together while all are present, as defined in `EdgeCloud`.
         horizon_s: Length of a scenario.
         slot_s: Length of a time slot.
-        area_m: Side of the square.
+        area_m: Side of the square in which users move.
         speed_m_per_s: Mean speeds, from walking to driving.
-        velocity_memory: Correlation of the velocity between two slots.
+        velocity_memory: Correlation of the velocity between one slot and the next.
         velocity_deviation: Standard deviation of the velocity's components, as a share of the mean speed.
         shadowing_db: Standard deviation of the shadowing.
-        shadowing_correlation: Its correlation between two slots.
-        traces: Files of recorded rates, one drawn for each user and entered at a random time, instead of the radio's.
-        chunk: Scenarios that environments draw at a time; another number makes other scenarios of the same seed.
+        shadowing_correlation: Correlation of the shadowing between one slot and the next.
+        traces: Files of recorded rates, which take the place of the radio's rates. One is drawn for each user and begun
+            at a random time.
+        chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
+            scenarios.
 
     Raises:
         ValueError: If an option is not valid.
@@ -122,12 +124,12 @@ class Mobile:
 
     @cached_property
     def limits(self) -> Limits:
-        """Sizes of the largest scenario it can draw."""
+        """Sizes of the largest scenario that the generator can draw."""
         edges = self._table.predecessors.shape[1]
         return Limits(self.num_users[1], self.max_layers, self.num_edges[1] + 1, len(self._slot_edges_s) - 1, edges)
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
-        """Draw `count` scenarios."""
+        """Draw `count` scenarios; see `registry.Generator`."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
         participants = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
         limit_memory(rng, participants, self.edge_memory_share)
@@ -163,7 +165,7 @@ class Mobile:
     def _access(
         self, rng: np.random.Generator, participants: Participants, users_m: Floats, edges_m: Floats
     ) -> tuple[Ints, Floats]:
-        """Return the nearest edge and the rate to it in bytes/s, each of shape (B, T, U)."""
+        """Return the index of each user's nearest edge and the rate to it in bytes/s, each of shape (B, T, U)."""
         apart = [users_m[..., axis, None] - edges_m[:, None, None, : self.num_edges[1], axis] for axis in (0, 1)]
         square = apart[0] ** 2 + apart[1] ** 2
         square += np.where(participants.is_edge, 0.0, np.inf)[:, None, None, : self.num_edges[1]]
@@ -187,7 +189,7 @@ class Mobile:
 
 
 def _edge_positions_m(rng: np.random.Generator, participants: Participants, area_m: float) -> Floats:
-    """Return where the edges stand, shape (B, S, 2)."""
+    """Draw where the edges stand, in metres from a corner of the square, shape (B, S, 2)."""
     shape = participants.is_edge.shape
     turn, jitter = rng.random((shape[0], 1)), uniform(rng, (-0.25, 0.25), shape)
     angle = 2 * np.pi * (turn + (np.arange(shape[1]) + jitter) / participants.num_edges[:, None])
@@ -198,7 +200,7 @@ def _edge_positions_m(rng: np.random.Generator, participants: Participants, area
 
 
 def _presence(rng: np.random.Generator, users: Bools, num_slots: int) -> Bools:
-    """Return who is present when, shape (B, T, U), given which users there are, shape (B, 1, U)."""
+    """Draw in which slots each user is present, shape (B, T, U), given which users there are, shape (B, 1, U)."""
     late, leaves = (rng.random(users.shape) < 0.5 for _ in range(2))
     arrival = np.where(late, counts(rng, (0, num_slots // 2), users.shape), 0)
     arrival -= np.where(users, arrival, num_slots).min(axis=2, keepdims=True)

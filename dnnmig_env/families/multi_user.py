@@ -1,4 +1,4 @@
-"""Many users at once: the setting of the DNN migration article and of MJOA-MU."""
+"""Scenarios with many users at once: the setting of the DNN migration article and of MJOA-MU."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dnnmig_env.families.edge_cloud import EdgeCloud
 class MultiUser(EdgeCloud):
     """Draws scenarios as `EdgeCloud` does, with its options and distributions, but of 4 to 8 users and 2 to 3 edges.
 
-    So the one channel is what everybody waits for, and servers are shared: who comes first, and who stays out of
-    whose way, matters more than any user's own order.
+    So all users wait for the one channel, and they share servers. Which user's layers are uploaded first, and which
+    users keep off each other's servers, matters more than the order of any one user's layers.
     """
 
     num_users: CountRange = (4, 8)

@@ -1,4 +1,4 @@
-"""Where scenarios come from: generators, one per family, by name."""
+"""Finds the generator of a family of scenarios by the family's name."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Generator(Protocol):
 
     @property
     def limits(self) -> Limits:
-        """Sizes of the largest scenario it can draw; every batch is padded to them."""
+        """Sizes of the largest scenario that it can draw; every batch is padded to them."""
 
     @property
     def chunk(self) -> int:
-        """Number of scenarios that environments draw at a time."""
+        """Number of scenarios that environments draw at once."""
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw scenarios.
 
         Args:
-            rng: Source of randomness; the same stream gives the same scenarios.
-            count: How many.
+            rng: Source of randomness; from the same state it gives the same scenarios.
+            count: Number of scenarios.
         """
 
 
@@ -61,8 +61,8 @@ def make_generator(family: str, **options: Any) -> Generator:
         **options: The generator's options, as its class documents them.
 
     Raises:
-        ValueError: If there is no such family or option, with the nearest name and the known ones, or an option's
-            value is not valid.
+        ValueError: If the family or an option is unknown (the error suggests the nearest name and lists the known
+            ones), or the value of an option is not valid.
     """
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; {_hint(family, list(FAMILIES), 'families')}")
@@ -74,13 +74,13 @@ def make_generator(family: str, **options: Any) -> Generator:
 
 
 def scenarios(family: str, count: int, seed: int, **options: Any) -> list[Scenario]:
-    """Return scenarios of a family, always the same for the same seed.
+    """Return scenarios of a family, always the same ones for the same seed.
 
-    Fewer scenarios of the same seed are the first ones of more.
+    A smaller number of scenarios are the first of a larger number with the same seed.
 
     Args:
         family: A name in `FAMILIES`.
-        count: How many.
+        count: Number of scenarios.
         seed: Seed of the random numbers.
         **options: Options of the family's generator.
 

@@ -1,4 +1,4 @@
-"""One user and one edge: the setting of IONN and of efficiency-based partitioning."""
+"""Scenarios with one user and one edge: the setting of IONN and of efficiency-based partitioning."""
 
 from __future__ import annotations
 
@@ -25,30 +25,32 @@ class Single:
 
     | what | drawn | unit |
     |---|---|---|
-    | network | each of `networks` as likely | |
+    | network | each of `networks` with the same probability | |
     | device, edge speed | log-uniform in `..._flops_per_s` | FLOP/s |
     | their memory rate, overhead | log-uniform as in `machines.py`, correlated with speed | bytes/s, s |
-    | access rate, either way | log-uniform in `access_mbps` | Mbit/s |
+    | access rate, in both directions | log-uniform in `access_mbps` | Mbit/s |
     | access latency | uniform in `access_latency_s` | s |
     | queries | 1 Hz; with one user the rate does not change the mean delay | Hz |
     | horizon | log-uniform in `horizon_uploads`, or in `horizon_s` if that is given | uploads, or s |
 
-    The edge holds everything. Many convolutional networks are uploaded almost best from front to back: their early
-    layers have many FLOPs and few bytes. Transformers, detectors and tiny networks are not, nor is any network on a
-    line so slow that its feature maps are worth less than its layers. Hence all kinds of networks and slow lines too.
+    The edge can hold every network. For many convolutional networks, uploading from front to back is almost the best
+    order, as their early layers have many FLOPs and few bytes. It is not for transformers, detectors and tiny networks,
+    nor for any network if the line is so slow that sending its feature maps costs more than its layers save. So all
+    kinds of networks and slow lines are drawn as well.
 
     Attributes:
-        max_layers: Networks are merged to at most so many layers.
-        networks: "train", "test", "all", or names of the zoo or files of traced networks.
-        device_flops_per_s: Effective speed of the device. Here and below one number stands for a range of that value.
+        max_layers: Networks are merged to at most this many layers.
+        networks: "train", "test" or "all" networks of the zoo, or names of networks or files of traced networks.
+        device_flops_per_s: Effective speed of the device. Here and below, one number stands for a range of that value.
         edge_flops_per_s: Effective speed of the edge.
         access_mbps: Rate between user and edge.
         access_latency_s: Latency between user and edge.
         horizon_uploads: Horizon as a multiple of the time that uploading the whole network takes.
-        horizon_s: Horizon in seconds, instead.
-        traces: Files of recorded rates, one drawn for each scenario and entered at a random time, instead of
-            `access_mbps`. The scenarios then have 16 equal time slots, otherwise one.
-        chunk: Scenarios that environments draw at a time; another number makes other scenarios of the same seed.
+        horizon_s: Horizon in seconds; if given, it takes the place of `horizon_uploads`.
+        traces: Files of recorded rates, which take the place of `access_mbps`. One is drawn for each scenario and begun
+            at a random time. The scenarios then have 16 equal time slots, otherwise one.
+        chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
+            scenarios.
 
     Raises:
         ValueError: If an option is not valid.
@@ -77,11 +79,11 @@ class Single:
 
     @cached_property
     def limits(self) -> Limits:
-        """Sizes of the largest scenario it can draw."""
+        """Sizes of the largest scenario that the generator can draw."""
         return Limits(1, self.max_layers, 1, num_slots(self.traces), edges=self._table.predecessors.shape[1])
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
-        """Draw `count` scenarios."""
+        """Draw `count` scenarios; see `registry.Generator`."""
         kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s)
         participants = draw_participants(rng, count, self._table, (1, 1), (1, 1), kinds)
         slot_edges_s, access = draw_access(

@@ -25,18 +25,19 @@ OPTIMAL_PLAN = Plan((Upload(0, 1, (1,)), Upload(1, 2, (0,)), Upload(0, 1, (0,)))
     4 to 6 s  head, 2 MB at 1 MB/s  as before                           = 2.6 s   0.3 + 0.02 + 0.1  3.02 s
     6 to 10 s (tail would take 8 s) 0.4 up + 0.1 + 0.3 + 0.2 down + 1   = 2 s     = 0.42 s          2.42 s
 
-Both users ask as often, so J = (7 x 2 + 4.6 x 2 + 3.02 x 2 + 2.42 x 4) / 10 / 2 = 1.946 s.
-It begins in the middle of a network, changes the server between two layers of one user, and keeps the users apart: with
-both networks on the edge each would slow the other. Doing any of it otherwise costs at least 4 %.
+Both users have the same query rate, so J = (7 x 2 + 4.6 x 2 + 3.02 x 2 + 2.42 x 4) / 10 / 2 = 1.946 s.
+The plan begins in the middle of a network, uploads to another server between two layers of one user, and keeps the
+users apart: with both networks on the edge, each user would slow the other. A plan that differs in any of this is at
+least 4 % worse.
 """
 
 OPTIMAL_DELAY_S = 1.946
-"""Its mean query delay J."""
+"""Mean query delay J of the optimal plan, in seconds."""
 
 
 @cache
 def toy_scenario() -> Scenario:
-    """Return the scenario: two users, an edge that holds 4 MB, and a cloud; 10 s."""
+    """Return the toy scenario: two users, an edge that holds 4 MB, and a cloud, for 10 s."""
     vision = LayerGraph(
         "vision",
         input_bytes=400_000,
@@ -68,7 +69,7 @@ class Toy:
     """Gives the same scenario, `toy_scenario`, every time.
 
     Attributes:
-        chunk: Scenarios that environments draw at a time.
+        chunk: Number of scenarios that environments draw at once.
 
     Raises:
         ValueError: If an option is not valid.

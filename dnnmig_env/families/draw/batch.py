@@ -1,4 +1,4 @@
-"""Scenarios as a generator draws them, all at once in arrays, on their way to a `ScenarioBatch`."""
+"""Drawn scenarios as arrays, in the two parts that a generator draws, and how they become a `ScenarioBatch`."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 @dataclass(frozen=True, eq=False)
 class Participants:
-    """Who takes part in B scenarios: networks, devices and servers.
+    """Who takes part in B scenarios: users with their networks and devices, and servers.
 
-    Users beyond a scenario's number have the network -1, the table's padding; servers beyond it are absent machines
-    (`machines.without`). So padding takes no time and holds nothing, without being treated apart.
+    Arrays are padded to the most users and servers. A user of the padding has the network -1, the padding of the table;
+    a server of the padding is an absent machine (`machines.without`). So padding takes no time and holds nothing, and
+    no code has to treat it differently.
 
     Attributes:
         networks: The networks that `network` indexes.
-        network: Network of each user, shape (B, U).
-        devices: Shape (B, U).
-        servers: Shape (B, S).
+        network: Index of each user's network, shape (B, U).
+        devices: Each user's device, shape (B, U).
+        servers: The servers, shape (B, S).
         is_edge: Which servers are edges, shape (B, S).
         is_cloud: Which servers are clouds, shape (B, S).
-        num_edges: Shape (B,).
-        num_servers: Shape (B,).
+        num_edges: Number of edges, shape (B,).
+        num_servers: Number of servers, shape (B,).
     """
 
     networks: NetworkTable
@@ -43,7 +44,7 @@ class Participants:
     num_servers: Ints
 
     def execution_s(self) -> Floats:
-        """Return the seconds of every layer on every node, shape (B, U, L, S + 1): the roofline of `execution_s`."""
+        """Return the seconds of every layer on every node by the roofline, shape (B, U, L, S + 1)."""
         table, index = self.networks, self.network
         nodes = [_nodes(*pair) for pair in zip(self.devices[:3], self.servers[:3], strict=True)]
         seconds = table.flops[index][:, :, None] / nodes[0]
@@ -58,17 +59,19 @@ class Participants:
 
 @dataclass(frozen=True, eq=False)
 class SlotConditions:
-    """What holds in which slot of B scenarios: rates, latencies, queries and places. Padding is zero, as in `PackedScenarios`.
+    """What holds in each slot of B scenarios: rates, latencies, query rates and positions.
+
+    Padding is zero, as in `PackedScenarios`.
 
     Attributes:
-        slot_edges_s: Shape (B, T + 1).
-        query_rate_hz: Shape (B, T, U).
-        bytes_per_s: Between device and server, either way, shape (B, T, U, S).
-        latency_s: Between device and server, either way, shape (B, T, U, S).
-        between_bytes_per_s: Between servers, shape (B, S, S).
-        between_latency_s: Between servers, shape (B, S, S).
+        slot_edges_s: Starts of the slots and the horizon, shape (B, T + 1).
+        query_rate_hz: Queries per second of each user, shape (B, T, U).
+        bytes_per_s: Rates between device and server, in both directions, shape (B, T, U, S).
+        latency_s: Latencies between device and server, in both directions, shape (B, T, U, S).
+        between_bytes_per_s: Rates between servers, shape (B, S, S).
+        between_latency_s: Latencies between servers, shape (B, S, S).
         user_positions: In sides of the area from its centre, shape (B, T, U, 2).
-        user_velocities: In sides per slot, shape (B, T, U, 2).
+        user_velocities: In sides of the area per slot, shape (B, T, U, 2).
         server_positions: In sides of the area from its centre, shape (B, S, 2).
         area_m: Side of the square in which users move; None if nobody moves.
     """
@@ -93,8 +96,8 @@ def drawn_batch(
     Args:
         family: Family of the generator.
         participants: Who takes part.
-        execution_s: `participants.execution_s()`, which generators need themselves.
-        conditions: What holds when.
+        execution_s: The result of `participants.execution_s()`, which generators need themselves.
+        conditions: What holds in each slot.
     """
     packed = _problem(participants, execution_s, conditions)
     return ScenarioBatch(packed, _Builder(family, participants, packed, conditions.area_m))
@@ -102,7 +105,7 @@ def drawn_batch(
 
 @dataclass(frozen=True, eq=False)
 class _Builder:
-    """Makes a scenario's object from its row of the arrays."""
+    """Builds the `Scenario` object of a row of the arrays."""
 
     family: str
     participants: Participants
@@ -190,7 +193,7 @@ def _problem(participants: Participants, execution_s: Floats, conditions: SlotCo
 
 
 def _nodes(device: Floats, servers: Floats) -> Floats:
-    """Join devices (B, U) and servers (B, S) to nodes of users, shape (B, U, S + 1, 1)."""
+    """Return a value per node of each user, shape (B, U, S + 1, 1), from those of devices (B, U) and servers (B, S)."""
     nodes = np.empty((*device.shape, servers.shape[1] + 1, 1))
     nodes[..., 0, 0], nodes[..., 1:, 0] = device, servers[:, None]
     return nodes

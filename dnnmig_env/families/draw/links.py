@@ -1,4 +1,4 @@
-"""Links: users reach every server over their home edge, and from there over the network that joins the servers."""
+"""Draws links: a user reaches its home edge directly, other servers over that and the network between the servers."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from dnnmig_env.families.draw.ranges import Range, log_uniform, uniform
 from dnnmig_env.families.draw.recorded_rates import draw_traces, mean_rates, recorded_rates
 
 BYTES_PER_MBIT = 125_000.0
+"""Bytes in a megabit, which is 10^6 bits."""
 
 RECORDED_SLOTS = 16
-"""Number of equal time slots of a scenario whose rates are recorded; drawn ones do not change, one slot is enough."""
+"""Number of equal time slots of a scenario with recorded rates. Drawn rates do not change, so one slot is enough."""
 
 
 class Backbone(NamedTuple):
-    """The network that joins the servers: each has one line into it, so two servers share the slower of their lines."""
+    """The network between the servers: each has one line into it, so two servers have the rate of the slower line."""
 
     bytes_per_s: Floats  # (B, S, S): infinite from a server to itself
     latency_s: Floats  # (B, S, S): 0 from a server to itself
 
     def without_loops(self) -> Floats:
-        """Return the rates between different servers, zero from a server to itself."""
+        """Return the rates between servers with zero from a server to itself, shape (B, S, S)."""
         return np.where(np.isinf(self.bytes_per_s), 0.0, self.bytes_per_s)
 
 
 def draw_backbone(
     rng: np.random.Generator, participants: Participants, mbps: tuple[Range, Range], latency_s: tuple[Range, Range]
 ) -> Backbone:
-    """Draw the servers' lines.
+    """Draw every server's line into the network between the servers.
 
     Args:
         rng: Source of randomness.
         participants: Who takes part; absent servers have no line.
-        mbps: Range of the rates of edges' lines and of clouds', drawn log-uniformly.
-        latency_s: Range of the latencies of edges' lines and of clouds', drawn uniformly.
+        mbps: Range of the rates of edges' lines and range of those of clouds' lines, drawn log-uniformly.
+        latency_s: Range of the latencies of edges' lines and range of those of clouds' lines, drawn uniformly.
     """
     cloud, exists = participants.is_cloud, participants.is_edge | participants.is_cloud
     shape = cloud.shape
@@ -52,7 +53,7 @@ def draw_backbone(
 
 
 def draw_homes(rng: np.random.Generator, participants: Participants) -> Ints:
-    """Draw every user's home edge, each as likely, shape (B, 1, U)."""
+    """Draw every user's home edge, all edges with the same probability; return their indices, shape (B, 1, U)."""
     batch, num_users = participants.network.shape
     return (rng.random((batch, 1, num_users)) * participants.num_edges[:, None, None]).astype(np.int64)
 
@@ -62,14 +63,14 @@ def reach(
 ) -> tuple[Floats, Floats]:
     """Return the rate and latency between every user and server, each of shape (B, T, U, S).
 
-    The home edge is reached at the rate of the user's access; any other server at the lesser of that and the rate
-    between home edge and server, the latencies adding up.
+    The home edge is reached at the rate of the user's access. Any other server is reached at the lesser of that rate
+    and the rate between home edge and server, and the latencies add up.
 
     Args:
-        home: Index of each user's home edge, shape (B, T, U).
-        access_bytes_per_s: Shape (B, T, U); 0 = no such user, whose latency then is 0 too.
-        access_latency_s: Shape (B, 1, U).
-        backbone: The network that joins the servers.
+        home: Index of each user's home edge, shape (B, T, U) or (B, 1, U).
+        access_bytes_per_s: Rate of each user's access, shape (B, T, U); 0 = no such user, whose latency then is 0 too.
+        access_latency_s: Latency of each user's access, shape (B, 1, U).
+        backbone: The network between the servers.
     """
     row = np.arange(len(home))[:, None, None]
     rate = np.minimum(access_bytes_per_s[..., None], backbone.bytes_per_s[row, home])
@@ -78,7 +79,7 @@ def reach(
 
 
 def num_slots(traces: tuple[str, ...]) -> int:
-    """Return the number of time slots."""
+    """Return the number of time slots: `RECORDED_SLOTS` if there are traces, else 1."""
     return RECORDED_SLOTS if traces else 1
 
 
@@ -90,19 +91,20 @@ def draw_access(
     horizon_s: Range | None,
     traces: tuple[str, ...],
 ) -> tuple[Floats, Floats]:
-    """Draw how fast users send to the servers nearest to them, and how long a scenario lasts.
+    """Draw the rate of each user's access (the link to its home edge), and how long a scenario lasts.
 
     Args:
         rng: Source of randomness.
         participants: Who takes part.
         mbps: Range of the access rate, log-uniform.
-        horizon_uploads: Range, log-uniform, of the horizon as a multiple of the time that uploading every network
-            once at the mean access rate takes.
-        horizon_s: Range of the horizon in seconds, log-uniform, instead.
-        traces: Recorded traces that take the place of drawn rates.
+        horizon_uploads: Range, log-uniform, of the horizon as a multiple of the time that it takes to upload every
+            user's network once at its mean access rate.
+        horizon_s: Range of the horizon in seconds, log-uniform; if given, it takes the place of `horizon_uploads`.
+        traces: Paths of recorded traces; if given, they take the place of drawn rates.
 
     Returns:
-        The edges of the slots, shape (B, T + 1), and the rates in bytes/s, shape (B, T, U); 0 = no such user.
+        The edges of the slots in seconds, shape (B, T + 1), and the rates in bytes/s, shape (B, T, U); 0 = no such
+        user.
     """
     shape, users = participants.network.shape, participants.network >= 0
     if traces:

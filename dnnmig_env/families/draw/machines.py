@@ -1,4 +1,4 @@
-"""Devices, edge servers and clouds drawn by the batch."""
+"""Draws devices, edge servers and clouds, a whole batch at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dnnmig_env.scenarios.node import Node, Tier
 
 
 class Machines(NamedTuple):
-    """What `Node` says of machines, as arrays of one shape; infinitely fast where there is none."""
+    """The attributes of many `Node`s, as arrays of one shape; an absent machine is infinitely fast."""
 
     flops_per_s: Floats
     memory_bytes_per_s: Floats
@@ -21,13 +21,13 @@ class Machines(NamedTuple):
     memory_bytes: Floats
 
     def node(self, name: str, tier: Tier, *index: int) -> Node:
-        """Return one machine."""
+        """Return the machine at an index of the arrays as a `Node`."""
         return Node(name, tier, *(float(values[index]) for values in self))
 
 
 @dataclass(frozen=True)
 class MachineRanges:
-    """Between which machines of a kind lie. Fast ones have fast memory and launch operators quickly, roughly."""
+    """Ranges within which machines of one kind lie. Fast machines tend to have fast memory and a small overhead."""
 
     flops_per_s: Range
     memory_bytes_per_s: Range
@@ -44,11 +44,15 @@ CLOUD = MachineRanges((5e12, 15e12), (1e12, 3e12), (5e-6, 5e-6))
 """Data-centre GPUs."""
 
 CORRELATION = 0.7
-"""Weight of a machine's place among its like in the places of its memory and its overhead."""
+"""Weight of a machine's speed in its memory rate and in its overhead.
+
+The place of a value within its range is 0 at the slow end and 1 at the fast end, on a log scale. The places of the
+memory rate and of the overhead are each this weight times the place of the speed, plus the rest times a random place.
+"""
 
 
 def machine_ranges(device: Range, edge: Range, cloud: Range | None = None) -> tuple[MachineRanges, ...]:
-    """Return what devices, edges and the cloud, if there is one, are like, given their speeds in FLOP/s."""
+    """Return the ranges of devices, of edges and, if there is one, of the cloud, given the ranges of their FLOP/s."""
     kinds = (replace(DEVICE, flops_per_s=device), replace(EDGE, flops_per_s=edge))
     return kinds if cloud is None else (*kinds, replace(CLOUD, flops_per_s=cloud))
 
@@ -56,11 +60,11 @@ def machine_ranges(device: Range, edge: Range, cloud: Range | None = None) -> tu
 def draw_machines(
     rng: np.random.Generator, kinds: tuple[MachineRanges, ...], kind: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 ) -> Machines:
-    """Draw machines, log-uniformly; their memory is unlimited.
+    """Draw machines log-uniformly from the ranges of their kinds; they can hold any amount of weights.
 
     Args:
         rng: Source of randomness.
-        kinds: The kinds of machines.
+        kinds: The ranges of each kind of machine.
         kind: Index of each machine's kind, any shape.
     """
     logs = np.log([[k.flops_per_s, k.memory_bytes_per_s, k.layer_overhead_s[::-1]] for k in kinds])  # (kinds, 3, 2)
@@ -72,7 +76,7 @@ def draw_machines(
 
 
 def without(machines: Machines, absent: Bools) -> Machines:
-    """Take machines away: they become infinitely fast, so that nothing takes any time on them, and hold nothing."""
+    """Return machines of which some are absent: these are infinitely fast, so nothing takes time, and hold nothing."""
     infinite = (np.where(absent, np.inf, values) for values in machines[:2])
     nothing = (np.where(absent, 0.0, values) for values in machines[2:])
     return Machines(*infinite, *nothing)

@@ -1,4 +1,4 @@
-"""Networks stacked into arrays, so that a generator gathers the users' networks by index."""
+"""Networks stacked into arrays, from which a generator picks the users' networks by index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dnnmig_env.simulation.packed import GraphArrays, graph_arrays, num_edges
 
 
 class NetworkTable(NamedTuple):
-    """N networks of at most L layers and E predecessor links; the last row, N, is padding: no layers, all zero."""
+    """N networks of at most L layers and E predecessor edges. The last row, N, is padding: no layers, all zero."""
 
     graphs: tuple[LayerGraph, ...]
     num_layers: Ints  # (N + 1,)
@@ -34,10 +34,14 @@ class NetworkTable(NamedTuple):
 
 
 def checked_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
-    """Return the option `networks` as `network_table` wants it, a list as a tuple, checked by loading them.
+    """Check a generator's option `networks` by loading the networks, and return it with a list made into a tuple.
+
+    Args:
+        names: The option, as `network_table` takes it.
+        max_layers: Most layers per network.
 
     Raises:
-        ValueError: If it is not a name or some names, or as `network_table`.
+        ValueError: If the option is neither a name nor several names, or for the reasons of `network_table`.
     """
     given = tuple(names) if isinstance(names, list) else names
     if not isinstance(given, str | tuple) or not all(isinstance(name, str) for name in given):
@@ -50,13 +54,13 @@ def checked_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
 def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable:
     """Return networks, merged to at most `max_layers` layers each, as arrays.
 
-    E is the most any network of the zoo needs, whichever are chosen, so that what is trained on some networks fits
-    the others.
+    E is at least what every network of the zoo needs, whichever networks are chosen, so that an agent trained on some
+    networks also fits the others.
 
     Args:
-        names: "train", "test" or "all" networks of the zoo, or names; a name that ends in ".json" is a file
-            written by `python -m dnnmig_env trace`.
-        max_layers: Most layers, L.
+        names: "train", "test" or "all" for these networks of the zoo, or the names of networks. A name that ends in
+            ".json" is a file that `python -m dnnmig_env trace` wrote.
+        max_layers: Most layers per network, L.
 
     Raises:
         ValueError: If a network is unknown or cannot be read, none is given, or `max_layers` is less than 1.

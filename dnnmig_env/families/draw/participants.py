@@ -1,4 +1,4 @@
-"""Draws who takes part in scenarios, users with networks and devices, edges and a cloud, and how much they ask."""
+"""Draws who takes part in scenarios (users with networks and devices, edges, a cloud) and the users' query rates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dnnmig_env.families.draw.network_table import NetworkTable
 from dnnmig_env.families.draw.ranges import CountRange, Range, counts, uniform
 
 MAX_QUERY_RATE_HZ = 30.0
-"""No user asks more often than a camera takes pictures."""
+"""Greatest query rate of a user: that at which a camera takes pictures."""
 
 UNEVENNESS: Range = (0.5, 1.5)
-"""Between which a user's share of the load lies, relative to the others', before the shares are made to sum to one."""
+"""Range of a user's share of the load, relative to the others', before the shares are scaled to sum to one."""
 
 
 def draw_participants(
@@ -25,15 +25,15 @@ def draw_participants(
     num_edges: CountRange,
     kinds: tuple[MachineRanges, ...],
 ) -> Participants:
-    """Draw users and servers; the edges come first, then the cloud if there is one. Server memory is unlimited.
+    """Draw users and servers. The servers are the edges, then the cloud if there is one; their memory is unlimited.
 
     Args:
         rng: Source of randomness.
         count: Number of scenarios, B.
-        networks: Networks, each as likely for every user.
+        networks: The networks; every user gets each with the same probability.
         num_users: Least and most users.
         num_edges: Least and most edges.
-        kinds: What devices, edges and, if there is one, the cloud are like.
+        kinds: Ranges of devices, of edges and, if there is a cloud, of the cloud.
     """
     users = np.arange(num_users[1]) < counts(rng, num_users, (count, 1))
     edges = counts(rng, num_edges, (count, 1))
@@ -47,9 +47,9 @@ def draw_participants(
 
 
 def limit_memory(rng: np.random.Generator, participants: Participants, share: Range) -> None:
-    """Let every edge hold only a share, drawn uniformly, of the weights of all users' networks together.
+    """Limit every edge's memory to a share, drawn uniformly, of the weights of all users' networks together.
 
-    It still holds the largest layer of any network, so that no edge is useless.
+    The memory is at least the largest layer of these networks, so that no edge is useless. `participants` is changed.
     """
     weights = participants.total_weight_bytes().sum(axis=1, keepdims=True)
     largest = participants.networks.largest_weight_bytes[participants.network].max(axis=1, keepdims=True)
@@ -58,13 +58,14 @@ def limit_memory(rng: np.random.Generator, participants: Participants, share: Ra
 
 
 def query_rates_hz(rng: np.random.Generator, participants: Participants, execution_s: Floats, load: Range) -> Floats:
-    """Draw query rates such that all users together load the edges as wished, shape (B, U).
+    """Draw the users' query rates, shape (B, U), such that their load together lies within a range.
 
     Args:
         rng: Source of randomness.
         participants: Who takes part.
-        execution_s: Its execution times, shape (B, U, L, S + 1).
-        load: Range of the sum over users of query rate x seconds of the whole network on the edge fastest for it.
+        execution_s: The participants' execution times, shape (B, U, L, S + 1).
+        load: Range of the load, which is the sum over users of query rate x seconds of the whole network on the edge
+            that is fastest for it. It may be less where `MAX_QUERY_RATE_HZ` limits a rate.
     """
     whole_s = execution_s.sum(axis=2)[..., 1:]
     fastest_s = np.where(participants.is_edge[:, None], whole_s, np.inf).min(axis=2)

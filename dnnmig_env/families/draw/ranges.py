@@ -1,4 +1,4 @@
-"""The ranges that generators take as options, checked, and random numbers from them."""
+"""Checks the ranges that generators take as options, and draws random numbers from them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def normalize_ranges(options: Any, *, counts: Iterable[str] = (), positive: Iter
 
     Args:
         options: The dataclass.
-        counts: Attributes that are ranges of whole numbers, 1 or more.
-        positive: Attributes that are ranges of positive numbers.
+        counts: Names of attributes that are ranges of whole numbers, 1 or more.
+        positive: Names of attributes that are ranges of positive numbers.
 
     Raises:
-        ValueError: Naming the attribute, its value and the remedy.
+        ValueError: If one is no such range; the error names the attribute, its value and the remedy.
     """
     for name in counts:
         object.__setattr__(options, name, _count_range(name, getattr(options, name)))
@@ -37,10 +37,10 @@ def normalize_ranges(options: Any, *, counts: Iterable[str] = (), positive: Iter
 
 
 def check_count(options: Any, *names: str) -> None:
-    """Check that attributes are whole numbers from 1 on.
+    """Check that the named attributes of `options` are whole numbers from 1 on.
 
     Raises:
-        ValueError: Naming the attribute, its value and the remedy.
+        ValueError: If one is not; the error names the attribute, its value and the remedy.
     """
     for name in names:
         value = getattr(options, name)
@@ -49,10 +49,10 @@ def check_count(options: Any, *names: str) -> None:
 
 
 def check_number(options: Any, *names: str, low: float = 0.0, high: float = math.inf) -> None:
-    """Check that attributes are finite numbers from `low` to `high`.
+    """Check that the named attributes of `options` are finite numbers from `low` to `high`.
 
     Raises:
-        ValueError: Naming the attribute, its value and the remedy.
+        ValueError: If one is not; the error names the attribute, its value and the remedy.
     """
     for name in names:
         value = getattr(options, name)
@@ -68,7 +68,7 @@ def uniform(rng: np.random.Generator, bounds: Range, shape: tuple[int, ...]) -> 
 
 
 def log_uniform(rng: np.random.Generator, bounds: Range, shape: tuple[int, ...]) -> Floats:
-    """Return positive numbers whose logarithms are drawn uniformly: every factor of two is as likely."""
+    """Return positive numbers whose logarithms are drawn uniformly from the range of logarithms."""
     low, high = bounds
     return low * np.power(high / low, rng.random(shape))
 

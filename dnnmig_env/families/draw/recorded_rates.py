@@ -1,4 +1,4 @@
-"""Access rates read from recorded traces instead of drawn."""
+"""Takes users' access rates from recorded traces, where they are not drawn."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.traces import Trace, load_trace
 
 LEAST_BYTES_PER_S = 1000.0
-"""Rate of a link that a trace says is dead: a trickle, so that every server can be reached in every slot."""
+"""Least access rate in a slot, also where a trace has less or 0, so that every server can be reached in every slot."""
 
 
 def checked_traces(traces: object) -> tuple[str, ...]:
     """Return the paths of traces as a tuple, each checked by loading it.
 
     Raises:
-        ValueError: If they are not paths, or a file is no trace or never carries anything.
+        ValueError: If they are not paths, or a file is not a trace, or its rate is always 0.
     """
     paths = (traces,) if isinstance(traces, str) else traces
     if not isinstance(paths, tuple | list):
@@ -29,12 +29,12 @@ def checked_traces(traces: object) -> tuple[str, ...]:
 
 
 def draw_traces(rng: np.random.Generator, paths: tuple[str, ...], shape: tuple[int, int]) -> list[list[Trace]]:
-    """Choose a trace for every user of every scenario, each as likely.
+    """Draw a trace for every user of every scenario, all with the same probability.
 
     Args:
         rng: Source of randomness.
         paths: Paths of the traces.
-        shape: Number of scenarios and of users, (B, U).
+        shape: Number of scenarios and number of users, (B, U).
     """
     loaded = [_loaded(path) for path in paths]
     return [[loaded[choice] for choice in row] for row in rng.integers(len(loaded), size=shape)]
@@ -46,12 +46,12 @@ def mean_rates(traces: list[list[Trace]]) -> Floats:
 
 
 def recorded_rates(rng: np.random.Generator, traces: list[list[Trace]], slot_edges_s: Floats) -> Floats:
-    """Return the mean rate in every slot in bytes/s, shape (B, T, U), each trace entered at a random time.
+    """Return the mean rate in every slot in bytes/s, shape (B, T, U); each user's trace is begun at a random time.
 
     Args:
         rng: Source of randomness.
-        traces: Trace of every user, (B, U).
-        slot_edges_s: Shape (B, T + 1).
+        traces: Trace of every user of every scenario, (B, U).
+        slot_edges_s: Starts of the slots and the horizon, shape (B, T + 1).
     """
     start = rng.random((len(traces), len(traces[0])))
     rates = np.empty((len(traces), slot_edges_s.shape[1] - 1, len(traces[0])))
