@@ -1,4 +1,4 @@
-"""Writes what an agent sees of a situation and of each candidate, feature by feature (`agents.candidates.features`)."""
+"""Writes the features of a situation and of its candidates to observations (table: `agents.candidates.features`)."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ _INTERVAL = (_CANDIDATE.interval, _CANDIDATE.soon_interval, _CANDIDATE.later_int
 _SMALLEST_USEFUL = (_CANDIDATE.smallest_useful, _CANDIDATE.soon_smallest_useful, _CANDIDATE.later_smallest_useful)
 
 LOG_RANGE = 10.0
-"""Efficiencies less than exp(-LOG_RANGE) times the greatest look alike."""
+"""Efficiencies of exp(-LOG_RANGE) times the greatest one or less are all written as 0."""
 
 MOST_GAINS = 8
-"""Candidates whose gain is computed, where the reference plan begins a new run; that of others is 0."""
+"""Number of candidates, from the head of the list, whose feature "gain" is computed when the reference plan begins a
+new interval. For all others, and at all other times, "gain" is 0."""
 
 LEAST_GAIN = 1e-6
-"""Smaller shares of the cost count as nothing."""
+"""Gains and losses of a smaller share of the cost are written as 0."""
 
 
 @jit_without_refcounts
 def describe_situation(
     packed: PackedScenarios, state: State, i: int, reference: Reference, prospects: Prospects, out: Float32s
 ) -> None:
-    """Write the features that all candidates have in common."""
+    """Write the features that all candidates of row `i` share (`SITUATION`) to the start of its observation."""
     slot, left_s = state.slot[i], horizon_s(packed, i) - state.time_s[i]
     present, delay, device, weights, left = 0.0, 0.0, 0.0, 0.0, 0.0
     for u in range(packed.num_users[i]):
@@ -83,7 +84,22 @@ def describe(
     out: Float32s,
     at: int,
 ) -> None:
-    """Write the features of candidate `k`, all but "gain", from position `at` on."""
+    """Write the features of candidate `k` of row `i`, all but "gain".
+
+    Args:
+        packed: The scenarios.
+        soon: The scenarios under the rates that are expected in the next seconds.
+        later: The scenarios under the rates that are expected until the horizon.
+        course: The scenarios as they are expected to go on, slot by slot.
+        state: Where the episodes stand.
+        i: The row.
+        efficiencies: Efficiencies of all intervals, V rows for each episode.
+        prospects: The candidates.
+        k: The candidate.
+        actions: Number of actions, A.
+        out: The row's observation, shape (D,), to which the features are written.
+        at: Position of the candidate's first feature in it.
+    """
     u, v, s, last = (
         prospects.chosen[i, k, 0],
         prospects.chosen[i, k, 1],
@@ -104,7 +120,7 @@ def describe(
     )
     run = efficiencies.per_s[row, u, s, v, last]
     interval_bytes, layer_bytes = efficiencies.size_bytes[row, u, s, v, last], packed.weight_bytes[i, u, v]
-    saved_s = run * interval_bytes / rate  # times the query rate
+    saved_s = run * interval_bytes / rate  # seconds saved per query, times the query rate
     out[at + _CANDIDATE.action] = (a + 1.0) / actions
     out[at + _CANDIDATE.layer_efficiency] = _relative(efficiencies.per_s[row, u, s, v, v], prospects.best[i, 0])
     for view in range(views):
@@ -151,7 +167,7 @@ def describe(
 
 @jit_without_refcounts
 def _describe_pair(packed: PackedScenarios, state: State, i: int, u: int, s: int, out: Float32s, at: int) -> None:
-    """Write what all candidates of a user for a server have in common."""
+    """Write the features that all candidates of a user for a server share."""
     slot, rates, others, most, main = state.slot[i], 0.0, 0.0, 0.0, -1
     for w in range(packed.num_users[i]):
         rates += packed.query_rate_hz[i, slot, w]
@@ -203,7 +219,7 @@ def _describe_whereabouts(
 
 @jit_without_refcounts
 def _arrival(packed: PackedScenarios, state: State, i: int, u: int, s: int, size_bytes: float) -> float:
-    """Return how long an upload is expected to take that begins now, as a share of the time left; at most 1."""
+    """Return how long an upload that begins now is expected to take, as a share of the time left, at most 1."""
     slot, left_s, missing = state.slot[i], horizon_s(packed, i) - state.time_s[i], size_bytes
     now_s = state.time_s[i]
     for k in range(packed.num_slots[i] - slot):
@@ -217,7 +233,10 @@ def _arrival(packed: PackedScenarios, state: State, i: int, u: int, s: int, size
 
 @jit_without_refcounts
 def starts_new_interval(state: State, i: int, reference: Reference, prospects: Prospects) -> bool:
-    """Return whether the reference plan begins a new run now: its next upload does not continue the latest one."""
+    """Return whether the next upload of row `i`'s reference plan begins a new interval, or there is no next upload.
+
+    It begins one if it does not continue the latest upload.
+    """
     k = reference.next_upload[i]
     if k < 0:
         return True
@@ -238,9 +257,10 @@ def gain(
     prospects: Prospects,
     k: int,
 ) -> float:
-    """Return the feature "gain" of a candidate; 0 for the one that the reference plan has next.
+    """Return the feature "gain" of candidate `k`: what is saved if its interval comes before the rest of the plan.
 
-    `ahead` is scratch, two rows for each episode.
+    It is the root of the saving as a share of all cost, with its sign; 0 for the upload that is next in the reference
+    plan. `ahead` is a scratch state with two rows for each episode, in which this is tried out.
     """
     u, v, s, last = (
         prospects.chosen[i, k, 0],
@@ -257,7 +277,7 @@ def gain(
 
 @jit_without_refcounts
 def _root(saved: float) -> float:
-    """Return the root of a share of the cost, with its sign."""
+    """Return the square root of a share of the cost, with the share's sign, at least -1; 0 below `LEAST_GAIN`."""
     if abs(saved) < LEAST_GAIN:
         return 0.0
     return float(max(np.sqrt(saved) if saved > 0.0 else -np.sqrt(-saved), -1.0))
@@ -265,7 +285,10 @@ def _root(saved: float) -> float:
 
 @jit_without_refcounts
 def _relative(efficiency: float, best: float) -> float:
-    """Return an efficiency against the best one: 1 for the same, 0 for exp(-LOG_RANGE) of it or none at all."""
+    """Return an efficiency relative to the best one on a logarithmic scale, from 0 to 1.
+
+    It is 1 if both are equal, and 0 if it is exp(-LOG_RANGE) times the best one or less.
+    """
     if efficiency <= 0.0 or best <= 0.0:
         return 0.0
     return float(min(max(1.0 + np.log(efficiency / best) / LOG_RANGE, 0.0), 1.0))

@@ -1,11 +1,14 @@
-"""How episodes are expected to go on from now, and a plan for that: foresight, of nothing but the present.
+"""How episodes are expected to go on, and a reference plan for that: a prediction from the present state only.
 
-A scenario with several time slots is taken to go on as `forecast.expect_course` says; one with a single slot is known.
-At the beginning of every slot what is left of the plan is compared, by the kernel, with new plans of joint efficiency;
-the best is kept and improved by a short search. An upload that is not the plan's next begins a run of layers: the rest
-of the run becomes next in the plan, if the plan is better with it. So a run that was begun because all of it saves
-something is not given up half-way, and who departs from the plan only for what saves something, where all is known,
-ends no worse than planned.
+A scenario with several time slots is expected to go on as `agents.planners.forecast.expect_course` says; a scenario
+with a single slot is known to its end. At the beginning of every slot, what is left of the reference plan is compared
+with new plans of joint efficiency, by playing them through the kernel. The best one is kept and improved by a short
+search.
+
+An upload that is not the plan's next one begins an interval of layers. The rest of that interval then becomes the
+plan's next uploads, provided that the plan is better with it. So an interval that was begun because the whole of it
+saves delay is not given up half-way. Where the rest of the scenario is known, an agent that departs from the plan only
+for what saves delay ends no worse than planned.
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State
 
 STARTED, UNCHANGED = -2, -1
-"""Stand for the latest action of a row whose episode has just begun, and of one in which nothing has happened."""
+"""Stand for the latest action of a row: its episode has just begun, or nothing has happened in it."""
 
 TRIES = 60
-"""Changes of a plan that are tried at the beginning of a slot."""
+"""Number of changes of a plan that the short search tries at the beginning of a slot."""
 
 
 @jit_nogil
@@ -45,22 +48,23 @@ def look_ahead(
     scratch: PlanScratch,
     saved_s: Floats,
 ) -> None:
-    """Bring courses and plans of some rows, shape (N,), up to date after their latest actions, (N,).
+    """Bring the expected courses and the reference plans of some rows up to date after their latest actions.
 
     Args:
-        begin: The first of `rows` to look at.
-        end: The one after the last.
-        rows: The rows.
-        actions: Their latest actions; `STARTED` for new episodes.
+        begin: First position in `rows` to work on.
+        end: Position after the last one.
+        rows: Rows of the episodes, shape (N,).
+        actions: Latest action of each of these rows, shape (N,); `STARTED` for a new episode.
         packed: The scenarios.
-        state: Where they stand.
-        decisions: What has been decided.
-        course: How they are expected to go on.
-        prospects: Their candidates, still as they were before the latest actions.
-        reference: The plans.
+        state: Where the episodes stand.
+        decisions: What has been decided in them.
+        course: The scenarios as they are expected to go on; brought up to date.
+        prospects: The candidates, still as they were before the latest actions.
+        reference: The reference plans; brought up to date.
         scratch: Where plans are made and tried out.
-        saved_s: Receives what the latest actions have saved against the plans, in seconds of J, shape (B,). It means
-            something as long as a slot lasts.
+        saved_s: Receives what the latest action of each row has saved against its plan, in seconds of the mean query
+            delay J, shape (B,). The value has no meaning for an action during which a new slot has begun, as that
+            changes the expected course.
     """
     for k in range(begin, end):
         i, new = rows[k], _is_new(rows[k], actions[k], packed, state, prospects)
@@ -92,7 +96,19 @@ def search(
     rng_state: Ints,
     tries: int,
 ) -> None:
-    """Take other plans, one for each row, and improve them by a longer search; `rng_state` as in `Reference`."""
+    """Replace the plans of the rows `begin` to `end` - 1 by given ones, and improve each by a longer search.
+
+    Args:
+        begin: First row to work on.
+        end: Row after the last one.
+        packed: The scenarios as they are expected to go on.
+        state: Where the episodes stand.
+        reference: The plans that are replaced.
+        scratch: Where plans are tried out.
+        plans: The new plans, one for each row.
+        rng_state: State of the random numbers of each row's search, as in `Reference`, shape (B,).
+        tries: Number of changes that each search tries.
+    """
     for i in range(begin, end):
         copy_plan(reference.plans, plans, i)
         reference.rng_state[i] = rng_state[i]
@@ -102,7 +118,7 @@ def search(
 
 @jit_without_refcounts
 def _is_new(i: int, action: int, packed: PackedScenarios, state: State, prospects: Prospects) -> bool:
-    """Return whether a slot has begun."""
+    """Return whether row `i` has just begun an episode or entered a new slot."""
     return bool((action == STARTED or prospects.slot[i] != state.slot[i]) and state.time_s[i] < horizon_s(packed, i))
 
 
@@ -116,7 +132,7 @@ def _go_on(
     action: int,
     i: int,
 ) -> None:
-    """Put the rest of the run that an upload has begun before all else in row `i`'s plan, if that is better."""
+    """Put the rest of the interval that an upload has begun at the head of row `i`'s plan, if that is better."""
     layers, servers = packed.weight_bytes.shape[2], packed.memory_bytes.shape[1]
     u, v, s = upload_of(action, layers, servers)
     for k in range(prospects.value.shape[1]):
@@ -144,7 +160,7 @@ def _put_first(
     last: int,
     server: int,
 ) -> None:
-    """Write a plan that begins with layers `first` to `last` of a user, as far as they fit, and goes on as another."""
+    """Write a plan to `trial`: layers `first` to `last` of a user, as far as they fit, then the rest of plan `i`."""
     length, left_bytes = 0, state.memory_left_bytes[i, server - 1]
     for v in range(first, last + 1):
         if state.node[i, u, v] == 0 and 0.0 < packed.weight_bytes[i, u, v] <= left_bytes:

@@ -1,4 +1,8 @@
-"""What an agent sees of a situation and of each candidate: the table of features."""
+"""The table of features that an agent sees of a situation and of each candidate.
+
+In these texts, "A by B" means A divided by B; the greatest efficiency is that of the most efficient interval of any
+user and server.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ SITUATION = (
     Feature("done", "1 if the reference plan has nothing to upload now", "1", "x"),
     Feature("newcomers", "expected delay share of users who have not arrived yet", "1", "x"),
 )
+"""Features that all candidates of a moment share."""
 CANDIDATE = (
     Feature("action", "number of the action from 1 on, 0 = no candidate", "1", "x / A"),
     Feature("interval", "efficiency of the best interval that begins here by the greatest one", "1", "1 + ln x / 10"),
@@ -80,8 +85,9 @@ CANDIDATE = (
     Feature("layer_arrival", "expected time until the layer has arrived by the time left", "1", "min(x, 1)"),
     Feature("stay", "share of the horizon for which the user has been present", "1", "x"),
 )
+"""Features of each candidate."""
 SITUATION_FEATURES, CANDIDATE_FEATURES = names(SITUATION), names(CANDIDATE)
 SITUATION_WIDTH, CANDIDATE_WIDTH = len(SITUATION), len(CANDIDATE)
 
 REFERENCE_FEATURES = ("rank", "as_planned", "gain", "done")
-"""What observations say of the reference plan."""
+"""The features that tell of the reference plan."""

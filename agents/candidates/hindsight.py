@@ -1,18 +1,16 @@
 """Learning from hindsight: once a scenario has been played, what would each candidate have been worth?
 
-One round plays some scenarios with the present policy, then goes through them again. At a part of the moments, every
-candidate is exchanged for the decision taken (`agents.candidates.hindsight_costs`). The network learns what that saves by
-regression: the scores of two candidates are to differ by as much as the greedy order's do, plus `logit_per_gain` times the
-difference of what they save. Observations hold nothing of the future, so it learns what is worth doing on average over
-the futures that may follow. Costs to go as targets of a cost-sensitive regression, on the policy's own way: S. Ross and
-J. A. Bagnell, "Reinforcement and Imitation Learning via Interactive No-Regret Learning" (AggreVaTe, 2014).
+One round plays some scenarios with the present policy, then goes through them again. At a share of the moments, every
+candidate is tried in place of the decision taken (`agents.candidates.hindsight_costs`). The policy network learns by
+regression what that saves: the scores of two candidates are to differ by as much as in the greedy order, plus
+`logit_per_gain` times the difference of their savings. As observations hold nothing of the future, it learns what is
+worth doing on average. Costs to go as targets of a cost-sensitive regression, in the states that the policy reaches: S.
+Ross and J. A. Bagnell, "Reinforcement and Imitation Learning via Interactive No-Regret Learning" (AggreVaTe, 2014).
 
 Policy gradients estimate the worth of one decision per moment from the return of a whole episode, which depends on all
-the other decisions and on how hard the scenario is. Here all candidates of a moment are judged under the same future
-and the same other decisions. Moving probabilities towards what each single future favours was tried first: that counts
-futures instead of weighing them, and prefers what often saves a little and at times loses much.
-
-Ours, no published counterpart. As an algorithm of Stable-Baselines3 it has its policies, callbacks, loggers and files.
+other decisions and on the scenario. Here all candidates of a moment are judged under the same future and with the same
+other decisions. Moving probabilities towards what each future favours was tried first: that counts futures instead of
+weighing them, and prefers what often saves a little and at times loses much. Ours, no published counterpart.
 """
 
 from __future__ import annotations
@@ -39,33 +37,33 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 
 MOST_GAIN = 0.05
-"""Savings count up to this share of an episode's cost: single ones of half of it would drown all others."""
+"""Savings and losses count up to this share of an episode's cost: single ones of half of it would drown all others."""
 
 FAR = 3.0
-"""Error of a score from which on it counts linearly instead of squared (Huber's loss)."""
+"""Error of a score from which on Huber's loss grows linearly instead of quadratically."""
 
 LEAST_STEP = 0.1
-"""The learning rate falls to this share, linearly."""
+"""The learning rate falls linearly, down to this share of its first value."""
 
 
 class DecisionBuffer:
-    """The latest moments that were looked at, with what their candidates were worth: a ring of N places.
+    """Ring buffer of N moments with what K candidates and waiting were worth at each.
 
     Args:
-        places: Number of moments kept, N.
+        places: Number of moments, N.
         size: Length of an observation, D.
-        choices: Candidates looked at, and waiting, K + 1.
+        choices: Number of choices at a moment, K + 1.
     """
 
     def __init__(self, places: int, size: int, choices: int) -> None:
         self.observation = torch.zeros((places, size))
         self.action = torch.zeros((places, choices), dtype=torch.long)
-        self.gain = torch.zeros((places, choices))  # against what was decided; NaN = no candidate, or what was decided
-        self.taken = torch.zeros(places, dtype=torch.long)  # action that was decided
+        self.gain = torch.zeros((places, choices))  # against the action taken; NaN = that action, or no candidate
+        self.taken = torch.zeros(places, dtype=torch.long)  # the action that was decided
         self._next, self.count = 0, 0
 
     def add(self, observation: Tensor, action: Tensor, gain: Tensor, taken: Tensor) -> None:
-        """Add moments, in place of the oldest ones."""
+        """Add moments in place of the oldest ones."""
         places = len(self.observation)
         at = (self._next + torch.arange(len(observation))) % places
         self.observation[at], self.action[at], self.gain[at], self.taken[at] = observation, action, gain, taken
@@ -73,25 +71,24 @@ class DecisionBuffer:
 
 
 class Hindsight(BaseAlgorithm):
-    """Trains a policy that sees candidates; see the module.
+    """Algorithm of Stable-Baselines3 (SB3) that trains a policy network on candidates, as the module describes.
 
     Args:
         policy: `MaskedActorCriticPolicy`.
-        env: Environments with `observation="candidates"`; scenarios are drawn from their generator, as many at a time
-            as there are rows.
+        env: Environments with `observation="candidates"`; a round draws one scenario per row from their generator.
         learning_rate: Step size of Adam at first.
         share: Share of the moments of a round that are looked at.
-        candidates: Candidates that are looked at.
-        tilt: Score of a saving of the whole cost of an episode.
-        memory: Moments that are kept and learned from.
+        candidates: Number of candidates that are looked at.
+        logit_per_gain: By how much the score of a candidate rises that saves the whole cost of an episode.
+        buffer_size: Number of moments that are kept and learned from.
         batch_size: Moments per gradient step.
         n_epochs: How often a moment is learned from on average.
-        slowness: The acting policy follows the learning one by this share at each gradient step.
+        tau: Share by which the acting network follows the learning one at each gradient step.
         policy_kwargs: Arguments of the policy.
         tensorboard_log: As in SB3.
         verbose: As in SB3.
         seed: Seed of the weights and scenarios.
-        device: As in SB3; the network is small, a CPU is enough.
+        device: As in SB3; a CPU is enough.
         _init_setup_model: As in SB3.
 
     Raises:
@@ -119,7 +116,7 @@ class Hindsight(BaseAlgorithm):
         device: str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        if env is not None and env.env.episodes.observer.kind != "candidates":  # SB3 reads models without any
+        if env is not None and env.env.episodes.observer.kind != "candidates":  # SB3 loads models without environments
             raise ValueError(
                 f"observation is {env.env.episodes.observer.kind!r}, but hindsight is about candidates; "
                 'make the environments with observation="candidates", or take ppo.'
@@ -170,7 +167,7 @@ class Hindsight(BaseAlgorithm):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Hindsight:
-        """Play and learn for so many decisions; those of the second pass through a round do not count."""
+        """Play and learn for `total_timesteps` decisions; those of the second pass through a round do not count."""
         total, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
         arena, learner = self._arena(), copy.deepcopy(_network(self.policy))
         optimizer = torch.optim.Adam(learner.parameters(), lr=self.lr_schedule(1.0))
@@ -204,7 +201,7 @@ class Hindsight(BaseAlgorithm):
     def _play(
         self, arena: MigrationVectorEnv, begun: np.random.SeedSequence, callback: BaseCallback
     ) -> list[Ints] | None:
-        """Play a scenario in every row; return the actions, or None if a callback ends the training."""
+        """Play one scenario in every row; return the actions, or None if a callback ends the training."""
         observation, _ = arena.reset(seed=_seeds(begun, arena.num_envs))
         running, taken = np.ones(arena.num_envs, np.bool_), []
         while running.any():
@@ -222,13 +219,9 @@ class Hindsight(BaseAlgorithm):
         return taken
 
     def _look_back(
-        self,
-        arena: MigrationVectorEnv,
-        begun: np.random.SeedSequence,
-        taken: list[Ints],
-        buffer: DecisionBuffer,
+        self, arena: MigrationVectorEnv, begun: np.random.SeedSequence, taken: list[Ints], buffer: DecisionBuffer
     ) -> int:
-        """Go through the same episodes again and add a part of their moments; return how many."""
+        """Go through the same episodes again and add a share of their moments to the buffer; return how many."""
         episodes, rng, count, saved = arena.episodes, np.random.default_rng(begun), 0, []
         observer: Any = episodes.observer
         plans = PlanArrays._make(array.copy() for array in episodes.uploads)
@@ -266,14 +259,14 @@ class Hindsight(BaseAlgorithm):
     ) -> None:
         acting, losses = _network(self.policy), []
         actions = self.action_space.n  # type: ignore[attr-defined]
-        mask = torch.ones((1, actions), device=self.device).expand(self.batch_size, -1)  # all "stop" needs
+        mask = torch.ones((1, actions), device=self.device).expand(self.batch_size, -1)  # "stop" is always legal
         untrained = CandidateNetwork(acting.layout, acting.width, acting.blind).to(self.device)
         for _ in range(max(1, self.n_epochs * looked_at // self.batch_size) if buffer.count else 0):
             at = torch.randint(buffer.count, (self.batch_size,))
             observation = buffer.observation[at].to(self.device)
             with torch.no_grad():
                 greedy, _ = untrained(observation, mask)
-            learned = learner(observation, mask)[0] - greedy  # nothing where both are illegal
+            learned = learner(observation, mask)[0] - greedy  # 0 where both scores are ILLEGAL
             action, taken = buffer.action[at].to(self.device), buffer.taken[at].to(self.device)
             gain = buffer.gain[at].to(self.device)
             compared = ~gain.isnan()

@@ -1,9 +1,9 @@
-"""What a decision would have been worth: an episode is known to its end, and one decision in it is exchanged.
+"""What a decision would have cost: an episode is known to its end, and one decision in it is exchanged.
 
-At a moment of an episode that has been played, each candidate is taken next instead, its whole run of layers with it,
-and then the uploads that followed go on in their order. All of it happens under the rates that really came. So the
-candidates of one moment are compared with each other under the same future, which cancels most of what is random in
-returns. That is hindsight: for learning only, as the future is not known when one decides.
+At a moment of an episode that has been played, each candidate in turn is uploaded in place of what was decided, with
+its whole interval; then the uploads that really followed go on in their order. All of it happens under the rates that
+really came. So the candidates of a moment are compared under the same future, which cancels most of the randomness of
+returns. This serves learning only, as the future is not known at the time of a decision.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def hindsight_costs(
     plans: PlanArrays,
     prospects: Prospects,
 ) -> None:
-    """Write the costs (J times the number of queries) of taking each candidate now, and going on with a plan.
+    """Write the costs (J times the number of queries) of uploading each candidate now, and then going on with a plan.
 
     Args:
-        begin: The first of `rows` to look at.
-        end: The one after the last.
+        begin: First position in `rows` to work on.
+        end: Position after the last one.
         rows: Rows of the episodes, shape (N,).
-        out: Receives a row per episode, shape (N, K + 2): of the first K candidates (inf where there are fewer), of
-            waiting for the next slot, and of going on with the plan at once.
+        out: Receives K + 2 costs per episode, shape (N, K + 2): of the first K candidates (inf where there are fewer),
+            of waiting for the next slot, and of going on with the plan at once.
         packed: The scenarios.
-        state: Where they stand.
-        ahead: Scratch, two rows for each episode.
+        state: Where the episodes stand.
+        ahead: A scratch state with two rows for each episode, in which the choices are tried out.
         mask: The legal actions, shape (B, A).
-        plans: What each row goes on with.
+        plans: The plan with which each row goes on.
         prospects: The candidates.
     """
     for k in range(begin, end):

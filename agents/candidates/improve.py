@@ -1,18 +1,19 @@
-"""Improves a reference plan by random changes, each judged by the kernel: what is cheap enough to do while deciding.
+"""Improves a reference plan by random changes, each judged by the kernel: cheap enough to be done while deciding.
 
-A plan is a sequence of uploads (user, layer, server). Of twenty changes
+A plan is a sequence of uploads (user, layer, server). A streak is a number of uploads in a row of one user to one
+server. Of twenty changes
 
 | | |
 |---|---|
-| 6 | move a run, that is uploads in a row of one user to one server, to another place |
-| 3 | send a run to another server |
-| 4 | gather neighbouring layers of a user, wherever they are in the plan or not in it, on one server |
-| 2 | gather all layers of a user |
-| 3 | send all that a user has on one server to another, in its places; in exchange for what another has there, or not |
-| 2 | leave a run out |
+| 6 | move a streak to another place |
+| 3 | send a streak to another server |
+| 4 | gather neighbouring layers of a user on one server, wherever they are in the plan, or if they are not in it |
+| 2 | gather all layers of a user on one server |
+| 3 | send all that a user has on one server to another, in its places; what another user has there may come back |
+| 2 | leave a streak out |
 
-and what makes the plan better is kept. `agents.planners.local_search.local_search` searches longer, with more kinds of changes, and
-goes through worse plans on its way.
+A change is kept if it makes the plan better. `agents.planners.local_search.local_search` searches longer, with more
+kinds of changes, and passes through worse plans on its way.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from dnnmig_env.simulation.state import State
 def improve(
     packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, i: int, tries: int
 ) -> None:
-    """Try some changes of row `i`'s plan.
+    """Try some random changes of row `i`'s plan, and keep those that make it better.
 
     Args:
         packed: The scenarios as they are expected to go on.
         state: Where the episodes stand.
-        reference: Their plans.
+        reference: The reference plans.
         scratch: Where plans are tried out.
         i: The row.
-        tries: How many.
+        tries: Number of changes to try.
     """
     _drop_uploaded(state, reference, i)
     for _ in range(tries):
@@ -48,6 +49,7 @@ def improve(
 
 @jit_without_refcounts
 def _drop_uploaded(state: State, reference: Reference, i: int) -> None:
+    """Take the uploads that have been made out of row `i`'s plan."""
     length = 0
     for k in range(reference.plans.length[i]):
         if state.node[i, reference.plans.user[i, k], reference.plans.layer[i, k]] == 0:
@@ -60,7 +62,7 @@ def _drop_uploaded(state: State, reference: Reference, i: int) -> None:
 
 @jit_without_refcounts
 def _change(packed: PackedScenarios, state: State, reference: Reference, plans: PlanArrays, i: int) -> None:
-    """Change plan `i`; random numbers are drawn from `reference`."""
+    """Change plan `i` at random; the random numbers come from `reference`."""
     length = plans.length[i]
     if length == 0:
         _gather(packed, state, reference, plans, i, True)
@@ -92,7 +94,10 @@ def _change(packed: PackedScenarios, state: State, reference: Reference, plans: 
 
 @jit_without_refcounts
 def _exchange(plans: PlanArrays, i: int, one: int, there: int, other: int) -> None:
-    """Send all that an upload's user has on its server to another; what another user (perhaps) has there comes back."""
+    """Send all that the user of upload `one` has on its server to server `there`, and what `other` has there back.
+
+    Nothing comes back if `other` is the same user.
+    """
     user, here = plans.user[i, one], plans.server[i, one]
     for k in range(plans.length[i]):
         if plans.user[i, k] == user and plans.server[i, k] == here:
@@ -105,7 +110,10 @@ def _exchange(plans: PlanArrays, i: int, one: int, there: int, other: int) -> No
 def _gather(
     packed: PackedScenarios, state: State, reference: Reference, plans: PlanArrays, i: int, whole: bool
 ) -> None:
-    """Send neighbouring layers of a user, or all, one after another to one server, where the first was or anywhere."""
+    """Send neighbouring layers of a random user, or all of them (`whole`), one after another to one random server.
+
+    In the order they come where the first of them was, or at a random place.
+    """
     u = _draw(reference, i, packed.num_users[i])
     if packed.query_rate_hz[i, state.slot[i], u] == 0.0:
         return
@@ -133,7 +141,7 @@ def _gather(
 
 @jit_without_refcounts
 def _move(plans: PlanArrays, i: int, first: int, end: int, target: int) -> None:
-    """Move uploads [first, end) so that they begin at `target`, or end at the plan's end."""
+    """Move uploads [first, end) so that they begin at `target`, or at the latest place that the plan has for them."""
     target = min(target, plans.length[i] - (end - first))
     if target < first:
         _reverse(plans, i, target, first)
@@ -148,6 +156,7 @@ def _move(plans: PlanArrays, i: int, first: int, end: int, target: int) -> None:
 
 @jit_without_refcounts
 def _reverse(plans: PlanArrays, i: int, first: int, end: int) -> None:
+    """Reverse the order of uploads [first, end)."""
     low, high = first, end - 1
     while low < high:
         plans.user[i, low], plans.user[i, high] = plans.user[i, high], plans.user[i, low]

@@ -1,10 +1,11 @@
 """What an agent may see instead of all facts: a short list of promising uploads, each with its prospects.
 
-A candidate is an upload (user, layer, server) that begins an efficient run of layers (see `agents.planners.joint_efficiency.intervals`), by
-the present rates or by those that are expected, or is next in a reference plan for what is expected to come
-(`agents.candidates.expected_plan`). The list does not grow with users, layers and servers, and its features are ratios and
-logarithms: so a network that has learned on some sizes acts on others, and is small enough to train on a CPU. All of it
-rests on the present alone.
+A candidate is an upload (user, layer, server). It either begins an efficient interval of layers, under the present
+rates or under those that are expected (see `agents.planners.joint_efficiency.intervals`), or is one of the next uploads
+of the reference plan for what is expected to come (`agents.candidates.expected_plan`). The length of the list does not
+depend on the numbers of users, layers and servers, and its features are ratios and logarithms. So a policy network that
+was trained on some sizes acts on others, and is small enough to be trained on a CPU. The whole list is a prediction
+from the present state only.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 MOST_CANDIDATES = 24
+"""Most candidates on the list."""
 
 _GAIN = CANDIDATE_FEATURES.index("gain")
 
 
 @dataclass(frozen=True)
 class CandidateLayout:
-    """Where things stand in an observation of candidates.
+    """Where the features stand in an observation of candidates.
 
     Attributes:
         users: Most users, U.
@@ -70,7 +72,10 @@ def find_candidates(
     efficiencies: Efficiencies,
     prospects: Prospects,
 ) -> None:
-    """Find the candidates of rows `rows[begin:end]` after their latest actions, (N,); `STARTED` for new episodes."""
+    """Find the candidates of the rows `rows[begin:end]` after their latest actions.
+
+    `actions` holds the latest action of each of the N rows in `rows`, `STARTED` for a new episode.
+    """
     for k in range(begin, end):
         _find(rows[k], actions[k], packed, soon, later, state, mask, reference, efficiencies, prospects)
 
@@ -91,7 +96,10 @@ def describe_candidates(
     efficiencies: Efficiencies,
     prospects: Prospects,
 ) -> None:
-    """Write these rows' observations, shape (B, D), all but "gain"; zeros where the horizon is reached."""
+    """Write the observations of the rows `rows[begin:end]` to `out`, shape (B, D), all but the feature "gain".
+
+    They are zero where the horizon is reached.
+    """
     for k in range(begin, end):
         _describe(rows[k], out[rows[k]], packed, soon, later, course, state, mask, reference, efficiencies, prospects)
 
@@ -109,7 +117,10 @@ def compare_candidates(
     reference: Reference,
     prospects: Prospects,
 ) -> None:
-    """Write "gain" into these rows' observations; `ahead` is scratch, two rows for each episode."""
+    """Write the feature "gain" to the observations of the rows `rows[begin:end]`, shape (B, D).
+
+    `ahead` is a scratch state with two rows for each episode, in which the candidates are tried out.
+    """
     for k in range(begin, end):
         _compare(rows[k], out[rows[k]], packed, state, ahead, mask, reference, prospects)
 

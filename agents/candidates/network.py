@@ -1,8 +1,9 @@
-"""The torch module under policies that see candidates: a score per candidate, one for "stop", and a value.
+"""The policy network of agents that see candidates: a score per candidate, one for "stop", and a value.
 
-Every candidate passes the same small network together with a summary of the situation and of all candidates, so nothing
-depends on how many users, layers and servers there are. What it learns is a correction of a greedy order: before
-training, the reference plan is followed but for what saves more, and nothing is uploaded that saves nothing.
+Every candidate passes through the same small network, together with a summary of the situation and of all candidates,
+so no weight depends on how many users, layers and servers there are. The network learns a correction of a greedy order:
+untrained, it follows the reference plan except where another candidate saves more, and uploads nothing that saves
+nothing.
 """
 
 from __future__ import annotations
@@ -36,38 +37,44 @@ LAYER_ARRIVAL, INTERVAL_ARRIVAL, SAVING = (
 )
 
 INITIAL_GAP = 0.3
-"""What a candidate lacks before training that begins no pair's finest part, in units of LOG_RANGE."""
+"""What is taken off the efficiency of a candidate before training, in units of LOG_RANGE, unless the smallest useful
+sub-interval of the best interval of its user and server begins there."""
 
 INITIAL_RANK = 5.0
-"""Score of the reference's next upload over others before training."""
+"""Score of the reference plan's next upload before training, which puts it before others."""
 
 INITIAL_GAIN = 400.0
-"""Score of a gain of 1: a run that saves 0.02 % of all cost comes before the reference's next upload."""
+"""Score of a gain of 1 before training. The feature "gain" is a square root, so an interval that saves 0.02 % of all
+cost comes before the reference plan's next upload."""
 
 INITIAL_STICKINESS = 0.5
-"""Score of a server that holds layers of the user, and minus that of one while others do: networks scattered over
-servers are slow. In `mobile` it lowered the mean delay of the untrained network by 0.7 %, less and more by less."""
+"""Score before training that is added where the server holds layers of the user, and taken off where other servers hold
+some (both together cancel): DNNs that are scattered over servers are slow. In `mobile` it lowered the mean delay of the
+untrained network by 0.7 %; smaller and greater values lowered it by less."""
 
 INITIAL_STOP = -7.0
-"""Score of "stop" before training, less that of the best candidate: one decision in a thousand."""
+"""Score of "stop" before training, relative to that of the best candidate: it is chosen in one decision in a
+thousand."""
 
 INITIAL_DONE = 10.0
-"""What is added to it where the plan is done and no candidate gains: an idle channel is ready for what comes."""
+"""Added to the score of "stop" before training where the reference plan is done and no candidate has a gain: an idle
+channel is ready for whatever comes."""
 
 INITIAL_RISK = 42.0
-"""Score that an upload loses for blocking the channel of newcomers, per what it costs them on average against what it
-saves: times in shares of the horizon, where newcomers come at any time alike. In `mobile` it lowered the mean delay of
-the untrained network by 1.2 %, half and twice as much by less."""
+"""Score that an upload loses before training, per unit of risk, for blocking the channel for users who have not
+arrived. The risk is what this costs those users on average, divided by what the upload saves; times are shares of the
+horizon, and users may arrive at any time with the same chance. In `mobile` it lowered the mean delay of the untrained
+network by 1.2 %; half and twice as much lowered it by less."""
 
 MOST_RISK = 0.5
-"""Greater ratios are taken for this one: enough to leave the channel idle."""
+"""Greater risks count as this one, which is enough to leave the channel idle."""
 
 LEAST_SAVING = 1 / 600
-"""What an upload is taken to save at least, as a share of all delay over the horizon."""
+"""What an upload is assumed to save at least, as a share of all delay over the horizon."""
 
 
 class Prior(NamedTuple):
-    """Weights of what a network knows before training."""
+    """Weights of the greedy order by which a network scores before training; they are learned like all others."""
 
     efficiency: Tensor
     rank: Tensor
@@ -79,15 +86,15 @@ class Prior(NamedTuple):
 
 
 class CandidateNetwork(nn.Module):
-    """Scores candidates; see `agents.candidates.layout` for what it sees of each.
+    """Scores candidates; `agents.candidates.features` says what it sees of each.
 
     Args:
         layout: Sizes of the observations.
-        width: Numbers in the embedding of a candidate and in the summary.
-        blind: Names of features that it does not see, see `blinded`.
+        width: Length of the embedding of a candidate and of the summary.
+        blind: Names of features that the network does not see, see `blinded`.
 
     Raises:
-        ValueError: If there is no such feature, or nothing can be decided without it.
+        ValueError: If `blind` has a name that is no feature, or "action", without which nothing can be decided.
     """
 
     sight: Tensor
@@ -123,7 +130,7 @@ class CandidateNetwork(nn.Module):
 
         Args:
             observation: Flat observations, shape (B, D).
-            mask: Legal actions are not 0, shape (B, A).
+            mask: The legal actions, which are not 0, shape (B, A).
 
         Returns:
             Scores of the actions, shape (B, A), `ILLEGAL` for all that are no candidates, and values, shape (B, 1).
@@ -143,38 +150,38 @@ class CandidateNetwork(nn.Module):
         scores = self.score(inner).squeeze(-1) + _greedy(prior, features, situation[:, CHANGING, None])
         scores = torch.where(number > 0, scores, ILLEGAL)
         best = scores.amax(1, keepdim=True)
-        best = torch.where(best > 0.1 * ILLEGAL, best, 0.0)  # "stop" alone is no illegal action
+        best = torch.where(best > 0.1 * ILLEGAL, best, 0.0)  # without candidates "stop" must not become illegal
         everything = torch.full(mask.shape, ILLEGAL, dtype=scores.dtype, device=scores.device)
         scores = scores - _risk(prior, features, situation)
         gains = (features[..., GAIN] > 0).any(dim=1, keepdim=True)
         done = prior.done * situation[:, DONE, None] * (~gains).to(best.dtype)
         stop = torch.where(mask[:, -1:] > 0, self.stop(summary) + best + done, 0.5 * ILLEGAL)
-        # A row that is no candidate points at "stop", which is written last.
+        # Padding scatters into "stop" and is overwritten below.
         everything = everything.scatter(1, torch.where(number > 0, number - 1, mask.shape[1] - 1), scores)
         return torch.cat([everything[:, :-1], stop], dim=1), self.value(summary)
 
 
 def make_candidate_network(sizes: tuple[int, int, int], width: int, blind: Sequence[str]) -> CandidateNetwork:
-    """Return a new network for environments of these sizes: most users, layers per network and servers."""
+    """Return a new network for environments of these sizes: most users, layers per network and servers, (U, L, S)."""
     return CandidateNetwork(CandidateLayout(*sizes), width, blind)
 
 
 def numbers(observation: Tensor, actions: int) -> Tensor:
-    """Return the action of each candidate + 1, shape (B, K); 0 = no candidate."""
+    """Return the action of each candidate plus 1, shape (B, K); 0 where there is no candidate."""
     features = observation[:, SITUATION_WIDTH:].unflatten(1, (-1, CANDIDATE_WIDTH))
     return torch.round(features[..., ACTION] * actions).long()
 
 
 def blinded(observation: Float32s, names: Sequence[str]) -> Float32s:
-    """Return a copy of observations, (B, D), in which some features are 0.
+    """Return a copy of observations, shape (B, D), in which some features are 0.
 
     Args:
         observation: Flat observations.
-        names: Names of features of candidates (`CANDIDATE_FEATURES`) and of the situation (`SITUATION_FEATURES`); one
-            that both have is hidden in both.
+        names: Names of features of candidates (`CANDIDATE_FEATURES`) and of the situation (`SITUATION_FEATURES`); a
+            name that occurs in both is hidden in both.
 
     Raises:
-        ValueError: If there is no such feature.
+        ValueError: If a name is no feature.
     """
     seen = observation.copy()
     for name in names:
@@ -189,7 +196,7 @@ def blinded(observation: Float32s, names: Sequence[str]) -> Float32s:
 
 
 def _greedy(prior: Prior, features: Tensor, changing: Tensor) -> Tensor:
-    """Return the scores of the greedy order, (B, K); `changing` is 1 where rates change, (B, 1)."""
+    """Return the scores of the greedy order, shape (B, K); `changing` is 1 where rates change, shape (B, 1)."""
     present = torch.where(
         features[..., SMALLEST_USEFUL] > 0, features[..., SMALLEST_USEFUL], features[..., INTERVAL] - INITIAL_GAP
     )
@@ -205,10 +212,11 @@ def _greedy(prior: Prior, features: Tensor, changing: Tensor) -> Tensor:
 
 
 def _risk(prior: Prior, features: Tensor, situation: Tensor) -> Tensor:
-    """Return what uploads lose for blocking the channel, (B, K): none may stop for a newcomer."""
+    """Return what uploads lose for blocking the channel, shape (B, K): an upload cannot be pre-empted."""
     left, newcomers = situation[:, LEFT, None], situation[:, NEWCOMERS, None].clamp(max=0.99)
     own, run = left * features[..., LAYER_ARRIVAL], left * features[..., INTERVAL_ARRIVAL]
     run = torch.maximum(own, run)
-    saved = features[..., SAVING] * (left - run) + LEAST_SAVING  # by the whole run
-    blocked = own * run * newcomers / (1.0 - newcomers)  # by the layer, times its share of the run: run / own
+    saved = features[..., SAVING] * (left - run) + LEAST_SAVING  # by the whole interval
+    # One layer blocks the channel in proportion to own ** 2, and the interval has about run / own of them.
+    blocked = own * run * newcomers / (1.0 - newcomers)
     return prior.risk * (blocked / saved).clamp(max=MOST_RISK)

@@ -1,4 +1,4 @@
-"""Users who have not come yet: what is at stake for them while a channel is busy."""
+"""The expected delay share of users who have not arrived yet, for whom the channel may be kept free."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from dnnmig_env.simulation.state import State
 
 @jit_without_refcounts
 def newcomers_delay_share(packed: PackedScenarios, state: State, i: int) -> float:
-    """Return what newcomers' queries would take on their devices, as a share of what all queries would take then.
+    """Return the expected delay share of users who have not arrived, from 0 to 1.
 
-    Who has not been present in any slot so far may still come, unless this slot is the last one. Networks and devices
-    of newcomers are known, how often they will query is not: expected is that they load the server fastest for them
-    as those load theirs who are present, on average. Present users' queries take what they take now.
+    It is the delay that their queries would take per second on their devices, divided by the delay of all queries per
+    second once these users have arrived. A user who has not been present in any slot so far may still arrive, unless
+    this slot is the last one. The DNNs and devices of such users are known, but not their query rates: each is expected
+    to load the server that is fastest for it as much as the present users load theirs, on average. Queries of present
+    users are taken to last as long as now.
     """
     slot = state.slot[i]
     if slot + 1 == packed.num_slots[i]:
@@ -37,7 +39,7 @@ def newcomers_delay_share(packed: PackedScenarios, state: State, i: int) -> floa
 
 @jit_without_refcounts
 def _fastest_s(packed: PackedScenarios, i: int, u: int) -> float:
-    """Return how long the whole network executes on the server that is fastest for it."""
+    """Return the seconds that a user's whole DNN executes on the server that is fastest for it."""
     fastest_s = np.inf
     for s in range(packed.num_servers[i]):
         whole_s = 0.0

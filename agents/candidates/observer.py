@@ -1,4 +1,4 @@
-"""Shows candidates instead of plain facts: an observer for environments (`dnnmig_env.envs.observer`)."""
+"""The observer that shows candidates instead of plain facts to policies (see `dnnmig_env.envs.observer`)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class CandidateObserver:
         ValueError: If decisions are not joint.
 
     Attributes:
-        without_plan: Rows whose candidates refer to no plan, which takes a quarter of the time: what
-            `REFERENCE_FEATURES` show means nothing there. For scenarios of one time slot; to be set between episodes,
-            shape (B,).
-        saved_s: What the latest actions have saved against the reference plans, in seconds of J, shape (B,).
+        without_plan: Rows whose candidates refer to no reference plan, shape (B,), which takes a quarter of the time.
+            What `REFERENCE_FEATURES` show there means nothing. Only for scenarios of one time slot; to be set between
+            episodes.
+        saved_s: What the latest action of each row has saved against its reference plan, in seconds of J, shape (B,).
     """
 
     kind = "candidates"
@@ -50,21 +50,21 @@ class CandidateObserver:
         self._efficiencies, self.prospects = new_prospects(packed, rows, layout.candidates)
 
     def start(self, rows: Ints) -> None:
-        """Make a plan and find the candidates of episodes that have just begun in some rows, shape (N,)."""
+        """Make the reference plans and find the candidates of some rows, shape (N,), whose episodes have just begun."""
         self.reference.plans.length[rows] = 0
         self._observe(rows, np.full(len(rows), STARTED))
 
     def step(self, rows: Ints, actions: Ints) -> None:
-        """Bring plans and candidates of rows, shape (N,), up to date after their actions, (N,)."""
+        """Bring plans and candidates of some rows, shape (N,), up to date after their actions, shape (N,)."""
         self._observe(rows, actions)
 
     def take_plans(self, plans: PlanArrays, rng_state: Ints, tries: int) -> None:
-        """Take other plans as those that candidates refer to, in all rows, each improved by a search.
+        """Replace the reference plans of all rows by given ones, each improved by a search.
 
         Args:
-            plans: One for each row.
-            rng_state: Where the random numbers of each row's search begin, none 0, shape (B,).
-            tries: Changes that are tried.
+            plans: The new plans, one for each row.
+            rng_state: State with which the random numbers of each row's search begin, none of them 0, shape (B,).
+            tries: Number of changes that each search tries.
         """
         self.without_plan[:] = False
         count, state = self._episodes.rows, self._episodes.state
@@ -72,14 +72,15 @@ class CandidateObserver:
         self._observe(np.arange(count), np.full(count, UNCHANGED))
 
     def hindsight_costs(self, rows: Ints, plans: PlanArrays, candidates: int) -> Floats:
-        """Return the cost of taking each candidate now and going on with a plan, shape (N, candidates + 2).
+        """Return the cost of uploading each candidate now and then going on with a plan, shape (N, candidates + 2).
 
-        The last two columns are of waiting for the next slot and of going on at once; see `hindsight_costs`.
+        The last two columns are the costs of waiting for the next slot and of going on with the plan at once; see
+        `agents.candidates.hindsight_costs`.
 
         Args:
-            rows: Rows that have not ended, shape (N,).
-            plans: What each row goes on with.
-            candidates: How many candidates to look at.
+            rows: Rows whose episodes have not ended, shape (N,).
+            plans: The plan with which each row goes on.
+            candidates: Number of candidates to look at.
         """
         costs = np.empty((len(rows), candidates + 2))
         scenarios = self._episodes.packed, self._episodes.state, self._scratch.state, self._episodes.outputs.mask
@@ -102,7 +103,7 @@ class CandidateObserver:
 
 
 def check_joint(episodes: EpisodeBatch, what: str) -> None:
-    """Raise a ValueError unless decisions are joint."""
+    """Raise a ValueError unless decisions are joint; `what` says in its message what needs them."""
     if episodes.decision_mode != "joint":
         raise ValueError(
             f"{what} are uploads, but decisions is {episodes.decision_mode!r}. "

@@ -1,4 +1,4 @@
-"""Makes reference plans: joint efficiency for mean rates, of which the best for the rates themselves is kept."""
+"""Makes reference plans: joint efficiency plans for mean rates, of which the best in the real time slots is kept."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State, new_state
 
 CONTENTION_TOLERANCE = 0.02
-"""Relative change of a slowdown below which efficiencies are not measured anew: ten times faster than exactly."""
+"""Relative change of a slowdown below which efficiencies are not measured anew: planning is ten times faster so."""
 
 
 class PlanScratch(NamedTuple):
-    """Where plans are made and tried out, for B rows."""
+    """Scratch space in which the plans of B episodes are made and tried out."""
 
-    mean: PackedScenarios  # the scenarios with one slot of mean rates
+    mean: PackedScenarios  # the rest of each scenario as one slot of mean rates
     state: State  # two rows for each episode
     efficiencies: Efficiencies
     legal: Int8s  # (B, U * L * S)
@@ -32,7 +32,7 @@ class PlanScratch(NamedTuple):
 
 
 def new_plan_scratch(packed: PackedScenarios, rows: int) -> PlanScratch:
-    """Return room to plan `rows` episodes of a packed."""
+    """Return scratch space to plan `rows` episodes of the packed scenarios."""
     _, users, layers, nodes = packed.execution_s.shape
     one_slot = {
         name: np.zeros_like(getattr(packed, name)[:, :1])
@@ -57,7 +57,7 @@ def new_plan_scratch(packed: PackedScenarios, rows: int) -> PlanScratch:
 def plan_references(
     begin: int, end: int, packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, rows: Ints
 ) -> None:
-    """Make the plans of episodes that have just begun, in rows [begin, end) of `rows`."""
+    """Make the reference plans of the rows `rows[begin:end]`, whose episodes have just begun."""
     for k in range(begin, end):
         clear(reference, rows[k])
         replan(packed, state, reference, scratch, rows[k])
@@ -65,18 +65,22 @@ def plan_references(
 
 @jit_without_refcounts
 def clear(reference: Reference, i: int) -> None:
-    """Make a plan empty."""
+    """Make row `i`'s plan empty and set its random numbers to their start."""
     reference.plans.length[i], reference.rng_state[i] = 0, 88_172_645_463_325_252
 
 
 @jit_without_refcounts
 def replan(packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, i: int) -> None:
-    """Take for row `i` the best of its plan and those of joint efficiency, for mean rates soon and until the end."""
+    """Replace row `i`'s plan by the best of several plans of joint efficiency, unless it is better than all of them.
+
+    These are made for the mean rates of the next `LOOK_AHEAD_S` seconds and for those until the horizon; for both, once
+    freely and once with every user kept to one server.
+    """
     complete_reference(packed, state, reference, scratch.state, scratch.legal[i], i)
     now_s, end_s, servers = state.time_s[i], horizon_s(packed, i), scratch.mean.memory_bytes.shape[1]
     for look_ahead_s in (LOOK_AHEAD_S, np.inf):
         if look_ahead_s < np.inf and (packed.num_slots[i] == 1 or now_s + look_ahead_s >= end_s):
-            continue  # soon is no other than until the end
+            continue  # the next seconds are all that is left, or no different from it
         average(packed, i, state, min(now_s + look_ahead_s, end_s), scratch.mean)
         for one_server in (False, True):
             _all_uploads(scratch.mean, i, servers, scratch.legal[i])
@@ -98,7 +102,7 @@ def replan(packed: PackedScenarios, state: State, reference: Reference, scratch:
 
 @jit_without_refcounts
 def keep_if_better(packed: PackedScenarios, state: State, reference: Reference, scratch: PlanScratch, i: int) -> None:
-    """Make row `i`'s plan the one on trial, if completing that costs less."""
+    """Replace row `i`'s plan by the one on trial, if completing that costs less."""
     complete_reference(packed, state, scratch.trial, scratch.state, scratch.legal[i], i)
     if scratch.trial.cost_s[i] < reference.cost_s[i]:
         adopt(reference, scratch.trial, i)
@@ -106,6 +110,7 @@ def keep_if_better(packed: PackedScenarios, state: State, reference: Reference, 
 
 @jit_without_refcounts
 def _all_uploads(packed: PackedScenarios, b: int, servers: int, legal: Int8s) -> None:
+    """Mark every upload that may be made in slot 0 of scenario `b` as legal, and all others as not."""
     layers = packed.weight_bytes.shape[2]
     for k in range(legal.shape[0]):
         legal[k] = 0
@@ -123,9 +128,10 @@ def _all_uploads(packed: PackedScenarios, b: int, servers: int, legal: Int8s) ->
 
 @jit_without_refcounts
 def average(packed: PackedScenarios, b: int, state: State, until_s: float, mean: PackedScenarios) -> None:
-    """Write what is left of scenario `b` with one slot: mean rates while present, from now until a time.
+    """Write the rest of scenario `b` to `mean` as a scenario of one slot, with the mean rates from now until a time.
 
-    Its horizon is what is left of the scenario's, and what has been uploaded stays so.
+    Rates and latencies of links are averaged over the time for which the user is present. The horizon is what is left
+    of the scenario's, and layers that have been uploaded stay so.
     """
     now_s = state.time_s[b]
     mean.slot_edges_s[b, 0], mean.slot_edges_s[b, 1] = 0.0, horizon_s(packed, b) - now_s

@@ -1,10 +1,11 @@
 """A reference plan for every episode, and what completing it from any state would cost.
 
-Its use is twofold. An agent may see one, and what taking something else first would save: a plan for what is expected
-(`agents.candidates.expected_plan`). And a reward may measure against one: before and after a decision, what would the horizon cost
-if the rest of the reference were uploaded? The difference is what the decision was worth, given such a continuation.
-Where rates change, that takes the slots to come into account, which is for rewards alone: the plan is then another one,
-of joint efficiency for mean rates (`agents.candidates.planning`).
+It has two uses. An agent may see a reference plan, and what uploading something else first would save: that plan is
+made for what is expected to come (`agents.candidates.expected_plan`). And a reward may be measured against one: before
+and after a decision, what would the whole horizon cost if the rest of the plan were uploaded? The difference is what
+the decision was worth, provided that the plan follows. Where rates change, this takes the slots to come into account,
+which only rewards may do. So the reward then has a plan of its own, made by joint efficiency for mean rates
+(`agents.candidates.planning`).
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from dnnmig_env.simulation.state import State, copy_row
 
 
 class Reference(NamedTuple):
-    """The reference plans of B episodes, K = U * L uploads at most, and where their completion would lead."""
+    """The reference plans of B episodes, of at most K = U * L uploads each, and what completing them would cost."""
 
     plans: PlanArrays  # one for each row
-    next_upload: Ints  # (B,): the upload that is next now, -1 = none can be made in this slot
+    next_upload: Ints  # (B,): place in the plan of the upload that is next now, -1 = none can be made in this slot
     cost_s: Floats  # (B,): J times the number of queries, if the plan is completed from now on
-    rng_state: Ints  # (B,): where the random numbers of a search for better plans stand
+    rng_state: Ints  # (B,): state of the random numbers of searches for better plans
 
 
 def new_reference(packed: PackedScenarios, rows: int) -> Reference:
@@ -56,7 +57,7 @@ def follow_references(
     active: Bools,
     saved_s: Floats,
 ) -> None:
-    """Write what the latest decision of active rows in [begin, end) has saved against the reference, in seconds."""
+    """Write what the latest decision of each active row in [begin, end) has saved against its plan, in seconds of J."""
     for i in range(begin, end):
         if active[i]:
             saved_s[i] = follow(packed, state, decisions, reference, ahead, legal, actions[i], i)
@@ -73,7 +74,7 @@ def follow(
     action: int,
     i: int,
 ) -> float:
-    """Bring row `i`'s reference up to date after an action; return what that has saved, in seconds."""
+    """Bring row `i`'s reference up to date after an action; return what that has saved against it, in seconds of J."""
     before_s = reference.cost_s[i]
     if decisions.done[i]:
         reference.next_upload[i], reference.cost_s[i] = -1, state.cost_s[i]
@@ -86,7 +87,7 @@ def follow(
 
 @jit_without_refcounts
 def next_action(reference: Reference, decisions: Decisions, i: int) -> int:
-    """Return the action of the upload that was next; "stop" if none was."""
+    """Return the action that makes the next upload of row `i`'s plan; "stop" if there is none."""
     users, layers = decisions.decided.shape[1:]
     plans, servers, k = reference.plans, decisions.reserved_bytes.shape[1], reference.next_upload[i]
     if k < 0:
@@ -96,14 +97,14 @@ def next_action(reference: Reference, decisions: Decisions, i: int) -> int:
 
 @jit_without_refcounts
 def adopt(reference: Reference, other: Reference, i: int) -> None:
-    """Make row `i`'s plan another one."""
+    """Replace row `i`'s plan by that of another reference."""
     copy_plan(reference.plans, other.plans, i)
     reference.next_upload[i], reference.cost_s[i] = other.next_upload[i], other.cost_s[i]
 
 
 @jit_without_refcounts
 def copy_plan(plans: PlanArrays, other: PlanArrays, i: int) -> None:
-    """Write plan `i` of `other` as plan `i`, both of single layers that wait for nothing."""
+    """Copy plan `i` of `other` to plan `i`; both consist of single layers that wait for no time."""
     plans.length[i] = other.length[i]
     for k in range(other.length[i]):
         copy_upload(plans, i, k, other, i, k)
@@ -111,7 +112,7 @@ def copy_plan(plans: PlanArrays, other: PlanArrays, i: int) -> None:
 
 @jit_inlined
 def copy_upload(plans: PlanArrays, i: int, k: int, other: PlanArrays, j: int, m: int) -> None:
-    """Write upload `m` of plan `j` of `other` as upload `k` of plan `i`."""
+    """Copy upload `m` of plan `j` of `other` to upload `k` of plan `i`."""
     plans.user[i, k], plans.layer[i, k], plans.server[i, k] = other.user[j, m], other.layer[j, m], other.server[j, m]
 
 
@@ -119,9 +120,9 @@ def copy_upload(plans: PlanArrays, i: int, k: int, other: PlanArrays, j: int, m:
 def complete_reference(
     packed: PackedScenarios, state: State, reference: Reference, ahead: State, mask: Int8s, i: int
 ) -> None:
-    """Write which upload of the plan is next, and what completing the plan costs from where row `i` stands.
+    """Write which upload of row `i`'s plan is next, and what completing the plan costs from the row's present state.
 
-    An upload whose user is away, or whose layer does not fit, waits while others can be made.
+    An upload whose user is absent, or whose layer does not fit, waits while others can be made.
     """
     reference.next_upload[i] = _next(packed, i, state, i, reference.plans)
     copy_row(state, i, ahead, 2 * i)
@@ -159,7 +160,11 @@ def complete(
     first: int,
     last: int,
 ) -> float:
-    """Upload an interval (none if it is empty), then the rest of plan `i`; return the cost at the horizon."""
+    """Upload an interval, then the rest of plan `i`, in row `k` of `ahead`; return the cost at the horizon.
+
+    The interval consists of layers `first` to `last` of a user, for server s + 1; it is empty if `last` is less than
+    `first`. Of its layers, those whose upload is illegal in `mask` are left out.
+    """
     servers, layers, v = ahead.memory_left_bytes.shape[1], ahead.node.shape[2], first
     while ahead.time_s[k] < horizon_s(packed, i):
         while v <= last and mask[action_of(user, v, s, layers, servers)] == 0:
@@ -178,7 +183,7 @@ def complete(
 
 @jit_without_refcounts
 def _next(packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays) -> int:
-    """Return the first upload of plan `b` that can be made where row `i` stands, -1 if there is none."""
+    """Return the first upload of plan `b` that can be made in the state of row `i`, -1 if there is none."""
     slot = state.slot[i]
     for k in range(plans.length[b]):
         u, v, s = plans.user[b, k], plans.layer[b, k], plans.server[b, k] - 1

@@ -1,4 +1,4 @@
-"""Pays what a decision saves if the rest of a reference plan follows: `reward="reference"` of environments."""
+"""Pays for a decision what it saves if the rest of a reference plan follows: `reward="reference"` of environments."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from dnnmig_env.envs.batch import EpisodeBatch
 
 
 class ReferenceRewarder:
-    """Measures decisions against a reference plan; the return is J of that plan less the episode's.
+    """Measures decisions against a reference plan; the return of an episode is J of that plan minus J of the episode.
 
-    It is the plan that candidates refer to, if they are observed; but not where rates change: that plan is for what is
-    expected of them, and rewards take what really comes into account.
+    If candidates are observed, and rates do not change, this is the plan to which the candidates refer. Where rates
+    change, that plan is made for the rates that are expected; the rewarder then has a plan of its own, for the rates
+    that really come.
 
     Args:
         episodes: The batch of episodes, with joint decisions.
@@ -35,13 +36,13 @@ class ReferenceRewarder:
         self._scratch, self._saved_s = new_plan_scratch(episodes.packed, episodes.rows), np.zeros(episodes.rows)
 
     def start(self, rows: Ints) -> None:
-        """Make the plans of episodes that have just begun in some rows, shape (N,)."""
+        """Make the plans of some rows, shape (N,), whose episodes have just begun."""
         if self._observer is None:
             scenarios = self._episodes.packed, self._episodes.state
             share_rows(plan_references, len(rows), *scenarios, self.reference, self._scratch, rows)
 
     def step(self, actions: Ints, active: Bools) -> Floats:
-        """Return what the latest actions have saved, in seconds of J, shape (B,)."""
+        """Return what the latest actions have saved against the plans, in seconds of J, shape (B,)."""
         if self._observer is not None:
             return self._observer.saved_s
         episodes, scratch = self._episodes, self._scratch

@@ -1,19 +1,28 @@
-"""The best of several plans of a network that sees candidates, made in two stages.
+"""Plans by a policy network that sees candidates: the best of K sample plans, made in two stages.
 
-Three samples in four explore. All but the greedy one do not see the reference plan, or they would follow it and be
-nearly the same plan. Each has a bias, a number per user and server, the same throughout the episode, that is added to
-the scores: it changes a plan as a whole, where independent draws would scatter a user's layers over servers and
-interrupt intervals of uploads. In every other sample one user is also pinned to one server, in each to another pair of
-them: where users compete for servers, one that is served elsewhere makes room. The other samples refine, in four rounds:
-each takes one of the best plans so far, improved by a search with random numbers of its own, as the reference plan that
-it corrects.
+Three samples in four explore. One of them is greedy. In the others the network is blind to the reference plan, which it
+would otherwise follow so that all plans were nearly the same. Each of these has a server bias: a number per user and
+server, the same throughout the episode, that is added to the scores. It changes a plan as a whole, where independent
+draws would scatter a user's layers over servers and interrupt intervals. In every other of these samples one user is
+also pinned to one server, in each to another pair of them: where users compete for servers, a user that is served
+elsewhere makes room.
 
-Measured with the untrained network and K = 64 in `scenarios("multi-user", 64, seed=2**41)`, which also served to choose
-the numbers below; mean delays relative to those of local search, 21 and 22 November 2026. All 0.9998, the worst 1.008.
-In 24 to 63 1.0002; without pinned users, and a search that exchanges servers, 1.0009 and the worst 1.018. Before that,
-in 16 to 23, 16 samples that refine the eight best plans in one round 0.9996 (1000 tries each), 8 these and then 8 the
-best one 0.9999 (500 and 1500 tries), four rounds 0.9991. Twice the tries in each round, or accepting worse plans as
-annealing does, changed nothing.
+The other samples refine, in four rounds. Each takes one of the best plans so far, improved by a search with random
+numbers of its own, as the reference plan that it corrects.
+
+Measured on 21 and 22 November 2026 with the untrained network and K = 64 in `scenarios("multi-user", 64, seed=2**41)`,
+which also served to choose the numbers below. Mean delays are relative to those of local search:
+
+| scenarios | how plans are made | mean | worst |
+|---|---|---|---|
+| all | as described | 0.9998 | 1.008 |
+| 24 to 63 | as described | 1.0002 | |
+| 24 to 63 | without pinned users, and without a search that exchanges servers | 1.0009 | 1.018 |
+| 16 to 23 | the same; 16 samples refine the eight best plans in one round, 1000 tries each | 0.9996 | |
+| 16 to 23 | the same; 8 samples refine these, then 8 the best one, 500 and 1500 tries | 0.9999 | |
+| 16 to 23 | the same; four rounds | 0.9991 | |
+
+Twice the tries in each round, or accepting worse plans as annealing does, changed nothing.
 """
 
 from __future__ import annotations
@@ -34,23 +43,24 @@ from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 SPREADS = (0.1, 0.2, 0.3)
-"""Standard deviations of the server biases of exploring samples, in turn."""
+"""Standard deviations of the server bias, for one exploring sample after another."""
 
 SERVER_PENALTY = -5.0
 """Added to the scores of a pinned user's uploads to all servers but its own."""
 
 ROUNDS = 4
-"""Rounds of refining: each begins with the best plans so far, in the first with as many as samples, then with half."""
+"""Rounds of refining. The first begins with as many of the best plans so far as there are samples, each later one with
+half as many as the one before."""
 
 TRIES = 1000
-"""Changes of a plan that the search tries before a sample refines it."""
+"""Number of changes of a plan that the search tries before a sample refines it."""
 
 
 class CandidateSampler:
-    """Plans with a network that sees candidates, never worse than its greedy plan of the same scenario.
+    """Plans with a policy network that sees candidates; no plan is worse than the network's greedy one.
 
     Args:
-        policy: The network.
+        policy: The trained policy.
         limits: Sizes of the largest scenario to come; users, layers and servers as the policy was loaded for.
         samples: Number of plans to choose from, K, the greedy one included.
     """
@@ -80,7 +90,7 @@ class CandidateSampler:
         plans, observer = _copy(self._explorers.uploads), _observer(rows)
         for turn in range(self._rounds):
             best = np.resize(delays_s.argsort(kind="stable")[: max(1, rows.rows >> turn)], rows.rows)
-            observer.without_plan[:] = True  # they are given plans: none need be made
+            observer.without_plan[:] = True  # plans are given to the rows below, so none has to be made
             begin(rows, batch)
             given = PlanArrays._make(array[best] for array in plans)
             observer.take_plans(given, rng.integers(1, 2**62, rows.rows), TRIES)
@@ -92,7 +102,7 @@ class CandidateSampler:
         return found
 
     def _play(self, rows: EpisodeBatch, biases: Float32s) -> Floats:
-        """Let every row decide greedily to its end; return their mean query delays."""
+        """Let every row decide to its end by the greatest of score plus bias; return the mean query delays."""
         observer = _observer(rows)
 
         def choose(samples: Ints) -> Ints:
@@ -105,7 +115,7 @@ class CandidateSampler:
         return play_out(rows, choose)
 
     def _biases(self, rng: np.random.Generator) -> Float32s:
-        """Draw what each exploring sample adds to the scores of actions, shape (K, A); 0 for the greedy one."""
+        """Draw what each exploring sample adds to the scores of actions, shape (K, A); 0 for the greedy sample."""
         actions, samples, packed = self._explorers.actions, self._explorers.rows, self._explorers.packed
         spread = np.append(0.0, np.resize(SPREADS, samples - 1))[:, None, None]
         pairs = spread * rng.standard_normal((samples, actions.users, actions.servers))

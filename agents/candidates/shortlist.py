@@ -1,4 +1,4 @@
-"""Finds the most promising uploads of a moment: where efficient runs begin, by the present and the expected rates."""
+"""Finds the most promising uploads of a moment: where efficient intervals begin, under present and expected rates."""
 
 from __future__ import annotations
 
@@ -17,32 +17,34 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 PRESENT, SOON, LATER = 0, 1, 2
-"""Views of an episode's efficiencies: by the present rates; by those expected in the next `LOOK_AHEAD_S`; uploaded at
-the present rates and queried at those expected until the horizon. Where there is one slot, there is one view."""
+"""Views of an episode's efficiencies. PRESENT: under the present rates. SOON: under the rates that are expected in the
+next `LOOK_AHEAD_S` seconds. LATER: weights are uploaded at the present rates, and queries run at those expected until
+the horizon. Where there is one slot, there is only the first view."""
 
 CONTENTION_TOLERANCE = 0.02
 """Relative change of a slowdown below which efficiencies are not measured anew."""
 
 MOST_RANKED = 4
-"""Uploads of the reference plan that are on the list whatever their efficiency."""
+"""Number of next uploads of the reference plan that are on the list whatever their efficiency."""
 
 
 class Prospects(NamedTuple):
-    """What is kept from decision to decision in B episodes, and the list: K candidates, in V views."""
+    """What is kept from decision to decision in B episodes, and the list of at most K candidates, in V views."""
 
-    slot: Ints  # (B,): in which efficiencies were measured
+    slot: Ints  # (B,): slot in which the efficiencies were measured
     latest: Ints  # (B, 2): user and server (1..S) of the latest upload
     value: Floats  # (B, K): how promising each candidate is, descending; 0 = no more candidates
-    chosen: Ints  # (B, K, 3 + V): user, layer, server - 1, and the last layer of the run that begins here in each view
-    smallest_useful: (
-        Floats  # (B, V, U * L * S): efficiency of a pair's best run where its finest part begins, 0 elsewhere
-    )
-    best: Floats  # (B, V): greatest efficiency
-    rank: Ints  # (B, U * L * S): place in the reference plan, from 1
+    # User, layer, server (0..S-1), and in each view the last layer of the interval that begins here.
+    chosen: Ints  # (B, K, 3 + V)
+    # Where the smallest useful sub-interval of the best interval of a user and server begins, the efficiency of that
+    # best interval; 0 elsewhere.
+    smallest_useful: Floats  # (B, V, U * L * S)
+    best: Floats  # (B, V): greatest efficiency of all intervals
+    rank: Ints  # (B, U * L * S): place in the reference plan, from 1 on; 0 = not in it
 
 
 def new_prospects(packed: PackedScenarios, rows: int, candidates: int) -> tuple[Efficiencies, Prospects]:
-    """Return unset efficiencies, V rows for each episode, and prospects of `rows` episodes."""
+    """Return unset efficiencies, with V rows for each of `rows` episodes, and unset prospects of these episodes."""
     _, users, layers, nodes = packed.execution_s.shape
     views, uploads = 3 if packed.query_rate_hz.shape[1] > 1 else 1, users * layers * (nodes - 1)
     return new_efficiencies(packed, views * rows), Prospects(
@@ -58,7 +60,7 @@ def new_prospects(packed: PackedScenarios, rows: int, candidates: int) -> tuple[
 
 @jit_without_refcounts
 def note_start(i: int, prospects: Prospects) -> None:
-    """Note that an episode has begun."""
+    """Note that an episode has begun in row `i`."""
     prospects.slot[i], prospects.latest[i, 0], prospects.latest[i, 1] = -1, -1, -1
 
 
@@ -66,7 +68,10 @@ def note_start(i: int, prospects: Prospects) -> None:
 def note_upload(
     packed: PackedScenarios, state: State, i: int, action: int, efficiencies: Efficiencies, prospects: Prospects
 ) -> None:
-    """Note that a decision was to upload: runs change of its user, and of others whose layers do not fit any more."""
+    """Note that the latest decision of row `i` was an upload, and which efficiencies have to be measured anew.
+
+    These are the efficiencies of its user, and of users with a layer that no longer fits the server's memory.
+    """
     layers, servers, views = efficiencies.per_s.shape[3], efficiencies.per_s.shape[2], prospects.best.shape[1]
     u, v, s = upload_of(action, layers, servers)
     prospects.latest[i, 0], prospects.latest[i, 1] = u, s + 1
@@ -95,8 +100,9 @@ def find(
 ) -> None:
     """Find row `i`'s candidates.
 
-    First come the next uploads of the reference plan, then those where the finest part of
-    some pair's best run begins, then others, each by the efficiency of their runs.
+    The next uploads of the reference plan come first. Uploads where the smallest useful sub-interval of the best
+    interval of some user and server begins come second, and all others last; both groups are sorted by the efficiency
+    of their intervals.
     """
     _measure(packed, soon, later, state, i, mask, efficiencies, prospects)
     fill(prospects.rank[i], 0)
@@ -135,7 +141,7 @@ def _measure(
             for look_ahead_s, expected in ((LOOK_AHEAD_S, soon), (np.inf, later)):
                 expect_slot(packed, i, state.slot[i], look_ahead_s, expected)
     for view in range(views):
-        by = packed  # one call of `measure` for all views: each would be compiled in
+        by = packed  # one call of `measure` serves all views, as each call would be compiled into this function
         if view == SOON:
             by = soon
         elif view == LATER:
@@ -165,6 +171,7 @@ def _consider(
     v: int,
     s: int,
 ) -> None:
+    """Put the upload of layer `v` of user `u` to server s + 1 on the list, if it is legal and promising enough."""
     views, a = prospects.best.shape[1], action_of(u, v, s, efficiencies.per_s.shape[3], efficiencies.per_s.shape[2])
     if mask[a] == 0:
         return
@@ -195,9 +202,9 @@ def _consider(
 def _best_interval(
     packed: PackedScenarios, state: State, i: int, efficiencies: Efficiencies, row: int, u: int, s: int, first: int
 ) -> tuple[int, float]:
-    """Return the last layer and the efficiency of the best run that begins at a layer; (first, 0) if none helps.
+    """Return the last layer and the efficiency of the best interval that begins at `first`; (first, 0) if none helps.
 
-    A run fits the server's memory and arrives before the horizon at the present rate.
+    The interval fits the server's memory and arrives before the horizon at the present rate.
     """
     left_s, best, last = horizon_s(packed, i) - state.time_s[i], 0.0, first
     most_bytes = min(state.memory_left_bytes[i, s], left_s * packed.up_bytes_per_s[i, state.slot[i], u, s])
@@ -221,7 +228,10 @@ def _mark_smallest_useful(
     view: int,
     prospects: Prospects,
 ) -> None:
-    """Note where the finest part of a pair's best run begins, and the run's efficiency if it is the greatest."""
+    """Mark where the smallest useful sub-interval of the best interval of a user and server begins, in one view.
+
+    The mark is the efficiency of that best interval; the greatest efficiency of all intervals is brought up to date.
+    """
     layers, servers, row = efficiencies.per_s.shape[3], efficiencies.per_s.shape[2], i * prospects.best.shape[1] + view
     best, first, last = 0.0, -1, -1
     for v in range(packed.num_layers[i, u]):
@@ -236,7 +246,7 @@ def _mark_smallest_useful(
 
 @jit_without_refcounts
 def _rank(packed: PackedScenarios, i: int, mask: Int8s, reference: Reference, prospects: Prospects) -> None:
-    """Write the place of every upload of the reference plan that may still be made."""
+    """Write the place in the reference plan, from 1 on, of each of its uploads that is legal now."""
     layers, servers, plans = packed.weight_bytes.shape[2], packed.memory_bytes.shape[1], reference.plans
     place = 0
     for k in range(plans.length[i]):
