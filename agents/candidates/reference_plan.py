@@ -142,7 +142,7 @@ def cost_after_interval(
     first: int,
     last: int,
 ) -> float:
-    """Return what row `i` would cost if an interval of layers went to server s + 1 first, and then the rest of the plan."""
+    """Return what row `i` costs if an interval of layers goes to server s + 1 first, and then the rest of its plan."""
     copy_row(state, i, ahead, 2 * i)
     return complete(packed, i, reference.plans, ahead, 2 * i, mask, u, s, first, last)
 

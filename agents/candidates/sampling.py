@@ -83,7 +83,7 @@ class CandidateSampler:
             return self._refine(batch, delays_s, rng) or explorers.plan(int(delays_s.argmin()))
 
     def _refine(self, batch: ScenarioBatch, delays_s: Floats, rng: np.random.Generator) -> Plan | None:
-        """Return a better plan than all that the explorers made, whose delays are given; None if none was found."""
+        """Return a plan that is better than the explorers' plans, whose delays are given; None if there is none."""
         rows, found = self._refiners, None
         if rows is None:
             return None

@@ -1,1 +1,6 @@
-"""Learning: Stable-Baselines3's algorithms, with policies that honour the mask."""
+"""Learning: algorithms of Stable-Baselines3 (SB3), with policies that choose among legal actions only.
+
+Begin with `agents.learning.algorithms`, which lists the algorithms by name and makes models.
+`agents.learning.masked_policy` and `agents.learning.masked_dqn` are the policies, `agents.learning.sb3_vec_env` shows
+the environment to SB3, and `agents.learning.imitation` is for warm starts.
+"""

@@ -1,9 +1,10 @@
-"""Learning algorithms by name: the SB3 class, our policy for it, and settings that suit this problem.
+"""Learning algorithms by name: the SB3 class, our policy class for it, and settings that suit these scenarios.
 
-Shared by all of them: episodes are short and end at a fixed horizon, so nothing is discounted (gamma 1). Training uses
-`reward="shaped", scale="device-only"`: an upload is credited at once with all that it saves until the horizon, as a
-share of the device-only delay. So rewards come early, the return lies between 0 and 1 for every scenario, and slow
-networks do not drown fast ones; the best policy for a scenario stays the same (see `dnnmig_env.envs.reward`).
+Shared by all of them: episodes are short and end at a fixed horizon, so nothing is discounted (gamma 1). On plain
+observations, training uses `reward="shaped", scale="device-only"`: an upload is credited at once with all that it saves
+until the horizon, as a share of the device-only delay. So rewards come early, the return lies between 0 and 1 for every
+scenario, and slow DNNs do not drown fast ones; the best policy for a scenario stays the same (see
+`dnnmig_env.envs.reward`).
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What it takes to train with an algorithm of SB3; its classes are imported when they are asked for.
+    """What it takes to train with an algorithm; its classes are imported only when they are asked for.
 
     Attributes:
         model: Module and class of the algorithm.
         policy: Module and class of its policy.
-        num_envs: Environments to step at once.
+        num_envs: Number of environments that are stepped at once.
         settings: Arguments of the algorithm's class.
-        taught: Settings that differ where the network has imitated a teacher first.
+        warm_start_settings: Arguments that replace these where the policy network has imitated a teacher first.
     """
 
     model: tuple[str, str]
@@ -55,7 +56,7 @@ class Algorithm:
 
 _PPO = MappingProxyType(
     {
-        # Few large batches: SB3's default of 64 spends all time in the optimiser.
+        # Few large batches: with SB3's default batch size of 64 all time is spent in the optimiser.
         "n_steps": 32,
         "batch_size": 1024,
         "n_epochs": 3,
@@ -68,8 +69,8 @@ _PPO = MappingProxyType(
     }
 )
 
-# With the above PPO soon forgets what a teacher taught. It keeps that with advantages that do not lean on values, and
-# with fewer and smaller steps, each of more decisions.
+# With the settings above, PPO soon forgets what it has imitated. It keeps that if advantages do not rely on the values
+# that the network estimates, and if it takes fewer and smaller steps, each on more decisions.
 _WARM_STARTED_PPO = MappingProxyType({"n_steps": 128, "batch_size": 4096, "learning_rate": 3e-4, "gae_lambda": 1.0})
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -134,17 +135,18 @@ ALGORITHMS: dict[str, Algorithm] = {
 """The algorithms by name."""
 
 CANDIDATES_REWARD: Mapping[str, str] = MappingProxyType({"reward": "reference", "scale": "device-only"})
-"""Options of environments to train in that show candidates: what a decision saves against the reference plan."""
+"""Options of training environments that show candidates: the reward is what a decision saves against the reference
+plan."""
 
 TRAINING_REWARD: Mapping[str, str] = MappingProxyType({"reward": "shaped", "scale": "device-only"})
-"""Options of environments to train in that show plain observations."""
+"""Options of training environments that show plain observations."""
 
 
 def algorithm(name: str) -> Algorithm:
-    """Return the algorithm of that name.
+    """Return the algorithm of a name.
 
     Raises:
-        ValueError: If there is none, with the nearest name and the known ones.
+        ValueError: If there is none; the message says the nearest name and the known ones.
     """
     if name not in ALGORITHMS:
         close = difflib.get_close_matches(name, ALGORITHMS, n=1)
@@ -154,10 +156,10 @@ def algorithm(name: str) -> Algorithm:
 
 
 def check_settings(name: str, settings: Mapping[str, Any]) -> None:
-    """Check that an algorithm takes these arguments.
+    """Check that an algorithm's class takes these arguments.
 
     Raises:
-        ValueError: If it does not know one.
+        ValueError: If it does not take one of them.
     """
     own = {"self", "policy", "env", "policy_kwargs", "seed", "device", "verbose", "_init_setup_model"}
     known = set(inspect.signature(algorithm(name).model_class).parameters) - own
@@ -182,9 +184,10 @@ def make_model(
         env: The environments to train in.
         seed: Seed of the weights and of exploration.
         device: As torch names it, or "auto": a GPU where there is one.
-        settings: Arguments of the SB3 class that differ from the defaults here.
+        settings: Arguments of the SB3 class that replace those in `ALGORITHMS`.
         network: `width`, `context` and `blind` of `make_network`.
-        is_warm_started: Whether it imitates a teacher before it learns by itself, see `Algorithm.warm_start_settings`.
+        is_warm_started: Whether the model imitates a teacher before it learns by itself; see
+            `Algorithm.warm_start_settings`.
 
     Raises:
         ValueError: If the algorithm or a setting is unknown.

@@ -1,8 +1,9 @@
-"""Warm start: a network learns to decide as a teacher does before it learns from its own decisions.
+"""Warm start: a policy network learns to decide as a teacher does before it learns from its own decisions.
 
 The teacher is any policy by name: a planner (`joint-efficiency`, `local-search`, `exact`, with `@replan`, `@forecast`
-or `@clairvoyant`) or a trained model. It plays drawn scenarios; the network then maximises the probability of its
-decisions (behaviour cloning: D. Pomerleau, "ALVINN", NIPS 1988) and learns the returns that followed as values.
+or `@clairvoyant`) or a trained model. It plays drawn scenarios. The network then maximises the probability of the
+teacher's decisions (behaviour cloning: D. Pomerleau, "ALVINN", NIPS 1988) and learns the returns that followed them as
+values.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 EPOCHS, BATCH_SIZE = 8, 512
-"""How often each decision is learned from, and how many at a time."""
+"""How often each decision is learned from, and how many decisions a gradient step takes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Demonstrations:
-    """What a teacher decided in N moments.
+    """What a teacher decided at N moments.
 
     Attributes:
         observation: Shape (N, D).
         mask: Legal actions, shape (N, A).
         action: Shape (N,).
-        value: Return from there on, in the units of the environment's reward, shape (N,).
+        value: Return from this moment on, in the units of the environment's reward, shape (N,).
     """
 
     observation: Float32s
@@ -52,12 +53,12 @@ def demonstrate(
     seed: int,
     on_end: Callable[[], object] = lambda: None,
 ) -> Demonstrations:
-    """Let a teacher play episodes.
+    """Let a teacher play episodes and return what it decided.
 
     Args:
-        teacher: Its name.
-        env: The environment, with `autoreset_mode="Disabled"`; as many episodes are played at a time as it has rows.
-        episodes: How many, at least; rounded up to whole batches.
+        teacher: Name of the teacher, as of any policy.
+        env: The environment, with `autoreset_mode="Disabled"`; it plays as many episodes at a time as it has rows.
+        episodes: Least number of episodes; it is rounded up to whole batches.
         seed: Seed of the scenarios and of whatever is random in the teacher.
         on_end: Called at the end of each episode.
 
@@ -88,9 +89,9 @@ def demonstrate(
 def imitate(
     model: BaseAlgorithm, shown: Demonstrations, seed: int, on_epoch: Callable[[], object] = lambda: None
 ) -> float:
-    """Train the policy of an actor-critic model on demonstrations; return how often it then decides alike.
+    """Train a model's policy network on demonstrations; return the share of its decisions that are then the teacher's.
 
-    Decisions that the policy cannot take, because they are none of the candidates it sees, are left out.
+    Decisions that the network cannot take, because they are none of the candidates that it sees, are left out.
 
     Args:
         model: The model, of any algorithm but DQN.
@@ -99,7 +100,8 @@ def imitate(
         on_epoch: Called after each epoch.
 
     Raises:
-        ValueError: If the model has no probabilities of actions to train, or the teacher's decisions are all beyond it.
+        ValueError: If the model has no probabilities of actions to train (DQN), or the network can take none of the
+            teacher's decisions.
     """
     policy: Any = model.policy
     network = getattr(getattr(policy, "mlp_extractor", None), "network", None)
@@ -128,7 +130,7 @@ def imitate(
 
 
 def _possible(network: Any, shown: Demonstrations, device: torch.device) -> tuple[NDArray[Any], ...]:
-    """Return the demonstrations whose decision the network can take."""
+    """Return the demonstrations whose decisions the network can take."""
     keep = []
     for at in np.array_split(np.arange(len(shown.action)), max(1, len(shown.action) // BATCH_SIZE)):
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""DQN that explores, bootstraps and acts among legal actions only."""
+"""DQN that explores and acts among legal actions only, and bootstraps from their values only."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from dnnmig_env.arrays import Ints
 from dnnmig_env.envs.observer import ObservationKind
 
 ADVANTAGE_PER_SCORE = 0.02
-"""Scores begin as logarithms of efficiencies, some nats apart; decisions differ by some hundredths of the return."""
+"""Factor from a network's scores to advantages. Scores begin as logarithms of efficiencies, which differ by some nats;
+the values of decisions differ by some hundredths of the return."""
 
 
 class MaskedQNetwork(QNetwork):
-    """Values of actions, `ILLEGAL` for illegal ones: so both the greedy action and the bootstrap are legal.
+    """Values of actions, `ILLEGAL` for illegal ones, so that both the greedy action and the bootstrap target are legal.
 
     Args:
         sizes: Most users, layers and servers, (U, L, S).
@@ -55,7 +56,7 @@ class MaskedQNetwork(QNetwork):
         """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling)."""
         parts: Any = self.extract_features(obs, self.features_extractor)
         scores, value = self.network(parts["observation"], parts["action_mask"])
-        legal = scores > 0.1 * ILLEGAL  # legal and, where candidates are seen, one of them
+        legal = scores > 0.1 * ILLEGAL  # the action is legal and, if the network sees candidates, one of them
         mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / legal.sum(-1, keepdim=True).clamp(min=1)
         return torch.where(legal, value + ADVANTAGE_PER_SCORE * (scores - mean), scores)
 
@@ -105,7 +106,7 @@ class MaskedDQNPolicy(DQNPolicy):
 
 
 class MaskedDQN(DQN):
-    """SB3's DQN, exploring uniformly among legal actions, each environment for itself."""
+    """SB3's DQN, exploring uniformly among legal actions, independently in each environment."""
 
     def predict(
         self,
@@ -114,7 +115,7 @@ class MaskedDQN(DQN):
         episode_start: Any = None,
         deterministic: bool = False,
     ) -> tuple[NDArray[Any], Any]:
-        """Return the greedy action; unless deterministic, at times (`exploration_rate`) a random legal one."""
+        """Return the greedy actions; unless `deterministic`, a random legal one with probability `exploration_rate`."""
         actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
         if deterministic:
             return actions, state
@@ -125,7 +126,7 @@ class MaskedDQN(DQN):
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the actions to take and to store: random legal ones before learning starts."""
+        """Return the actions to take and to store; before learning starts they are random legal ones."""
         observation: Any = self._last_obs
         if self.num_timesteps < learning_starts:
             actions = self._random_legal(observation["action_mask"])

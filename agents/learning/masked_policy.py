@@ -1,6 +1,6 @@
 """Policies for SB3's PPO and A2C and for MaskablePPO that choose among legal actions only.
 
-The mask is a part of the observation, so nothing has to be fetched from the environments, and no way of calling a
+The mask is a part of the observation. So nothing has to be fetched from the environments, and no way of calling a
 policy (SB3's `predict`, `evaluate_policy`, callbacks) can forget it.
 """
 
@@ -23,11 +23,11 @@ from agents.policy_networks.make import Sizes, make_network
 from dnnmig_env.envs.observer import ObservationKind
 
 OWN_ARGUMENTS = ("sizes", "width", "context", "observation", "blind")
-"""Arguments of our policies that SB3's do not have."""
+"""Arguments of our policies that SB3's policies do not have."""
 
 
 class Unchanged(BaseFeaturesExtractor):
-    """Hands the observation's parts on as they are; the network below takes them apart."""
+    """Hands the parts of an observation on as they are; the policy network behind it takes them apart."""
 
     def __init__(self, observation_space: spaces.Space[Any]) -> None:
         super().__init__(observation_space, features_dim=1)
@@ -38,7 +38,7 @@ class Unchanged(BaseFeaturesExtractor):
 
 
 class ScoresAndValue(nn.Module):
-    """The network under the three names by which SB3 calls it.
+    """The policy network under the three method names by which SB3 calls it.
 
     Args:
         network: The network.
@@ -75,9 +75,9 @@ class MaskedCategorical(torch.distributions.Categorical):
         """Return one action per row."""
         cumulative = self.probs.cumsum(-1)
         levels = torch.rand_like(cumulative[..., :1]) * cumulative[..., -1:]
-        # Right of the level: an illegal action adds nothing to the cumulative sum, so it is never the first above it.
+        # The first action whose cumulative sum exceeds the level is a legal one: illegal ones add nothing to the sum.
         chosen = torch.searchsorted(cumulative, levels, right=True).squeeze(-1)
-        return chosen.clamp(max=self.logits.shape[-1] - 1)  # rounding may leave nothing above: the last, "stop"
+        return chosen.clamp(max=self.logits.shape[-1] - 1)  # if rounding leaves none above: the last action, "stop"
 
     def entropy(self) -> Tensor:
         """Return the entropy of each row in nats; illegal actions add exactly 0."""
@@ -88,7 +88,7 @@ class MaskedDistribution(CategoricalDistribution):
     """SB3's categorical distribution on top of `MaskedCategorical`."""
 
     def proba_distribution(self, action_logits: Tensor) -> MaskedDistribution:
-        """Set the scores."""
+        """Set the scores of the actions."""
         self.distribution = MaskedCategorical(action_logits)
         return self
 
@@ -135,7 +135,7 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
 class MaskableMigrationPolicy(MaskableActorCriticPolicy):
     """Policy for sb3-contrib's MaskablePPO, with the arguments of `MaskedActorCriticPolicy`.
 
-    The mask in the observation holds even where MaskablePPO passes none.
+    The mask in the observation holds even where MaskablePPO hands over none.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class MaskableMigrationPolicy(MaskableActorCriticPolicy):
 
 
 def _build(policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, lr_schedule: Schedule) -> None:
-    """Put the network where SB3 expects its hidden layers; scores and values are what comes out of them."""
+    """Put the policy network where SB3 expects hidden layers; its scores and values are used as they are."""
     network = make_network(policy.observation, policy.sizes, policy.width, policy.context, policy.blind)
     policy.mlp_extractor = ScoresAndValue(network)  # type: ignore[assignment]
     policy.action_net = nn.Identity()
@@ -175,7 +175,7 @@ def _build(policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, lr_schedul
 def _constructor_parameters(
     policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, parameters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Add what SB3 needs to make the same policy again, and leave out what is fixed."""
+    """Return the parameters by which SB3 makes the same policy again: with ours, and without the one that is fixed."""
     parameters.pop("features_extractor_class")
     own = {name: getattr(policy, name) for name in OWN_ARGUMENTS}
     return {**parameters, **own}

@@ -1,4 +1,4 @@
-"""The native batch environment as a Stable-Baselines3 `VecEnv`, so that every SB3 algorithm trains on it."""
+"""The native batch environment as a `VecEnv` of Stable-Baselines3 (SB3), so that every SB3 algorithm trains on it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 Indices = int | Iterable[int] | None
 
 OF_ROWS = ("scenario", "known_scenario", "plan", "pending_layer", "time_s")
-"""Methods of the batch environment that answer for one row."""
+"""Methods of the batch environment that take a row and answer for it."""
 
 
 class Sb3VecEnv(VecEnv):
-    """Steps a `MigrationVectorEnv` with SB3's conventions.
+    """Steps a `MigrationVectorEnv` by SB3's conventions.
 
-    Rows begin anew in the step in which they end, and their last observation is in `info["terminal_observation"]`.
-    `info["episode"]` holds the return "r", length "l" and time "t" as SB3's Monitor does, so no wrapper is needed;
-    `info["mean_delay_s"]` and `info["device_only_delay_s"]` stand beside it. Arrays are new at each step.
+    A row begins a new episode in the same step in which one ends; the last observation of the old one is then in
+    `info["terminal_observation"]`. `info["episode"]` holds the return "r", length "l" and time "t" as SB3's Monitor
+    does, so no wrapper is needed; `info["mean_delay_s"]` and `info["device_only_delay_s"]` stand beside it. Every step
+    returns new arrays.
 
     Args:
         env: The batch, with `autoreset_mode=SAME_STEP`.
@@ -66,7 +67,7 @@ class Sb3VecEnv(VecEnv):
     def step_wait(
         self,
     ) -> tuple[Observations, Float32s, Bools, list[dict[str, Any]]]:
-        """Take one decision per row."""
+        """Take one decision in every row, with the actions of `step_async`."""
         observations, rewards, dones, _, batch_info = self.env.step(self._actions)
         self._returns += rewards
         self._lengths += 1
@@ -81,7 +82,7 @@ class Sb3VecEnv(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """Return an attribute of the batch, once per row."""
+        """Return an attribute of the batch, repeated for each row."""
         value = None if attr_name == "render_mode" else getattr(self.env, attr_name)
         return [value for _ in self._get_indices(indices)]
 
@@ -114,7 +115,7 @@ class Sb3VecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: Indices = None
     ) -> list[bool]:
-        """Return whether rows are wrapped: only in what stands for SB3's Monitor, `info["episode"]`."""
+        """Return whether rows are wrapped: by SB3's Monitor only, whose place `info["episode"]` takes."""
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
     def _end_info(self, row: int, batch_info: dict[str, Any]) -> dict[str, Any]:

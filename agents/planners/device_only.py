@@ -1,4 +1,4 @@
-"""Device only: upload nothing. The baseline that every other planner must beat."""
+"""Device only: uploads nothing. The baseline that every other planner must beat."""
 
 from __future__ import annotations
 

@@ -1,18 +1,21 @@
-"""What links are expected to be in the time to come, from where users are and where they are going.
+"""The links that are expected in the time to come, predicted from where users are and where they are going.
 
-Only the present slot is looked at: its rates and latencies, places and velocities, and the lines between servers. At
-`POINTS` times in the next `LOOK_AHEAD_S` seconds (or what is left of the horizon) the user is where its velocity has
-carried it, between mirrors as in `mobility`. The nearest edge is its home there. The rate to that is the radio's
-(`radio`) times what is left of the ratio between the present rate and the radio's at present: its logarithm decays as
-shadowing does. Other servers are reached over the home edge (`links.reach`), latencies alike. Expected is the mean
-latency, and the rate at which bytes take the mean time: the harmonic mean.
+The prediction uses the present slot only: its rates and latencies, positions and velocities, and the links between
+servers. It looks at `POINTS` times in the next `LOOK_AHEAD_S` seconds (or what is left of the horizon). At each, the
+user is where its velocity has carried it, reflected at the borders as in `dnnmig_env.families.draw.mobility`, and the
+nearest edge is its home edge. The rate to the home edge is the radio's rate at that distance
+(`dnnmig_env.simulation.radio`), times a correction: the ratio between the user's present rate and the radio's rate at
+the present distance, of which the logarithm decays as shadowing does. Other servers are reached over the home edge, as
+in `dnnmig_env.families.draw.links.reach`, and latencies add up in the same way. The expected latency is the mean over
+the times. The expected rate is the one at which bytes take the mean time: the harmonic mean.
 
 This is a RECONSTRUCTION: B. Liang and Z. J. Haas, "Predictive distance-based mobility management for PCS networks",
-INFOCOM 1999, predict places from the last one and its velocity; what they do to rates is added here.
+INFOCOM 1999, predict positions from the last one and its velocity; what follows for rates is added here.
 
 Measured on 21 November 2026: `joint-efficiency@forecast`, 100 scenarios of `mobile`, seed 7, mean delay relative to
-`@replan`. The first has the 95 % interval 0.931 to 0.991. Against it, scenario by scenario (geometric mean), looking to
-the end and arithmetic means are worse with more than 95 % confidence; the other rows are not told apart from it.
+`@replan`. The first variant has the 95 % interval 0.931 to 0.991. Compared with it scenario by scenario (geometric
+mean), looking to the end and arithmetic means are worse with more than 95 % confidence; the other variants cannot be
+told apart from it.
 
 | variant | relative delay |
 |---|---|
@@ -37,32 +40,33 @@ from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.radio import one_radio_bytes_per_s
 
 LOOK_AHEAD_S = 12.0
-"""How far ahead; beyond, the user is taken to be as in these seconds."""
+"""How many seconds the prediction looks ahead; after them, users are taken to be as in these seconds."""
 
 POINTS = 8
-"""Number of times looked at, in the middles of as many equal parts of the time ahead."""
+"""Number of times that are looked at, which are the middles of as many equal parts of the time ahead."""
 
 SHADOWING_S = 5.6
-"""Seconds in which the logarithm of a rate's ratio to the radio's falls to 1/e: 0.7 in a slot of 2 s, as `Mobile`'s."""
+"""Seconds in which the logarithm of the ratio between a rate and the radio's rate falls to 1/e: in a slot of 2 s it
+falls to 0.7, as in `Mobile`."""
 
 STAY_S = 30.0
-"""Mean time for which a user who is present is expected to stay. With 25 to 40 s the mean delay of the untrained
-network in `mobile` is 0.2 to 0.5 % less than if everybody were expected to stay, with 15 s it is as much."""
+"""Mean seconds for which a present user is expected to stay. With 25 to 40 s the mean delay of the untrained policy
+network in `mobile` is 0.2 to 0.5 % less than if everybody were expected to stay; with 15 s it is the same."""
 
 
 LINKS = ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
-"""Fields of a problem that tell of links between users and servers."""
+"""Fields of `PackedScenarios` that describe the links between users and servers."""
 
 COURSE = (*LINKS, "query_rate_hz")
-"""Fields of a problem that tell how a scenario goes on."""
+"""Fields of `PackedScenarios` that say how a scenario goes on."""
 
 
 def expected_packed(packed: PackedScenarios, fields: tuple[str, ...] = LINKS) -> PackedScenarios:
-    """Return a problem that shares all but some fields, which begin as copies, to write what is expected to.
+    """Return scenarios that share all fields but some, which are copies to which expectations can be written.
 
     Args:
-        packed: The problem.
-        fields: `LINKS` for `expect_slot`, `COURSE` for `expect_course`.
+        packed: The packed scenarios.
+        fields: Names of the fields to copy: `LINKS` for `expect_slot`, `COURSE` for `expect_course`.
     """
     return packed._replace(**{name: getattr(packed, name).copy() for name in fields})
 
@@ -71,10 +75,10 @@ def expected_scenario(scenario: Scenario) -> Scenario:
     """Return a known scenario with the links that are expected instead of the present ones.
 
     Args:
-        scenario: What is known at present (`known_scenario`), one slot; returned as it is where nobody moves.
+        scenario: What is known at present, in one slot (`known_scenario`). Where nobody moves, it is returned as it is.
 
     Raises:
-        ValueError: If it has several slots, that is, tells of the future.
+        ValueError: If it has several slots, and so tells of the future.
     """
     if scenario.mobility is None:
         return scenario
@@ -95,16 +99,17 @@ def expected_scenario(scenario: Scenario) -> Scenario:
 
 @jit_without_refcounts
 def expect_slot(packed: PackedScenarios, b: int, slot: int, look_ahead_s: float, expected: PackedScenarios) -> None:
-    """Write the links that are expected from the start of a slot on; those of the slot itself if nothing is known.
+    """Write the links that are expected from the start of a slot on.
 
-    Nothing is known of scenarios without places, and of users whose home edge is out of reach or who are not there.
+    Where nothing can be predicted, these are the slot's own links: in scenarios without positions, and for users who
+    are absent or whose home edge is out of reach.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         slot: The slot, the only one that is read.
-        look_ahead_s: How far ahead, at most to the horizon.
-        expected: Its arrays of rates and latencies between users and servers are written, row `b`, slot `slot`.
+        look_ahead_s: How many seconds to look ahead, at most to the horizon.
+        expected: Scenarios whose rates and latencies between users and servers are written, in row `b` and slot `slot`.
     """
     for u in range(packed.up_bytes_per_s.shape[2]):
         _copy_links(packed, b, slot, u, slot, expected)
@@ -117,6 +122,7 @@ def expect_slot(packed: PackedScenarios, b: int, slot: int, look_ahead_s: float,
 def _expect_user(
     packed: PackedScenarios, b: int, slot: int, u: int, look_ahead_s: float, expected: PackedScenarios
 ) -> None:
+    """Write the links that are expected of one user, as `expect_slot` says."""
     home = _present_home(packed, b, slot, u)
     if home < 0:
         return
@@ -129,7 +135,7 @@ def _expect_user(
         then, up, down = _access_after(packed, b, slot, u, home, ahead_s * (k + 0.5) / POINTS)
         for s in range(packed.num_servers[b]):
             line, line_s = _line(packed, b, then, s)
-            expected.up_bytes_per_s[b, slot, u, s] += 1.0 / min(up, line)  # seconds per byte, for now
+            expected.up_bytes_per_s[b, slot, u, s] += 1.0 / min(up, line)  # a sum of seconds per byte, inverted below
             expected.down_bytes_per_s[b, slot, u, s] += 1.0 / min(down, line)
             expected.up_latency_s[b, slot, u, s] += (up_s + line_s) / POINTS
             expected.down_latency_s[b, slot, u, s] += (down_s + line_s) / POINTS
@@ -140,18 +146,18 @@ def _expect_user(
 
 @jit_without_refcounts
 def expect_course(packed: PackedScenarios, b: int, slot: int, expected: PackedScenarios) -> None:
-    """Write how a scenario is expected to go on: who is present leaves by and by, and nobody else comes.
+    """Write how a scenario is expected to go on: present users leave one after another, and nobody else arrives.
 
-    The present slot is as it is, the only one that is read. In a later slot a user is where its velocity has carried it
-    by the slot's middle, and links are those of that place, as in `expect_slot`. Its query rate is the present one
-    times the chance that it is still there, exponential in time.
+    The present slot is the only one that is read, and stays as it is. In a later slot a user is where its velocity has
+    carried it by the middle of the slot, and its links are those of that place, as in `expect_slot`. Its query rate is
+    the present one times the chance that it is still there, which falls exponentially with time.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         slot: The present slot.
-        expected: Its arrays of query rates, and of rates and latencies between users and servers, are written, row `b`, from
-            `slot` on.
+        expected: Scenarios whose query rates, and rates and latencies between users and servers, are written, in row
+            `b` from `slot` on.
     """
     for u in range(packed.num_users[b]):
         for t in range(slot, packed.num_slots[b]):
@@ -164,6 +170,7 @@ def expect_course(packed: PackedScenarios, b: int, slot: int, expected: PackedSc
 
 @jit_without_refcounts
 def _expect_way(packed: PackedScenarios, b: int, slot: int, u: int, expected: PackedScenarios) -> None:
+    """Write the links that are expected of one user in the slots after `slot`, as `expect_course` says."""
     home = _present_home(packed, b, slot, u)
     if home < 0:
         return
@@ -179,7 +186,7 @@ def _expect_way(packed: PackedScenarios, b: int, slot: int, u: int, expected: Pa
 
 @jit_without_refcounts
 def _copy_links(packed: PackedScenarios, b: int, slot: int, u: int, t: int, expected: PackedScenarios) -> None:
-    """Write the links of one slot as what is expected of another."""
+    """Write the links of user `u` in slot `slot` as those that are expected in slot `t`."""
     copy(expected.up_bytes_per_s[b, t, u], packed.up_bytes_per_s[b, slot, u])
     copy(expected.down_bytes_per_s[b, t, u], packed.down_bytes_per_s[b, slot, u])
     copy(expected.up_latency_s[b, t, u], packed.up_latency_s[b, slot, u])
@@ -188,7 +195,7 @@ def _copy_links(packed: PackedScenarios, b: int, slot: int, u: int, t: int, expe
 
 @jit_without_refcounts
 def _present_home(packed: PackedScenarios, b: int, slot: int, u: int) -> int:
-    """Return a user's home edge, -1 if it is out of reach or the user is not there."""
+    """Return a user's home edge; -1 if it is out of reach or the user is absent."""
     home, _ = _home(packed, b, packed.user_positions[b, slot, u, 0], packed.user_positions[b, slot, u, 1])
     if home >= 0 and (
         packed.up_bytes_per_s[b, slot, u, home] == 0.0 or packed.down_bytes_per_s[b, slot, u, home] == 0.0
@@ -201,9 +208,9 @@ def _present_home(packed: PackedScenarios, b: int, slot: int, u: int) -> int:
 def _access_after(
     packed: PackedScenarios, b: int, slot: int, u: int, home: int, after_s: float
 ) -> tuple[int, float, float]:
-    """Return the home edge so many seconds after a slot's start, and the rates to and from it; `home` is the present.
+    """Return the home edge some seconds after a slot's start, and the rates to and from it; `home` is the present one.
 
-    What sets present rates apart from the radio's at the distance wears off.
+    What makes the present rates differ from the radio's at the present distance wears off.
     """
     x, y = packed.user_positions[b, slot, u, 0], packed.user_positions[b, slot, u, 1]
     slots = after_s / (packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot])
@@ -222,7 +229,7 @@ def _access_after(
 
 @jit_inlined
 def _line(packed: PackedScenarios, b: int, home: int, s: int) -> tuple[float, float]:
-    """Return rate and latency of the line from a home edge to a server."""
+    """Return rate and latency of the link from a home edge to a server; the home edge itself is reached at once."""
     if s == home:
         return np.inf, 0.0
     return packed.between_bytes_per_s[b, home, s], packed.between_latency_s[b, home, s]
@@ -230,9 +237,9 @@ def _line(packed: PackedScenarios, b: int, home: int, s: int) -> tuple[float, fl
 
 @jit_without_refcounts
 def _home(packed: PackedScenarios, b: int, x: float, y: float) -> tuple[int, float]:
-    """Return the server nearest to a place and how far it is in metres; -1 if no server has a place.
+    """Return the server nearest to a position and its distance in metres; -1 if no server has a position.
 
-    A server at the very centre has none (`Mobility`), a cloud for example.
+    A server at the very centre of the area has no position (see `Mobility`), such as a cloud.
     """
     home, least = -1, np.inf
     for s in range(packed.num_servers[b]):

@@ -18,8 +18,8 @@ Placement = tuple[Int8s, ...]
 class Planner(Protocol):
     """Decides which layers go to which server, in which order.
 
-    A planner knows slot 0's rates alone and takes them to last until the horizon. It uploads nothing of users who are
-    absent in slot 0 (query rate 0), nothing that is uploaded already, and respects the servers' memory.
+    A planner knows only the rates of slot 0 and takes them to last until the horizon. It uploads nothing for users who
+    are absent in slot 0 (query rate 0), nothing that is uploaded already, and respects the servers' memory.
     """
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:

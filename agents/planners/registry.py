@@ -1,8 +1,8 @@
-"""Planners: from a scenario to a plan, one paper (or idea) per file, by name.
+"""All planners by name.
 
-`planner(name)` finds one: a name in `PLANNERS` or `ORACLES`, `all-to-K`, or `PLACEMENT+ORDER`, any pair of a name in
-`PLACEMENT_PLANNERS` (or `all-to-K`) and one in `ORDER_PLANNERS`. What a name stands for may be changed by parameters,
-`pso-ga:swarm=50:iterations=200+lmu`. Adding a planner is one file and one line below.
+`planner(name)` returns one. A name is a key of `PLANNERS` or `ORACLES`, `all-to-K` for a server K, or
+`PLACEMENT+ORDER`: a key of `PLACEMENT_PLANNERS` (or `all-to-K`) and one of `ORDER_PLANNERS`. Parameters may follow each
+part, as in `pso-ga:swarm=50:iterations=200+lmu`. A new planner is one file and one line below.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
     "pso": Pso(),
     "pso-ga": PsoGa(),
 }
-"""Planners of the first half: where layers go."""
+"""Planners of the first half: they say where layers go."""
 
 ORDER_PLANNERS: dict[str, OrderPlanner] = {
     "front-to-back": front_to_back,
@@ -57,7 +57,7 @@ ORDER_PLANNERS: dict[str, OrderPlanner] = {
     "multi-user-lmu": multi_user_lmu,
     "equal-share-lmu": equal_share_lmu,
 }
-"""Planners of the second half: in which order they are uploaded."""
+"""Planners of the second half: they say in which order a placement is uploaded."""
 
 PLANNERS: dict[str, Planner] = {
     "device-only": device_only,
@@ -75,18 +75,19 @@ PLANNERS: dict[str, Planner] = {
 ORACLES: dict[str, Planner] = {
     "exact": Exact(),
 }
-"""Whole planners that prove their plan to be the best; a scenario that is too large for that they refuse."""
+"""Whole planners that prove their plan to be the best, and refuse a scenario that is too large for that."""
 
 
 def planner(name: str) -> Planner:
-    """Return the planner of that name.
+    """Return the planner of a name.
 
     Args:
-        name: A name in `PLANNERS` or `ORACLES`, `all-to-K` with a server's number K, or `PLACEMENT+ORDER`. Each may
-            have parameters behind it, `:NAME=VALUE`.
+        name: A name in `PLANNERS` or `ORACLES`, `all-to-K` with a server's number K, or `PLACEMENT+ORDER`. Each part
+            may have parameters behind it, `:NAME=VALUE`.
 
     Raises:
-        ValueError: If there is none, with the nearest name and the known ones, or a parameter is unknown or not valid.
+        ValueError: If there is no such planner (the message says the nearest name and the known ones), or a parameter
+            is unknown or not valid.
     """
     whole = PLANNERS | ORACLES
     if name in whole:
@@ -108,7 +109,7 @@ def planner(name: str) -> Planner:
 
 
 def placement_planner(name: str) -> PlacementPlanner:
-    """Return the planner of the first half of that name: one in `PLACEMENT_PLANNERS`, or `all-to-K`.
+    """Return the planner of the first half of a name in `PLACEMENT_PLANNERS`, or `all-to-K`.
 
     Raises:
         ValueError: As `planner`.
@@ -121,7 +122,7 @@ def placement_planner(name: str) -> PlacementPlanner:
 
 
 def order_planner(name: str) -> OrderPlanner:
-    """Return the planner of the second half of that name, one in `ORDER_PLANNERS`.
+    """Return the planner of the second half of a name in `ORDER_PLANNERS`.
 
     Raises:
         ValueError: As `planner`.
@@ -150,7 +151,7 @@ def _with_parameters(name: str, found: Chosen, parameters: list[str]) -> Chosen:
 
 
 def _value(where: str, kind: type[Any], text: str) -> Any:
-    """Return what a text says, as a truth value, a whole number or a number."""
+    """Return the value that a text stands for: a truth value, a whole number or a number, as `kind` says."""
     kinds = {bool: ("true or false", {"true": True, "false": False}.__getitem__), int: ("a whole number", _whole)}
     wanted, read = kinds.get(kind, ("a number", float))
     try:

@@ -10,11 +10,11 @@ from dnnmig_env.simulation.packed import Limits, PackedScenarios, pack
 
 
 def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> PackedScenarios:
-    """Return a scenario as a problem of one row and one slot: slot 0's rates hold until the horizon.
+    """Return a scenario packed as one row with one slot, in which slot 0's rates hold until the horizon.
 
     Args:
         scenario: The scenario.
-        limits: Sizes to which it is padded, slots apart; by default its own.
+        limits: Sizes to which it is padded, except for slots; by default its own.
 
     Raises:
         ValueError: If the scenario exceeds the limits.

@@ -1,4 +1,4 @@
-"""Users take turns: what several have to upload, merged so that nobody waits for somebody else's whole network."""
+"""Users take turns: what several users have to upload, merged so that nobody waits for another's whole network."""
 
 from __future__ import annotations
 

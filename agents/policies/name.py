@@ -1,4 +1,4 @@
-"""Names of policies, read once into a value that says what is meant: a planner, a trained model, or random decisions."""
+"""Names of policies, read into a value that says what is meant: a planner, a trained model, or random decisions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RANDOM = "random"
 """Name of the policy that decides at random."""
 
 View = Literal["start", "replan", "forecast", "clairvoyant"]
-"""What a planner sees, and when it plans: once at the start of an episode (no suffix); anew at every decision from the
-present (`@replan`), or from the links expected of users who keep their velocity (`@forecast`); or once, knowing all
-slots to come (`@clairvoyant`: no policy, but a bound)."""
+"""What a planner knows, and when it plans. Without a suffix it plans once, at the start of an episode. It plans anew at
+every decision from what is known then (`@replan`), or from the links that are expected if users keep their velocity
+(`@forecast`). Or it plans once and knows all slots to come (`@clairvoyant`), which is no policy but a bound."""
 
 _SUFFIXES: dict[str, View] = {"@replan": "replan", "@forecast": "forecast", "@clairvoyant": "clairvoyant"}
 _SAMPLES = re.compile(r"(.+)@(-?\d+)")
@@ -35,7 +35,7 @@ class PlannerName:
 
     Attributes:
         planner: The planner, as `agents.planners.planner` takes it.
-        view: What it sees.
+        view: What it knows, and when it plans.
     """
 
     planner: str
@@ -48,8 +48,8 @@ class ModelName:
 
     Attributes:
         model: "pretrained", a model file or a training run's folder.
-        samples: Plans from which to keep the best, from `NAME@K`; 0 = the network acts itself, in one pass.
-        replan: Whether to do so anew at every decision, from `NAME@K@replan`.
+        samples: Number of plans from which the best is kept, from `NAME@K`; 0 = the network acts itself, in one pass.
+        replan: Whether the plans are made anew at every decision, from `NAME@K@replan`.
     """
 
     model: str
@@ -57,10 +57,10 @@ class ModelName:
     replan: bool = False
 
     def path(self, family: str | None) -> Path:
-        """Return the file or folder meant.
+        """Return the file or folder that the name means.
 
         Raises:
-            ValueError: If no agent of the family comes with the project, or its family is not known.
+            ValueError: If no agent of the family comes with the project, or the family is not given.
         """
         if self.model != PRETRAINED:
             return Path(self.model)
@@ -75,8 +75,9 @@ PolicyName = RandomName | PlannerName | ModelName
 def parse_policy_name(text: str) -> PolicyName:
     """Return what a policy's name means.
 
-    "random" is itself. A model is "pretrained", or whatever looks like a path: it contains "/" or ends in .zip. All else
-    is a planner, whatever lies in the working directory. Whether there is such a planner or model is not looked at.
+    "random" means itself. "pretrained" is a model, and so is whatever looks like a path, that is, contains "/" or ends
+    in .zip. All else is a planner, even if a file or folder of that name exists. Whether there is such a planner or
+    model is not checked.
 
     Raises:
         ValueError: If a model is asked for fewer samples than 1, or a suffix does not go with what it stands behind.
@@ -103,7 +104,7 @@ def parse_policy_name(text: str) -> PolicyName:
 
 
 def replanning(name: PolicyName) -> PolicyName:
-    """Return the name of the same policy planning anew at every decision; one that does not plan stays as it is."""
+    """Return the name of the same policy planning anew at every decision; one that does not plan keeps its name."""
     if isinstance(name, PlannerName):
         return replace(name, view="replan")
     return replace(name, replan=True) if isinstance(name, ModelName) and name.samples else name

@@ -22,22 +22,22 @@ Step = tuple[int, int, int, float]
 class PlanPolicy:
     """Acts as a planner says.
 
-    Plans are made from `known_scenario` (or what may be expected from it), so nothing of the slots to come is seen.
-    Each layer of a partition is uploaded on its own, in the partition's order. An upload that is not legal at present
-    (its user is away) is put off; a clairvoyant plan is followed to the letter instead: whatever comes next is waited
-    for.
+    Plans are made from `known_scenario` (or from what is expected to follow it), so that nothing of the slots to come
+    is seen. Each layer of a partition is uploaded on its own, in the partition's order. An upload that is not legal at
+    present (its user is absent) is put off, and the next one is made. A clairvoyant plan is followed to the letter
+    instead: the policy waits for whatever comes next.
 
     Args:
         planner: The planner.
-        env: The environment (single or vector) that it acts in.
+        env: The environment (single or vector) in which the policy acts.
         seed: Seed; episode k of row i plans with a random stream of its own.
-        view: What the planner sees, and when it plans.
+        view: What the planner knows, and when it plans.
 
     Attributes:
         planning_s: Seconds spent planning in the present episode of each row, shape (B,).
 
     Raises:
-        ValueError: If it is to plan anew in the two-phase mode, where placements cannot be taken back.
+        ValueError: If the planner is to plan anew in the two-phase mode, where placements cannot be taken back.
     """
 
     def __init__(

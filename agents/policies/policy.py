@@ -15,7 +15,7 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
 
 class Policy(Protocol):
-    """Chooses actions from observations; SB3's algorithms, planners and the random policy all do."""
+    """Chooses actions from observations; SB3's algorithms, planners and the random policy all do so."""
 
     def predict(
         self,
@@ -24,7 +24,7 @@ class Policy(Protocol):
         episode_start: Bools | None = None,
         deterministic: bool = True,
     ) -> tuple[Ints, Any]:
-        """Return one action per row of a batch of observations (or for a single one), and the next state."""
+        """Return one action per row of a batch of observations (or for a single observation), and the next state."""
         ...
 
 
@@ -45,7 +45,7 @@ class RandomPolicy:
         episode_start: Bools | None = None,
         deterministic: bool = True,
     ) -> tuple[Ints, Any]:
-        """Return random legal actions; nothing but the mask is looked at."""
+        """Return random legal actions; of the observations only the mask is used."""
         mask = observation["action_mask"]
         return np.argmax(self._random.random(mask.shape) * mask, axis=-1), state
 
@@ -54,9 +54,9 @@ def resolve_policy(name: str | PolicyName, env: MigrationVectorEnv, seed: int, f
     """Return the policy of a name, ready to act in `env`.
 
     Args:
-        name: As of `parse_policy_name`, read or not.
-        env: The environment in which it will act.
-        seed: Seed of whatever is random in it.
+        name: A name as `parse_policy_name` takes it, or its result.
+        env: The environment in which the policy will act.
+        seed: Seed of whatever is random in the policy.
         family: Family of the scenarios, for which a model must have been trained; by default the one that `env` draws.
 
     Raises:
@@ -74,11 +74,11 @@ def check_policy_name(name: str, family: str) -> None:
     """Check that a name means a policy, without making it.
 
     Args:
-        name: As of `parse_policy_name`.
+        name: A name as `parse_policy_name` takes it.
         family: Family of the scenarios.
 
     Raises:
-        ValueError: If it does not.
+        ValueError: If it means none.
     """
     parsed = parse_policy_name(name)
     if isinstance(parsed, ModelName):

@@ -1,11 +1,11 @@
-"""A trained network as a planner: the best of several plans that it makes.
+"""A trained policy network as a planner: the best of several plans that it makes.
 
 A policy acts once and takes nothing back; a static planner may simulate as much as it likes. So the network plays what
 is known of the scenario K times side by side, and the plan with the least mean query delay is kept. Best-of-K sampling
 is how networks that build solutions step by step are usually decoded: Kool, van Hoof and Welling, "Attention, Learn to
-Solve Routing Problems!" (ICLR 2019), section 5. One sample is greedy, so no plan is worse than that of one pass; all
-actions of the others are drawn by their scores. Networks that see something else than plain facts may be sampled in
-ways of their own (`SAMPLERS`).
+Solve Routing Problems!" (ICLR 2019), section 5. One sample is greedy, so the result is never worse than the plan of one
+pass. In the others all actions are drawn by their scores. Networks that do not see plain facts may be sampled in ways
+of their own (`SAMPLERS`).
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 SAMPLERS = {"candidates": "agents.candidates.sampling:CandidateSampler"}
-"""Module and class of what samples networks by the kind of their observations, if not `SampledPlanner`."""
+"""Module and class that sample a network, by the kind of its observations; for all other kinds it is
+`SampledPlanner`."""
 
 
 def make_sampler(policy: TrainedPolicy, limits: Limits, samples: int) -> Planner:
     """Return a planner that keeps the best of several plans of a network.
 
     Args:
-        policy: The network.
+        policy: The trained policy.
         limits: Sizes of the largest scenario to come; users, layers and servers as the policy was loaded for.
         samples: Number of plans to choose from, K, the greedy one included.
 
     Raises:
-        ValueError: If there is no sample, or the network's scores are no log-probabilities.
+        ValueError: If `samples` is less than 1, or the network's scores are no log-probabilities.
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; draw at least 1 plan.")
@@ -58,10 +59,10 @@ def make_sampler(policy: TrainedPolicy, limits: Limits, samples: int) -> Planner
 
 
 class SampledPlanner:
-    """Plans with a trained network, never worse than its greedy plan of the same scenario.
+    """Plans with a trained policy network; no plan is worse than the network's greedy plan of the same scenario.
 
-    Decisions of all samples are taken in one batch; time and memory are O(K). Samples that have ended cost nothing.
-    The arguments are those of `make_sampler`.
+    All samples decide in one batch; time and memory are O(K). Samples that have ended cost nothing. The arguments are
+    those of `make_sampler`.
     """
 
     def __init__(self, policy: TrainedPolicy, limits: Limits, samples: int) -> None:
@@ -86,7 +87,7 @@ class SampledPlanner:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let kernels run on one thread: decisions are short, on a busy machine threads would mostly wait for each other."""
+    """Let kernels run on one thread: decisions are short, so that threads would mostly wait on a busy machine."""
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
@@ -96,14 +97,14 @@ def one_thread() -> Iterator[None]:
 
 
 def sample_rows(policy: TrainedPolicy, limits: Limits, count: int) -> EpisodeBatch:
-    """Return rows in which a network can play what is known of a scenario, in one slot."""
+    """Return rows in which a network can play what is known of a scenario, as one slot."""
     card = policy.card
     decisions = cast(DecisionMode, card.decisions)
     return EpisodeBatch(count, limits=replace(limits, slots=1), decisions=decisions, observation=card.observation)
 
 
 def known_batch(scenario: Scenario, limits: Limits) -> ScenarioBatch:
-    """Return a batch of the one scenario, as known in slot 0."""
+    """Return a batch of one scenario, as it is known in slot 0."""
     return ScenarioBatch(slot_zero_packed(scenario, limits), lambda _: scenario)
 
 
@@ -117,7 +118,7 @@ def play_out(rows: EpisodeBatch, choose: Callable[[Ints], Ints]) -> Floats:
 
     Args:
         rows: The rows, in which episodes have just begun.
-        choose: Returns the actions of some rows, (R,), by their indices.
+        choose: Returns the actions of some rows, shape (R,), given the indices of these rows.
     """
     actions, running = np.full(rows.rows, rows.actions.stop), np.ones(rows.rows, np.bool_)
     while running.any():
@@ -137,12 +138,12 @@ def scores_of(policy: TrainedPolicy, rows: EpisodeBatch, samples: Ints, observat
 
 
 def _drawn(scores: Float32s, rng: np.random.Generator) -> Ints:
-    """Return an action per row, drawn by its score (R, A) as the logarithm of its probability.
+    """Draw an action per row, by the scores, shape (R, A), which are the logarithms of probabilities.
 
-    The cumulative distribution is inverted: one random number per row. An illegal action adds nothing to the cumulative
-    sum, so it is never the first above the level.
+    The cumulative distribution is inverted, with one random number, the level, per row. An illegal action adds nothing
+    to the cumulative sum, so it is never the first one above the level.
     """
     cumulative = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1, dtype=np.float64)
     levels = rng.random((len(scores), 1)) * cumulative[:, -1:]
     chosen: Ints = (cumulative <= levels).sum(axis=1)
-    return chosen.clip(max=scores.shape[1] - 1)  # rounding may leave nothing above: the last, "stop"
+    return chosen.clip(max=scores.shape[1] - 1)  # if rounding leaves none above the level: the last action, "stop"

@@ -1,7 +1,8 @@
-"""Trained models as files: what is written beside SB3's own zip, and the policy read back from it.
+"""Trained models as files: what is written beside SB3's own zip file, and the policy that is read back from it.
 
-A model file is SB3's zip with a card, `dnnmig.json`, that says what it was trained for. Reading a policy needs the card
-and the weights alone: nothing is unpickled, SB3 is not imported, and the environment may have other sizes.
+A model file is SB3's zip file with a card in it, `dnnmig.json`, that says what the model was trained for. Reading a
+policy needs only the card and the weights: nothing is unpickled, SB3 is not imported, and the environment may have
+other sizes.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 CARD = "dnnmig.json"
+"""Name of the card in a model file."""
 MODEL, BEST_MODEL = "model.zip", "best_model.zip"
+"""Names of the model files in a training run's folder: the latest model, and the best on held-out scenarios."""
 
 FORMAT = 2
 """Number of the layout of model files. Training goes on only with files of the same number, as SB3's part of them names
 modules of this project; the networks of older ones still act. 1: before modules were moved into rooms."""
 
 NETWORK_PREFIXES = ("mlp_extractor.network.", "q_net.network.")
-"""What the names of the network's weights begin with in an SB3 policy: of actor-critic algorithms, and of DQN."""
+"""What the names of the policy network's weights begin with in an SB3 policy: of actor-critic algorithms, and of
+DQN."""
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -49,6 +53,7 @@ _DAMAGE = (
     RuntimeError,
     EOFError,
 )
+"""Errors that reading a damaged file may raise."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,9 @@ class Card:
         servers: Most servers, S.
         width: See `make_network`.
         context: See `make_network`.
-        steps: Decisions it was trained on.
+        steps: Number of decisions on which it was trained.
         observation: Kind of the observations.
-        blind: Features of candidates that it does not see.
+        blind: Names of features of candidates that the policy network does not see.
         format: Layout of the file, see `FORMAT`.
     """
 
@@ -85,7 +90,7 @@ class Card:
 
 
 class TrainedPolicy:
-    """A trained network that acts.
+    """A trained policy network that acts.
 
     Args:
         network: The network.
@@ -102,7 +107,10 @@ class TrainedPolicy:
         episode_start: Bools | None = None,
         deterministic: bool = True,
     ) -> tuple[Ints, Any]:
-        """Return the best-scored legal action of each row (or of a single observation), or drawn ones by score."""
+        """Return the legal action of greatest score in each row (or for a single observation), or one drawn by score.
+
+        It is drawn if `deterministic` is false, unless the network was trained with DQN.
+        """
         single = observation["action_mask"].ndim == 1
         scores = self.scores({name: np.atleast_2d(array) for name, array in observation.items()})
         if deterministic or self.card.algorithm == "dqn":
@@ -113,7 +121,7 @@ class TrainedPolicy:
         return (found[0] if single else found), state
 
     def scores(self, observation: Observations) -> torch.Tensor:
-        """Return the scores of all actions of a batch of observations, shape (B, A), `ILLEGAL` for illegal ones."""
+        """Return the scores of all actions for a batch of observations, shape (B, A), `ILLEGAL` for illegal ones."""
         with torch.no_grad():
             scores: torch.Tensor = self.network(
                 torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"])
@@ -122,12 +130,12 @@ class TrainedPolicy:
 
 
 def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorithm: str) -> None:
-    """Write a model made by `make_model` with its card, replacing an older file only when the new one is whole.
+    """Write a model made by `make_model` with its card; an older file is replaced only when the new one is complete.
 
     Args:
         model: The model.
         path: File to write.
-        family: Family of the scenarios it was trained on.
+        family: Family of the scenarios on which it was trained.
         decisions: "joint" or "two-phase".
         algorithm: Its name in `ALGORITHMS`.
     """
@@ -147,12 +155,13 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
     """Read a trained policy.
 
     Args:
-        path: A model file, or a run's folder (then the best model of the run).
-        env: The environment in which it will act; by default one like that it was trained in.
-        family: Family of the scenarios it will act in; None = any.
+        path: A model file, or a training run's folder, of which the best model is read.
+        env: The environment in which the policy will act; by default one with the sizes of that in which it was
+            trained.
+        family: Family of the scenarios in which it will act; None = any.
 
     Raises:
-        ValueError: If there is no such file, it is no whole model, or it was trained for something else.
+        ValueError: If there is no such file, it is no complete model, or the model was trained for something else.
     """
     file = find(path)
     card, weights = _read(file)
@@ -172,7 +181,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
 
 
 def _of_network(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the weights of the acting network among those of an SB3 policy."""
+    """Return the weights of the policy network among those of an SB3 policy, without the prefix of their names."""
     for prefix in NETWORK_PREFIXES:
         found = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
         if found:
@@ -184,13 +193,13 @@ def read_card(path: str | Path) -> Card:
     """Return a model's card.
 
     Raises:
-        ValueError: If there is no such file, or it is no whole model.
+        ValueError: If there is no such file, or it is no complete model.
     """
     return _read(find(path))[0]
 
 
 def find(path: str | Path) -> Path:
-    """Return the model file that a path means: itself, or a run folder's best (else latest) model.
+    """Return the model file that a path means: the file itself, or a run folder's best (else latest) model.
 
     Raises:
         ValueError: If there is none.

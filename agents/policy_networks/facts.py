@@ -1,7 +1,7 @@
-"""The torch module under every learned policy: from an observation to a score per action and a value.
+"""The policy network that sees plain facts: from an observation to a score per action and a value.
 
-The weights know nothing of the numbers of users, layers and servers: parts of one kind share them, and the scores move
-with the users and servers when these change places. So a trained network also acts in environments of other sizes.
+The weights do not depend on the numbers of users, layers and servers: all parts of one kind share them, and if users or
+servers change places, their scores do so too. So a trained network also acts in environments of other sizes.
 
 Several ways to embed layers were measured: PPO for 240 s of one core in `multi-user`, the learning rate falling to 0;
 mean and interquartile mean of the delays in `scenarios("multi-user", 200, seed=2**41 + 1)` relative to joint
@@ -16,9 +16,9 @@ efficiency's, training seeds 1, 2 and 3 (22 November 2026):
 | all before and after, by gated recurrence | 1.129 | 1.132, 1.135, 1.119 | 1.110 | 238 000 |
 | all others, by attention | 1.129 | 1.121, 1.157, 1.109 | 1.116 | 182 000 |
 
-So whatever sees further than the neighbours is 1 to 3 % better, and among those nothing tells them apart. Messages
-along the chain are kept, as observations name no edges (after grouping 78 % of them lead to the next layer). What
-matters more is what observations say: with candidates (`agents.candidates.network`) the ratio is 0.998.
+So whatever sees further than the neighbours is 1 to 3 % better, and these ways cannot be told apart. Messages along the
+chain are kept, as observations name no edges (after grouping 78 % of the edges lead to the next layer). What
+observations say matters more: with candidates (`agents.candidates.network`) the ratio is 0.998.
 """
 
 from __future__ import annotations
@@ -43,14 +43,16 @@ ROUNDS = 2
 """Rounds of messages between neighbouring layers."""
 
 ILLEGAL = -1e8
-"""Score of an illegal action: finite, so that entropies stay free of NaN, yet its probability is exactly 0."""
+"""Score of an illegal action. It is finite, so that entropies stay free of NaN, yet the action's probability is exactly
+0."""
 
 INITIAL_EFFICIENCY = 4.0
-"""Exponent of a layer's efficiency in its probability before training: exploration near the greedy order."""
+"""Exponent of a layer's efficiency in its probability before training, so that exploration stays near the greedy
+order."""
 
 INITIAL_STOP, INITIAL_DEVICE = -7.0, -2.0
-"""Score of "stop" before training, less that of the best upload: as an end of all uploads, which one in a thousand
-decisions must not be when episodes have a hundred, and as placing a layer on the device."""
+"""Scores of "stop" before training, relative to that of the best upload. With the first, "stop" ends all uploads in one
+decision in a thousand only, as episodes have a hundred; with the second, it places a layer on the device."""
 
 LOG_SCALES = {
     "log_device_delay": (-0.5, 2.0),
@@ -65,7 +67,7 @@ _LN_10 = 2.302585
 
 
 class Parts(NamedTuple):
-    """A batch of observations, taken apart; the last dimension holds the features named in `observation.py`."""
+    """A batch of observations, taken apart; `dnnmig_env.envs.facts` names the features in the last dimension."""
 
     time: Tensor  # (B, 4)
     servers: Tensor  # (B, S, 6)
@@ -77,15 +79,15 @@ class Parts(NamedTuple):
 class FactsNetwork(nn.Module):
     """Scores "upload layer l of user u to server s" as an inner product of what is known of (u, l) and of (u, s).
 
-    The embeddings of layers learn of each other by messages between neighbours, in rounds; each (user, server) pair is
-    embedded together with a summary of the user's layers and of all pairs. To the embeddings of a layer are added where
-    its two neighbours are, and the logarithm of the execution seconds saved per second of upload: the classical greedy
-    order (IONN's efficiency), from which training starts.
+    The embeddings of layers learn of each other by messages between neighbours, in rounds. Each (user, server) pair is
+    embedded together with a summary of the user's layers and of all pairs. Two things are added to the embedding of a
+    layer: where its two neighbours are, and the logarithm of the execution seconds saved per second of upload. The
+    latter is the classical greedy order (IONN's efficiency), from which training starts.
 
     Args:
         layout: Sizes of the observations.
-        width: Numbers in the embedding of a layer.
-        context: Numbers in the embedding of a (user, server) pair and in the summary of everything.
+        width: Length of the embedding of a layer.
+        context: Length of the embedding of a (user, server) pair and of the summary of everything.
     """
 
     def __init__(self, layout: FactsLayout, width: int = 24, context: int = 48) -> None:
@@ -116,7 +118,7 @@ class FactsNetwork(nn.Module):
 
         Args:
             observation: Flat observations, shape (B, D).
-            mask: Legal actions are not 0, shape (B, A).
+            mask: The legal actions, which are not 0, shape (B, A).
 
         Returns:
             Scores of the actions, shape (B, A), `ILLEGAL` for illegal ones, and values, shape (B, 1).
@@ -142,23 +144,23 @@ class FactsNetwork(nn.Module):
         )
         scores = torch.matmul(keys, queries.transpose(-1, -2)).flatten(1)
         uploads = torch.where(mask[:, :-1] > 0, scores, ILLEGAL)
-        # Measured against the best upload, as there is no zero for efficiencies.
+        # The score of "stop" is relative to that of the best upload, as efficiencies have no natural zero.
         stop = self.stop(torch.cat([parts.time, summary], dim=-1))
         stop = stop + uploads.amax(-1, keepdim=True).clamp(min=0.1 * ILLEGAL)
-        # Above the other illegal ones: even an empty mask then leads to "stop", which breaks nothing.
+        # An illegal "stop" stays above other illegal actions: even an empty mask leads to "stop", which breaks nothing.
         stop = torch.where(mask[:, -1:] > 0, stop, 0.5 * ILLEGAL)
         return torch.cat([uploads, stop], dim=1), self.value(summary)
 
     def _embed_layers(self, layers: Tensor, of_layer: Tensor) -> Tensor:
         """Return an embedding of each layer from the features of those at most `ROUNDS` away, (B, U, L, width)."""
-        placed = (layers[..., 1:2] > 0).to(layers.dtype)  # where says `neighbours`: here the number would mislead
+        placed = (layers[..., 1:2] > 0).to(layers.dtype)  # a server's number means nothing; `neighbours` says where
         exists = layers[..., 3:4] > 0  # padding executes nothing
         own = torch.cat([layers[..., :1], placed, layers[..., 2:], torch.where(exists, of_layer / 5.0, 0.0)], dim=-1)
         embedded = torch.relu(self.layer_in(own)) * exists
         for exchange in self.messages:
             around = functional.pad(embedded, (0, 0, 1, 1))
             triples = torch.cat([around[..., :-2, :], embedded, around[..., 2:, :]], dim=-1)
-            embedded = torch.relu(exchange(triples)) * exists  # padding says nothing
+            embedded = torch.relu(exchange(triples)) * exists  # padding sends nothing
         return torch.relu(self.layer_out(embedded))
 
     def _embed_pairs(self, parts: Parts, layers: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
@@ -183,10 +185,10 @@ def split(observation: Tensor, layout: FactsLayout) -> Parts:
 
 
 def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
-    """Return ln of the execution seconds saved per second of upload as a layer's term plus a link's term.
+    """Return ln of the execution seconds saved per second of upload, as a layer's term plus a link's term.
 
-    Saved per query, weighted by the user's share of all queries: for layer l on server s, `share_l * device delay *
-    (1 - 1 / speedup_s) * query share / (weight bytes / uplink rate)`.
+    These are the seconds saved per query, weighted by the user's share of all queries: for layer l on server s,
+    `share_l * device delay * (1 - 1 / speedup_s) * query share / (weight bytes / uplink rate)`.
 
     Returns:
         Terms of shape (B, U, L, 1) and (B, U, S, 1).
@@ -202,7 +204,7 @@ def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
 
 
 def whereabouts(parts: Parts) -> Tensor:
-    """Return whether each layer's weights are, or will be, on each server, (B, U, L, S)."""
+    """Return whether each layer's weights are, or will be, on each server, shape (B, U, L, S)."""
     servers = parts.links.shape[2]
     node = torch.round(parts.layers[..., 1:2] * servers).long().clamp(0, servers)
     shape = (*node.shape[:-1], servers + 1)
@@ -210,7 +212,10 @@ def whereabouts(parts: Parts) -> Tensor:
 
 
 def neighbours(there: Tensor) -> tuple[Tensor, Tensor]:
-    """Return whether the layer before, and the one after, is on each server, from `whereabouts`; each (B, U, L, S)."""
+    """Return whether the layer before, and the one after, is on each server, shape (B, U, L, S) each.
+
+    `there` is what `whereabouts` returns.
+    """
     return functional.pad(there[:, :, :-1], (0, 0, 1, 0)), functional.pad(there[:, :, 1:], (0, 0, 0, 1))
 
 
@@ -221,5 +226,13 @@ def _log10(feature: Tensor, name: str) -> Tensor:
 
 
 def _means(weights: Tensor, values: Tensor) -> Tensor:
-    """Return weighted means over the last but one dimension: weights (..., K, N), values (..., N, C) -> (..., K, C)."""
+    """Return weighted means over the last but one dimension.
+
+    Args:
+        weights: Shape (..., K, N).
+        values: Shape (..., N, C).
+
+    Returns:
+        Means, shape (..., K, C).
+    """
     return torch.matmul(weights / weights.sum(-1, keepdim=True).clamp(min=1.0), values)

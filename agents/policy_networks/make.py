@@ -1,4 +1,4 @@
-"""Which network sees which observations."""
+"""Makes the policy network that goes with a kind of observations."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ Sizes = tuple[int, int, int]
 """Most users, layers per network and servers: (U, L, S)."""
 
 NETWORKS = {"candidates": "agents.candidates.network:make_candidate_network"}
-"""Module and function of what makes the network of a kind of observations, if not `FactsNetwork`."""
+"""Module and function that make the network for a kind of observations; for all other kinds it is `FactsNetwork`."""
 
 
 def make_network(
     observation: ObservationKind, sizes: Sizes, width: int, context: int, blind: Sequence[str] = ()
 ) -> nn.Module:
-    """Return a new network.
+    """Return a new policy network.
 
     Args:
-        observation: The kind of observation that it is to see.
+        observation: Kind of observations that the network is to see.
         sizes: Sizes of the environment.
-        width: Of the layers' embeddings (plain).
-        context: Of the pairs' embeddings and the summary (plain), of all embeddings (candidates).
-        blind: Names of features of candidates that it does not see.
+        width: Length of the layers' embeddings (plain facts only).
+        context: Length of the embeddings of (user, server) pairs and of the summary (plain facts), or of all embeddings
+            (candidates).
+        blind: Names of features of candidates that the network does not see.
 
     Raises:
-        ValueError: If there is no such feature, or the network sees no candidates.
+        ValueError: If a name in `blind` is no feature, or is given for a network that sees no candidates.
     """
     if observation in NETWORKS:
         return cast(nn.Module, load(NETWORKS[observation])(sizes, context, blind))

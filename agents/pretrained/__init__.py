@@ -1,7 +1,8 @@
 """Trained agents that come with the project, one for each family that has one, and their cards.
 
-An agent is `FAMILY.zip`, a model file with its weights and nothing else, and `FAMILY.json`, which says how it was
-trained and how well it does. `python -m evaluate publish RUN` makes both from a training run.
+An agent is `FAMILY.zip`, a model file with a small card (`agents.policies.trained.Card`) and its weights only, and
+`FAMILY.json`, an `AgentCard`, which says how it was trained and how well it does. `python -m evaluate publish RUN`
+makes both from a training run. Begin with `pretrained_file`, by which agents are found.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FOLDER = Path(__file__).parent
+"""Where the agents are."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -27,10 +29,10 @@ class Figures(_Part):
     """What one policy made of the scenarios.
 
     Attributes:
-        mean_delay_s: Mean query delay, mean over scenarios.
+        mean_delay_s: Mean query delay in seconds, averaged over scenarios.
         ci95: Its 95 % bootstrap interval.
         planning_s: Mean seconds that the policy took per scenario.
-        agent_ratio: Mean delay of the agent (one pass) by that of this policy; below 1 the agent is better.
+        agent_ratio: Mean delay of the agent (one pass) divided by that of this policy; below 1 the agent is better.
         agent_ratio_ci95: Its 95 % bootstrap interval, scenarios drawn in pairs.
     """
 
@@ -42,7 +44,7 @@ class Figures(_Part):
 
 
 class Measured(_Part):
-    """Results on scenarios of the family as it draws them by default.
+    """Results on scenarios that the family draws by default.
 
     Attributes:
         scenarios: Number of scenarios.
@@ -56,12 +58,12 @@ class Measured(_Part):
 
 
 class Check(_Part):
-    """A figure that anybody can reproduce in seconds: the agent, in one pass, in a few scenarios.
+    """A figure that anybody can reproduce in seconds: the delay of the agent, in one pass, in a few scenarios.
 
     Attributes:
-        scenarios: Number of scenarios, drawn by default options of the family.
+        scenarios: Number of scenarios, which the family draws by default.
         seed: Their seed.
-        mean_delay_s: Mean query delay, mean over scenarios.
+        mean_delay_s: Mean query delay in seconds, averaged over scenarios.
     """
 
     scenarios: Count
@@ -73,17 +75,17 @@ class AgentCard(_Part):
     """What is known of a trained agent.
 
     Attributes:
-        family: Family of scenarios it was trained on.
-        algorithm: Algorithm it was trained with.
+        family: Family of scenarios on which it was trained.
+        algorithm: Algorithm with which it was trained.
         decisions: "joint" or "two-phase".
-        seed: NotNegative of its training.
-        steps: Decisions it was trained on.
+        seed: Seed of its training.
+        steps: Number of decisions on which it was trained.
         commands: The commands that trained it.
         trained_with: Versions of packages and the machine of its training.
         measured_with: Versions of packages and the machine of its results.
         published: Day on which it was measured and published.
         sha256: Digest of its model file.
-        results: How well it does, and others beside it.
+        results: How well it does, and other policies beside it.
         check: A figure to reproduce.
     """
 
@@ -102,7 +104,7 @@ class AgentCard(_Part):
 
 
 def pretrained_families(folder: Path | None = None) -> list[str]:
-    """Return the families that have an agent in a folder, by default this one."""
+    """Return the families that have an agent in a folder, by default in this one."""
     return sorted(path.stem for path in (folder or FOLDER).glob("*.zip"))
 
 
@@ -110,7 +112,7 @@ def pretrained_file(family: str, folder: Path | None = None) -> Path:
     """Return the model file of a family's agent.
 
     Raises:
-        ValueError: If the family has none, with those there are.
+        ValueError: If the family has none; the message says which families have one.
     """
     file = (folder or FOLDER) / f"{family}.zip"
     if not file.is_file():

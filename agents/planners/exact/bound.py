@@ -1,28 +1,32 @@
-"""What any decisions from here on cost at least: the relaxed problem that guides and ends the exact search.
+"""A lower bound on what any decisions from now on cost: the relaxed problem that guides and ends the exact search.
 
-Relaxed, users do not slow each other down, and a user runs whatever part of its uploaded layers is fastest now. So with
-the node vector x (the server of every movable layer, 0 = not uploaded) user u's queries in slot k take at least
+In the relaxed problem users do not slow each other down, and a user runs whatever part of its uploaded layers is
+fastest now. A node vector x gives the server of every movable layer, 0 = not uploaded. With it, user u's queries in
+slot k take at least
 
-    m_uk(x) = least delay, nobody else at work, of the device and of compose(y) over the parts y of x
+    m_uk(x) = least delay, nobody else at work, of the device alone and of compose(y) over the parts y of x
 
-as all that it may run is the device or was composed of a part of x, and contention only lengthens a query. More layers
-never make m longer. R_k(x) = sum_u rate_uk m_uk(x) is then the least cost per second, and
+where compose(y) is the assignment that uses all layers of y. For all that the user may run is the device alone or was
+composed of a part of x, and contention only lengthens a query. More layers never make m longer. R_k(x) = sum_u rate_uk
+m_uk(x) is then the least cost per second, and, with the horizon H,
 
     L(x, d) = min of     integral_0^H R(x)
               and, over uploads that make z of x,     integral_0^f (R(x) - R(z)) + L(z, f - least_s(z))
 
-a lower bound. There f is when the last byte is in of an upload decided least_s(x) + d after the start, least_s(x) the
-sum of the upload seconds of x at the best rates of all slots, and d the seconds lost against that.
+gives a lower bound. Here least_s(x) is the sum of the upload seconds of x at the best rates of all slots, d the seconds
+lost against that, and f the time at which the last byte is in of an upload that is decided at least_s(x) + d.
 
     Claim: from any state with vector x at a time t >= least_s(x) + d, what follows costs at least
     L(x, d) - integral_0^t R(x).
 
-By induction from full vectors down: if nothing more arrives, it costs integral_t^H R(x) or more. Else the next layer
-arrives at some f' >= f, since who starts later arrives no earlier. Until then it costs integral_t^f' R(x) or more, and
-after it L(z, f - least_s(z)) - integral_0^f' R(z) or more; the sum does not fall as f' grows, since R(x) >= R(z).
+The proof is by induction from full vectors down. If nothing more arrives, what follows costs at least integral_t^H
+R(x). Otherwise the next layer arrives at some f' >= f, since an upload that starts later arrives no earlier. Until then
+the cost is at least integral_t^f' R(x), and after it at least L(z, f - least_s(z)) - integral_0^f' R(z). The sum of the
+two does not fall as f' grows, since R(x) >= R(z).
 
-L is tabled for all vectors and, where rates change, for cells of d: the lower end of a cell is valid by the same
-argument. In a single slot nothing is ever lost and one cell is enough; L then leaves out little but contention.
+L is tabled for all vectors and, where rates change, for cells of d: the value at the lower end of a cell is valid for
+the whole cell, by the same argument. In a single slot no seconds are ever lost, and one cell is enough; L then leaves
+out little but contention.
 """
 
 from __future__ import annotations
@@ -39,16 +43,17 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State, new_state
 
 MAX_CELLS, MAX_TABLED = 128, 2**21
-"""Most cells of lost seconds, and about how many costs are tabled at most, where rates change."""
+"""Most cells of lost seconds, and about the most values of L that are tabled, where rates change."""
 
 ROUNDING = 1e-9
-"""Share of a cell, and of a server's memory, by which rounding errors must not make the bound too great."""
+"""Share of a cell, and of a server's memory, that is given away so that rounding errors do not make the bound too
+great."""
 
 
 class Vectors(NamedTuple):
     """Node vectors as numbers: digit n in base S + 1 is the server of movable layer n, 0 = not uploaded.
 
-    The N layers are ordered by user, so that the digits of each user are a number, too.
+    The N layers are ordered by user, so that the digits of each user are a number of their own.
     """
 
     user: Ints  # (N,)
@@ -62,9 +67,9 @@ class Bound(NamedTuple):
 
     offset: Ints  # (U + 1,): where the vectors of each user begin among the V
     own_rate: Floats  # (T, V): query rate x m, of single users
-    own_cost: Floats  # (T + 1, V): the integral of that from 0 to each slot's start and, at last, to the horizon
+    own_cost: Floats  # (T + 1, V): the integral of own_rate from 0 to each slot's start and, at last, to the horizon
     slot_edges_s: Floats  # (T + 1,)
-    least_s: Floats  # (M,): infinite where some layer cannot be uploaded
+    least_s: Floats  # (M,): least upload seconds; infinite where some layer cannot be uploaded
     cell_s: float
     cost: Floats  # (M, D): L
 
@@ -77,7 +82,7 @@ def vectors_of(movable: Bools, servers: int) -> Vectors:
 
 
 def bound_of(packed: PackedScenarios, vectors: Vectors) -> Bound:
-    """Return the bound for a problem of one scenario. O(D M N S)."""
+    """Return the bound for the only scenario of `packed`. O(D M N S)."""
     slots, count, edges_s = int(packed.num_slots[0]), int(vectors.power[-1]), packed.slot_edges_s[0]
     own = vectors.power[np.diff(vectors.first)]
     offset = np.append(0, np.cumsum(own))
@@ -91,7 +96,7 @@ def bound_of(packed: PackedScenarios, vectors: Vectors) -> Bound:
     )
     state = new_state(packed, 1)
     begin(packed, 0, state, 0)
-    # When uploads end does not depend on queries: networks without layers make asking for it cheap.
+    # When uploads end does not depend on queries, so it is worked out with DNNs without layers, which is cheap.
     channel, left_bytes = (
         packed._replace(num_layers=np.zeros_like(packed.num_layers)),
         state.memory_left_bytes[0].copy(),
@@ -113,14 +118,14 @@ def digit(vectors: Vectors, x: int, n: int) -> int:
 
 @jit_inlined
 def cell(bound: Bound, x: int, time_s: float) -> int:
-    """Return the cell of the seconds lost by a state that has vector `x` at a time."""
+    """Return the cell of the seconds that a state with vector `x` has lost at a time."""
     lost = (time_s - bound.least_s[x]) / bound.cell_s
     return int(min(max(lost - ROUNDING, 0.0), bound.cost.shape[1] - 1.0))
 
 
 @jit_without_refcounts
 def relaxed_cost(vectors: Vectors, bound: Bound, u: int, x: int, slot: int, time_s: float) -> float:
-    """Return the part of user `u` in integral_0^t R(x), for a time t in a slot."""
+    """Return user `u`'s part of integral_0^t R(x), for a time t in a slot."""
     first = vectors.first[u]
     own = x // vectors.power[first] % vectors.power[vectors.first[u + 1] - first] + bound.offset[u]
     return float(bound.own_cost[slot, own] + bound.own_rate[slot, own] * (time_s - bound.slot_edges_s[slot]))
@@ -130,7 +135,7 @@ def relaxed_cost(vectors: Vectors, bound: Bound, u: int, x: int, slot: int, time
 def _write_own_delays(
     packed: PackedScenarios, b: int, vectors: Vectors, offset: Ints, state: State, own_delay_s: Floats
 ) -> None:
-    """Write m of every user, slot and node vector of this user alone, shape (T, V); `state` is a scratch state."""
+    """Write m for every user, slot and node vector of this user alone, shape (T, V); `state` is a scratch state."""
     packed, vectors, state = borrowed(packed), borrowed(vectors), borrowed(state)
     alone, assignment = np.ones(packed.execution_s.shape[3]), np.zeros(packed.execution_s.shape[2], np.int8)
     for u in range(packed.num_users[b]):
@@ -159,7 +164,7 @@ def _write_own_delays(
 
 @jit
 def _write_least_s(vectors: Vectors, upload_s: Floats, least_s: Floats) -> None:
-    """Write the least upload seconds of every vector, shape (M,), from those of layers and servers, shape (N, S)."""
+    """Write the least upload seconds of every vector, shape (M,), from those of layers to servers, shape (N, S)."""
     for n in range(upload_s.shape[0]):
         for server in range(upload_s.shape[1]):
             for x in range(vectors.power[n]):
@@ -173,13 +178,13 @@ def _write_costs(
     """Write L of every vector and cell.
 
     Args:
-        channel: The problem, with networks without layers.
+        channel: The packed scenarios, with DNNs without layers.
         b: The scenario.
         vectors: The vectors.
-        bound: The bound, of which all else is written.
+        bound: The bound; its `cost` is written, all else in it is complete.
         state: A scratch state.
         i: Its row.
-        memory_bytes: What fits on each server before anything is uploaded, shape (S,).
+        memory_bytes: Bytes that fit on each server before anything is uploaded, shape (S,).
     """
     channel, vectors, bound, state = borrowed(channel), borrowed(vectors), borrowed(bound), borrowed(state)
     left_bytes = memory_bytes.copy()

@@ -1,13 +1,14 @@
 """Exact: the best plan there is, with a proof, for small scenarios; the oracle for every test of quality.
 
-Branch and bound over the environment's decisions (upload this layer of this user to that server next, or stop): the
-first bound from above is `joint_efficiency`'s plan, from below the relaxed packed of `exact_bound`; `exact_search`
-says which decisions are not pursued, and why that is safe. No sequence of decisions has a J that is smaller by more
-than the tolerance; nor has, for one user whose rates do not change, any plan with larger partitions: finer ones never
-hurt it. (A plan may also begin an upload on a link that is down; the environment does not let it, nor is it searched.)
+Branch and bound over the environment's decisions (upload this layer of this user to that server next, or stop). The
+plan of joint efficiency is the first upper bound on the cost; lower bounds come from the relaxed problem of
+`agents.planners.exact.bound`. `agents.planners.exact.search` says which decisions are not pursued, and why that is
+safe. No sequence of decisions has a J that is smaller than the returned plan's by more than the tolerance. For one user
+whose rates do not change, no plan with larger partitions has either, as finer partitions never hurt. (A plan may also
+begin an upload on a link that is down; the environment does not let it, and it is not searched.)
 
-The bound costs O(N S (S + 1)^N) for N layers to upload, all users together, and S servers. It is so close for one
-user and little contention that hardly more than the best plan is searched: 10 layers and 2 servers take less than a
+The bound costs O(N S (S + 1)^N) for N layers to upload, all users together, and S servers. For one user and little
+contention it is so close that hardly more than the best plan is searched: 10 layers and 2 servers take less than a
 second, 13 layers some seconds. More states are searched where servers are loaded, and in many time slots.
 """
 
@@ -34,16 +35,16 @@ MAX_VECTORS = 5_000_000
 """Most node vectors, (S + 1)^N, that are searched: 22, 14 or 11 layers on 1, 2 or 3 servers."""
 
 ROOMS = (2**12, 2**16, 2**20)
-"""For how many states room is made, first for few; the last is the most that a search keeps."""
+"""Numbers of states for which room is made, one after another; the last is the most that a search keeps."""
 
 
 @dataclass(frozen=True)
 class Exact:
-    """Plans so that no plan is better, or says that the scenario is too large for that.
+    """Plans so that no plan is better, or refuses a scenario that is too large for that.
 
     Attributes:
-        clairvoyant: Plan on all time slots, not on the first alone: for users, too, who come later, waiting for better
-            slots where that pays. What comes out is no policy but a bound for all of them; `simulate` plays it.
+        clairvoyant: Plan with all time slots known, not the first alone: also for users who arrive later, and waiting
+            for better slots where that pays. The result is no policy but a bound for all policies; `simulate` plays it.
         tolerance: Share by which the J of another plan may be smaller at most.
 
     Raises:
@@ -98,7 +99,10 @@ def _check_size(layers: int, servers: int) -> None:
 def _search(
     packed: PackedScenarios, vectors: Vectors, bound: Bound, known_s: float, tolerance: float, room: int
 ) -> Nodes:
-    """Return the nodes of a search for a smaller J than a known one; more than there is room for if that ended it."""
+    """Search for a smaller J than a known one and return the nodes.
+
+    The search ends early when there is no room for more nodes; `filled` then exceeds `room`.
+    """
     state = new_state(packed, room + 2)
     begin(packed, 0, state, 0)
     nodes = root(room, vectors, known_s * float(state.expected_queries[0]), tolerance)
@@ -116,7 +120,7 @@ def _ever_movable(packed: PackedScenarios) -> Bools:
 
 
 def _plan_to(node: int, vectors: Vectors, nodes: Nodes) -> Plan:
-    """Return the decisions that lead to a node."""
+    """Return the plan of the decisions that lead to a node."""
     uploads = []
     while nodes.parent[node] >= 0:
         layer = nodes.layer[node]

@@ -1,4 +1,4 @@
-"""A lower bound on the mean query delay of one user whose network is a chain, whatever is placed and ordered how.
+"""A lower bound on the mean query delay of one user whose DNN is a chain, for any placement and any upload order.
 
 By time t at most t seconds of uploads are over. So the least delay over all assignments of layers to nodes whose
 weights take at most t seconds to upload bounds the delay of any query raised at t, and its mean over the horizon bounds
@@ -6,13 +6,13 @@ J from below:
 
     D(t) = min over assignments a with sum of upload_s(v, a(v)) <= t of delay(a)        J >= mean of D(t) over queries
 
-D comes from a dynamic programme over layer x node x upload time, which counts in `CELLS` parts, rounded in favour of
-the bound. It is valid for every placement and order, memory limits and absences included. What it leaves out: a layer
-once uploaded stays uploaded, so no order reaches D at all times; and memory.
+D comes from a dynamic programme over layer x node x upload time. Upload time is counted in `CELLS` parts, rounded in
+favour of the bound. The bound is valid for every placement and order, memory limits and absences included. It leaves
+out memory limits, and that an uploaded layer stays uploaded, so that no order reaches D at all times.
 
-Where rates change, each slot has a D of its own, and seconds are those at the mean rate of each link until the slot's
-end: in a short time dt no more of them are over than dt times the greatest ratio of a link's present rate to its mean.
-For one server this says that no more bytes are in than the line could carry.
+Where rates change, each slot has a D of its own, and upload seconds are those at the mean rate of each link until the
+slot's end: in a short time dt no more of these seconds are over than dt times the greatest ratio of a link's present
+rate to its mean rate. For one server this says that no more bytes are in than the link could carry.
 
 O(T L S^2 CELLS) for T slots, L layers and S servers.
 """
@@ -28,14 +28,14 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios, pack
 
 CELLS = 8192
-"""Parts in which the upload time that can be over at most is counted."""
+"""Number of parts in which upload time is counted, up to the most that can be over."""
 
 ROUNDING = 1e-9
-"""Share of an upload's cells by which rounding errors must not make it too long."""
+"""Share by which an upload's cells are shortened, so that rounding errors do not make it too long."""
 
 
 def lower_bound(scenario: Scenario) -> float:
-    """Return a number of seconds per query below which no plan brings the mean query delay J.
+    """Return a lower bound on the mean query delay J of all plans, in seconds per query.
 
     Args:
         scenario: A scenario of one user whose network is a chain.
@@ -49,8 +49,8 @@ def lower_bound(scenario: Scenario) -> float:
     for layer_index, layer in enumerate(graph.layers):
         if layer.predecessors != ((layer_index - 1,) if layer_index else (NETWORK_INPUT,)):
             raise ValueError(
-                f"network {graph.name!r} is no chain: layer {layer_index} ({layer.name!r}) reads {list(layer.predecessors)}; "
-                "make it one with dnnmig_env.networks.preprocessing.blocks."
+                f"network {graph.name!r} is no chain: layer {layer_index} ({layer.name!r}) reads "
+                f"{list(layer.predecessors)}; make it one with dnnmig_env.networks.preprocessing.blocks."
             )
     packed, cost_s, queries = pack([scenario]), 0.0, 0.0
     for slot in range(scenario.num_slots):
@@ -70,7 +70,8 @@ def _mean_delay_s(packed: PackedScenarios, slot: int) -> float:
     rates[: np.argmax(packed.query_rate_hz[0, :, 0] > 0)] = 0.0  # nothing is uploaded before the user has come
     mean_rate = lengths_s @ rates / lengths_s.sum()
     ratio = np.divide(rates, mean_rate, out=np.zeros_like(rates), where=mean_rate > 0).max(axis=1)
-    begin_s, end_s = np.cumsum(np.append(0.0, lengths_s * ratio))[-2:]  # what can be over when the slot begins and ends
+    # Upload seconds that can be over at most when the slot begins, and when it ends.
+    begin_s, end_s = np.cumsum(np.append(0.0, lengths_s * ratio))[-2:]
     cell_s = end_s / (CELLS - 1) if end_s > 0 else 1.0
     delays_s = least_delays_s(packed, slot, _upload_cells(packed, mean_rate, cell_s))
     if end_s == begin_s:
@@ -81,16 +82,16 @@ def _mean_delay_s(packed: PackedScenarios, slot: int) -> float:
 
 
 def least_delays_s(packed: PackedScenarios, slot: int, upload_cells: Ints) -> Floats:
-    """Return D in one slot: the least delay of a query when so many cells of uploads are over, shape (CELLS,).
+    """Return D in one slot: the least delay of a query by the number of cells of uploads that are over, shape (CELLS,).
 
     Args:
-        packed: A problem of one row and one user.
+        packed: The packed scenario, of one user.
         slot: The slot whose rates hold.
-        upload_cells: Cells that each layer's upload to each node takes, shape (L, S + 1); `CELLS` if it cannot be.
+        upload_cells: Cells that each layer's upload to each node takes, shape (L, S + 1); `CELLS` if it is impossible.
     """
     transfer_s, execution_s = transfers_s(packed, 0, 0, slot), packed.execution_s[0, 0]
     layers, nodes = upload_cells.shape
-    ready_s = np.full((nodes, CELLS), np.inf)  # the tensor that layer v reads is on a node, with so many cells spent
+    ready_s = np.full((nodes, CELLS), np.inf)  # when the tensor that a layer reads is on each node, by cells spent
     ready_s[0] = 0.0
     for layer in range(layers):
         after_s = np.full_like(ready_s, np.inf)
@@ -107,7 +108,7 @@ def least_delays_s(packed: PackedScenarios, slot: int, upload_cells: Ints) -> Fl
 
 
 def _upload_cells(packed: PackedScenarios, rate: Floats, cell_s: float) -> Ints:
-    """Return how many cells each layer's upload to each node takes at least at the servers' rates, shape (L, S + 1)."""
+    """Return the least number of cells that each layer's upload to each node takes at given rates, shape (L, S + 1)."""
     weight_bytes, held = packed.weight_bytes[0, 0], packed.uploaded[0, 0]
     upload_s = np.zeros((len(weight_bytes), 1 + len(rate)))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,16 +1,16 @@
-"""Exact placement: branch and bound over users, for scenarios small enough. What searches are measured against.
+"""Exact placement: branch and bound over users, for small scenarios. Searches are measured against it.
 
-Finds the optimum of the migration delay (EosDNN's objective, see `particles`) over all placements, contention and
-memory included. Contention only ever slows queries down, so a user's delay with nobody else at work bounds its delay in
-company from below:
+It finds the optimum of the migration delay (EosDNN's objective, see `agents.planners.swarms.particles`) over all
+placements, contention and memory included. Contention only ever slows queries down, so a user's delay with nobody else
+at work bounds its delay in company from below:
 
     A_u(x) = delay of user u alone under each of its (S + 1)^D_u placements x, least first
     give user 0, 1, ... each of its placements in that order, as long as
         sum of rate_u A_u over the users given one + sum of the least rate_u A_u over the others < best known so far
     the last user's are evaluated together, contention included
 
-O(sum over u of (S + 1)^D_u) queries, then as many placements as the bound leaves: in the worst case all (S + 1)^D; few
-where users hardly contend (4 users of 5 layers, 3 servers: a tenth of a second).
+This takes O(sum over u of (S + 1)^D_u) queries, then as many placements as the bound leaves: in the worst case all (S +
+1)^D, few where users hardly contend (4 users of 5 layers, 3 servers: a tenth of a second).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
 
 MOST = 2**20
-"""Most placements of one user, which are all tried."""
+"""Most placements of a single user; all of them are tried."""
 
 MOST_TOGETHER = 2**26
-"""Most placements of all users that are tried; minutes."""
+"""Most placements of all users together that are tried, which takes minutes."""
 
 
 def exact_placement(scenario: Scenario, rng: np.random.Generator) -> Placement:
@@ -40,7 +40,8 @@ def exact_placement(scenario: Scenario, rng: np.random.Generator) -> Placement:
         rng: Not used.
 
     Raises:
-        ValueError: If one user has more than a million placements, or the bound leaves more than 67 million of all.
+        ValueError: If one user has more than a million placements, or the bound leaves more than 67 million placements
+            of all users together.
     """
     return best_placement(scenario, _search)
 
@@ -55,7 +56,7 @@ class _Tree:
     """Gives one user after another its placements.
 
     Args:
-        p: The problem.
+        packed: The packed scenario.
         positions: Its layers and their choices.
     """
 
@@ -74,7 +75,7 @@ class _Tree:
         self.best, self._best_s = self._particle.copy(), self._values_s(self._particle[None])[0]
 
     def descend(self, turn: int, before_s: float) -> None:
-        """Try the placements of the users from `turn` on; those before contribute `before_s` or more to the delay."""
+        """Try the placements of the users from `turn` on; those before them add at least `before_s` to the delay."""
         mine = self._mine[turn]
         bounds_s = before_s + self._alone_s[turn] + self._others_least_s[turn]
         if turn + 1 == len(self._mine):
@@ -90,6 +91,7 @@ class _Tree:
         self._particle[mine] = 0
 
     def _note(self, particles: Int8s) -> None:
+        """Keep the best of some particles, if it is better than the best so far."""
         if len(particles):
             values_s = self._values_s(particles)
             if values_s.min() < self._best_s:
@@ -105,7 +107,10 @@ class _Tree:
 
 
 def _alone(packed: PackedScenarios, positions: Positions, mine: Ints) -> tuple[Int8s, Floats]:
-    """Return the placements of one user that fit by themselves, shape (N, D), and its delays alone, least first."""
+    """Return one user's placements, shape (N, D), and its delays with nobody else at work, shape (N,), least first.
+
+    Placements that do not fit the servers' memory even by themselves are left out.
+    """
     rates = np.zeros_like(packed.query_rate_hz)
     rates[0, 0, positions.user[mine[0]]] = 1.0
     sizes = tuple(positions.num_choices[mine].tolist())

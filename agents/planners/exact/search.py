@@ -1,21 +1,22 @@
-"""The exact search: the states that decisions lead to, level by level, less those that cannot lead to the best plan.
+"""The exact search: the states to which decisions lead, level by level, except those that cannot lead to the best plan.
 
-A node of the search is a row of the kernel's `State`; nodes with the same number of uploads are a level. A decision is
-to let time pass until a later slot begins, or not, and then to upload one layer, as the environment allows it: its user
-is present, has a connection to the server, and the weights fit. Instead, the search may stop at a node for good.
+A node of the search is a row of the kernel's `State`; nodes with the same number of uploads are a level. A decision
+lets time pass until a later slot begins, or does not, and then uploads one layer, as the environment allows it: its
+user is present and has a connection to the server, and the weights fit. Instead, the search may stop at a node for
+good.
 
 A node is not pursued
 
 - if its upload does not end before the horizon: it changes no query, so it is no better than to stop;
-- if by `exact_bound` nothing that follows it beats the best plan known by more than the tolerance;
+- if, by `agents.planners.exact.bound`, nothing that follows it beats the best plan known by more than the tolerance;
 - if another node has the same vector, assignments, slot and time (but for rounding: the same uploads in another order)
-  and no greater cost. What follows a state depends on nothing else: loads are those of the assignments, delays and what
-  users pick those of assignments, loads, and available layers, and users whom the kernel does not ask would pick what
-  they have;
+  and no greater cost. What follows a state depends on nothing else: loads follow from assignments; delays, and what
+  users pick, follow from assignments, loads and available layers; and users whom the kernel does not ask would pick
+  what they have;
 - if, with one user in one slot, another node of the same vector has neither greater cost nor greater delay. The time
-  follows from the vector, as nothing is waited for and rates do not change; the next delay is the least of the present
-  one, the device's, and that of all available layers, which follows from the vector. So whatever follows the one keeps
-  delay and cost below what the same uploads make of the other.
+  follows from the vector, as nothing is waited for and rates do not change. The next delay is the least of the present
+  one, the device's, and that of all available layers, which follows from the vector. So the same uploads never lead to
+  a greater delay or cost from the other node than from this one.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State, copy_row
 
 ROUNDING = 1e-12
-"""Times that differ by a smaller share are the same."""
+"""Times whose relative difference is smaller are the same."""
 
 
 class Nodes(NamedTuple):
-    """What the search knows; node i is row i of the state. Beyond the capacity of K nodes lie two rows for trying."""
+    """What the search knows; node i is row i of the state. Behind the K nodes lie two rows for trying decisions out."""
 
     vector: Ints  # (K + 2,)
     parent: Ints  # (K + 2,): the node before the last decision, -1 at the root
     layer: Ints  # (K + 2,): the movable layer uploaded last
     waits_until_s: Floats  # (K + 2,): start of the slot for which this upload waited, 0 if for none
-    out: Bools  # (K + 2,): another node is no worse
+    out: Bools  # (K + 2,): not to be pursued, as another node is no worse
     older: Ints  # (K + 2,): another node of the same vector, -1 = none
     newest: Ints  # (M,): one of the nodes of each vector, -1 = none
     filled: Ints  # (1,): number of nodes; K + 1 if there are more than there is room for
@@ -52,13 +53,13 @@ class Nodes(NamedTuple):
 
 
 def root(capacity: int, vectors: Vectors, best_cost: float, tolerance: float) -> Nodes:
-    """Return the nodes when only the first is there, row 0 of the state, in which nothing is decided.
+    """Return the nodes at the start: only the root, row 0 of the state, in which nothing is decided.
 
     Args:
         capacity: Most nodes, K.
         vectors: The node vectors.
         best_cost: Cost of the best plan known so far.
-        tolerance: Share of its cost that does not matter.
+        tolerance: Share of that cost by which a plan has to be better to be looked for.
     """
     integers = (np.empty(capacity + 2, np.int64) for _ in range(4))
     vector, parent, layer, older = integers
@@ -78,7 +79,7 @@ def root(capacity: int, vectors: Vectors, best_cost: float, tolerance: float) ->
 def grow(
     packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, first: int, last: int
 ) -> None:
-    """Add the nodes that those from `first` to before `last` lead to, as long as there is room."""
+    """Add the nodes to which the nodes `first` to `last` - 1 lead, as long as there is room."""
     packed, vectors, bound, state, nodes = (
         borrowed(packed),
         borrowed(vectors),
@@ -95,7 +96,7 @@ def grow(
 def _decide(
     packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, node: int
 ) -> None:
-    """Add the nodes that one leads to, and note if it is best to stop there."""
+    """Add the nodes to which a node leads, and note if stopping there is best."""
     now = len(nodes.vector) - 2
     copy_row(state, node, state, now)
     nodes.vector[now], nodes.waits_until_s[now] = nodes.vector[node], 0.0
@@ -116,7 +117,7 @@ def _decide(
 def _upload(
     packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, node: int, layer: int
 ) -> None:
-    """Add the nodes that uploading a layer now leads to."""
+    """Add the nodes to which uploading a layer now leads, one for each server."""
     now, then, u, v = len(nodes.vector) - 2, len(nodes.vector) - 1, vectors.user[layer], vectors.layer[layer]
     slot = state.slot[now]
     for server in range(1, packed.num_servers[b] + 1):
@@ -137,7 +138,7 @@ def _upload(
 def _promises(
     packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, i: int
 ) -> bool:
-    """Return whether what follows row `i` may be better than the best plan known."""
+    """Return whether anything that follows row `i` may be better than the best plan known."""
     x, time_s = nodes.vector[i], state.time_s[i]
     cost = state.cost_s[i] + bound.cost[x, cell(bound, x, time_s)]
     for u in range(packed.num_users[b]):
@@ -147,7 +148,10 @@ def _promises(
 
 @jit_without_refcounts
 def _place(packed: PackedScenarios, b: int, state: State, nodes: Nodes, i: int) -> int:
-    """Return the node that row `i` becomes: a new one, one that is no better, or -1 if one is no worse, or no room."""
+    """Return the node that row `i` becomes: a new one, or one that is no better than the row.
+
+    Return -1 if one is no worse than the row, or there is no room for a new one.
+    """
     x, place = nodes.vector[i], -1
     node = nodes.newest[x]
     while node >= 0:
@@ -169,7 +173,7 @@ def _place(packed: PackedScenarios, b: int, state: State, nodes: Nodes, i: int) 
 
 @jit_without_refcounts
 def _is_no_worse(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
-    """Return whether nothing that follows row `other` is better than if it follows row `one`, of the same vector."""
+    """Return whether nothing that follows row `other` is better than the same after row `one`; both have one vector."""
     if state.cost_s[one] > state.cost_s[other]:
         return False
     if packed.num_users[b] == 1 and packed.num_slots[b] == 1:

@@ -1,4 +1,4 @@
-"""The execution graph of IONN: what a network's blocks cost on the device and on one server, and its shortest paths.
+"""The execution graph of IONN: what the blocks of a DNN cost on the device and on one server, and its shortest paths.
 
 Jeong et al., "IONN: Incremental Offloading of Neural Network Computations from Mobile Devices to Edge Servers", SoCC
 2018. A block lies between consecutive dominators of the output (layers through which everything flows), so one tensor
@@ -10,13 +10,14 @@ enters it and one leaves it. The nodes of the graph are those tensors, each on t
     server -> device    the tensor that leaves it is sent       leave_s(i)
 
 The query's input starts on the device and its result returns there. With penalty K = 1 a shortest path is the fastest
-query that waits for its own uploads, with K = 0 the fastest once all is uploaded. The lengths of paths are sums of the
-kernel's seconds and equal its query delay for layers assigned block by block, nobody else at work. As in the paper, a
-block without weights is decided too, and free to upload; the kernel runs its layers on the server of their latest
-predecessor that runs on one, whatever the path says.
+query that waits for its own uploads, with K = 0 the fastest query once all is uploaded. The length of a path is a sum
+of the kernel's seconds. It equals the kernel's query delay for layers that are assigned block by block, with nobody
+else at work. As in the paper, a block without weights is decided too, and free to upload; the kernel runs its layers on
+the server of their latest predecessor that runs on one, whatever the path says.
 
-Not in the paper (a reconstruction): layers that the server holds are free to upload, a block of which another server
-holds a layer stays on the device, and of a path the blocks that fit the server's memory are taken, front ones first.
+Not in the paper (a reconstruction): layers that the server holds are free to upload; a block of which another server
+holds a layer stays on the device; and if a path does not fit the server's memory, those of its blocks that fit are
+taken, front ones first.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
 
 SLOT = 0
-"""Planners know the first slot only."""
+"""The only slot that planners know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class ExecutionGraph:
         server_s: Execution on the server, shape (N,); infinite if another server holds a layer of the block.
         enter_s: Sending the tensor that enters each block to the server, shape (N,).
         leave_s: Sending the tensor that leaves each block to the device, shape (N,).
-        upload_s: Uploading each block's weights, shape (N,); what the server holds is not counted.
+        upload_s: Uploading each block's weights, shape (N,), without those that the server holds.
         upload_bytes: Bytes of these weights, shape (N,).
     """
 
@@ -64,7 +65,7 @@ class ExecutionGraph:
     upload_bytes: Floats
 
     def that_fit(self, blocks: Bools, left_bytes: float) -> Bools:
-        """Return those of some blocks, shape (N,), that fit into memory together, front ones first."""
+        """Return which of some blocks fit into the memory that is left together, front ones first, shape (N,)."""
         fitting = np.zeros_like(blocks)
         for block in np.flatnonzero(blocks):
             if self.upload_bytes[block] <= left_bytes:
@@ -73,7 +74,7 @@ class ExecutionGraph:
         return fitting
 
     def layers(self, blocks: Bools) -> Bools:
-        """Return the layers of some blocks, shape (L,), from shape (N,)."""
+        """Return the layers of some blocks, shape (L,); the blocks have shape (N,)."""
         return np.repeat(blocks, np.diff(self.edges))
 
 
@@ -82,7 +83,7 @@ def execution_graph(graph: LayerGraph, packed: PackedScenarios, user: int, serve
 
     Args:
         graph: The network.
-        packed: The problem of one row; slot 0's rates count.
+        packed: The packed scenario; slot 0's rates count.
         user: Index of the user.
         server: The server, 1..S.
     """
@@ -135,9 +136,9 @@ def shortest_paths(execution: ExecutionGraph, penalties: Sequence[float]) -> Boo
 
 @dataclass(frozen=True)
 class ShortestPath:
-    """Places the server side of a shortest path on the server where each user's queries are then fastest.
+    """Places the server side of a shortest path, for each user on the server where its queries are then fastest.
 
-    Users choose in index order, see `alone`. O(U S (L + E)).
+    Users choose in index order, see `agents.planners.placements.one_user`. O(U S (L + E)).
 
     Attributes:
         penalty: The penalty K on uploads, 0 to 1.

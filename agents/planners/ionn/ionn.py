@@ -1,16 +1,16 @@
-"""IONN: upload the parts of a network that help soonest first, as shortest paths under a falling penalty find them.
+"""IONN: upload the parts of a DNN that help soonest first, as shortest paths under a falling penalty find them.
 
 Jeong et al., "IONN: Incremental Offloading of Neural Network Computations from Mobile Devices to Edge Servers", SoCC
-2018. The unit is the block, the graph that of `execution_graph`:
+2018. The unit is the block, the graph that of `agents.planners.ionn.execution_graph`:
 
     for K = 1, n, n**2, ... and at last 0 (once n**level is below 0.001):
         S = the blocks on the server side of the shortest path under the penalty K on uploads
         if S is not empty and differs from the last plan: it is the next plan
     partition j = plan j minus everything uploaded before
 
-The paper has one user and one server. Several are a reconstruction: every user alone takes the server on which its last
-plan (K = 0) has the least delay, and users take turns partition by partition. Of a partition that no longer fits the
-server's memory, the blocks that fit are uploaded, front ones first.
+The paper has one user and one server. The rest is a reconstruction: of several servers, every user alone takes the one
+on which its last plan (K = 0) has the least delay; several users take turns, partition by partition. Of a partition
+that no longer fits the server's memory, the blocks that fit are uploaded, front ones first.
 
 O(U S (L + E) + U P N) for P penalties (11 for n = 0.5, 32 for 0.8) and N blocks.
 """
@@ -30,19 +30,19 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload
 
 LEAST_PENALTY = 0.001
-"""Penalties below count as 0."""
+"""Penalties below this one count as 0."""
 
 MOST = 0.9999
-"""Slowest decay allowed: it already takes 69 000 shortest paths."""
+"""Greatest factor, that is slowest decay, that is allowed: it already takes 69 000 shortest paths."""
 
 
 @dataclass(frozen=True)
 class Ionn:
-    """Uploads the differences of shortest paths.
+    """Uploads the differences between one shortest path and the next.
 
     Attributes:
-        penalty: Factor n by which the penalty falls from plan to plan; the paper has 0.5. Nearer to 1 means finer
-            partitions, where there are any.
+        penalty: Factor n by which the penalty falls from plan to plan; the paper has 0.5. A factor nearer to 1 leads to
+            finer partitions, where there are any.
 
     Raises:
         ValueError: If the penalty is not between 0 and 1.
@@ -78,7 +78,7 @@ class Ionn:
 
 
 def falling_penalties(factor: float) -> list[float]:
-    """Return the penalties K in turn: powers of a factor from 1 on, and 0 instead of what is below 0.001."""
+    """Return the penalties K one after another: powers of a factor from 1 on, and 0 in place of those below 0.001."""
     penalties = [1.0]
     while penalties[-1] >= LEAST_PENALTY:
         penalties.append(factor ** len(penalties))
@@ -88,7 +88,7 @@ def falling_penalties(factor: float) -> list[float]:
 def partitions(execution: ExecutionGraph, penalties: Sequence[float]) -> list[Bools]:
     """Return the blocks of each partition, shape (N,): what each plan has beyond those before it.
 
-    Blocks without weights join the next partition that has some.
+    Blocks without weights join the next partition that has weights.
     """
     uploaded, found = np.zeros(len(execution.device_s), np.bool_), []
     for side in shortest_paths(execution, penalties):

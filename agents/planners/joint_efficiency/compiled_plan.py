@@ -1,7 +1,7 @@
 """The plan of joint efficiency, compiled: what saves most delay per second of upload comes next.
 
-`agents/planners/joint_efficiency/joint_efficiency.py` says what the rule is and what was tried; here it plans for one row, from what a
-state says is uploaded until nothing helps.
+`agents.planners.joint_efficiency.joint_efficiency` states the rule and says what else was tried. This module makes the
+plan of one scenario, from what is uploaded at its start until nothing helps.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ def upload_by_efficiency(
     plans: PlanArrays,
     k: int,
 ) -> float:
-    """Plan the uploads of scenario `b`, a partition after the other; return J times the rate of all queries.
+    """Plan the uploads of scenario `b`, one partition after another; return J times the number of queries.
 
     Args:
-        packed: The problem; slot 0's rates count.
+        packed: The packed scenarios; slot 0's rates count.
         b: The scenario.
-        state: A state; two of its rows are used.
-        now: The row that follows the plan; the one after it tries what comes next.
-        efficiencies: Efficiencies.
+        state: A state of which two rows are used.
+        now: The row that follows the plan; the row after it tries out what comes next.
+        efficiencies: Efficiencies of intervals.
         i: Their row.
-        legal: Uploads that may be made, shape (U * L * S,); those made or given up are taken out.
+        legal: Uploads that may be made (1), shape (U * L * S,); those that are made or given up are set to 0.
         one_server: Keep every user to the server of its first upload.
         tolerance: Relative change of a slowdown below which efficiencies are not measured anew.
         plans: Receives the plan.
-        k: Which of them it becomes.
+        k: Index of the plan among them.
     """
     then, num_servers, num_layers = now + 1, efficiencies.per_s.shape[2], efficiencies.per_s.shape[3]
     count, time_s, cost_s = 0, 0.0, 0.0
@@ -93,7 +93,7 @@ def upload_by_efficiency(
 def _choose(
     packed: PackedScenarios, b: int, state: State, now: int, time_s: float, efficiencies: Efficiencies, i: int
 ) -> tuple[int, int, int, int]:
-    """Return the (user, server, first, last) to upload next; the user is -1 if no candidate is left."""
+    """Return the interval to upload next as (user, server, first, last); the user is -1 if no candidate is left."""
     best, left_s = 0.0, horizon_s(packed, b) - time_s
     user, server, first, last = -1, 0, 0, 0
     for u in range(packed.num_users[b]):
@@ -112,7 +112,7 @@ def _choose(
 def _upload(
     packed: PackedScenarios, b: int, state: State, i: int, u: int, server: int, first: int, last: int, uploads: Int8s
 ) -> None:
-    """Make an interval usable in row `i`, and let everybody react."""
+    """Make an interval usable in row `i`, and let all users react."""
     for v in range(first, last + 1):
         if uploads[v, server - 1] != 0:
             state.node[i, u, v], state.usable[i, u, v] = server, True
@@ -121,7 +121,7 @@ def _upload(
 
 @jit_without_refcounts
 def _total_delay_s(packed: PackedScenarios, b: int, state: State, i: int) -> float:
-    """Return the users' delays weighted by their query rates."""
+    """Return the sum of all users' delays, each weighted by its query rate."""
     total = 0.0
     for u in range(packed.num_users[b]):
         if packed.query_rate_hz[b, 0, u] > 0.0:  # the delay of an absent user may be infinite

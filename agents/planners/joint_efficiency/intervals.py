@@ -1,14 +1,14 @@
-"""Efficiency: the delay saved per second of upload by every run of layers on every server, kept up to date.
+"""Efficiency: the delay saved per second of upload by every interval of layers on every server, kept up to date.
 
 Shin, Jeong and Moon, "Enhanced Partitioning of DNN Layers for Uploading from Mobile Devices to Edge Servers", EMDL
 2019, order one user's uploads to one server by it. Here all users and servers are measured alike:
 
     efficiency(u, I, s) = rate_u * (T_u(now) - T_u(now + I on s)) / (w(I) / B_us)
 
-I is an interval: the layers from a first to a last that may still go to server s; it may span others. T_u is the query
-delay under the present contention, rate_u the query rate, w the weight bytes, B_us the present rate to server s.
+I is an interval: those layers from a first to a last one that may still go to server s. T_u is the query delay under
+the present contention, rate_u the query rate, w the weight bytes, B_us the present rate to server s.
 
-One user takes O(S L^2) queries of O(L + E), so a user is measured anew only when something has changed for it.
+Measuring one user takes O(S L^2) queries of O(L + E), so it is done anew only when something has changed for that user.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 ROUNDING = 1e-9
-"""Savings below this share of a delay are rounding errors."""
+"""Savings below this share of a delay count as rounding errors."""
 
 
 class Efficiencies(NamedTuple):
-    """What is known of all intervals in B episodes. The last two dimensions are an interval's first and last layer."""
+    """Efficiencies of all intervals in B episodes.
 
-    per_s: Floats  # (B, U, S, L, L): efficiency; 0 = no use, or more than fitted the memory when measured
+    The last two dimensions of `per_s` and `size_bytes` are the first and the last layer of an interval.
+    """
+
+    per_s: Floats  # (B, U, S, L, L): efficiency; 0 = saves nothing, or did not fit the memory when measured
     size_bytes: Floats  # (B, U, S, L, L): weights to upload
     slowdown: Floats  # (B, U, S + 1): contention under which the user was measured
-    stale: Bools  # (B, U): what the user has uploaded, may upload or is connected by has changed since
+    stale: Bools  # (B, U): the user's links, or what it has uploaded or may upload, have changed since it was measured
     present: Floats  # (B, S + 1): scratch
     node: Int8s  # (B, L): scratch
     usable: Bools  # (B, L): scratch
@@ -71,8 +74,8 @@ def measure(
     """Measure the users for whom something has changed.
 
     Args:
-        packed: The problem under whose rates queries are run, which may be others than those of the state's delays.
-        sending: The problem at whose rates weights are uploaded.
+        packed: The scenarios under whose rates queries run; these rates may differ from those of the state's delays.
+        sending: The scenarios at whose rates weights are uploaded.
         b: The scenario.
         state: The state.
         row: Its row.
@@ -105,6 +108,7 @@ def _measure_user(
     efficiencies: Efficiencies,
     i: int,
 ) -> None:
+    """Measure all intervals of user `u` on all servers."""
     servers, layers = efficiencies.per_s.shape[2], efficiencies.per_s.shape[3]
     slot, node, usable = state.slot[row], efficiencies.node[i], efficiencies.usable[i]
     fill(efficiencies.per_s[i, u], 0.0)
@@ -154,14 +158,14 @@ def _measure_user(
 
 @jit_without_refcounts
 def best_interval(efficiencies: Efficiencies, i: int, u: int, s: int, most_bytes: float) -> tuple[int, int]:
-    """Return the first and last layer of the most efficient interval of a user for server s + 1; -1 if none helps.
+    """Return the first and last layer of a user's most efficient interval for server `s`; -1 for both if none helps.
 
     Args:
         efficiencies: The efficiencies.
         i: Their row.
         u: The user.
         s: The server, 0 to S - 1.
-        most_bytes: What fits into the server's memory and is sent in time.
+        most_bytes: Bytes that fit the server's memory and arrive in time.
     """
     best, first, last = 0.0, -1, -1
     for v in range(efficiencies.per_s.shape[3]):
@@ -175,9 +179,10 @@ def best_interval(efficiencies: Efficiencies, i: int, u: int, s: int, most_bytes
 def smallest_useful_interval(
     efficiencies: Efficiencies, i: int, u: int, s: int, first: int, last: int
 ) -> tuple[int, int]:
-    """Return what is left of an interval when it is narrowed down for as long as a part of fewer bytes saves time.
+    """Return the first and last layer of the smallest useful sub-interval of an interval.
 
-    Each time to the most efficient such part: its saving comes for free on the way to the whole interval's.
+    The interval is narrowed down to its most efficient sub-interval of fewer bytes that saves time, again and again
+    until there is none. To upload that one first costs nothing, as it is a part of the way to the whole interval.
     """
     finer = True
     while finer:

@@ -6,8 +6,8 @@ compete, which decides placement and order at once:
 
     efficiency(u, I, s) = rate_u * (T_u(now) - T_u(now + I on s)) / (w(I) / B_us)
 
-I is an interval of layers that are not uploaded yet, see `agents.planners.joint_efficiency.intervals`. Candidates fit the server's memory
-and arrive before the horizon.
+I is an interval of layers that are not uploaded yet; `agents.planners.joint_efficiency.intervals` defines the symbols.
+Candidates are intervals that fit the server's memory and arrive before the horizon.
 
     repeat: I = the candidate of greatest efficiency
             while a sub-interval of I with fewer bytes saves time: I = the most efficient such sub-interval
@@ -15,17 +15,17 @@ and arrive before the horizon.
     until no candidate saves time
 
 This is done twice, the second time with every user kept to the server of its first upload, and the better of the two
-plans (in the model with slot 0's rates, exactly) is returned: the greedy rule may scatter a network over servers that
-are slow to reach from one another. The second pass lowered the mean query delay of drawn scenarios by 0.4 % (60 of
-`multi-user`) and 0.5 % (100 of `edge-cloud`) on average, in single ones by up to 27 %.
+plans (under slot 0's rates, exactly) is returned: the greedy rule may scatter a DNN over servers that are slow to reach
+from one another. The second pass lowered the mean query delay of drawn scenarios by 0.4 % (60 of `multi-user`) and 0.5
+% (100 of `edge-cloud`) on average, in single ones by up to 27 %.
 
 The sub-intervals are Shin's finer partitions: their saving comes for free on the way to the coarse one's. Counting in
-the efficiency also what others lose by contention was tried: it gained 0.02 % where servers were lightly loaded, lost
-1 % where they were nearly saturated, and took three times as long. Weighing a candidate by the time it leaves until
-the horizon gained 0.2 % when the horizon ends most uploads, and lost 0.3 to 0.5 % otherwise.
+the efficiency also what others lose by contention was tried: it gained 0.02 % where servers were lightly loaded, lost 1
+% where they were nearly saturated, and took three times as long. Weighing a candidate by the time it leaves until the
+horizon gained 0.2 % when the horizon ends most uploads, and lost 0.3 to 0.5 % otherwise.
 
-One upload costs O(S L^2) queries of O(L + E) for its owner's candidates; those of others are measured anew only when
-their contention has changed by more than `CONTENTION_TOLERANCE`. At most U L uploads.
+After an upload, its owner's candidates are measured anew, with O(S L^2) queries of O(L + E); those of others only when
+their contention has changed by more than `CONTENTION_TOLERANCE`. There are at most U L uploads.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CONTENTION_TOLERANCE = 1e-3
 
 
 def joint_efficiency(scenario: Scenario, rng: np.random.Generator) -> Plan:
-    """Return the plan that always uploads what saves most delay per second of upload; it stops when nothing helps.
+    """Return the plan that always uploads what saves most delay per second of upload, until nothing helps.
 
     Args:
         scenario: The scenario.

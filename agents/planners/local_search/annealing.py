@@ -1,9 +1,9 @@
 """Simulated annealing over upload sequences: chains of plans, each a small change of the one before.
 
 Kirkpatrick, Gelatt and Vecchi, "Optimization by Simulated Annealing", Science 1983. A chain draws a neighbour of its
-present plan (`annealing_moves`) and goes there if it costs no more than the present one and `-T log(1 - r)`, T the
-temperature and r uniform in [0, 1): Metropolis' rule, with r drawn first, so that what cannot be accepted need not be
-played to its end (`annealing_replay`).
+present plan (`agents.planners.local_search.moves`). It goes there if the neighbour costs no more than the present plan
+and `-T log(1 - r)`, with T the temperature and r uniform in [0, 1). This is Metropolis' rule with r drawn first, so
+that a plan that cannot be accepted need not be played to its end (`agents.planners.local_search.replay`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
 TRIES = 8
-"""Moves drawn, at most, until one changes the plan."""
+"""Most moves that are drawn until one changes the plan."""
 
 
 def anneal(
@@ -37,16 +37,16 @@ def anneal(
     """Let every chain walk at one temperature, from its present plan; at temperature 0 from its best one.
 
     Args:
-        packed: The problem; scenario 0 counts.
+        packed: The packed scenarios, of which scenario 0 counts.
         state: A state of `num_rows(C, D)` rows.
         movable: The D layers that may be uploaded.
         chains: The C chains. BEST never gets worse; its cost is infinite before the first call.
         chances: How often each move is tried, in the order of `CHANCES`, adding up to 1.
-        evaluations: Plans that each chain tries out, at most.
-        temperature: As a share of the cost of the chain's best plan.
+        evaluations: Most plans that each chain tries out.
+        temperature: Temperature, as a share of the cost of the chain's best plan.
     """
     count = len(chains.length)
-    if count == 1 or numba.get_num_threads() == 1:  # spares compiling for several threads
+    if count == 1 or numba.get_num_threads() == 1:  # then nothing has to be compiled for several threads
         for chain in range(count):
             _walk(packed, 0, state, movable, chains, chain, chances, evaluations, temperature)
     else:
@@ -125,14 +125,17 @@ def _chain(chains: Walk, c: int) -> Walk:
 
 @jit_inlined
 def _adds_ballast(walk: Walk) -> bool:
-    """Return whether the plan on trial uploads more than the present one to no effect: much would be, were it free."""
+    """Return whether the plan on trial uploads more than the present one without any effect.
+
+    If this were accepted, useless uploads would pile up.
+    """
     apart_s = abs(walk.cost_s[TRIAL] - walk.cost_s[PRESENT])
     return bool(walk.length[TRIAL] > walk.length[PRESENT] and apart_s <= ROUNDING * walk.cost_s[PRESENT])
 
 
 @jit_inlined
 def _first_change(walk: Walk) -> int:
-    """Return the first upload in which the plan on trial differs from the present one, -1 if they are the same."""
+    """Return the first upload in which the plan on trial differs from the present one, -1 if the plans are the same."""
     length = min(walk.length[PRESENT], walk.length[TRIAL])
     found: int = -1 if walk.length[PRESENT] == walk.length[TRIAL] else length
     for k in range(length):
@@ -144,7 +147,7 @@ def _first_change(walk: Walk) -> int:
 
 @jit_inlined
 def _same_from(walk: Walk) -> int:
-    """Return the upload from which on both plans are the same, the same layers being where they were; -1 if none."""
+    """Return the upload from which on both plans are the same and all servers are as before; -1 if there is none."""
     k: int = walk.length[PRESENT]
     if k != walk.length[TRIAL]:
         k = 0
@@ -159,6 +162,7 @@ def _same_from(walk: Walk) -> int:
 
 @jit_inlined
 def _differ(walk: Walk, k: int) -> bool:
+    """Return whether upload `k` of the plan on trial differs from that of the present plan."""
     differ = False
     for column in range(walk.uploads.shape[2]):
         differ = differ or walk.uploads[PRESENT, k, column] != walk.uploads[TRIAL, k, column]

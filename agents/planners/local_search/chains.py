@@ -1,4 +1,4 @@
-"""Upload sequences as the arrays that annealing changes, and back."""
+"""Upload sequences as the arrays that annealing changes, made from plans and made into plans."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ ITEM, SERVER, WAIT = 0, 1, 2
 NOWHERE = 0
 """The server of a layer that is not uploaded."""
 
-PRESENT, TRIAL, BEST = (cast(int, np.int64(plan)) for plan in range(3))  # plain numbers would be compiled for each
-"""The plans that a chain keeps."""
+# Functions would be compiled once for each value if these were plain numbers.
+PRESENT, TRIAL, BEST = (cast(int, np.int64(plan)) for plan in range(3))
+"""The three plans that a chain keeps."""
 
 NONE, ONE = (cast(int, np.int64(count)) for count in range(2))
-"""Counts that are arguments of compiled functions."""
+"""Counts that are passed to compiled functions."""
 
 
 class Movable(NamedTuple):
@@ -30,23 +31,23 @@ class Movable(NamedTuple):
     user: Ints  # (D,)
     layer: Ints  # (D,)
     weight_bytes: Floats  # (D,)
-    first: Ints  # (D,): the first of them that belongs to the same user
-    last: Ints  # (D,)
+    first: Ints  # (D,): index of the first movable layer of the same user
+    last: Ints  # (D,): index of the last one
     servers: Ints  # (D, S): the servers it may go to, 1..S
     num_servers: Ints  # (D,): how many of them
     memory_left_bytes: Floats  # (S,): before anything is uploaded
 
 
 class Walk(NamedTuple):
-    """Where one chain stands; with an axis of C in front, where C chains stand."""
+    """Where one chain stands; every array has an axis of C in front where C chains stand."""
 
     uploads: Ints  # (3, D, 3): of each plan, the ITEM, SERVER and WAIT of each upload
     length: Ints  # (3,): uploads of each plan
     cost_s: Floats  # (3,): of each plan, the integral of query rate x delay
     server: Ints  # (D,): where the present plan puts each layer, 0 = nowhere
-    taken: Ints  # (D, 3): scratch, uploads on the move
-    leaves: Ints  # (D,): scratch, 1 = to be taken out
-    left_bytes: Floats  # (S,): scratch
+    taken: Ints  # (D, 3): scratch, uploads that change places
+    leaves: Ints  # (D,): scratch, 1 = the layer is to be taken out of the plan
+    left_bytes: Floats  # (S,): scratch, memory left on each server
     random: Ints  # (1,): state of the random numbers
     evaluations: Ints  # (1,): plans tried out so far
 
@@ -77,7 +78,7 @@ def movable_in(packed: PackedScenarios) -> Movable:
 
 
 def new_chains(movable: Movable, plans: Sequence[Plan], rng: np.random.Generator) -> Walk:
-    """Return chains whose present plans are the given ones, split into single layers; nothing is played yet."""
+    """Return chains whose present plans are the given ones, split into single layers; no plan is played yet."""
     chains, layers, servers = len(plans), len(movable.user), len(movable.memory_left_bytes)
     walk = Walk(
         uploads=np.zeros((chains, 3, layers, 3), np.int64),
@@ -111,5 +112,8 @@ def as_plan(packed: PackedScenarios, movable: Movable, uploads: Ints) -> Plan:
 
 
 def num_rows(chains: int, layers: int) -> int:
-    """Return how many rows of a state chains need: each a snapshot before every upload, one at the end, one to try."""
+    """Return how many rows of a state chains need.
+
+    Each needs a snapshot before every upload, one at the end, and a row in which plans are tried out.
+    """
     return chains * (layers + 2)

@@ -1,4 +1,4 @@
-"""How the plan on trial is edited: uploads change places, are taken out and put in, and give way where memory ends."""
+"""Edits of the plan on trial: uploads change places, are taken out and put in, and give way where memory ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dnnmig_env.compiling.jit import copy, jit_inlined, jit_without_refcounts
 
 @jit_without_refcounts
 def copy_plan(walk: Walk, source: int, target: int) -> None:
-    """Copy a plan and its cost."""
+    """Copy a plan of a chain and its cost to another one of the chain's plans."""
     walk.length[target], walk.cost_s[target] = walk.length[source], walk.cost_s[source]
     for k in range(walk.length[source]):
         copy(walk.uploads[target, k], walk.uploads[source, k])
@@ -25,9 +25,9 @@ def swap(walk: Walk, one: int, other: int) -> None:
 
 @jit_without_refcounts
 def put(walk: Walk, size: int, place: int) -> None:
-    """Put the first `size` uploads of `walk.taken` in at a place, one after another, taken out first wherever they are.
+    """Put the first `size` uploads of `walk.taken` in at a place, one after another.
 
-    The place counts without them.
+    They are first taken out wherever they are; the place counts without them.
     """
     take_out(walk, size)
     plan, length = walk.uploads[TRIAL], walk.length[TRIAL]
@@ -40,7 +40,7 @@ def put(walk: Walk, size: int, place: int) -> None:
 
 @jit_without_refcounts
 def take_out(walk: Walk, size: int) -> None:
-    """Take the layers of the first `size` uploads of `walk.taken` out."""
+    """Take the layers of the first `size` uploads of `walk.taken` out of the plan."""
     plan = walk.uploads[TRIAL]
     for k in range(size):
         walk.leaves[walk.taken[k, ITEM]] = 1
@@ -54,9 +54,9 @@ def take_out(walk: Walk, size: int) -> None:
 
 @jit_without_refcounts
 def make_room(movable: Movable, walk: Walk) -> None:
-    """Where a server's memory is exceeded, send the latest uploads to other servers, or else leave them out.
+    """Where a server's memory is exceeded, send its latest uploads to other servers, or leave them out.
 
-    Uploads that go where they go in the present plan give way first, so that what a move changes prevails.
+    Uploads that go to the same server as in the present plan give way first, so that what a move changes prevails.
     """
     copy(walk.left_bytes, movable.memory_left_bytes)
     plan, length, full = walk.uploads[TRIAL], walk.length[TRIAL], False
@@ -79,7 +79,7 @@ def make_room(movable: Movable, walk: Walk) -> None:
 
 @jit_without_refcounts
 def _server_with_room(movable: Movable, walk: Walk, item: int) -> int:
-    """Return a server on which a layer fits, looking from a random one on; else nowhere."""
+    """Return a server on which a layer fits, looking from a random one on; `NOWHERE` if there is none."""
     count = movable.num_servers[item]
     first = below(walk.random, count)
     for k in range(count):
@@ -91,7 +91,7 @@ def _server_with_room(movable: Movable, walk: Walk, item: int) -> int:
 
 @jit_without_refcounts
 def _close_gaps(walk: Walk) -> None:
-    """Leave out the uploads that go nowhere."""
+    """Take out the uploads that go nowhere."""
     plan, length = walk.uploads[TRIAL], 0
     for k in range(walk.length[TRIAL]):
         if plan[k, SERVER] != NOWHERE:

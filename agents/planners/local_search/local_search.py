@@ -1,10 +1,11 @@
 """Local search: simulated annealing over placement and order at once, started from the best of several planners.
 
 Ours, no published counterpart; in practice the best known plan of a scenario. A plan is a sequence of uploads (user,
-layer, server), every layer a partition of its own. See `annealing` for the search, `annealing_moves` for what it
-changes and `annealing_replay` for how a changed plan is evaluated.
+layer, server), every layer a partition of its own. See `agents.planners.local_search.annealing` for the search,
+`agents.planners.local_search.moves` for what it changes and `agents.planners.local_search.replay` for how a changed
+plan is evaluated.
 
-O(evaluations) queries, times what a change makes necessary to replay.
+The search takes O(evaluations) queries, times the part of a plan that has to be replayed after a change.
 """
 
 from __future__ import annotations
@@ -43,39 +44,41 @@ STARTS: tuple[Planner, ...] = (
     TwoPhase(best_server, lmu),
     TwoPhase(PsoGa(swarm=30, iterations=100), lmu),
 )
-"""The planners whose best plan is where the search starts."""
+"""The planners among whose plans the search starts from the best."""
 
 TRIES_PER_SERVER = 5
-"""Choices of servers that are tried by default, for each user and each server that the user can reach."""
+"""Number of choices of servers that are tried by default, for each user and each server that this user can reach."""
 
 EVALUATIONS_PER_LAYER, LEAST_EVALUATIONS = 100, 5000
-"""Plans that each chain evaluates by default: so many for each layer that may be uploaded, and at least so many."""
+"""Number of plans that each chain evaluates by default: so many for each layer that may be uploaded, and at least so
+many in all."""
 
 LEVELS = 100
-"""Temperatures that a search without a time limit goes through."""
+"""Number of temperatures that a search without a time limit goes through."""
 
 EVALUATIONS_PER_GLANCE = 200
-"""Plans that each chain evaluates between two looks at the clock."""
+"""Number of plans that each chain evaluates between two looks at the clock."""
 
 
 @dataclass(frozen=True)
 class LocalSearch:
-    """Improves the best plan of several planners by simulated annealing; never worse than any of them.
+    """Improves the best plan of several planners by simulated annealing; the result is never worse than any of theirs.
 
     The plan is the same for the same state of `rng`, however many threads there are, unless `seconds` ends the search.
 
     Attributes:
-        evaluations: Plans that each chain evaluates, at most; 0 = `EVALUATIONS_PER_LAYER` for each layer that may be
+        evaluations: Most plans that each chain evaluates; 0 = `EVALUATIONS_PER_LAYER` for each layer that may be
             uploaded, and at least `LEAST_EVALUATIONS`.
-        chains: Independent searches from different starts, as many at a time as there are threads; the best counts.
-        seconds: Time limit, planning of the starts included; the search cools down by the clock. Not reproducible.
-        server_tries: Choices of servers to plan for before annealing (`server_search`), at most; 0 = `TRIES_PER_SERVER`
-            for each user and each server that the user can reach.
+        chains: Independent searches from different starts, as many at a time as there are threads; the best one counts.
+        seconds: Time limit, the planning of the starts included; the search then cools down by the clock, and its
+            result cannot be reproduced.
+        server_tries: Most choices of servers to plan for before annealing (`server_search`); 0 = `TRIES_PER_SERVER` for
+            each user and each server that the user can reach.
         hottest: Temperature at first, as a share of the mean query delay.
         coldest: Temperature at last, likewise.
-        descent: Share of the search at the end that accepts nothing worse and begins with the best plan found.
-        clairvoyant: Plan with all time slots known, a bound for planners that know the present alone. Also uploads for
-            users who come later, and waits for slots (`Upload.not_before_s`).
+        descent: Share of the search, at its end, that accepts nothing worse and begins with the best plan found.
+        clairvoyant: Plan with all time slots known, as a bound for planners that know the present alone. The search
+            then also uploads for users who arrive later, and waits for slots (`Upload.not_before_s`).
 
     Raises:
         ValueError: If a count, time or share is out of its range.
@@ -124,10 +127,10 @@ class LocalSearch:
     def starts(
         self, packed: PackedScenarios, scenario: Scenario, rng: np.random.Generator, began_s: float
     ) -> list[Plan]:
-        """Return plans to start from, the best first, every layer uploaded on its own."""
+        """Return plans to start from, the best first, every layer a partition of its own."""
         plans = [planner(scenario, rng) for planner in STARTS]
         known = scenario
-        if packed.num_slots[0] > 1:  # what plans for one slot plans for the average of all
+        if packed.num_slots[0] > 1:  # planners that know one slot plan for the average of all slots
             known = averaged(scenario)
             plans += [planner(known, rng) for planner in STARTS]
         model = slot_zero_packed(known)
@@ -147,9 +150,9 @@ class LocalSearch:
         """Let chains walk until the evaluations, or the seconds since `began_s`, are spent; return where they stand.
 
         Args:
-            packed: The problem.
+            packed: The packed scenario.
             movable: The layers that may be uploaded.
-            starts: Where chains begin, in turns.
+            starts: Plans where the chains begin, one after another.
             rng: Source of randomness.
             began_s: Time of `time.perf_counter` from which `seconds` count.
         """
@@ -169,21 +172,21 @@ class LocalSearch:
         return chains
 
     def _temperature(self, progress: float) -> float:
-        """Return the temperature when a share of the search is over: geometric cooling, then none."""
+        """Return the temperature after a share of the search: it falls geometrically, and is 0 in the descent."""
         if progress >= 1.0 - self.descent:
             return 0.0
         return float(self.hottest * (self.coldest / self.hottest) ** (progress / (1.0 - self.descent)))
 
 
 def sorted_by_delay(packed: PackedScenarios, plans: Sequence[Plan]) -> list[Plan]:
-    """Return plans of different mean query delay, the best first, every layer uploaded on its own."""
+    """Return the plans that differ in mean query delay, the best first, every layer a partition of its own."""
     single = [plan.singletons() for plan in plans]
     _, first = np.unique(mean_delays_s(packed, plan_arrays(single)), return_index=True)
     return [single[k] for k in first]
 
 
 def averaged(scenario: Scenario) -> Scenario:
-    """Return a scenario of one slot whose rates and latencies are those of all slots, averaged over time."""
+    """Return a scenario of one slot, with the rates and latencies of all slots averaged over time."""
     slot_s = np.diff(np.append(np.asarray(scenario.slot_starts_s), scenario.horizon_s))
 
     def mean(values: Any) -> Any:
@@ -206,7 +209,7 @@ def averaged(scenario: Scenario) -> Scenario:
 
 
 def _without_useless_uploads(packed: PackedScenarios, plan: Plan) -> Plan:
-    """Return the plan without uploads that make nothing faster, the last left out first."""
+    """Return the plan without uploads that make nothing faster; the last uploads are tried first."""
     for k in range(len(plan.uploads) - 1, -1, -1):
         lighter = Plan((*plan.uploads[:k], *plan.uploads[k + 1 :]))
         lighter_s, plan_s = mean_delays_s(packed, plan_arrays([lighter, plan]))

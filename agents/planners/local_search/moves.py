@@ -3,19 +3,19 @@
 | move | what changes |
 |---|---|
 | shift | one upload goes elsewhere in the order |
-| shift-some | so do some consecutive uploads, together |
+| shift-some | some consecutive uploads go elsewhere in the order together |
 | swap | two uploads change places |
 | reverse | some consecutive uploads go in reverse order |
-| gather | a run (neighbouring layers of one user) goes elsewhere in the order, front to back, one after another |
-| gather-at | so it does, to one server drawn; layers of the run that were not uploaded now are |
-| place | a run goes to one server drawn, its order unchanged |
-| drop | a run is no longer uploaded |
+| gather | neighbouring layers of one user go elsewhere in the order, front to back, one after another |
+| gather-at | the same, to one server drawn at random; those of the layers that were not uploaded now are |
+| place | neighbouring layers of one user go to one server drawn at random, their order unchanged |
+| drop | neighbouring layers of one user are no longer uploaded |
 | whole | gather-at or place for all layers of one user |
-| exchange | what a user has on one server goes to another; what another user (perhaps) has there comes back |
+| exchange | what a user has on one server goes to another; what another user has there may come back |
 | wait | one upload waits for the start of a later slot, or no longer waits |
 
-"Elsewhere" is near in most cases, anywhere in others. Where memory ends, others give way (`make_room`): without that,
-users who share a full server could not change places in one move.
+"Elsewhere" is near in most cases, anywhere in others. Where memory ends, other uploads give way (`make_room`): without
+that, users who share a full server could not change places in one move.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ ANYWHERE = 0.3
 """Share of moves in the order that go anywhere; the others stay near."""
 
 MEAN_DISTANCE, MEAN_RUN, MEAN_WAIT = 4.0, 3.0, 2.0
-"""About how many places a near move goes, how many layers are moved, and for how many slots an upload waits."""
+"""About how many places a near move goes, how many neighbouring layers it takes, and how many slots an upload waits."""
 
 
 @jit_without_refcounts
 def propose(
     packed: PackedScenarios, b: int, state: State, row: int, movable: Movable, walk: Walk, chances: Floats
 ) -> None:
-    """Write a neighbour of the present plan as the plan on trial; it may be the same.
+    """Write a random neighbour of the present plan as the plan on trial; it may be the same plan.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         state: The state, with snapshots of the present plan.
         row: The chain's first row of it.
@@ -101,7 +101,7 @@ def propose(
 
 @jit_without_refcounts
 def _reorder(walk: Walk, one: int, move: int) -> None:
-    """Change the order from upload `one` on."""
+    """Change the order by a move that begins at upload `one`."""
     length = walk.length[TRIAL]
     if move == SWAP:
         swap(walk, one, below(walk.random, length))
@@ -118,7 +118,7 @@ def _reorder(walk: Walk, one: int, move: int) -> None:
 
 @jit_without_refcounts
 def _gather_run(movable: Movable, walk: Walk, move: int) -> None:
-    """Let a run of layers go elsewhere in the order, or out of the plan."""
+    """Move neighbouring layers of a user elsewhere in the order, or take them out of the plan."""
     first, last = _run(movable, walk, move == WHOLE)
     server = movable.servers[first, below(walk.random, movable.num_servers[first])]
     size, absent = NONE, 0
@@ -141,7 +141,7 @@ def _gather_run(movable: Movable, walk: Walk, move: int) -> None:
 
 @jit_without_refcounts
 def _place_run(movable: Movable, walk: Walk, whole: bool) -> None:
-    """Send those layers of a run that are uploaded to one server."""
+    """Send those of some neighbouring layers that are uploaded to one server."""
     first, last = _run(movable, walk, whole)
     server = movable.servers[first, below(walk.random, movable.num_servers[first])]
     for k in range(walk.length[TRIAL]):
@@ -152,7 +152,7 @@ def _place_run(movable: Movable, walk: Walk, whole: bool) -> None:
 
 @jit_without_refcounts
 def _exchange(movable: Movable, walk: Walk, one: int) -> None:
-    """Send all that the user of an upload has on its server to another; what another user has there comes back."""
+    """Send all that the user of upload `one` has on its server to another; what another user has there comes back."""
     plan = walk.uploads[TRIAL]
     item, here = plan[one, ITEM], plan[one, SERVER]
     there = movable.servers[item, below(walk.random, movable.num_servers[item])]
@@ -177,7 +177,7 @@ def _goes(movable: Movable, item: int, server: int) -> bool:
 
 @jit_without_refcounts
 def _run(movable: Movable, walk: Walk, whole: bool) -> tuple[int, int]:
-    """Return the first and the last of some neighbouring layers of a user, or of all its layers."""
+    """Return the first and last of some neighbouring movable layers of a user, or of all of them (`whole`)."""
     first = below(walk.random, len(movable.user))
     if whole:
         return int(movable.first[first]), int(movable.last[first])
@@ -186,7 +186,7 @@ def _run(movable: Movable, walk: Walk, whole: bool) -> tuple[int, int]:
 
 @jit_without_refcounts
 def _place(walk: Walk, near: int, most: int) -> int:
-    """Return a place from 0 to `most`, mostly one near another."""
+    """Return a place from 0 to `most`, in most cases one near to `near`."""
     if uniform(walk.random) < ANYWHERE:
         return below(walk.random, most + 1)
     distance = few(walk.random, MEAN_DISTANCE)

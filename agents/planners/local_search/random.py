@@ -1,4 +1,4 @@
-"""Random numbers for chains that walk side by side: a stream of its own for each, the same on any number of threads.
+"""Random numbers for chains that walk side by side: each has a stream of its own, the same on any number of threads.
 
 SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
 """

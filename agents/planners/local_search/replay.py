@@ -1,9 +1,10 @@
 """Plays one changed plan after another, each only as far as needed to know whether it is accepted.
 
 A plan that begins as the present one does is played from a snapshot of the state before the first change. It is given
-up once its cost exceeds what may be accepted. Once it has changed no more than the order of some uploads, and stands
-after them where the present plan stood, the rest is known: it costs what it cost. Every second comes from the kernel;
-what is accepted is played to its end, so that the cost of a plan is that of `playback.play`, bit for bit.
+up once its cost exceeds what may be accepted. If a plan has changed only the order of some uploads, and after them
+stands where the present plan stood, then the rest is known: it costs what it cost in the present plan. Every second
+comes from the kernel. An accepted plan is played to its end, so that its cost is that of
+`dnnmig_env.simulation.play.play`, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State, copy_row
 
 ROUNDING = 1e-12
-"""Times that differ by less than this share are the same but for the order in which seconds were added up."""
+"""Times whose relative difference is smaller are the same but for the order in which seconds were added up."""
 
 
 @jit_without_refcounts
 def settle(packed: PackedScenarios, b: int, state: State, row: int, movable: Movable, walk: Walk, first: int) -> None:
-    """Play the present plan from its upload `first` on; take its cost, and a snapshot before every upload.
+    """Play the present plan from its upload `first` on; note its cost, and take a snapshot before every upload.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         state: The state.
         row: The chain's first row of it.
         movable: The layers that may be uploaded.
         walk: The chain.
-        first: The first upload since the snapshots were taken that has changed; 0 takes all anew.
+        first: First upload that has changed since the snapshots were taken; 0 takes all of them anew.
     """
     if first == 0:
         begin(packed, b, state, row)
@@ -40,7 +41,7 @@ def settle(packed: PackedScenarios, b: int, state: State, row: int, movable: Mov
     while k < walk.length[PRESENT]:
         copy_row(state, row + k, state, row + k + 1)
         _step(packed, b, state, row + k + 1, movable, walk.uploads[PRESENT, k])
-        if state.time_s[row + k + 1] >= end_s:  # of no use to anybody
+        if state.time_s[row + k + 1] >= end_s:  # the upload comes too late for any query
             walk.length[PRESENT] = k
         else:
             k += 1
@@ -64,18 +65,19 @@ def try_out(
     same_from: int,
     most_s: float,
 ) -> None:
-    """Play the plan on trial as far as needed and take its cost; infinite as soon as it exceeds `most_s`.
+    """Play the plan on trial as far as needed and note its cost, which is infinite once it exceeds `most_s`.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         state: The state, with snapshots of the present plan.
         row: The chain's first row of it.
         movable: The layers that may be uploaded.
         walk: The chain.
-        first: The first upload that differs from the present plan's.
-        same_from: The upload from which on both plans are the same, the same uploads having gone before; D + 1 if none.
-        most_s: The greatest cost of interest.
+        first: First upload that differs from the present plan's.
+        same_from: Upload from which on both plans are the same, the same uploads having gone before; -1 if there is
+            none.
+        most_s: Greatest cost that may be accepted.
     """
     i = row + len(movable.user) + 1
     copy_row(state, row + first, state, i)
@@ -96,7 +98,7 @@ def try_out(
 
 @jit_inlined
 def _step(packed: PackedScenarios, b: int, state: State, i: int, movable: Movable, one: Ints) -> None:
-    """Carry out one upload, as `playback.play` does."""
+    """Carry out one upload, as `dnnmig_env.simulation.play.play` does."""
     advance(packed, b, state, i, packed.slot_edges_s[b, one[WAIT]])
     upload(packed, b, state, i, movable.user[one[ITEM]], movable.layer[one[ITEM]], one[SERVER])
 

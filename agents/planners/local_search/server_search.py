@@ -1,8 +1,8 @@
 """Server search: joint efficiency again and again, each time with other servers allowed to each user.
 
-Joint efficiency takes one decision after another and revises none: who is served first takes the memory and the servers
-that suit best. Forbidding some users some servers makes it share them out differently. This is a local search over what
-is allowed, with joint efficiency to make a plan of it (ours, no published counterpart):
+Joint efficiency takes one decision after another and revises none: the user that is served first takes the memory and
+the servers that suit it best. If some users are forbidden some servers, it shares them out differently. This is a local
+search over what is allowed, in which joint efficiency makes the plans (ours, no published counterpart):
 
     allow all servers to all users
     repeat: draw a user, in half the cases two; allow each a single server, or all, or one more or less than before
@@ -28,16 +28,16 @@ from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
 from dnnmig_env.simulation.state import State, new_state
 
 TWO_USERS, ONE_SERVER, ALL_SERVERS = 0.5, 0.8, 0.1
-"""Chances of changing what two users are allowed, and of allowing a user a single server, or all."""
+"""Chances that what two users are allowed is changed, and that a user is allowed a single server, or all servers."""
 
 
 def server_search(
     packed: PackedScenarios, movable: Movable, tries: int, rng: np.random.Generator, until_s: float = np.inf
 ) -> list[Plan]:
-    """Return the plans found, the one of least cost in the model with slot 0's rates first.
+    """Return the plans found, the one of least cost under slot 0's rates first.
 
     Args:
-        packed: The problem; slot 0's rates count.
+        packed: The packed scenario; slot 0's rates count.
         movable: The layers that may be uploaded.
         tries: How often to change what is allowed.
         rng: Source of randomness.
@@ -62,7 +62,7 @@ def server_search(
 
 
 def _changed(allowed: Bools, reachable: Bools, rng: np.random.Generator) -> Bools:
-    """Return what is allowed, shape (U, S), with a change."""
+    """Return which servers are allowed to each user, shape (U, S), after a random change."""
     changed, users = allowed.copy(), np.flatnonzero(reachable.any(axis=1))
     for user in rng.choice(users, min(len(users), 2 if rng.random() < TWO_USERS else 1), replace=False):
         server, kind = rng.choice(np.flatnonzero(reachable[user])), rng.random()
@@ -79,7 +79,7 @@ def _changed(allowed: Bools, reachable: Bools, rng: np.random.Generator) -> Bool
 def _planned(
     packed: PackedScenarios, state: State, efficiencies: Efficiencies, movable: Movable, allowed: Bools
 ) -> tuple[float, Plan]:
-    """Return what joint efficiency makes of what is allowed: J times the rate of all queries, and the plan."""
+    """Return the plan that joint efficiency makes with what is allowed, and before it J times the number of queries."""
     uploads = np.zeros((*packed.weight_bytes[0].shape, allowed.shape[1]), np.int8)
     uploads[movable.user, movable.layer] = allowed[movable.user]
     plans = empty_plans(1, len(movable.user))

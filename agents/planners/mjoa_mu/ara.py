@@ -1,7 +1,7 @@
 """ARA: hand out shares of the channel and the servers for the least cold-start delay of all users together (MJOA-MU).
 
-Yang et al., Computer Networks 2023, allocate communication and computing resources to unlike users of one server. The
-abstract says no more; this is a reconstruction:
+Yang et al., Computer Networks 2023, allocate communication and computing resources to heterogeneous users of one
+server. The abstract says no more; this is a reconstruction:
 
     shares proportional to demand: seconds of the whole channel, seconds of the whole server
     repeat, by turns for the channel and each server:
@@ -11,10 +11,10 @@ abstract says no more; this is a reconstruction:
 
 What a user loses or gains is measured with its layers placed anew by PBT-DP under the changed shares. With several
 servers (the paper has one), each user takes the one where its cold-start delay is least when everybody has an equal
-share of everything. Of memory that is too small for all who are on a server, each gets a part in proportion to its
-weights, so that users stay independent.
+share of everything. If a server's memory is too small for all users on it, each of them gets a part in proportion to
+its weights, so that users stay independent.
 
-At most 2 U runs of PBT-DP for a move; those of users whose shares have not changed are remembered.
+A move takes at most 2 U runs of PBT-DP; the results for users whose shares have not changed are remembered.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ FIRST_STEP = 0.25
 """Share moved at first."""
 
 GAIN = 1e-6
-"""Least share of all users' delay that a move has to gain."""
+"""Least share of all users' delay that a move has to gain to be made."""
 
 USE_S = 1e-9
-"""Seconds of demand of a user for any server on which it has a layer, however fast that is."""
+"""Seconds added to a user's demand for the channel and for each server on which it has a layer, so that it gets a share
+of them however fast they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Allocation:
 
 @dataclass(frozen=True, eq=False)
 class _User:
-    """One user who takes part: its server, the layers it may upload there and its part of the memory."""
+    """A user who takes part: its server, the layers that it may upload there, and its part of the memory."""
 
     index: int
     server: int
@@ -76,7 +77,7 @@ class _User:
 
 @dataclass(frozen=True, eq=False)
 class _Market:
-    """The users who take part, and what each makes of the shares it has been asked about so far."""
+    """The users who take part, and what each makes of the shares that have been tried so far."""
 
     scenario: Scenario
     users: tuple[_User, ...]
@@ -85,7 +86,7 @@ class _Market:
     known: dict[tuple[int, tuple[float, ...]], tuple[Int8s, float]] = field(default_factory=dict)
 
     def answer(self, place: int, share: Floats) -> tuple[Int8s, float]:
-        """Return a user's best placement and its delay with a share of the channel and of each server, (1 + S,)."""
+        """Return a user's best placement and delay for its share of the channel and of each server, shape (1 + S,)."""
         key = place, tuple(share.tolist())
         if key not in self.known:
             user = self.users[place]
@@ -96,16 +97,17 @@ class _Market:
         return self.known[key]
 
     def delay_s(self, place: int, share: Floats) -> float:
-        """Return a user's least delay with a share."""
+        """Return a user's least delay with its shares."""
         return self.answer(place, share)[1]
 
 
 def allocate(scenario: Scenario, *, finest: float = 1 / 128, beam: int = 64, serial: bool = False) -> Allocation:
-    """Hand out shares and place the layers of all users present who reach a server.
+    """Hand out shares and place the layers of all users who are present and reach a server.
 
     Args:
         scenario: The scenario; slot 0's rates count.
-        finest: Least share to be moved; 1 or more = none, the shares stay proportional to demand.
+        finest: Smallest step of share that is moved; with 1 or more none is, and the shares stay proportional to
+            demand.
         beam: Nodes of PBT-DP's tree to keep at each level.
         serial: Upload serially (the baseline) instead of while layers execute.
     """
@@ -135,7 +137,7 @@ def _seated(scenario: Scenario, beam: int, serial: bool) -> tuple[_User, ...]:
     wanted = [
         sum(weights[user] for user in present if servers[user] == server) for server in range(1, len(left_bytes) + 1)
     ]
-    room = np.minimum(1.0, left_bytes / np.maximum(wanted, 1.0))  # part of what is wanted that there is room for
+    room = np.minimum(1.0, left_bytes / np.maximum(wanted, 1.0))  # share of the wanted bytes for which there is room
     rooms = {
         user: weights[user] * room[servers[user] - 1] if room[servers[user] - 1] < 1 else np.inf for user in present
     }
@@ -158,7 +160,7 @@ def _proportional(scenario: Scenario, users: tuple[_User, ...]) -> Floats:
 
 
 def _move(market: _Market, share: Floats, resource: int, step: float) -> bool:
-    """Move one step of a resource where that gains most for all; return whether there was a gain."""
+    """Move one step of a resource between the two users where that gains most for all; return whether it gains."""
     held, change = share[:, resource], step * (np.arange(share.shape[1]) == resource)
     givers = np.flatnonzero(held > step).tolist()
     receivers = np.flatnonzero((held > 0) & (held + step <= 1)).tolist()
@@ -187,7 +189,7 @@ def _allocation(market: _Market, share: Floats) -> Allocation:
 
 
 def _own_problem(scenario: Scenario, user: int, bandwidth: float, compute: ArrayLike) -> PackedScenarios:
-    """Return the problem of one user with its share, whatever the others have."""
+    """Return the packed scenario of one user with its shares, whatever the others have."""
     alone = np.arange(len(scenario.users)) == user
     shares = Shares(alone * bandwidth, alone[:, None] * np.asarray(compute))
     return slot_zero_packed(own_scenario(scenario, shares, user))

@@ -1,13 +1,14 @@
 """MJOA-MU: cold starts of several users, weights uploaded while layers execute, shares handed out by ARA.
 
-Yang et al., Computer Networks 2023. Several unlike users and one server; models are uploaded on demand during one
-co-inference. PBT-DP places each user's layers, ARA hands out the channel and the server, and the weights of later
-layers, in topological order, are uploaded while earlier ones execute. `pbt_dp` and `ara` say what is reconstructed, and
-how users find a server where there are several.
+Yang et al., Computer Networks 2023. Several heterogeneous users and one server; models are uploaded on demand during
+one co-inference. PBT-DP places each user's layers, ARA hands out the channel and the server, and the weights of later
+layers, in topological order, are uploaded while earlier ones execute. `agents.planners.mjoa_mu.pbt_dp` and
+`agents.planners.mjoa_mu.ara` say what is reconstructed, and how users find a server where there are several.
 
-The paper reserves resources: `MjoaMu.reserve` returns the plan with the shares. As a planner for one channel shared by
-all, it uploads in the order in which uploads would end if every user had its share of the channel to itself (weighted
-fair queueing, by finish times), which keeps every user's pace but wastes nothing.
+The paper reserves resources: `MjoaMu.reserve` returns the plan with the shares. As a planner for one channel that all
+users share, it uploads in the order in which uploads would end if every user had its share of the channel to itself
+(weighted fair queueing, by finish times). Each user's uploads then go on at the pace of its share, and the channel is
+never idle.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class MjoaMu:
     """Plans for the least cold-start delay of all users together.
 
     Attributes:
-        finest: Least share that ARA moves; 1 or more = none, the shares stay proportional to demand.
+        finest: Smallest step of share that ARA moves; with 1 or more none is, and the shares stay proportional to
+            demand.
         beam: Nodes of PBT-DP's tree to keep at each level.
 
     Raises:
@@ -44,7 +46,7 @@ class MjoaMu:
             raise ValueError(f"beam is {self.beam}; keep at least 1 node.")
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
-        """Return the plan for one channel that all share; nothing is random in it."""
+        """Return the plan for one channel that all users share; nothing is random in it."""
         return self.reserve(scenario)[0]
 
     def reserve(self, scenario: Scenario) -> tuple[Plan, Shares]:
@@ -54,7 +56,7 @@ class MjoaMu:
 
 
 def fair_queue(scenario: Scenario, allocation: Allocation) -> Plan:
-    """Return the plan that uploads a placement by the times at which uploads would end at each user's share."""
+    """Return the plan that makes a placement's uploads in the order in which they would end at each user's share."""
     rates, bandwidth = np.asarray(scenario.links.up_bytes_per_s)[0], np.asarray(allocation.shares.bandwidth)
     queue = []
     for user_index, (user, placed) in enumerate(zip(scenario.users, allocation.placement, strict=True)):

@@ -2,28 +2,32 @@
 
 Yang et al., Computer Networks 2023: one device and one server, models uploaded on demand during one co-inference. Level
 i of the tree decides layer i, in topological order: device or server. The delay of what is decided is that of the cold
-start: weights go to the server in topological order, while layers execute, and tensors go before weights,
+start, where weights go to the server in topological order, while layers execute, and tensors go before weights. F_i is
+the time at which layer i has executed, M_i the time at which its weights are in, arrival_i the time at which its inputs
+are there, and free the time at which its node is free:
 
     F_i = max(arrival_i, free) + device time    or    max(arrival_i, M_i, free) + server time
     M_i = min{t: t - databusy(t) >= weights up to i / rate}
 
 With serial uploading, M_i = arrival_i + weights of i / rate. The paper's abstract says that the algorithm is
-near-optimal, for chains and for other networks, not how it prunes; that is a reconstruction. A node is cut off by
+near-optimal, for chains and for other networks, but not how it prunes; that is a reconstruction. A node of the tree is
+cut off by
 
-- its bound, if no better than the best placement known: each remaining layer at its faster place, no transfers, no
-  waiting;
-- dominance, if another node with the same places on the frontier (layers that undecided ones read) has no later F
-  there, no later free times, and has used no more seconds of the uplink, weights and tensors (M is that and idle time);
+- its bound, if that is no better than the best placement known. The bound takes each remaining layer at its faster
+  place, without transfers and waiting;
+- dominance, if another node has the same places on the frontier (layers that undecided ones read), executes these no
+  later, has no later free times, and has used no more seconds of the uplink for weights and tensors (M is that and idle
+  time);
 - the beam, which keeps the nodes of least bound.
 
-Best known at first is the best single cut with either end on the server, which includes everything local and
-everything on the server. On a chain, dominance loses no optimum; elsewhere it may, as tensors still to be sent may stop
-an upload. Weightless layers follow the kernel's rule and are not decided; nor are layers that are uploaded already.
-Against every placement there is, with up to 15 layers, it found the best in 99.5 to 100 % of 800 random networks and
-99.6 % of 234 merged real ones, and was less than 0.01 % above it on average.
+The best placement known at first is the best single cut with either end on the server, which includes everything on the
+device and everything on the server. On a chain, dominance loses no optimum; elsewhere it may, as tensors still to be
+sent may stop an upload. Weightless layers follow the kernel's rule and are not decided; nor are layers that are
+uploaded already. Compared with every placement there is, with up to 15 layers, it found the best in 99.5 to 100 % of
+800 random networks and 99.6 % of 234 merged real ones, and was less than 0.01 % above it on average.
 
-O(L * beam * (L + E + beam * frontier)); more where branches run on both sides at once, as a tensor that goes before
-weights already timed has the layers so far timed anew.
+O(L * beam * (L + E + beam * frontier)). It takes longer where branches run on both sides at once: if a tensor goes
+before weights that are timed already, the layers so far are timed anew.
 """
 
 from __future__ import annotations
@@ -57,7 +61,7 @@ def best_placement(
     """Place the layers of one user on its device or one server for the least cold-start delay.
 
     Args:
-        packed: A problem of one user, who is present, and one slot.
+        packed: The packed scenario of one user, who is present, with one slot.
         server: The server, 1..S.
         movable: Layers that may be uploaded, shape (L,); all others stay where they are.
         left_bytes: Memory left on the server.
@@ -68,7 +72,7 @@ def best_placement(
         The server of each layer with weights (0 = device), shape (L,), and the cold-start delay in seconds.
 
     Raises:
-        ValueError: If the beam keeps nothing.
+        ValueError: If the beam is less than 1.
     """
     if beam < 1:
         raise ValueError(f"beam is {beam}; keep at least 1 node.")
@@ -89,16 +93,16 @@ def best_server_placement(
     serial: bool = False,
     beam: int = BEAM,
 ) -> tuple[int, Int8s, float]:
-    """Place the layers of one user on its device or the server where the cold-start delay is least.
+    """Place the layers of one user on its device or on the server where the cold-start delay is least.
 
-    A reconstruction: the paper has one server.
+    To choose among servers is a reconstruction: the paper has one.
 
     Args:
-        packed: A problem of one user, who is present, and one slot.
+        packed: The packed scenario of one user, who is present, with one slot.
         movable: Layers that may be uploaded, shape (L,).
-        reachable: Servers that may be used, shape (S,), one at least.
+        reachable: Servers that may be used, shape (S,), at least one.
         left_bytes: Memory left on each server, shape (S,).
-        serial: Upload serially.
+        serial: Upload serially (the baseline) instead of while layers execute.
         beam: Nodes of the tree to keep at each level.
 
     Returns:
@@ -115,7 +119,7 @@ def best_server_placement(
 class PbtDp:
     """Places each user's layers for the least cold-start delay of its own, with nobody else at work.
 
-    Users choose in index order, each the best server for it among what memory the ones before have left.
+    Users choose in index order, each the server that is best for it, with the memory that those before it have left.
 
     Attributes:
         beam: Nodes of the tree to keep at each level.

@@ -1,7 +1,7 @@
 """The pruned binary tree of PBT-DP, compiled: what a node is, how it grows and when it is cut off.
 
-A node has decided the first layers of one user's network. Its seconds are those of its run (`dnnmig_env.simulation.cold_start.cold_query`),
-carried on by one layer at each level.
+A node has decided the first layers of one user's network. Its times are those of a query that waits for weights
+(`dnnmig_env.simulation.cold_start.cold_query`), and each level of the tree times one more layer.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ ROUNDING = 1e-12
 
 
 class Task(NamedTuple):
-    """One user before one server; its problem has one row, nobody else and one slot."""
+    """What is to be placed: the layers of the only user of a scenario with one slot, on its device or one server."""
 
     server: int  # 1..S
     movable: Bools  # (L,): layers that may be uploaded
     left_bytes: float  # memory left on the server
     serial: bool
-    ahead_s: Floats  # (L,): least seconds from a layer's end to the query's
+    ahead_s: Floats  # (L,): least seconds from a layer's end to the end of the query
     last_reader: Ints  # (L,): the last layer that reads a layer's output
     usable: Bools  # (L,): all true
     effective: Int8s  # (L,): scratch, where the layers of the node at hand run
 
 
 class Nodes(NamedTuple):
-    """R nodes of the tree: what each has decided, beside how its query runs so far."""
+    """R nodes of the tree: what each has decided. How its query runs so far is kept in `ColdQueries`."""
 
     placed: Int8s  # (R, L): server of each layer with weights
-    channel_s: Floats  # (R,): time its last weights are in
-    uplink_s: Floats  # (R,): seconds of the uplink it has used
-    sent_bytes: Floats  # (R,): bytes of weights it has uploaded
-    bound_s: Floats  # (R,): no way on from here takes less
+    channel_s: Floats  # (R,): time at which its last weights are in
+    uplink_s: Floats  # (R,): seconds of the uplink that it has used
+    sent_bytes: Floats  # (R,): bytes of weights that it has uploaded
+    bound_s: Floats  # (R,): no placement that continues it has a smaller delay
 
 
 def new_task(packed: PackedScenarios, server: int, movable: Bools, left_bytes: float, serial: bool) -> Task:
-    """Return the task of placing the movable layers of a problem's only user, of all its servers on one."""
+    """Return the task of placing the movable layers of the only user in `packed` on its device or one server."""
     layers = packed.weight_bytes.shape[2]
     task = Task(
         server,
@@ -73,10 +73,11 @@ def search(packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nod
     """Write the best placement found, shape (L,), and return its cold-start delay.
 
     Args:
-        packed: The problem.
+        packed: The packed scenario.
         task: What is to be placed.
-        queries: The query of each node of the tree, arrays of `ColdQueries` with the nodes as their first axis; all blank.
-        nodes: The nodes; all blank.
+        queries: The query of each node of the tree: arrays of `ColdQueries` with the nodes as their first axis, all
+            blank.
+        nodes: The nodes, all blank.
         placed: Receives the server of each layer with weights.
     """
     packed, queries, nodes, num_layers = (
@@ -116,7 +117,10 @@ def search(packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nod
 
 @jit_without_refcounts
 def _look_ahead(packed: PackedScenarios, task: Task) -> None:
-    """Write what lies ahead of every layer: each layer at its faster place, no transfers, no waiting."""
+    """Write the least seconds that lie ahead of every layer, and which layer is the last to read its output.
+
+    Each later layer is taken at its faster place, without transfers and waiting.
+    """
     ahead_s, last_reader = task.ahead_s, task.last_reader
     for v in range(packed.num_layers[0, 0] - 1, -1, -1):
         seconds = packed.execution_s[0, 0, v]
@@ -137,7 +141,7 @@ def _look_ahead(packed: PackedScenarios, task: Task) -> None:
 def _best_cut(
     packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nodes, blank: int, trial: int, placed: Int8s
 ) -> float:
-    """Write the best placement with one end of the network, all or nothing on the server; return its delay."""
+    """Write the best placement with one end of the network, all or nothing of it on the server; return its delay."""
     best_s, num_layers = np.inf, packed.num_layers[0, 0]
     for cut in range(num_layers + 1):
         for from_start in (True, False):
@@ -155,7 +159,7 @@ def _best_cut(
 
 @jit_without_refcounts
 def _fits(packed: PackedScenarios, task: Task, nodes: Nodes, row: int, v: int) -> bool:
-    """Return whether a layer may go to the server, and there is room for it."""
+    """Return whether layer `v` may go to the server and there is room for it."""
     return bool(task.movable[v] and nodes.sent_bytes[row] + packed.weight_bytes[0, 0, v] <= task.left_bytes)
 
 
@@ -163,7 +167,7 @@ def _fits(packed: PackedScenarios, task: Task, nodes: Nodes, row: int, v: int) -
 def _decide(
     packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nodes, row: int, v: int, place: int
 ) -> None:
-    """Decide one layer of a node of the tree: run it, after its weights where it has to be uploaded."""
+    """Decide layer `v` in a node of the tree and time it, after its weights where it has to be uploaded."""
     query, placed = _row(queries, row), nodes.placed[row]
     if place != 0:
         placed[v] = place
@@ -197,7 +201,7 @@ def _decide(
 
 @jit_without_refcounts
 def _run_anew(packed: PackedScenarios, task: Task, placed: Int8s, count: int, query: ColdQueries) -> float:
-    """Run the first `count` layers once more, as a tensor goes before weights already timed; return when all are in."""
+    """Time the first `count` layers anew, as a tensor goes before weights already timed; return when all are in."""
     query.num_sent[0] = 0
     fill(query.arrival_s, -1.0)
     for v in range(count):
@@ -218,7 +222,7 @@ def _run_anew(packed: PackedScenarios, task: Task, placed: Int8s, count: int, qu
 def _dominated(
     packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nodes, row: int, kept: Ints, frontier: Ints
 ) -> bool:
-    """Return whether some node that is kept is no worse than another for whatever is still to be decided."""
+    """Return whether some node that is kept is no worse than node `row` for whatever is still to be decided."""
     for other in kept:
         worse = queries.end_s[other, 0] > queries.end_s[row, 0]
         worse |= not task.serial and nodes.uplink_s[other] > nodes.uplink_s[row]
@@ -235,7 +239,7 @@ def _dominated(
 
 @jit_without_refcounts
 def _sort(values: Floats, first: int, last: int, order: Ints) -> None:
-    """Write the rows from `first` to `last` - 1 by their values, the least first."""
+    """Write the rows from `first` to `last` - 1 to `order`, sorted by their values, the least first."""
     for row in range(first, last):
         k = row - first
         while k > 0 and values[order[k - 1]] > values[row]:
@@ -246,7 +250,7 @@ def _sort(values: Floats, first: int, last: int, order: Ints) -> None:
 
 @jit_without_refcounts
 def _copy(queries: ColdQueries, nodes: Nodes, source: int, target: int) -> None:
-    """Copy all that changes as layers are decided."""
+    """Copy all of a node and its query that changes as layers are decided to another node."""
     nodes.channel_s[target], nodes.sent_bytes[target] = nodes.channel_s[source], nodes.sent_bytes[source]
     queries.end_s[target, 0], queries.num_sent[target, 0] = queries.end_s[source, 0], queries.num_sent[source, 0]
     for v in range(nodes.placed.shape[1]):
@@ -270,7 +274,7 @@ def _copy(queries: ColdQueries, nodes: Nodes, source: int, target: int) -> None:
 
 @jit_inlined
 def _row(queries: ColdQueries, row: int) -> ColdQueries:
-    """Return the run of one node of the tree."""
+    """Return the query of one node of the tree."""
     return ColdQueries(
         queries.assignment[row],
         queries.raised_s[row],

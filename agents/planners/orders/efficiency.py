@@ -2,8 +2,9 @@
 
 Shin, Jeong, Moon, "Enhanced Partitioning of DNN Layers for Uploading from Mobile Devices to Edge Servers", EMDL 2019.
 The target is what a placement puts on servers; in the paper, which has one user and one server, the server side of the
-shortest path under the penalty 0.001 (see `execution_graph`). A run is a stretch of the target, in topological order,
-on one server; a candidate I is an interval of whole blocks inside a run, none of them uploaded:
+shortest path under the penalty 0.001 (see `agents.planners.ionn.execution_graph`). A stretch (`Units.run`) is a part of
+the target that is contiguous in topological order and goes to one server. A candidate I is an interval of whole blocks
+inside a stretch, none of them uploaded:
 
     efficiency(I | U) = rate_u * (T_u(U) - T_u(U + I)) / (w(I) / B_us)
 
@@ -12,18 +13,19 @@ on one server; a candidate I is an interval of whole blocks inside a run, none o
         while a strict sub-interval of I saves time by itself: I = the one of greatest efficiency (finer partitions)
         upload I, take it and what overlaps it from the candidates and measure its neighbours anew
 
-T_u(U) is the delay of a query that runs all of U where it was uploaded to, w the weight bytes, B_us the rate to the
-run's server; fewer bytes win a tie. The paper has weightless layers compete too, with an efficiency of plus or minus
-infinity; here they are not decided (queries run them on the server of their latest predecessor that runs on one), so an
-interval has the weightless layers in it and right behind it for free.
+U is what has been uploaded, T_u(U) the delay of a query that runs all of U where it was uploaded to, w the weight
+bytes, B_us the rate to the stretch's server; fewer bytes win a tie. The paper has weightless layers compete too, with
+an efficiency of plus or minus infinity. Here they are not decided (queries run them on the server of their latest
+predecessor that runs on one), so an interval has the weightless layers in it and right behind it for free.
 
-Reconstructions: several users compete weighted by their query rates rate_u, T_u under the present contention, as in
-`lmu`; a run may be any placement's, and if that splits a block, its piece of the block is the unit; layers that are
-uploaded at the start end a run.
+Reconstructions: several users compete weighted by their query rates rate_u, with T_u under the present contention, as
+in `agents.planners.orders.lmu`; the target may be any placement, and if one of its stretches has only a piece of a
+block, this piece is the unit; layers that are uploaded at the start end a stretch.
 
 A block's delay depends on where its layers and those of the block before it run, and on nothing else. So intervals two
-blocks away from an upload save what they saved before, and only nearer ones are measured anew, all of a user when its
-contention has changed. For a run of N blocks that is O(N^2) queries of O(L + E) before the first upload, fewer after.
+blocks away from an upload save what they saved before, and only nearer ones are measured anew; all intervals of a user
+are when its contention has changed. For a stretch of N blocks that is O(N^2) queries of O(L + E) before the first
+upload, fewer after it.
 """
 
 from __future__ import annotations
@@ -49,7 +51,8 @@ from dnnmig_env.simulation.state import State, new_state
 class Units(NamedTuple):
     """The N pieces of a target that intervals are made of, by user and in topological order.
 
-    A unit is a block's layers with weights that go to one server; those of a run follow each other.
+    A unit consists of those layers with weights of a block that go to one server; the units of a stretch follow each
+    other.
     """
 
     user: Ints  # (N,)
@@ -57,7 +60,7 @@ class Units(NamedTuple):
     first: Ints  # (N,): first layer
     last: Ints  # (N,): last layer with weights
     block: Ints  # (N,): number of the block among the user's blocks with weights
-    run: Ints  # (N,): number of the run
+    run: Ints  # (N,): number of the stretch
     weight_bytes: Floats  # (N,)
 
 
@@ -94,7 +97,7 @@ def units_of(scenario: Scenario, placement: Placement) -> Units:
         server = placement[user_index][layers].astype(np.int64)
         server = np.where((server > 0) & reachable[user_index, server - 1] & movable[user_index, layers], server, 0)
         block = np.searchsorted(block_edges(user.graph), layers, side="right")
-        block = np.unique(block, return_inverse=True)[1]  # those with weights alone, numbered from 0
+        block = np.unique(block, return_inverse=True)[1]  # only blocks with weights are numbered, from 0 on
         new_run = np.diff(server, prepend=-1) != 0
         starts = np.flatnonzero(new_run | (np.diff(block, prepend=-1) != 0))
         edges = np.append(starts, len(layers))
@@ -118,7 +121,7 @@ def order_units(packed: PackedScenarios, b: int, state: State, i: int, units: Un
     """Order the uploads of scenario `b` and return how many partitions there are.
 
     Args:
-        packed: The problem; slot 0's rates count.
+        packed: The packed scenarios; slot 0's rates count.
         b: The scenario.
         state: A state.
         i: Its row that follows the plan.
@@ -165,7 +168,7 @@ def _measure(
     upper: int,
     value: Floats,
 ) -> None:
-    """Write the efficiency of each of one user's candidates that has blocks from `lower` to `upper`, shape (N, N)."""
+    """Write the efficiency of one user's candidates that have a block from `lower` to `upper`, shape (N, N)."""
     node, usable, assignment = (
         state.node[i, u].copy(),
         state.usable[i, u].copy(),
@@ -195,7 +198,7 @@ def _measure(
 
 @jit
 def _choose(units: Units, partition: Ints, value: Floats, chosen: Ints) -> bool:
-    """Write the first and the last unit to upload next; return False if all are uploaded."""
+    """Write the first and last unit of the interval to upload next; return False if all units are uploaded."""
     first, last, found = 0, len(partition) - 1, False
     best, best_bytes = -np.inf, np.inf
     while True:
@@ -215,4 +218,4 @@ def _choose(units: Units, partition: Ints, value: Floats, chosen: Ints) -> bool:
         if not finer:
             return found
         first, last, found = chosen[0], chosen[1], True
-        best, best_bytes = 0.0, 0.0  # parts must save time
+        best, best_bytes = 0.0, 0.0  # a sub-interval must save time

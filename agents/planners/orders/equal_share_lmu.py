@@ -1,15 +1,16 @@
 """Equal-share LMU: every user plans its uploads alone, and the channel serves all of them alike.
 
-The baseline of the DNN migration article (Xue et al., IEEE Consumer Electronics Magazine 2023): nobody knows of the
-others, each takes the channel's equal share. Every user's sequence is that of `lmu` for this user alone, no contention
-known; a share makes all of its uploads slower alike and changes no order. The article's two pages do not say more; how
-the sequences meet on the channel is a reconstruction:
+The baseline of the DNN migration article (Xue et al., IEEE Consumer Electronics Magazine 2023): no user knows of the
+others, and each takes an equal share of the channel. Every user's sequence is that of `lmu` for this user alone,
+without contention; a share slows all of its uploads down alike and changes no order. The article's two pages do not say
+more; how the sequences meet on the channel is a reconstruction:
 
 The model's channel takes one upload at a time. Partitions go in the order in which they would end if all users' uploads
 went on at once at equal rates (fair queueing: Demers, Keshav and Shenker, SIGCOMM 1989; Parekh and Gallager, IEEE/ACM
-Transactions on Networking 1993). All start at time 0, so a partition would end after those with less upload seconds of
-their own user up to their end than it has, whatever becomes of the shares of users who are done. One at a time, each
-partition is in no later than it would be under equal sharing: what goes before it is done there by then, too.
+Transactions on Networking 1993). A partition needs the upload seconds of its user's partitions up to and including
+itself. As all users start at time 0, partitions would end in the order of these seconds, whatever becomes of the shares
+of users who are done. When they are sent one at a time in this order, each partition is in no later than under equal
+sharing: all that goes before it would have been sent by then, too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dnnmig_env.simulation.plan import Plan, Upload
 
 
 def equal_share_lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
-    """Return the plan in which every user's uploads are ordered by LMU alone and share the channel equally.
+    """Return the plan in which LMU orders every user's uploads alone, and the users share the channel equally.
 
     Args:
         scenario: The scenario.
@@ -52,7 +53,7 @@ def _alone(scenario: Scenario, user: int) -> Scenario:
 
 
 def _ends(scenario: Scenario, user: int, plan: Plan) -> Iterator[tuple[float, Upload]]:
-    """Yield the seconds after which each partition of one user would be in, if nobody else used the channel."""
+    """Yield each partition of one user with the seconds after which it would be in, if nobody else used the channel."""
     rates, weight_bytes = np.asarray(scenario.links.up_bytes_per_s)[0, user], scenario.users[user].graph.weight_bytes
     end_s = 0.0
     for upload in plan.uploads:

@@ -1,8 +1,8 @@
 """Front to back: upload the layers of a placement in topological order, the users taking turns.
 
-What sending the model file as it is would do, and near the best order for most convolutional networks, whose early
-layers have many FLOPs and few bytes. Every layer is a partition of its own. Users take turns layer by layer, so that
-nobody waits for somebody else's whole network. O(U L).
+This is what sending the model file as it is would do. It is near the best order for most convolutional networks, whose
+early layers have many FLOPs and few bytes. Every layer is a partition of its own. Users take turns layer by layer, so
+that nobody waits for somebody else's whole network. O(U L).
 """
 
 from __future__ import annotations

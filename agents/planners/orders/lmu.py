@@ -1,26 +1,26 @@
 """LMU: cut a placement into fine partitions and upload the most efficient first (EosDNN's uploading plan).
 
-Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
-Collaborative Environments", IEEE Transactions on Green Communications and Networking, 2022. Its point: the few penalty
-factors of IONN leave partitions that are very large, so build them from the bottom.
+Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud Collaborative
+Environments", IEEE Transactions on Green Communications and Networking, 2022. Its point: the few penalty factors of
+IONN leave partitions that are very large, so build them from the bottom.
 
 The paper's abstract and its relatives say what LMU does, not how; the merging rule below is a reconstruction:
 
     for every layer not yet uploaded, as a seed: I = {seed}
-        while uploading I makes queries no faster: add to I the neighbour in its run with which they are fastest
+        while uploading I makes queries no faster: add to I the neighbour in its stretch with which they are fastest
     upload the I of greatest efficiency = (T_u(now) - T_u(now + I)) / (w(I) / B_us), fewest bytes on a tie
     until the placement is uploaded
 
-A run is a stretch of layers, in topological order, that the placement puts on one server; uploaded layers end it.
-T_u is the query delay under the present contention, w the weight bytes and B_us the rate to the layers' own server.
-Merging two neighbours whenever one of them gains nothing, instead, merges too much and loses to IONN.
+A stretch is a series of layers, contiguous in topological order, that the placement puts on one server; uploaded layers
+end it. T_u is the query delay under the present contention, w the weight bytes and B_us the rate to the layers' own
+server. Another rule, to merge two neighbours whenever one of them gains nothing, merges too much and loses to IONN.
 
 The networks of several users stand in one queue, each efficiency as it is (`lmu`). The DNN migration article of the
 same group (IEEE Consumer Electronics Magazine 2023) has users compete for the channel: it goes to the user and the
 partition of greatest efficiency times query rate of u (`multi_user_lmu`, a reconstruction from its two pages).
 
-When no I helps by itself (its layers only pay off with those of another run), the least harmful goes first.
-One partition costs O(U L R) queries for runs of R layers; at most U L partitions.
+When no I helps by itself (its layers only pay off with those of another stretch), the least harmful goes first. One
+partition costs O(U L R) queries for stretches of R layers; there are at most U L partitions.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def most_efficient_first(scenario: Scenario, placement: Placement, weights: Floa
     Args:
         scenario: The scenario.
         placement: Server of each layer, one array per user.
-        weights: What a second saved by each user's queries counts, shape (U,).
+        weights: Weight of a second that is saved in each user's queries, shape (U,).
     """
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)
     targets = np.zeros(movable.shape, np.int8)
@@ -94,11 +94,11 @@ def order_by_efficiency(
     """Order the uploads of scenario `b` and return how many partitions there are.
 
     Args:
-        packed: The problem; slot 0's rates count.
+        packed: The packed scenarios; slot 0's rates count.
         b: The scenario.
         state: A state.
         i: Its row that follows the plan.
-        weights: What a second saved by each user's queries counts, shape (U,).
+        weights: Weight of a second that is saved in each user's queries, shape (U,).
         pending: Server of each layer to upload, else 0, shape (U, L); all zero in the end.
         owners: Receives the user of each partition, shape (K,).
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
@@ -117,10 +117,8 @@ def order_by_efficiency(
                     continue
                 gain_s = _merge(packed, b, state, i, u, seed, pending, slowdown, finish_s, interval)
                 size_bytes = 0.0
-                for v in range(interval[0], interval[1] + 1):
-                    size_bytes += packed.weight_bytes[
-                        b, u, v
-                    ]  # between pending layers of a run lie only weightless ones
+                for v in range(interval[0], interval[1] + 1):  # between its pending layers lie only weightless ones
+                    size_bytes += packed.weight_bytes[b, u, v]
                 rate = packed.up_bytes_per_s[b, 0, u, pending[u, seed] - 1]
                 efficiency = weights[u] * gain_s * rate / size_bytes
                 if owner < 0 or efficiency > best or (efficiency == best and size_bytes < best_bytes):
@@ -150,7 +148,7 @@ def _merge(
     finish_s: Floats,
     interval: Ints,
 ) -> float:
-    """Grow a layer within its run until uploading it makes queries faster; write the interval, return the gain."""
+    """Grow a layer within its stretch until uploading it makes queries faster; write the interval, return the gain."""
     interval[:] = seed
     gain_s = _gain_s(packed, b, state, i, u, seed, seed, pending, slowdown, finish_s)
     while gain_s <= 0.0:
@@ -174,7 +172,7 @@ def _merge(
 
 @jit
 def _neighbour(packed: PackedScenarios, b: int, u: int, v: int, step: int, pending: Int8s) -> int:
-    """Return the next layer with weights before or after `v` if it is in the same run, else -1."""
+    """Return the next layer with weights before or after `v` if it is in the same stretch, else -1."""
     server = pending[u, v]
     v += step
     while 0 <= v < packed.num_layers[b, u]:
@@ -197,7 +195,7 @@ def _gain_s(
     slowdown: Floats,
     finish_s: Floats,
 ) -> float:
-    """Return by how much queries get faster with the pending layers of an interval uploaded; negative if slower."""
+    """Return how many seconds queries save when the pending layers of an interval are uploaded; negative if slower."""
     node, usable, assignment = state.node[i, u].copy(), state.usable[i, u].copy(), np.zeros(pending.shape[1], np.int8)
     for v in range(first, last + 1):
         if pending[u, v] != 0:

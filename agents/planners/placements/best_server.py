@@ -15,8 +15,8 @@ from dnnmig_env.scenarios.scenario import Scenario
 def best_server(scenario: Scenario, rng: np.random.Generator) -> Placement:
     """Place each user's layers on the server with the least migration delay for that user alone.
 
-    Users choose in index order, each among what memory the ones before have left; layers that do not fit stay on the
-    device, front ones fit first. A user whose device beats every server places nothing. O(U S L).
+    Users choose in index order, each with the memory that those before it have left. Layers that do not fit stay on the
+    device; front ones are fitted in first. A user whose device beats every server places nothing. O(U S L).
 
     Args:
         scenario: The scenario.
@@ -26,6 +26,7 @@ def best_server(scenario: Scenario, rng: np.random.Generator) -> Placement:
 
 
 def _all_that_fits(alone: Alone) -> Iterator[Bools]:
+    """Yield all movable layers that fit the server's memory, front ones first."""
     layers, left_bytes = np.zeros(len(alone.movable), np.bool_), alone.left_bytes
     for layer in np.flatnonzero(alone.movable):
         if alone.weight_bytes[layer] <= left_bytes:

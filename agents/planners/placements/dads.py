@@ -1,4 +1,4 @@
-"""DADS: the cut of a network between its device and one server that takes the least seconds in all, by maximum flow.
+"""DADS: the cut of a DNN between its device and one server that takes the least seconds in all, by maximum flow.
 
 Hu, Bao, Wang and Liu, "Dynamic Adaptive DNN Surgery for Inference Acceleration on the Edge", INFOCOM 2019, the
 algorithm for light load. A query's delay is taken to be the sum of all seconds, one layer after another:
@@ -12,17 +12,18 @@ This is the value of a cut between the device D and the server S in the graph wi
     D -> v: server_s      v -> S: device_s      v -> its only reader: upload_s      the reader -> v: download_s
     several readers: v -> a: upload_s, a -> each: infinite; each -> d: infinite, d -> v: download_s
 
-where the auxiliary vertices a and d pay a fan-out once. A minimum cut is therefore an optimum. On a chain the sum is
-the delay itself. Where branches run in parallel it is an upper bound, and the delay that the kernel gives to the cut
-decides between servers. One cut takes O(V^2 E) in the worst case, milliseconds for networks of hundreds of layers.
+where the auxiliary vertices a and d make a tensor with several readers cost once. A minimum cut is therefore an
+optimum. On a chain the sum is the delay itself. Where branches run in parallel it is an upper bound, and the kernel's
+delay of the cut decides between servers. One cut takes O(V^2 E) in the worst case, milliseconds for networks of
+hundreds of layers.
 
-Reconstruction: the paper never returns to the device; here results do and other tensors may. Weightless layers are not
-decided in this model but follow a predecessor that runs on a server. With a single predecessor they share its vertex;
-with several, infinite edges put them on the server where one of these is. That they stay on the device where none is
-cannot be said in a cut: they are put there afterwards, which may take longer than the cut. Layers held by another
-server count as if they ran on this one; layers larger than the server's memory stay on the device. A cut too large for
-the memory is sought again with a price per byte, bisected (a Lagrange multiplier: it may miss the best cut that fits).
-Several users and servers: see `alone`.
+Reconstruction: in the paper nothing returns to the device; here results do and other tensors may. Weightless layers are
+not decided in this model but follow a predecessor that runs on a server. With a single predecessor they share its
+vertex; with several, infinite edges put them on the server where one of these is. That they stay on the device where
+none is cannot be expressed by a cut: they are put there afterwards, which may take longer than the cut. Layers held by
+another server count as if they ran on this one; layers larger than the server's memory stay on the device. A cut too
+large for the memory is sought again with a price per byte, bisected (a Lagrange multiplier: it may miss the best cut
+that fits). Several users and servers: see `agents.planners.placements.one_user`.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
 
 DEVICE, SERVER = 0, 1
-"""The terminals of the cut; a layer that is decided is vertex 2 + v."""
+"""The terminals of the cut; a layer v whose place is decided is vertex 2 + v."""
 
 PRICES = 24
-"""Prices per byte to try for a server of limited memory."""
+"""Number of prices per byte that are tried for a server of limited memory."""
 
 
 def dads(scenario: Scenario, rng: np.random.Generator) -> Placement:
-    """Place for each user, in index order, what a minimum cut puts on the server that suits it best.
+    """Place for each user, in index order, what a minimum cut puts on the server that is best for it.
 
     Args:
         scenario: The scenario.
@@ -142,7 +143,7 @@ def _readers(alone: Alone, vertices: list[int]) -> list[set[int]]:
 
 
 def _fan_out(maker: int, readers: set[int], there: int, auxiliary: int, seconds: float) -> list[Edge]:
-    """Return edges that cost `seconds` once if any reader is on the terminal's side and the maker is not."""
+    """Return edges that cost `seconds` once if any reader is on the side of terminal `there` and the maker is not."""
     if there in readers:
         return [(maker, there, seconds)]
     others = sorted(readers - {maker, DEVICE, SERVER})

@@ -1,4 +1,4 @@
-"""Everything to one server: the constant placements ("always edge", "always cloud") that papers compare with."""
+"""Everything to one server: the constant placements ("always edge", "always cloud") with which papers compare."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Greedy: layer by layer, each to the node on which it finishes earliest, without a thought for what comes after.
+"""Greedy: layer by layer, each to the node on which it finishes earliest, without regard to what comes after.
 
-The baseline that swarm methods such as EosDNN's PSO-GA (Xue et al., IEEE TGCN 2022) are compared with. In topological
+The baseline with which swarm methods such as EosDNN's PSO-GA (Xue et al., IEEE TGCN 2022) are compared. In topological
 order, the users taking turns, a layer with weights goes to
 
     argmin over nodes n with room of: finish_s(v on n), for a result with its return to the device
 
 under the contention of the layers placed so far, by the kernel's own arithmetic. So a chain moves to a server only
-where one layer pays for the transfer of its input by itself. HEFT differs by its order of layers, by filling gaps, and
-by leaving contention out. The order of users and the part of contention are a reconstruction.
+where one layer pays for the transfer of its input by itself. HEFT differs in the order of layers, fills gaps, and
+leaves contention out. The order of users and the part of contention are a reconstruction.
 
 O(U S L (L + E)).
 """
@@ -43,11 +43,11 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
     """Place the movable layers of scenario `b`.
 
     Args:
-        packed: The problem; slot 0's rates count.
+        packed: The packed scenarios; slot 0's rates count.
         b: The scenario.
         movable: Layers to place, shape (U, L).
         reachable: Servers that each user can use, shape (U, S).
-        left_bytes: Memory left on each server, shape (S,); what is placed is taken off.
+        left_bytes: Memory left on each server, shape (S,); the bytes that are placed are taken off.
         node: Server of each layer with weights, shape (U, L); receives those of the movable ones.
     """
     packed = borrowed(packed)

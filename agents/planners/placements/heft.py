@@ -1,20 +1,21 @@
-"""HEFT: layers in order of their upward rank, each on the node where it finishes earliest, between others if it fits.
+"""HEFT: layers in order of their upward rank, each on the node where it finishes earliest, in gaps where it fits.
 
 Topcuoglu, Hariri and Wu, "Performance-Effective and Low-Complexity Task Scheduling for Heterogeneous Computing", IEEE
-TPDS 13(3), 2002. A network is a graph of tasks, its device and the servers are the processors. First every layer gets
-its upward rank, the seconds from its start to the end of a query if every node and every link were an average one:
+TPDS 13(3), 2002. A DNN is a graph of tasks, its device and the servers are the processors. First every layer gets its
+upward rank, the seconds from its start to the end of a query if every node and every link were an average one:
 
     rank(v) = mean over nodes of execution_s(v) + max over readers r of (mean over links of transfer_s(v) + rank(r))
 
-and a result its return to the device instead of readers. Then, the greatest rank first:
+For a result, its return to the device takes the place of the readers. Then layers are placed, the greatest rank first:
 
     EST(v, n) = start of the first gap on node n of at least execution_s(v, n), from when the inputs of v are at n on
     node(v) = the n of least EST(v, n) + execution_s(v, n)
 
 Reconstruction: the return of a result counts into its layer's finish; a server without room for a layer is no choice
 for it; weightless layers, which are not decided in this model, are scheduled where their latest predecessor on a server
-runs; layers already uploaded where they are. Users come in index order, and each schedules one query of its own with
-nobody else at work. The schedule is HEFT's estimate: queries run their layers in topological order, without insertion.
+runs, and layers already uploaded where they are. Users come in index order, and each schedules one query of its own
+with nobody else at work. The schedule is HEFT's estimate: queries run their layers in topological order, without
+insertion.
 
 O(U L^2 S) for L layers, in plain Python.
 """
@@ -86,7 +87,7 @@ def tasks_of(packed: PackedScenarios, user: int, movable: list[bool]) -> Tasks:
 def upward_ranks_s(tasks: Tasks, nodes: list[int]) -> list[float]:
     """Return the upward rank of each layer, averaged over some nodes, in seconds."""
     rank_s = [0.0] * len(tasks.is_sink)
-    for layer in reversed(range(len(rank_s))):  # readers come later: rank_s[v] is by now the most that any of them asks
+    for layer in reversed(range(len(rank_s))):  # all readers have been seen: rank_s[layer] is the most that they need
         if tasks.is_sink[layer]:
             rank_s[layer] = _mean([tasks.transfer_s[layer + 1][node][0] for node in nodes])
         rank_s[layer] += _mean([tasks.execution_s[layer][node] for node in nodes])
@@ -124,7 +125,7 @@ def schedule(tasks: Tasks, nodes: list[int], left_bytes: list[float]) -> list[in
 
 
 def _choices(tasks: Tasks, layer: int, nodes: list[int], node_of: list[int], left_bytes: list[float]) -> list[int]:
-    """Return the nodes on which a layer may run, at least one."""
+    """Return the nodes on which a layer may run, at least one of them."""
     if tasks.movable[layer]:
         return [node for node in nodes if tasks.weight_bytes[layer] <= left_bytes[node]]
     if tasks.weight_bytes[layer] > 0.0:
@@ -142,7 +143,7 @@ def _choices(tasks: Tasks, layer: int, nodes: list[int], node_of: list[int], lef
 
 
 def _ready_s(tasks: Tasks, layer: int, node: int, node_of: list[int], finish_s: list[float]) -> float:
-    """Return when all that a layer reads is at a node."""
+    """Return when all that a layer reads is on a node."""
     arrivals_s = [
         finish_s[predecessor] + tasks.transfer_s[predecessor + 1][node_of[predecessor]][node]
         if predecessor >= 0
@@ -153,7 +154,7 @@ def _ready_s(tasks: Tasks, layer: int, node: int, node_of: list[int], finish_s: 
 
 
 def _first_gap_s(busy: list[tuple[float, float]], ready_s: float, lasting_s: float) -> float:
-    """Return the start of the first gap of some length on a node, from when the layer is ready on."""
+    """Return the start of the first gap of at least `lasting_s` on a node, from when the layer is ready on."""
     for begin_s, end_s in busy:
         if ready_s + lasting_s <= begin_s:
             break
@@ -162,6 +163,6 @@ def _first_gap_s(busy: list[tuple[float, float]], ready_s: float, lasting_s: flo
 
 
 def _mean(seconds: list[float]) -> float:
-    """Return the mean of the finite values: where there is no link, nothing is sent."""
+    """Return the mean of the finite values; where there is no link, nothing is sent."""
     finite = [server for server in seconds if math.isfinite(server)]
     return sum(finite) / len(finite) if finite else 0.0

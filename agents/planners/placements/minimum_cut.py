@@ -1,9 +1,9 @@
 """The minimum cut of a graph whose capacities are seconds, by a library that counts in integers.
 
 By the theorem of Ford and Fulkerson a maximum flow leaves a minimum cut: the vertices that the source still reaches.
-`scipy.sparse.csgraph.maximum_flow` (Dinic, O(V^2 E)) takes 32-bit integers, so seconds are counted in units of a
-2^29th of the smaller trivial cut (the source alone, or the sink alone), which the minimum cannot exceed. Each edge is
-rounded by half a unit at most: the cut found is within E / 2^29 of that trivial cut's seconds of the minimum.
+`scipy.sparse.csgraph.maximum_flow` (Dinic, O(V^2 E)) takes 32-bit integers. So seconds are counted in units of 2^-29 of
+the smaller trivial cut (the source alone, or the sink alone), which the minimum cannot exceed. Each edge is rounded by
+at most half a unit: the seconds of the cut found exceed the minimum by at most E / 2^29 of the trivial cut's.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Neurosurgeon: the best single cut, the front layers on the device and the rest on one server.
 
 Kang et al., "Neurosurgeon: Collaborative Intelligence Between the Cloud and Mobile Edge", ASPLOS 2017. Of a chain of L
-layers, the first i stay on the device and the tensor between them is sent:
+layers, the first i stay on the device and the tensor between them and the rest is sent:
 
     delay(i) = sum_{v <= i} device_s(v) + output(i) / up + latency + sum_{v > i} server_s(v) + result / down + latency
     cut = the i of least delay, from 0 (all on the server) to L (all on the device)
 
 The paper predicts the seconds per layer by regression; here they are known. A network that is no chain is cut after
 every prefix of its topological order, and the kernel says what all tensors that cross such a cut cost. A cut whose
-layers do not fit the server's memory is no candidate. Several users and servers are a reconstruction, see `alone`.
+layers do not fit the server's memory is no candidate. Several users and servers are a reconstruction, see
+`agents.planners.placements.one_user`.
 
 O(U S L (L + E)) for L layers and E links between them.
 """
@@ -26,7 +27,7 @@ from dnnmig_env.scenarios.scenario import Scenario
 
 
 def neurosurgeon(scenario: Scenario, rng: np.random.Generator) -> Placement:
-    """Place for each user, in index order, all layers behind its best cut on the server that suits it best.
+    """Place for each user, in index order, all layers behind its best cut on the server that is best for it.
 
     Args:
         scenario: The scenario.

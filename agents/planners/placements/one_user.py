@@ -1,8 +1,9 @@
 """Each user alone: users choose one after another, each the server and the layers on it that make its queries fastest.
 
 Many placement rules know one device and one server. For several users and servers (a reconstruction: the papers say
-nothing of them) users choose in index order; each is offered candidates for every server that it reaches and takes the
-one of least delay with nobody else at work, among those that fit the memory which users before it have left.
+nothing of them) users choose in index order. A rule offers each user candidates for every server that it reaches. The
+user takes the candidate of least delay with nobody else at work, among those that fit the memory which users before it
+have left.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from dnnmig_env.simulation.play import migration_delay_s
 
 @dataclass(frozen=True, eq=False)
 class Alone:
-    """One user before one server, with nobody else at work.
+    """One user and one server, with nobody else at work.
 
     Attributes:
-        p: The problem: one row and one slot, in which only this user raises queries.
+        p: The packed scenario, with one slot, in which only this user raises queries.
         user: Index of the user.
         server: The server, 1..S.
         held: Server that holds each layer already (0 = none), shape (L,).
@@ -48,18 +49,18 @@ class Alone:
 
 
 Candidates = Callable[[Alone], Iterable[Bools]]
-"""From a user before a server to sets of movable layers that might go there, shape (L,) each."""
+"""Returns, for a user and a server, sets of movable layers that might go there, shape (L,) each."""
 
 
 def choose_in_turn(scenario: Scenario, candidates: Candidates) -> Placement:
     """Let every present user choose the candidate with the least migration delay for itself alone.
 
-    Candidates that do not fit the server's memory are passed over; on a tie the earlier one is taken, a user whose
-    device beats every candidate places nothing.
+    Candidates that do not fit the server's memory are passed over. On a tie the earlier candidate is taken. A user
+    whose device beats every candidate places nothing.
 
     Args:
         scenario: The scenario.
-        candidates: What a user may do on a server.
+        candidates: The rule that offers candidates.
     """
     packed = slot_zero_packed(scenario)
     movable, reachable = movable_layers(scenario), reachable_servers(scenario)

@@ -1,4 +1,4 @@
-"""How long every tensor of a network takes between every two nodes, as a table for planners in plain Python."""
+"""The seconds that every tensor of a DNN takes between every two nodes, as a table for planners in plain Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def transfers_s(packed: PackedScenarios, b: int, u: int, slot: int) -> Floats:
     """Return the seconds of each tensor between each two nodes, shape (L + 1, S + 1, S + 1); infinite without a link.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         u: The user; tensor 0 is its network's input, tensor v + 1 the output of layer v.
         slot: The time slot whose rates hold.

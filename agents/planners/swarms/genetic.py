@@ -1,14 +1,14 @@
 """Genetic algorithm: generations of placements, selected by tournaments, crossed over and mutated.
 
 The classic algorithm (Holland, "Adaptation in Natural and Artificial Systems", 1975; Goldberg, 1989) as a baseline of
-EosDNN's PSO-GA, on the same particles and fitness (see `particles`) and with as many evaluations. Each child of the
-next generation comes about so:
+EosDNN's PSO-GA, on the same particles and fitness (see `agents.planners.swarms.particles`) and with as many
+evaluations. Each child of the next generation is made in this way:
 
     mother, father = winners of two tournaments, the fittest of `tournament` random members each
     child = mother, with probability `crossover` the segment between two random cuts taken from father (two-point)
     every layer of child moves to another node with probability `mutations` / D
 
-and the fittest of members and children together are the next generation (elitism, in its strongest form). Operators are
+The fittest of members and children together are the next generation (elitism, in its strongest form). Operators are
 textbook ones, the constants a reconstruction: publications that compare with a genetic algorithm rarely tell theirs.
 
 O(population * generations * U (L + E)).
@@ -60,16 +60,16 @@ class Genetic:
 
     Attributes:
         population: Number of members.
-        generations: Most generations after the first, random one.
+        generations: Most generations after the first one, which is random.
         patience: Generations without a better placement after which to stop; `generations` to never stop early.
         tournament: Members that compete to become a parent.
         crossover: Probability that a child has two parents.
         mutations: Mean number of layers of a child that move.
         upload_weight: Share of the total upload time, in seconds, to add to the fitness; 0 = delay only.
-        mean_run: As of `PsoGa`.
+        mean_run: As in `PsoGa`.
 
     Raises:
-        ValueError: If a count or the mean run is less than 1, the probability not in 0 to 1, or a number negative.
+        ValueError: If a count or `mean_run` is less than 1, the probability not in 0 to 1, or a number negative.
     """
 
     population: int = 100
@@ -96,10 +96,10 @@ class Genetic:
 def search(
     packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
 ) -> Int8s:
-    """Return the fittest member found, the node of each of D layers.
+    """Return the fittest member found: the node of each of D layers.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.

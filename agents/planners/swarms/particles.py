@@ -1,9 +1,9 @@
 """What swarms and populations search: placements as particles, and how good each is.
 
-A particle X is the node of every layer with weights, all users' networks concatenated (Xue et al., "EosDNN", IEEE
-TGCN 2022, after Lin et al., arXiv:1907.13306). Its fitness is the migration delay: the mean query delay, weighted by
-query rates, with everything uploaded, contention included; `upload_weight` adds that share of the seconds that all
-uploads take. Particles that exceed a server's memory rank below all others, by how much they exceed it (a
+A particle X is the node of every layer with weights, all users' networks concatenated (Xue et al., "EosDNN", IEEE TGCN
+2022, after Lin et al., arXiv:1907.13306). Its fitness is the migration delay: the mean query delay, weighted by query
+rates, with everything uploaded, contention included; `upload_weight` adds that share of the seconds that all uploads
+take. Smaller is better. Particles that exceed a server's memory rank below all others, by how much they exceed it (a
 reconstruction). One fitness takes O(U (L + E)).
 """
 
@@ -24,7 +24,7 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.play import migration_delay_s
 
 INFEASIBLE_S = 1e12
-"""Fitness from which on a placement exceeds memory; no delay comes near it."""
+"""Least fitness of placements that exceed memory; no delay comes near it."""
 
 
 class Positions(NamedTuple):
@@ -32,7 +32,7 @@ class Positions(NamedTuple):
 
     user: Ints  # (D,)
     layer: Ints  # (D,)
-    choices: Int8s  # (D, S + 1): the nodes that it may run on
+    choices: Int8s  # (D, S + 1): the nodes on which it may run
     num_choices: Ints  # (D,): how many of them
 
 
@@ -50,11 +50,11 @@ def positions_of(scenario: Scenario) -> Positions:
 
 
 def best_placement(scenario: Scenario, search: Callable[[PackedScenarios, Positions], Int8s]) -> Placement:
-    """Return the placement that a search finds. Layers of absent users and layers already uploaded stay where they are.
+    """Return the placement that a search finds. Layers of absent users and uploaded layers stay where they are.
 
     Args:
         scenario: The scenario.
-        search: From a problem of one row and slot and its positions to the best particle, shape (D,).
+        search: Returns the best particle, shape (D,), from the packed scenario, with one slot, and its positions.
     """
     packed, positions = slot_zero_packed(scenario), positions_of(scenario)
     node = packed.uploaded[0].copy()
@@ -73,10 +73,15 @@ def placement_delay_s(scenario: Scenario, placement: Placement) -> float:
 
 
 def check_parameters(planner: Any, counts: tuple[str, ...], weights: tuple[str, ...] = ("upload_weight",)) -> None:
-    """Check the parameters of a search: counts of at least 1, weights not negative, probabilities all others.
+    """Check the parameters of a search.
+
+    Args:
+        planner: The planner, a dataclass.
+        counts: Names of the parameters that must be at least 1.
+        weights: Names of those that must not be negative; all others are probabilities.
 
     Raises:
-        ValueError: Naming the parameter that is not.
+        ValueError: If a parameter is out of its range; the message names it.
     """
     for field in fields(planner):
         value = getattr(planner, field.name)
@@ -121,10 +126,10 @@ def fitnesses_s(
     upload_weight: float,
     values_s: Floats,
 ) -> None:
-    """Write the fitness of N particles, smaller is better.
+    """Write the fitness of N particles; smaller is better.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.
@@ -186,7 +191,7 @@ def move(x: Int8s, k: int, positions: Positions, rng: np.random.Generator) -> No
 
 @jit
 def cross(x: Int8s, other: Int8s, rng: np.random.Generator) -> None:
-    """Replace the segment between two random cuts by another particle's."""
+    """Replace the segment of a particle between two random cuts by another particle's."""
     one, two = below(rng, len(x)), below(rng, len(x))
     for k in range(min(one, two), max(one, two) + 1):
         x[k] = other[k]

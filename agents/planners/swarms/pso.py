@@ -2,14 +2,14 @@
 
 Kennedy and Eberhart, "Particle Swarm Optimization", ICNN 1995, with the inertia weight of Shi and Eberhart, "A Modified
 Particle Swarm Optimizer", ICEC 1998: what EosDNN's PSO-GA improves on. Coordinate k of a particle lies between 0 and 1
-and stands, in equal parts, for the nodes on which layer k may run; with r1 and r2 random between 0 and 1,
+and stands, in equal parts, for the nodes on which layer k may run. With r1 and r2 random between 0 and 1,
 
     V <- w V + c1 r1 (pBest - X) + c2 r2 (gBest - X), at most v_max either way
     X <- X + V, kept between 0 and 1
 
-where w goes linearly from `w_first` to `w_last`. Nodes next to each other in number have nothing in common, so the
+where w goes linearly from `w_first` to `w_last`. Nodes with neighbouring numbers have nothing in common, so the
 geometry that these steps follow means little: that is why discrete swarms borrow genetic operators. Fitness is that of
-`particles`. The way of rounding is a reconstruction.
+`agents.planners.swarms.particles`. The way of rounding is a reconstruction.
 
 O(swarm * iterations * U (L + E)).
 """
@@ -88,10 +88,10 @@ class Pso:
 def search(
     packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
 ) -> Int8s:
-    """Return the best particle found, the node of each of D layers.
+    """Return the best particle found: the node of each of D layers.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.

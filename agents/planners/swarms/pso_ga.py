@@ -1,8 +1,8 @@
 """PSO-GA: a swarm whose particles mutate and cross over looks for the placement of least migration delay (EosDNN).
 
-Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud
-Collaborative Environments", IEEE Transactions on Green Communications and Networking, 2022; the operators follow its
-predecessor, Lin et al., arXiv:1907.13306. Particles and their fitness are those of `particles`.
+Xue et al., "EosDNN: An Efficient Offloading Scheme for DNN Inference Acceleration in Local-Edge-Cloud Collaborative
+Environments", IEEE Transactions on Green Communications and Networking, 2022; the operators follow its predecessor, Lin
+et al., arXiv:1907.13306. Particles and their fitness are those of `agents.planners.swarms.particles`.
 
     X <- c2 (+) Cg(c1 (+) Cp(w (+) Mu(X), pBest), gBest)
 
@@ -12,9 +12,9 @@ their first to their last value; the inertia adapts to the share d of positions 
 
     w = w_max - (w_max - w_min) * exp(d / (d - 1.01))
 
-Form and operators are the papers'; the constants and the stop when stagnant are a reconstruction. A first swarm of
-networks in runs (`mean_run`) is ours: cuts cost transfers, and from a swarm that cuts everywhere the search rarely gets
-rid of them all.
+Form and operators are the papers'; the constants and the stop when stagnant are a reconstruction. A first swarm that
+puts neighbouring layers on the same node (`mean_run`) is ours: cuts cost transfers, and from a swarm that cuts
+everywhere the search rarely gets rid of them all.
 
 O(swarm * iterations * U (L + E)).
 """
@@ -81,7 +81,7 @@ class PsoGa:
             every layer by itself. With 16 the first swarm hardly cuts networks, and what is found is much better.
 
     Raises:
-        ValueError: If a count or the mean run is less than 1, a probability not in 0 to 1, or the weight negative.
+        ValueError: If a count or `mean_run` is less than 1, a probability not in 0 to 1, or the weight negative.
     """
 
     swarm: int = 100
@@ -110,10 +110,10 @@ class PsoGa:
 def search(
     packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
 ) -> Int8s:
-    """Return the best particle found, the node of each of D layers.
+    """Return the best particle found: the node of each of D layers.
 
     Args:
-        packed: The problem.
+        packed: The packed scenarios.
         b: The scenario.
         slot: The time slot whose rates hold.
         positions: The layers and their choices.
