@@ -1,4 +1,4 @@
-"""Command line of the evaluation: compare policies, reproduce results, run studies, measure speed, publish an agent."""
+"""The command `python -m evaluate`: compares policies, reproduces papers, runs studies, measures speed, publishes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "speed": (SpeedConfig, "evaluate.speed.speed", "measure"),
     "study": (StudyConfig, "evaluate.studies.study", "run"),
 }
-"""Commands beside the comparison: what their command line says, then module and function to run with it."""
+"""The commands beside the comparison: the dataclass of their options, then the module and the function that run
+them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; a user's mistake is one line on stderr and exit status 2."""
-    # Before torch is imported: the networks are so small that its threads would mostly wait for each other.
+    """Run a command and return the exit status: 0, 2 after a user's mistake (one line on stderr), 130 after Ctrl-C."""
+    # Set before torch is imported: policy networks are so small that its threads would mostly wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     program, config, module, function = "python -m evaluate", Config, "evaluate.compare.compare", "compare"

@@ -1,4 +1,4 @@
-"""Command line of training."""
+"""The command `python -m train`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from train.command_line import parse
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train; a user's mistake is one line on stderr and exit status 2, Ctrl-C saves what there is and is 130."""
+    """Train and return the exit status: 0, 2 after a user's mistake, 130 after Ctrl-C.
+
+    A mistake is one line on stderr. Ctrl-C during training saves the model first.
+    """
     try:
         config = parse(arguments)
         from train.run import train

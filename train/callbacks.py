@@ -1,4 +1,4 @@
-"""What happens while SB3 learns: points of the learning curve, saved models, a progress bar."""
+"""What happens while SB3 learns: the learning curve is measured, models are saved, a progress bar is shown."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from tqdm import tqdm
 from train.held_out import Delays, HeldOut
 
 TAG_DELAY, TAG_SHARE = "heldout/mean_delay_s", "heldout/share_of_device_only"
+"""Names of the two curves in TensorBoard."""
 COLUMNS = ("step", "mean_delay_s", "share_of_device_only")
+"""Columns of the CSV file with the points of the learning curve."""
 
 
 class LearningCurve(BaseCallback):
-    """Plays the held-out scenarios now and then, draws the curve and keeps the model, the best one apart.
+    """Plays the held-out scenarios from time to time, adds a point to the learning curve and saves the model.
 
     Args:
         held_out: The scenarios.
-        every: Decisions between two points.
-        table: CSV file that receives the points, and from which a resumed run reads the best so far.
-        save: Writes the model; its argument says whether it is the best so far.
+        every: Number of decisions between two points.
+        table: CSV file that receives the points, and from which a resumed run reads the best one so far.
+        save: Writes the model; its argument says whether the model is the best so far.
     """
 
     def __init__(self, held_out: HeldOut, every: int, table: Path, save: Callable[[bool], None]) -> None:
@@ -35,11 +37,11 @@ class LearningCurve(BaseCallback):
 
     @property
     def best_s(self) -> float:
-        """Least held-out mean delay so far."""
+        """Least mean delay on the held-out scenarios so far, in seconds."""
         return min((point[1] for point in self.points), default=np.inf)
 
     def measure(self) -> None:
-        """Add a point of the curve now, unless there is one, and save."""
+        """Add a point to the curve now, unless there is one already, and save the model."""
         if self.points and self.points[-1][0] >= self.num_timesteps:
             return
         delays = self._held_out.play(self.model)
@@ -60,7 +62,7 @@ class LearningCurve(BaseCallback):
 
 
 class TrainingDelays(BaseCallback):
-    """Adds the mean delays of the latest training episodes to what SB3 writes of each rollout."""
+    """Adds the mean delays of the latest training episodes to what SB3 logs of each rollout."""
 
     def _on_step(self) -> bool:
         return True
@@ -74,11 +76,11 @@ class TrainingDelays(BaseCallback):
 
 
 class Progress(BaseCallback):
-    """A bar with the time left and the latest held-out delay.
+    """Shows a bar with the time left and the latest held-out delay.
 
     Args:
-        curve: Where the delays come from.
-        total_steps: Steps at which training ends.
+        curve: The learning curve, which has the delays.
+        total_steps: Number of decisions at which training ends.
     """
 
     def __init__(self, curve: LearningCurve, total_steps: int) -> None:
@@ -111,7 +113,7 @@ class Progress(BaseCallback):
 
 
 def read_points(table: Path) -> list[tuple[int, float, float]]:
-    """Return the points of a curve written before; none if there is no such file."""
+    """Return the points of a learning curve that was written to a CSV file; none if there is no such file."""
     if not table.is_file():
         return []
     with table.open(newline="") as file:
@@ -119,7 +121,7 @@ def read_points(table: Path) -> list[tuple[int, float, float]]:
 
 
 def draw_line(folder: Path, delays: Delays, total_steps: int) -> None:
-    """Draw a baseline as a horizontal line: a run of its own in TensorBoard, with the tags of the learning curve."""
+    """Draw a baseline as a horizontal line in TensorBoard, as a run of its own with the tags of the learning curve."""
     output = TensorBoardOutputFormat(str(folder))
     for step in (0, total_steps):
         _draw([output], delays, step)

@@ -1,4 +1,4 @@
-"""From the command line of training to its configuration: presets, resumed runs, and what cannot work."""
+"""From the command line of training to its configuration: presets, resumed runs, and checks of what cannot work."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from train.config import PRESETS, HeldOutConfig, TrainConfig
 
 
 def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
-    """Return the configuration of a command line; exits with usage, or with what is wrong with it.
+    """Return the configuration of a command line; a command line that cannot be read ends the program with a message.
 
     Raises:
-        ValueError: If a run is to be resumed that cannot be, or with another configuration.
+        ValueError: If a run cannot be resumed, or is to be resumed with another configuration.
     """
     first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     first.add_argument("--preset", choices=PRESETS)
@@ -24,7 +24,7 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
     try:
         chosen, _ = first.parse_known_args(arguments)
     except argparse.ArgumentError:
-        chosen = argparse.Namespace(preset=None, resume=None)  # tyro says what is wrong
+        chosen = argparse.Namespace(preset=None, resume=None)  # tyro will say what is wrong
     default = preset(chosen.preset)
     if chosen.resume is not None:
         from train.folder import read_config
@@ -46,10 +46,10 @@ def preset(name: str | None) -> TrainConfig:
 
 
 def check(config: TrainConfig) -> TrainConfig:
-    """Check what can be checked without loading anything, and return the configuration with its folder named.
+    """Check what can be checked without loading anything; return the configuration with its folder filled in.
 
     Raises:
-        ValueError: Naming the option, its value and the remedy.
+        ValueError: If an option cannot work; the message names it, its value and the remedy.
     """
     counts = {
         "--total-steps": config.total_steps,

@@ -1,4 +1,4 @@
-"""What a training run can be asked for; the command line is derived from these dataclasses."""
+"""What can be asked of a training run; the command line and its help are derived from these dataclasses."""
 
 from __future__ import annotations
 
@@ -11,77 +11,86 @@ PRESETS = ("quick",)
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Size of the network, and what it sees; the number of weights does not depend on the scenarios."""
+    """Sizes of the policy network, and what it does not see. Its number of weights does not depend on the scenarios."""
 
     width: int = 24
-    """Numbers in the embedding of a layer."""
+    """Length of the embedding of a layer. It has no effect with candidates."""
     context: int = 48
-    """Numbers in the embedding of a pair of user and server, and in the summary of everything."""
+    """Length of the embedding of a pair of user and server, and of the summary of everything; with candidates, of all
+    embeddings."""
     blind: tuple[str, ...] = ()
-    """Features of candidates that it does not see (agents/candidates/features.py lists them), e.g. gain rank."""
+    """Names of features of candidates that the network does not see, for example: gain rank. The file
+    agents/candidates/features.py lists them."""
 
 
 @dataclass(frozen=True)
 class HeldOutConfig:
-    """The learning curve: mean query delay on scenarios that are never trained on, always the same ones."""
+    """The learning curve: mean query delay in scenarios that are never trained on and are always the same."""
 
     scenarios: int = 48
-    """How many."""
+    """Number of these scenarios."""
     every: int = 50_000
-    """Decisions between two points of the curve; then the model is saved, too."""
+    """Number of decisions between two points of the curve. The model is saved at each point."""
     baselines: tuple[str, ...] = ("device-only", "pso-ga+lmu", "joint-efficiency")
-    """Planners drawn beside the curve."""
+    """Planners that are drawn beside the curve, for comparison."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Train an agent to decide where each layer runs and in which order layers are uploaded.
 
-    The run's folder holds models, configuration, versions and TensorBoard curves. Ctrl-C saves, --resume goes on.
+    The folder of the run receives models, configuration, versions and TensorBoard curves. Ctrl-C saves the model, and
+    --resume goes on with it.
     """
 
     family: str = "multi-user"
-    """Family of scenarios: single, edge-cloud, multi-user, mobile or toy."""
+    """Family of the scenarios: single, edge-cloud, multi-user, mobile or toy."""
     algorithm: str = "ppo"
-    """Learning algorithm: ppo, a2c, dqn, maskable-ppo, or hindsight (what would each candidate have been worth?)."""
+    """Learning algorithm: ppo, a2c, dqn, maskable-ppo or hindsight. The last learns what each candidate would have been
+    worth in scenarios that have been played to their end."""
     observation: Literal["candidates", "plain"] | None = None
-    """What the agent sees: a list of promising uploads with their prospects, or every fact about every layer. By
-    default candidates; plain with two-phase decisions."""
+    """What the agent sees. With candidates, it is a list of promising uploads with their prospects; with plain, it is
+    every fact about every layer. The default is candidates, or plain if decisions are two-phase."""
     warm_start: str | None = None
-    """Imitate this policy first: joint-efficiency, local-search, exact, any other planner (with @replan, @forecast or
-    @clairvoyant), or a trained model. ppo and maskable-ppo then take smaller steps."""
+    """Policy that the agent imitates before it learns by itself: joint-efficiency, local-search, exact, any other
+    planner (also with @replan, @forecast or @clairvoyant), or a trained model. Afterwards ppo and maskable-ppo take
+    smaller steps."""
     warm_start_episodes: int = 1024
-    """Episodes of it to imitate."""
+    """Number of episodes of that policy to imitate."""
     decisions: Literal["joint", "two-phase"] = "joint"
-    """Upload layer after layer (joint), or first place all layers and then order their uploads (two-phase)."""
+    """With joint, each decision places a layer and uploads it next. With two-phase, all layers are placed first, and
+    then their uploads are ordered."""
     total_steps: int = 3_000_000
-    """Decisions to train on."""
+    """Number of decisions to train on."""
     num_envs: int | None = None
-    """Episodes played side by side. By default the algorithm's own number."""
+    """Number of episodes that are played side by side. The default depends on the algorithm."""
     seed: int = 0
-    """Seed of weights, exploration and training scenarios."""
+    """Seed of the weights, of exploration and of the training scenarios."""
     device: str = "auto"
-    """auto (a GPU where there is one), cpu, cuda, cuda:1, ..."""
+    """Where torch computes: auto (a GPU where there is one), cpu, cuda, cuda:1, ..."""
     threads: int = 1
-    """Threads of torch. More can be faster on an idle machine, but results then differ in the last digits."""
+    """Number of threads of torch. More threads can be faster on an idle machine, but results then differ in the last
+    digits."""
     out: Path | None = None
-    """Folder of the run, new or empty. By default runs/FAMILY-ALGORITHM-DECISIONS-SEED."""
+    """Folder of the run, which must be new or empty. The default is runs/FAMILY-ALGORITHM-DECISIONS-SEED."""
     learning_rate: float | None = None
-    """Step size of the optimiser. By default the algorithm's own."""
+    """Step size of the optimiser. The default depends on the algorithm."""
     settings: tuple[str, ...] = ()
-    """Other arguments of the algorithm's class in Stable-Baselines3, as NAME=VALUE, e.g. batch_size=4096 gamma=0.99."""
+    """Other arguments of the algorithm's class in Stable-Baselines3, as NAME=VALUE, for example: batch_size=4096
+    gamma=0.99."""
     generator: tuple[str, ...] = ()
-    """Options of the family's generator, as NAME=VALUE, e.g. num_users=4 max_layers=12 "access_mbps=(5,20)"."""
+    """Options of the family's generator, as NAME=VALUE, for example: num_users=4 max_layers=12 "access_mbps=(5,20)"."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     held_out: HeldOutConfig = field(default_factory=HeldOutConfig)
     preset: Literal["quick"] | None = None
-    """Defaults for a purpose. quick: a few minutes on two cores, enough to beat PSO-GA + LMU on average."""
+    """Defaults for a purpose. With quick, training takes a few minutes on two cores, enough to beat PSO-GA + LMU on
+    average."""
     resume: Path | None = None
-    """Folder of a run to go on with, in its own configuration; only --total-steps and --device may differ."""
+    """Folder of a run to go on with. The run keeps its configuration: only --total-steps and --device may differ."""
 
     @property
     def observation_kind(self) -> Literal["candidates", "plain"]:
-        """What the agent sees."""
+        """What the agent sees, with the default filled in."""
         if self.observation is not None:
             return self.observation
         return "plain" if self.decisions == "two-phase" else "candidates"

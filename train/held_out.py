@@ -1,4 +1,4 @@
-"""Scenarios that are never trained on, and how well a policy does on them."""
+"""Scenarios that are never trained on, and the delays of policies in them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELD_OUT_SEED = 2**40
 
 
 class Acting(Protocol):
-    """What SB3's models and this project's policies have in common."""
+    """What SB3's models and the policies of this project have in common."""
 
     def predict(
         self, observation: Observations, state: Any = None, episode_start: Any = None, deterministic: bool = True
@@ -30,11 +30,11 @@ class Acting(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Delays:
-    """Mean query delays on the held-out scenarios, shape (N,) each.
+    """Mean query delays in the N held-out scenarios, in seconds.
 
     Attributes:
-        policy_s: Of the policy.
-        device_only_s: Of uploading nothing.
+        policy_s: Delays of the policy, shape (N,).
+        device_only_s: Delays if nothing is uploaded, shape (N,).
     """
 
     policy_s: Floats
@@ -42,23 +42,26 @@ class Delays:
 
     @property
     def mean_s(self) -> float:
-        """Mean over scenarios, in seconds."""
+        """Mean delay of the policy over scenarios, in seconds."""
         return float(self.policy_s.mean())
 
     @property
     def share_of_device_only(self) -> float:
-        """Mean over scenarios of delay / device-only delay: slow networks weigh no more than fast ones."""
+        """Mean over scenarios of the policy's delay divided by the device-only delay.
+
+        In it slow DNNs weigh no more than fast ones.
+        """
         return float((self.policy_s / self.device_only_s).mean())
 
 
 class HeldOut:
-    """Some fixed scenarios, and the environment in which policies meet them.
+    """Some fixed scenarios, and the environment in which policies play them.
 
     Args:
         generator: Draws the scenarios.
         decisions: "joint" or "two-phase".
         count: Number of scenarios.
-        observation: What policies see.
+        observation: Kind of observations that policies see.
     """
 
     def __init__(
@@ -68,11 +71,11 @@ class HeldOut:
         self.env = MigrationVectorEnv(count, generator, decisions, observation=observation)
 
     def play(self, policy: Acting, advance: Callable[[], object] = lambda: None) -> Delays:
-        """Let a policy decide in every scenario, greedily.
+        """Let a policy decide greedily in every scenario, and return the delays.
 
         Args:
             policy: The policy.
-            advance: Called after every step.
+            advance: Called after every step of the environment.
         """
         count = len(self.scenarios)
         observations, _ = self.env.reset(seed=0, options={"scenarios": self.scenarios})

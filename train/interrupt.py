@@ -1,7 +1,7 @@
 """Ctrl-C during training: noted at once, acted upon between two steps.
 
-Python raises KeyboardInterrupt wherever it happens to be. Where that is a finaliser or a callback of a library, it is
-printed and forgotten, and the run goes on as if nothing had happened.
+Python raises KeyboardInterrupt wherever it happens to be. If that is in a finaliser or a callback of a library, the
+exception is printed and forgotten, and the training goes on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 
 class StopBetweenSteps(BaseCallback):
-    """Raises KeyboardInterrupt after the step in which Ctrl-C was pressed; pressed again, it is raised at once."""
+    """Raises KeyboardInterrupt after the step in which Ctrl-C is pressed; if it is pressed again, at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class StopBetweenSteps(BaseCallback):
         self._previous: Any = None
 
     def _on_training_start(self) -> None:
-        if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
             self._previous = signal.signal(signal.SIGINT, self._note)
 
     def _on_step(self) -> bool:
@@ -36,7 +36,7 @@ class StopBetweenSteps(BaseCallback):
         self.restore()
 
     def restore(self) -> None:
-        """Give Ctrl-C its former meaning back."""
+        """Give Ctrl-C the meaning back that it had before training."""
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None

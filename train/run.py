@@ -31,13 +31,15 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 
 WARM_START, WARM_START_ROWS = 2**32, 16
-"""Stands for the number of steps in the seed of a warm start's scenarios; episodes that are played side by side."""
+"""The first stands for the number of steps in the seed of a warm start's scenarios; the second is the number of its
+episodes that are played side by side."""
 
 
 def train(config: TrainConfig) -> int:
-    """Train as configured, or go on with a run, and return the exit status: 0, or 130 after Ctrl-C.
+    """Train as configured, or go on with a run; return the exit status, which is 0, or 130 after Ctrl-C.
 
     Args:
         config: The configuration, from `train.command_line.parse`.
@@ -68,7 +70,7 @@ def train(config: TrainConfig) -> int:
 
 
 def environment_seed(seed: int, steps: int) -> int:
-    """Return the seed of the training environments, below 2**32: another one whenever a run is resumed."""
+    """Return the seed of the training environments, below 2**32; it is another one whenever a run is resumed."""
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
@@ -83,7 +85,7 @@ def _new_model(config: TrainConfig, generator: Generator, device: str) -> BaseAl
 
 
 def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator, teacher: str) -> None:
-    """Let the policy imitate a teacher."""
+    """Let the model's policy network imitate a teacher."""
     env = _batch(config, generator, min(WARM_START_ROWS, config.warm_start_episodes), "Disabled")
     seed = environment_seed(config.seed, WARM_START)
     with tqdm(desc=f"{teacher} plays", total=config.warm_start_episodes, unit=" episodes", leave=False) as bar:
@@ -198,7 +200,7 @@ def _save(model: BaseAlgorithm, config: TrainConfig, out: Path, is_best: bool) -
 
 
 def _report(curve: LearningCurve, lines: dict[str, Delays], out: Path) -> None:
-    """Say how the best model does beside the baselines, and what to do next."""
+    """Print the delays of the best model and of the baselines, and what to do next."""
     best = min(curve.points, key=lambda point: point[1])
     rows = [(f"{curve.model.__class__.__name__.lower()} (best model)", best[1], best[2])]
     rows += [(name, delays.mean_s, delays.share_of_device_only) for name, delays in lines.items()]

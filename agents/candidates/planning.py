@@ -80,7 +80,7 @@ def replan(packed: PackedScenarios, state: State, reference: Reference, scratch:
     now_s, end_s, servers = state.time_s[i], horizon_s(packed, i), scratch.mean.memory_bytes.shape[1]
     for look_ahead_s in (LOOK_AHEAD_S, np.inf):
         if look_ahead_s < np.inf and (packed.num_slots[i] == 1 or now_s + look_ahead_s >= end_s):
-            continue  # the next seconds are all that is left, or no different from it
+            continue  # the next seconds do not differ from the time until the horizon
         average(packed, i, state, min(now_s + look_ahead_s, end_s), scratch.mean)
         for one_server in (False, True):
             _all_uploads(scratch.mean, i, servers, scratch.legal[i])

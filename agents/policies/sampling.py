@@ -109,7 +109,7 @@ def known_batch(scenario: Scenario, limits: Limits) -> ScenarioBatch:
 
 
 def begin(rows: EpisodeBatch, batch: ScenarioBatch) -> None:
-    """Begin the one scenario of a batch in all rows."""
+    """Begin an episode of the only scenario of a batch in all rows."""
     rows.play(range(rows.rows), batch, np.zeros(rows.rows, np.int64))
 
 
@@ -131,7 +131,14 @@ def play_out(rows: EpisodeBatch, choose: Callable[[Ints], Ints]) -> Floats:
 
 
 def scores_of(policy: TrainedPolicy, rows: EpisodeBatch, samples: Ints, observation: Float32s) -> Float32s:
-    """Return a network's scores of all actions, (R, A), in some rows, (R,), for what it sees of them, (R, D)."""
+    """Return a network's scores of all actions in some rows, shape (R, A).
+
+    Args:
+        policy: The trained policy.
+        rows: The rows.
+        samples: Indices of the rows in question, shape (R,).
+        observation: What the network sees of them, shape (R, D).
+    """
     seen: Observations = {"observation": observation, "action_mask": rows.outputs.mask[samples]}
     scores: Float32s = policy.scores(seen).numpy()
     return scores

@@ -1,4 +1,4 @@
-"""The cold start of a plan as one number per scenario, to rank policies by."""
+"""The cold start of a plan as one number per scenario, by which policies are ranked."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dnnmig_env.simulation.simulator import simulate
 
 
 def cold_starts_s(scenario: Scenario, plan: Plan) -> tuple[float, float]:
-    """Return the mean cold-start delay of a plan and of uploading nothing, over the users who are ever present.
+    """Return the mean cold-start delay of a plan, and that of uploading nothing, over the users who are ever present.
 
-    A query waits for all that the plan uploads, so what makes later queries fast makes the first one slow. One that
-    still waits at the horizon has waited in vain, as everywhere else in an evaluation nothing arrives after it: the
-    query then runs on its device.
+    A query waits for all that the plan uploads for its user, so that an upload that makes later queries fast may make
+    the first one slow. A query that still waits at the horizon has waited in vain, as nothing arrives after the horizon
+    in an evaluation: it then runs on its device.
 
     Args:
-        scenario: What was given.
-        plan: What was carried out.
+        scenario: The scenario.
+        plan: The plan that was carried out in it.
     """
     timeline = simulate(scenario, plan)
     present = np.array([np.asarray(user.query_rate_hz) > 0 for user in scenario.users])  # (U, T)

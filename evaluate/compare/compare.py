@@ -1,4 +1,4 @@
-"""The evaluation as a whole: scenarios and policies in, table and files out."""
+"""The comparison as a whole: scenarios and policies in, a table and files out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compare(config: Config) -> Results:
     """Play every scenario with every policy, print the table and write the files.
 
     Raises:
-        ValueError: For anything in the config that is not valid; nothing has then been written.
+        ValueError: If anything in the config is not valid; nothing has been written then.
     """
     names = config.policy_names
     check_folder(config.out, overwrite=config.overwrite)
@@ -40,12 +40,13 @@ def compare(config: Config) -> Results:
 
 
 def roll_out_all(arena: Arena, names: Sequence[str], seed: int) -> dict[str, Rollout]:
-    """Play every scenario with every policy, showing progress.
+    """Play every scenario with every policy, and show progress.
 
     Raises:
-        ValueError: If one of the policies cannot act; nothing has then been played.
+        ValueError: If one of the policies cannot act; nothing has been played then.
     """
-    policies = {name: arena.policy(name, seed) for name in names}  # all of them, so that a wrong one ends it here
+    # All policies are made before the first one plays, so that a wrong name ends the command here.
+    policies = {name: arena.policy(name, seed) for name in names}
     rollouts: dict[str, Rollout] = {}
     with _progress() as progress:
         task = progress.add_task("", total=len(names) * arena.num_scenarios)

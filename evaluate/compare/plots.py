@@ -1,4 +1,4 @@
-"""Draws how policies compare: mean delays with their intervals, and how near to the best each scenario came."""
+"""Draws how policies compare: mean delays with their intervals, and how near to the best each policy comes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
-"""Told apart by colour-blind readers too (Okabe and Ito)."""
+"""Colours of Okabe and Ito, which colour-blind readers can tell apart, too."""
 
 LINES = ("-", "--", ":", "-.")
 
 TICKS = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+"""Ticks of the axis of relative delays."""
 ROOM = 0.07
-"""Share of the axis that the number below a tick takes."""
+"""Share of the axis that the number below a tick needs."""
 
 
 def delays_png(
@@ -30,8 +31,9 @@ def delays_png(
 ) -> bytes:
     """Return a PNG picture.
 
-    Left: mean delay of each policy by that of device-only, with its paired 95 % interval. Right: for each policy the
-    share of scenarios (vertical) whose delay is at most so many times the best known one (horizontal).
+    Left: the mean delay of each policy divided by that of device-only, with its paired 95 % interval. Right: for each
+    policy, the share of scenarios (vertical) in which its delay is at most so many times the best known one
+    (horizontal).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

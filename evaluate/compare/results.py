@@ -1,4 +1,4 @@
-"""What policies made of the same scenarios, and what the files of an evaluation say of it."""
+"""The delays of policies in the same scenarios, and what the files of a comparison contain."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ RECORD_COLUMNS = (
     "decisions",
     "illegal_action",
 )
+"""Columns of records.csv."""
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What all policies made of the same N scenarios.
+    """What all policies have reached in the same N scenarios.
 
     Attributes:
         family: Family of the scenarios.
@@ -47,13 +48,13 @@ class Results:
 
     @property
     def delays_s(self) -> dict[str, Floats]:
-        """The delay, by the objective, of each policy in each scenario, shape (N,)."""
+        """Delay of each policy in each scenario, shape (N,): J or the cold-start delay, as the objective says."""
         cold = self.objective == "cold-start"
         return {name: rollout.cold_start_s if cold else rollout.mean_delay_s for name, rollout in self.rollouts.items()}
 
     @property
     def device_only_s(self) -> Floats:
-        """The delay, by the objective, of uploading nothing, shape (N,)."""
+        """Delay of uploading nothing in each scenario, shape (N,), as the objective says."""
         rollout = next(iter(self.rollouts.values()))
         return rollout.device_only_cold_start_s if self.objective == "cold-start" else rollout.device_only_s
 
@@ -66,8 +67,8 @@ class Results:
 def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str, Any]:
     """Return the contents of summary.json.
 
-    `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a by that of b with its interval. All
-    delays are those of the objective.
+    `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a divided by that of b, with its
+    interval. All delays are those of the objective.
     """
     ratios = {
         one: {other: {"ratio": ratio, "ci95": [low, high]} for other, (ratio, low, high) in others.items()}
@@ -85,9 +86,9 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
 
 
 def records_csv(results: Results) -> str:
-    """Return one row per policy and scenario, numbers in full precision.
+    """Return records.csv: one row per policy and scenario, numbers in full precision.
 
-    Both delays stand in it; what follows them is by the objective.
+    The mean delay and the cold-start delay are both in it; all columns after them are about the delay of the objective.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Lets a policy act in scenarios and notes what came of it: the delay of each and the time the policy took."""
+"""Lets a policy act in scenarios, and notes the delay in each and the time that the policy took."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.cold_start import cold_starts_s
 
 MOST_ROWS = 16
-"""Scenarios played side by side: enough to spare a network most of its overhead, few enough to show progress."""
+"""Most scenarios that are played side by side: enough to spare a network most of its overhead, few enough to show
+progress."""
 
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """What a policy made of N scenarios.
+    """What a policy reached in N scenarios.
 
     Attributes:
         mean_delay_s: Mean query delay J, shape (N,).
         device_only_s: J of uploading nothing, shape (N,).
-        cold_start_s: Cold-start delay of what was uploaded, mean over users (see `cold_start`), shape (N,). An illegal
-            action saves nothing: it then is that of uploading nothing at least.
+        cold_start_s: Cold-start delay of what was uploaded, mean over users (see `evaluate.compare.cold_start`), shape
+            (N,). After an illegal action it is at least that of uploading nothing.
         device_only_cold_start_s: Cold-start delay of uploading nothing, shape (N,).
-        planning_s: Seconds the policy took, shape (N,): a planner's own time; of other policies the time of `predict`
-            and of the environment, which works out what they see, shared equally by scenarios decided in one call.
+        planning_s: Seconds that the policy took, shape (N,). For a planner it is its own time. For other policies it is
+            the time of `predict` and of the environment, which works out what they see; scenarios that are decided in
+            one call share it equally.
         decisions: Number of decisions, shape (N,).
         illegal: Whether an illegal action ended the episode, shape (N,).
     """
@@ -51,12 +53,12 @@ class Rollout:
 
 
 class Arena:
-    """An environment in which a policy plays given scenarios, some side by side, each once.
+    """An environment in which policies play given scenarios, each once and several side by side.
 
     Args:
         limits: Sizes of the environment.
         scenarios: The scenarios.
-        family: Family for which they stand; models trained on it may act.
+        family: Family to which they belong; models that were trained on it may act.
         decisions: "joint" or "two-phase".
 
     Raises:
@@ -78,7 +80,7 @@ class Arena:
         return len(self._scenarios)
 
     def policy(self, name: str | PolicyName, seed: int) -> tuple[Policy, MigrationVectorEnv]:
-        """Return a policy and the environment it acts in, compiled and warm.
+        """Return a policy and the environment in which it acts.
 
         Raises:
             ValueError: If no policy has that name, or it cannot act here.
@@ -101,7 +103,7 @@ class Arena:
 
         Args:
             policy: The policy.
-            env: The environment that came with it.
+            env: The environment that `policy` returned with it.
             on_end: Called at the end of each episode.
         """
         result = _empty_rollout(len(self._scenarios))
@@ -133,7 +135,7 @@ class Arena:
         return result
 
     def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
-        """Return an environment that shows a policy what it needs to see."""
+        """Return an environment with the kind of observations that a policy needs."""
         kind: ObservationKind = "plain"
         if isinstance(name, ModelName):
             from agents.policies.trained import read_card
@@ -156,6 +158,7 @@ class Arena:
         row: int,
         infos: dict[str, NDArray[np.generic]],
     ) -> None:
+        """Write what came of the episode in a row of the environment to the result of its scenario."""
         result.mean_delay_s[index] = infos["mean_delay_s"][row]
         result.device_only_s[index] = infos["device_only_delay_s"][row]
         result.illegal[index] = infos["illegal_action"][row]

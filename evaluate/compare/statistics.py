@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from dnnmig_env.arrays import Bools, Floats
 
 CONFIDENCE = 0.95
+"""Confidence level of all intervals."""
 RESAMPLES = 9999
+"""Number of resamples of a bootstrap interval."""
 TIE = 1e-9
 """Relative difference up to which two delays count as the same."""
 
@@ -24,11 +26,11 @@ class PolicyFigures:
     Attributes:
         mean_delay_s: Mean over scenarios of the delay by which policies are compared: J, or the cold-start delay.
         ci95: Bootstrap interval of `mean_delay_s`.
-        relative_to_device_only: `mean_delay_s` by that of uploading nothing (ratio of means).
+        relative_to_device_only: `mean_delay_s` divided by that of uploading nothing (a ratio of means).
         relative_ci95: Bootstrap interval of `relative_to_device_only`.
-        gap_to_best_known: Mean over scenarios of the delay / the best known, minus 1.
+        gap_to_best_known: Mean over scenarios of the delay divided by the best known one, minus 1.
         gap_ci95: Bootstrap interval of `gap_to_best_known`.
-        wins: Share of scenarios in which no policy was better; ties (within 1e-9) count for all who share them.
+        wins: Share of scenarios in which no policy was better; a tie (within 1e-9) counts for all who share it.
         planning_s: Mean seconds per scenario that the policy took.
     """
 
@@ -43,7 +45,7 @@ class PolicyFigures:
 
 
 def best_known_s(delays_s: Mapping[str, Floats], device_only_s: Floats) -> Floats:
-    """Return the least delay that any policy of the run reached in each scenario, device-only included, shape (N,)."""
+    """Return the least delay in each scenario of all policies compared and of uploading nothing, shape (N,)."""
     best: Floats = np.min([device_only_s, *delays_s.values()], axis=0)
     return best
 
@@ -91,9 +93,9 @@ def policy_figures(
 
 
 def delay_ratios(delays_s: Mapping[str, Floats], seed: int) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Return the ratio of mean delays of every policy to every other one, with its bootstrap interval (ratio, lo, hi).
+    """Return the mean delay of every policy divided by that of every other one, with its interval: (ratio, low, high).
 
-    An interval that excludes 1 says that one of the two is better on scenarios of this kind.
+    An interval that does not contain 1 says that one of the two is better in scenarios of this kind.
     """
     names, delays = list(delays_s), np.stack(list(delays_s.values()))
 
@@ -116,8 +118,8 @@ def delay_ratios(delays_s: Mapping[str, Floats], seed: int) -> dict[str, dict[st
 def _interval(statistic: Any, count: int, seed: int) -> tuple[Floats, Floats]:
     """Return the percentile bootstrap interval of statistics of scenarios.
 
-    What is resampled are the scenarios, with replacement, and the same ones for all policies and for device-only
-    (paired): what makes scenarios differ then cancels in ratios. The interval of one scenario is its value.
+    Scenarios are resampled with replacement, the same ones for all policies and for device-only (paired): what makes
+    scenarios differ then cancels in ratios. The interval of a single scenario is its value.
     """
     if count == 1:
         value = statistic(np.zeros(1, np.intp))

@@ -1,4 +1,4 @@
-"""Figures of policies as the rows of a table."""
+"""The figures of policies as the rows of a table."""
 
 from __future__ import annotations
 

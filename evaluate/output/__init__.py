@@ -1,1 +1,5 @@
-"""Output: tables, and folders of results that are written whole or not at all."""
+"""Output: tables (`evaluate.output.tables`), and folders of results that are written as a whole or not at all.
+
+Begin with `evaluate.output.folder`: every command checks its folder with it before the work and writes to it
+afterwards.
+"""

@@ -1,4 +1,4 @@
-"""Writes the results of an evaluation into a folder, all files or none."""
+"""Writes the results of a command into a folder, all files or none."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Check before a long run that its results can be written.
+    """Check before a long computation that its results can be written.
 
     Raises:
-        ValueError: If the folder is a file, not empty without `overwrite`, or cannot be written.
+        ValueError: If the folder is a file, is not empty without `overwrite`, or cannot be written.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -30,11 +30,11 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """Write files into a folder, made if need be; a new folder appears with all of them at once.
+    """Write files into a folder, which is made if need be; a new folder appears with all of them at once.
 
     Raises:
-        ValueError: If something cannot be written; a new folder is then not there, an old one as it was or with some
-            files replaced in full.
+        ValueError: If something cannot be written. A new folder then does not exist; an old one is as it was, or some
+            of its files are replaced in full.
     """
     folder = folder.absolute()
     temporary: Path | None = None
@@ -57,5 +57,9 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
 
 
 def as_json(content: Any) -> str:
-    """Return JSON for people to read; refuses numbers that JSON does not have."""
+    """Return JSON for people to read.
+
+    Raises:
+        ValueError: If a number is infinite or NaN, which JSON does not have.
+    """
     return json.dumps(content, indent=2, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""Tables: on the terminal and in Markdown."""
+"""Tables, for the terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def terminal_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[
             Text(heading),
             justify="left" if index == 0 else "right",
             overflow="fold",
-            min_width=None if index == 0 else width,  # only names may be broken where the terminal is narrow
+            min_width=None if index == 0 else width,  # in a narrow terminal only names may be broken
         )
     for row in rows:
         table.add_row(*map(Text, row))

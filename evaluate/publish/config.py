@@ -1,4 +1,4 @@
-"""What the command line says of how an agent is published."""
+"""What can be asked of the command `publish`; its command line and help come from this dataclass."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from evaluate.compare.config import separate_names
 
 @dataclass(frozen=True)
 class PublishConfig:
-    """Make an agent that comes with the project from a training run: its best model, and a card with its results.
+    """Make an agent that comes with the project from the best model of a training run, and a card with its results.
 
-    `--out` receives FAMILY.zip (card and weights alone) and FAMILY.json. --policies pretrained then means that agent.
+    The folder --out receives FAMILY.zip (the model's card and weights only) and FAMILY.json. From then on, pretrained
+    in --policies means that agent.
     """
 
     run: tyro.conf.Positional[Path]
     """Folder of the training run."""
     out: Path = Path("agents/pretrained")
-    """Folder to write to."""
+    """Folder to which the agent is written."""
     scenarios: int = 200
-    """Number of scenarios to measure it in, drawn as its family draws them by default."""
+    """Number of scenarios in which the agent is measured. They are drawn as the family draws them by default."""
     seed: int = 1
     """Seed of the scenarios and of whatever is random in the policies."""
     policies: str = "device-only,pso-ga+lmu,joint-efficiency"
-    """Planners to measure beside it, with commas between."""
+    """Names of planners that are measured beside the agent, with commas between them."""
     samples: int = 0
-    """Measure it as pretrained@SAMPLES, too: plan once by the best of so many samples. 0: do not."""
+    """Measure the agent also as pretrained@SAMPLES: it plans once, by the best of that many samples. With 0 it is
+    not."""
     overwrite: bool = False
     """Replace the family's agent, if there is one."""
 
@@ -38,7 +40,7 @@ class PublishConfig:
         """The planners' names, in the order given.
 
         Raises:
-            ValueError: If a name is empty, stands there twice or is the agent's own, or a number is too small.
+            ValueError: If a name is empty, is given twice or is the agent's own, or a number is too small.
         """
         for option, value, least in (
             ("scenarios", self.scenarios, 1),

@@ -1,4 +1,4 @@
-"""From a training run to an agent that comes with the project: its weights and a card that says how well it does."""
+"""From a training run to an agent that comes with the project: its weights, and a card that says how well it does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from train.config import TrainConfig
 from train.folder import VERSIONS, read_config
 
 CHECK_SCENARIOS = 8
-"""Scenarios of the figure by which an agent is checked: enough to notice a change, few enough for a second."""
+"""Number of scenarios of the figure by which an agent is checked: enough to notice a change, few enough for a
+second."""
 
 _WEIGHTS = "policy.pth"
 _ANY_DAY = (1980, 1, 1, 0, 0, 0)  # the same weights then make the same file, and the same digest
@@ -41,7 +42,7 @@ _ANY_DAY = (1980, 1, 1, 0, 0, 0)  # the same weights then make the same file, an
 
 @dataclass(frozen=True)
 class _Run:
-    """What is known of the training: its folder's configuration and versions, and the card of its best model."""
+    """What is known of the training: the configuration and versions in its folder, and the card of its best model."""
 
     config: TrainConfig
     made_with: dict[str, str | int]
@@ -49,13 +50,13 @@ class _Run:
 
 
 def publish(config: PublishConfig) -> AgentCard:
-    """Write FAMILY.zip and FAMILY.json of a run's best model, and return the card.
+    """Write FAMILY.zip and FAMILY.json for the best model of a run, and return the card.
 
-    Results are measured on scenarios as the family draws them by default, whatever the training drew.
+    Results are measured in scenarios that the family draws by default, whatever the training drew.
 
     Raises:
-        ValueError: If the folder is no run's, the agent is there already, or a policy cannot be measured; nothing has
-            then been written.
+        ValueError: If the folder is not that of a run, the agent exists already, or a policy cannot be measured;
+            nothing has been written then.
     """
     names = config.checked_policies
     run = _Run(read_config(config.run), _versions(config.run), read_card(config.run))
@@ -82,7 +83,7 @@ def publish(config: PublishConfig) -> AgentCard:
 
 
 def weights_alone(model: Path) -> bytes:
-    """Return a model file without all that only training goes on with: its card and weights."""
+    """Return a model file with its card and weights only, without what is needed to go on training."""
     content = io.BytesIO()
     with zipfile.ZipFile(model) as whole, zipfile.ZipFile(content, "w") as archive:
         for name in (CARD, _WEIGHTS):
@@ -91,7 +92,7 @@ def weights_alone(model: Path) -> bytes:
 
 
 def check_delay_s(model: Path, count: int, seed: int) -> float:
-    """Return the mean query delay of a model, in one pass, in a few scenarios as its family draws them by default."""
+    """Return the mean query delay of a model, in one pass, in a few scenarios that its family draws by default."""
     card = read_card(model)
     arena = _arena(card, count, seed)
     return float(arena.roll_out(*arena.policy(str(model), seed)).mean_delay_s.mean())

@@ -1,4 +1,4 @@
-"""From the configuration of a training run to the command that starts it: only what differs from the defaults."""
+"""From the configuration of a training run to the command that starts it, with only what differs from the defaults."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from train.command_line import preset
 from train.config import TrainConfig
 
 _PLACES = ("preset", "out", "resume")
+"""Options that say where a run is, or how it came about; they are left out."""
 
 
 def training_command(config: TrainConfig) -> str:
-    """Return the command line of a run, without the folder it was written to.
+    """Return the command line of a training run, without the folder to which it was written.
 
-    A run that was stopped and resumed has the command of one that was not.
+    A run that was stopped and resumed has the command of a run that was not.
     """
     words = ["python", "-m", "train"]
     if config.preset is not None:

@@ -11,28 +11,29 @@ Part = Literal["env", "training", "kernel", "pso-ga", "pymoo", "local-search"]
 
 @dataclass(frozen=True)
 class SpeedConfig:
-    """Measure how fast environments, training, the kernel and searches are on this machine; tables and a JSON file.
+    """Measure how fast environments, training, the kernel and searches are on this machine.
 
-    Every figure is the median of repeats; compilation is not counted. Leave the machine alone meanwhile.
+    Tables are printed, and a JSON file is written. Every figure is the median of several repeats; compilation does not
+    count. The machine should do nothing else meanwhile.
     """
 
     out: Path
     """JSON file to write."""
     parts: str = "env,training,kernel,pso-ga,pymoo,local-search"
-    """What to measure, with commas between."""
+    """Names of what is measured, with commas between them."""
     seconds: float = 2.0
-    """Length of each measurement of a rate, repeats included."""
+    """Seconds that each measurement of a rate takes, all repeats together."""
     repeats: int = 5
-    """Repeats of each measurement."""
+    """Number of repeats of each measurement."""
     threads: int = 2
-    """Threads of the batched environment and the kernel; at most the machine's cores are used."""
+    """Number of threads of the batched environment and the kernel. At most the cores of the machine are used."""
 
     @property
     def chosen_parts(self) -> tuple[Part, ...]:
         """The parts to measure.
 
         Raises:
-            ValueError: If one is not known.
+            ValueError: If a part is not known.
         """
         names = tuple(name.strip() for name in self.parts.split(","))
         for name in names:

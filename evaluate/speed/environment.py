@@ -1,4 +1,4 @@
-"""Steps per second of the environment under random legal actions, observations and masks included."""
+"""Decisions per second of the environment under random legal actions, observations and masks included."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ FOUR_USERS: dict[str, Any] = {"num_users": 4, "max_layers": 16}
 """The setting in which speeds are quoted: `multi-user` with 4 users of up to 16 layers."""
 
 BATCH = 256
+"""Number of rows where it is not varied."""
 BATCHES = (1, 16, BATCH, 1024)
 USERS = (2, 4, 8)
 LAYERS = (8, 16, 32)
 
 
 def measure_environment(seconds: float, repeats: int) -> Iterator[dict[str, Any]]:
-    """Yield a row per case: what was measured, decisions per second, and the share spent on choosing actions."""
+    """Yield a row per case: what was measured, decisions per second, and the share of time spent choosing actions."""
     yield {"case": "gymnasium.make, alone", "num_envs": 1, **_alone(seconds, repeats)}
     for num_envs in BATCHES:
         yield _batched("multi-user, 4 users, 16 layers", "multi-user", num_envs, FOUR_USERS, seconds, repeats)
@@ -43,7 +44,7 @@ def measure_environment(seconds: float, repeats: int) -> Iterator[dict[str, Any]
 
 @jit
 def choose(mask: Int8s, uniform: Floats, actions: Ints) -> None:
-    """Choose among the legal actions of every row, each as likely.
+    """Choose among the legal actions of every row, each with the same probability.
 
     Args:
         mask: Legal actions, shape (B, A).
@@ -64,7 +65,7 @@ def choose(mask: Int8s, uniform: Floats, actions: Ints) -> None:
 
 
 class Player:
-    """Plays a batch of environments at random and keeps the time that choosing takes.
+    """Plays a batch of environments at random and measures the time that choosing takes.
 
     Args:
         env: The batch, in Gymnasium's next-step autoreset mode: the step that begins an episode decides nothing.

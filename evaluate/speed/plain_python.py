@@ -1,4 +1,4 @@
-"""The mean query delay of a plan in plain Python and networkx: what one would write first."""
+"""The mean query delay of a plan in plain Python and networkx, as one would write it first."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _player(scenario: Scenario, index: int) -> Player:
 
 
 def _react(scenario: Scenario, players: list[Player], first: int) -> None:
-    """Let everybody choose the fastest of what it may use, `first` before the others; then take all delays anew."""
+    """Let every user choose the fastest of what it may use, `first` before the others; then take all delays anew."""
     for player in [players[first], *players[:first], *players[first + 1 :]]:
         slowdown = _slowdown(players, player)
         candidates = [player.assignment, dict.fromkeys(player.order, DEVICE), _everything_usable(player)]

@@ -1,4 +1,4 @@
-"""Plans evaluated per second by the kernel, by plain Python and in local search; seconds that planners take."""
+"""Plans evaluated per second by the kernel, by plain Python and in local search, and the seconds that planners take."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ from evaluate.speed.random_plans import random_plan
 from evaluate.speed.timing import rate
 
 SCENARIOS = 16
+"""Number of scenarios in which plans are evaluated."""
 PLANS = 2048
+"""Number of random plans."""
 EVALUATIONS = 5000
+"""Number of plans that local search evaluates in a scenario."""
 
 
 def measure_kernel(seconds: float, repeats: int) -> dict[str, Any]:
-    """Evaluate the same random plans both ways.
+    """Evaluate the same random plans with the kernel and in plain Python.
 
     Raises:
-        RuntimeError: If the two disagree by more than 1e-9, relatively.
+        RuntimeError: If the relative difference of the two is more than 1e-9.
     """
     rng = np.random.default_rng(0)
     drawn = scenarios("multi-user", SCENARIOS, seed=1, **FOUR_USERS)
@@ -70,7 +73,7 @@ def measure_kernel(seconds: float, repeats: int) -> dict[str, Any]:
 
 
 def measure_pso_ga(repeats: int) -> dict[str, Any]:
-    """Run PSO-GA with 100 particles through 1000 iterations, never stopping early; seconds after compilation."""
+    """Run PSO-GA with 100 particles for 1000 iterations, without an early stop; compilation does not count."""
     search = PsoGa(swarm=100, iterations=1000, patience=1000)
     drawn = scenarios("multi-user", repeats + 1, seed=1, **FOUR_USERS)
     seconds, cpu_seconds = [], []
@@ -90,7 +93,10 @@ def measure_pso_ga(repeats: int) -> dict[str, Any]:
 
 
 def measure_local_search(seconds: float, repeats: int) -> dict[str, Any]:
-    """Anneal plans of joint efficiency, one chain on one core; time joint efficiency, too, after compilation."""
+    """Anneal plans of joint efficiency, with one chain on one core, and time joint efficiency, too.
+
+    Compilation does not count.
+    """
     drawn = scenarios("multi-user", SCENARIOS, seed=1, **FOUR_USERS)
     rng = np.random.default_rng(0)
     joint_efficiency(drawn[0], rng)  # compiles

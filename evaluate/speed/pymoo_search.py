@@ -1,9 +1,9 @@
-"""The searches of this project beside those of pymoo: the same objective, the same number of evaluations.
+"""The searches of this project beside those of pymoo, with the same objective and the same number of evaluations.
 
 pymoo (Blank and Deb, "pymoo: Multi-Objective Optimization in Python", IEEE Access 2020) gets the compiled fitness, a
-whole population per call, and operators that its documentation recommends: for integers, its genetic algorithm with
-simulated binary crossover and polynomial mutation, rounded; its particle swarm as it comes, coordinates standing for
-nodes as in `agents.planners.swarms.pso`. What remains to compare is the search itself.
+whole population per call, and the operators that its documentation recommends: for integers, its genetic algorithm with
+simulated binary crossover and polynomial mutation, rounded; its particle swarm as it comes, with coordinates that stand
+for nodes as in `agents.planners.swarms.pso`. What remains to compare is the search itself.
 """
 
 from __future__ import annotations
@@ -26,26 +26,27 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from evaluate.speed.environment import FOUR_USERS
 
 POPULATION = 100
+"""Number of particles, or of members of a population."""
 ITERATIONS = 200
-"""After the first population: 20 100 evaluations in all."""
+"""Iterations after the first population, which makes 20 100 evaluations in all."""
 
 MEAN_RUN = 16.0
-"""Mean run of layers on one node in the first swarm of "PSO-GA from runs"."""
+"""Mean number of neighbouring layers that the first swarm of "PSO-GA from runs" puts on one node."""
 
 COUNTERPARTS = {
     "pymoo GA": ("PSO-GA", "PSO-GA from runs", "genetic"),
     "pymoo PSO": ("PSO-GA", "PSO-GA from runs", "PSO"),
 }
-"""Searches of ours whose speed is compared with one of pymoo's."""
+"""Searches of ours whose speed is compared with that of one of pymoo's."""
 
 
 def measure_pymoo(repeats: int) -> dict[str, Any]:
-    """Let every search place the same scenarios, one per repeat.
+    """Let every search place the same scenarios, one scenario per repeat.
 
     Returns:
-        Evaluations per search and scenario; per search the median of evaluations per second (of wall-clock and of CPU
-        time) and the migration delay of what it found, on average and in each scenario; and how many times the
-        evaluations per second of a search of pymoo its counterparts reach.
+        The evaluations per search and scenario. For each search, the median of evaluations per second (of wall-clock
+        and of CPU time), and the migration delay of the placements that it found, on average and in each scenario. For
+        each search of pymoo, how many times its evaluations per second its counterparts reach.
     """
     drawn = scenarios("multi-user", repeats, seed=1, **FOUR_USERS)
     evaluations = POPULATION * (ITERATIONS + 1)

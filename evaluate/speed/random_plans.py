@@ -1,4 +1,4 @@
-"""Random plans: what the kernel and its plain counterpart are timed on."""
+"""Random plans, on which the kernel and its plain counterpart are timed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dnnmig_env.simulation.plan import Plan, Upload
 
 
 def random_plan(scenario: Scenario, rng: np.random.Generator) -> Plan:
-    """Return a plan that uploads every layer with weights, in random order, to random servers that have room."""
+    """Return a plan that uploads every layer with weights, in random order, to random servers that have room for it."""
     left_bytes = [server.memory_bytes for server in scenario.servers]
     layers = [
         (user_index, layer, size_bytes)

@@ -1,4 +1,4 @@
-"""The benchmark of speed: measures the chosen parts one after another, prints tables and writes one JSON file."""
+"""The command `speed`: measures the chosen parts one after another, prints tables and writes one JSON file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEEDS = {"kernel": "networkx", "pymoo": "pymoo"}
 
 
 def measure(config: SpeedConfig) -> dict[str, Any]:
-    """Measure, print and write.
+    """Measure the chosen parts, print tables, write the file and return its contents.
 
     Raises:
         ValueError: If the config is not valid or the file cannot be written.
@@ -137,6 +137,7 @@ def _check(config: SpeedConfig) -> None:
 
 
 def _use_threads(wanted: int) -> int:
+    """Use as many threads as wanted, at most as many as numba may use; return how many."""
     import numba
 
     settings: Any = numba.config
@@ -146,7 +147,7 @@ def _use_threads(wanted: int) -> int:
 
 
 def _load() -> list[float] | None:
-    """Return how busy the machine is: processes that ran in the last 1, 5 and 15 minutes, on average."""
+    """Return how busy the machine is: the mean numbers of running processes in the last 1, 5 and 15 minutes."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 
 

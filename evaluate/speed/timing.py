@@ -1,4 +1,4 @@
-"""How rates are measured: repeats, their median, and how far they lie apart."""
+"""How rates are measured: by repeats, their median, and how far they lie apart."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rate:
-    """Something done so many times a second.
+    """How often something is done per second.
 
     Attributes:
-        per_s: Median over repeats, of wall-clock time.
+        per_s: Median over repeats, by wall-clock time.
         lowest_per_s: Least of the repeats.
         highest_per_s: Greatest of the repeats.
-        per_cpu_s: Median over repeats, of the process's CPU time (all threads): does not suffer from other processes.
+        per_cpu_s: Median over repeats, by CPU time of the process (all threads), which does not suffer from other
+            processes.
     """
 
     per_s: float
@@ -30,15 +31,15 @@ def rate(work: Callable[[], int], seconds: float, repeats: int) -> Rate:
     """Measure how often something is done per second.
 
     Args:
-        work: Does a bit of work and returns how many things it did.
-        seconds: Time to spend, all repeats together.
+        work: Does some work and returns how many things it did.
+        seconds: Seconds to spend, all repeats together.
         repeats: Number of repeats.
     """
     return summarise([burst(work, seconds / repeats) for _ in range(repeats)])
 
 
 def burst(work: Callable[[], int], seconds: float) -> tuple[float, float]:
-    """Work for some seconds, at least once; return things per second of wall-clock and of CPU time."""
+    """Work for some seconds, at least once; return the things done per second of wall-clock time and of CPU time."""
     began_s, cpu_began_s, count = time.perf_counter(), time.process_time(), 0
     while True:
         count += work()

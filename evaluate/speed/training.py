@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 Step = tuple[dict[str, NDArray[Any]], Float32s, Bools, list[dict[str, Any]]]
 
 RECORDED_STEPS = 64
+"""Number of steps that are recorded."""
 
 
 class ReplayedVecEnv(Sb3VecEnv):
-    """Hands out steps recorded before, whatever the actions: same spaces, same episodes, no cost.
+    """Returns steps that were recorded before, whatever the actions: the same spaces and episodes at no cost.
 
     Args:
-        env: The batch to record from, under random legal actions.
+        env: The batch from which steps are recorded, under random legal actions.
     """
 
     def __init__(self, env: MigrationVectorEnv) -> None:
@@ -44,7 +45,7 @@ class ReplayedVecEnv(Sb3VecEnv):
             mask = self._recorded[-1][0]["action_mask"]
 
     def reset(self) -> dict[str, NDArray[Any]]:
-        """Return the first observations recorded."""
+        """Return the first observations that were recorded."""
         return self._begin
 
     def step_wait(self) -> Step:
@@ -54,16 +55,16 @@ class ReplayedVecEnv(Sb3VecEnv):
 
 
 def measure_training(seconds: float, repeats: int, name: str = "ppo") -> dict[str, Any]:
-    """Train the same agent on both environments in turns.
+    """Train the same agent in both environments, by turns.
 
     Args:
-        seconds: Least time of each measurement, all repeats together.
+        seconds: Least seconds of each measurement, all repeats together.
         repeats: Number of turns.
         name: The algorithm, with its default settings.
 
     Returns:
-        Steps per second with the real environment and with the free one, medians of the turns, and the median of the
-        ratios of turns.
+        Steps per second with the real environment and with the free one, as medians of the turns, and the median of the
+        ratios within a turn.
     """
     import torch
 

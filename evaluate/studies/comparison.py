@@ -1,4 +1,4 @@
-"""A study that trains agents: trains what is missing, plays every row, and says how they compare."""
+"""A study that trains agents: trains those that are missing, plays every row of its table, and compares the rows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from evaluate.studies.seed_statistics import SeededFigures, seeded_figures
 from evaluate.studies.variants import REFERENCE, Study
 
 HEADINGS = ("variant", "steps", "delay [s]", "IQM", "95 %", "mean", "95 %")
-"""IQM and mean are relative to the reference, which the title names."""
+"""Headings of the table. IQM and mean are relative to the reference, which the title names."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What came out of a study.
+    """The results of a study.
 
     Attributes:
         study: The study.
-        delays_s: Mean query delays of each row, shape (K, N): training seeds, or 1 of planners, by scenarios.
-        steps: Decisions on which the agent of each row was trained, the mean over seeds; absent of planners.
+        delays_s: Mean query delays of each row, shape (K, N), for K training seeds (1 for planners) and N scenarios.
+        steps: Number of decisions on which the agent of each row was trained, the mean over seeds; planners have none.
         seed: Seed of the resampling.
     """
 
@@ -36,7 +36,7 @@ class Comparison:
     seed: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what study.json says: the figures of each row, and a record per row, training seed and scenario."""
+        """Return the contents of study.json: the figures of each row, and a record per row, seed and scenario."""
         variants = {
             name: {"policy": self.study.rows[name], "steps": self.steps.get(name), **asdict(figures)}
             for name, figures in self.figures().items()
@@ -77,15 +77,15 @@ class Comparison:
 
 
 def train_and_compare(study: Study, config: StudyConfig, say: Callable[[str], None]) -> Comparison:
-    """Train the agents of a study, or take the runs that are there, and play all rows in the same scenarios.
+    """Train the agents of a study, or take the runs that exist, and play all rows in the same scenarios.
 
     Args:
         study: The study.
-        config: Numbers, family, and the folder whose `runs` receives the training runs.
-        say: Receives a line per training run and row.
+        config: The numbers, the family, and the folder whose `runs` receives the training runs.
+        say: Receives a line of text per training run and row.
 
     Raises:
-        ValueError: If the family is unknown, or a run that is there was trained otherwise.
+        ValueError: If the family is unknown, or a run that exists was trained otherwise.
     """
     generator = make_generator(config.family)
     runs: dict[str, list[Run]] = {name: [] for name in study.agents}

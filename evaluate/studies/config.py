@@ -1,4 +1,4 @@
-"""What the command line says of a study."""
+"""What can be asked of the command `study`; its command line and help come from this dataclass."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ StudyName = Literal["decisions", "algorithms", "generalisation", "ablation"]
 class StudyConfig:
     """Train agents that differ in one thing, several seeds of each, and compare their delays in the same scenarios.
 
-    decisions: joint decisions and two-phase ones. algorithms: what is
-    learned in equally many decisions. ablation: what the agent sees, whether it first imitates, how it decides.
-    generalisation trains nothing: it plays one agent in scenarios unlike those it was trained on. Agents are compared
-    as they are after their last step; where links change, planners plan anew at each decision.
+    There are four studies. "decisions" compares joint and two-phase decisions. "algorithms" compares what is learned in
+    equally many decisions. "ablation" varies what the agent sees, whether it first imitates a planner, and how it
+    decides. "generalisation" trains nothing: it plays one agent in scenarios unlike those on which it was trained.
+    Agents are compared as they are after their last step. Where links change, planners plan anew at each decision.
 
-    Tables are printed; `--out` receives table.md, study.json (figures, and a record per variant, seed and scenario),
-    and runs/VARIANT-SEED of every training run. Finished runs are used again: a study that was stopped goes on.
+    Tables are printed. The folder --out receives table.md, study.json (figures, and a record per variant, seed and
+    scenario), and the folder runs/VARIANT-SEED of every training run. Finished runs are used again, so a study that was
+    stopped goes on.
     """
 
     name: tyro.conf.Positional[StudyName]
-    """Which study."""
+    """Name of the study."""
     out: Path
-    """Folder to write to."""
+    """Folder to which the results are written."""
     family: str = "multi-user"
     """Family of the scenarios: single, edge-cloud, multi-user, mobile or toy."""
     seeds: int = 3
-    """Training runs of each agent, with the seeds 0, 1, ..."""
+    """Number of training runs of each agent, with the seeds 0, 1, ..."""
     steps: int = 100_000
-    """Decisions each agent trains on; some algorithms finish the batch they have begun."""
+    """Number of decisions on which each agent is trained. Some algorithms finish the batch that they have begun."""
     scenarios: int = 200
-    """Number of scenarios to compare in; of generalisation, in each setting."""
+    """Number of scenarios in which agents are compared; in generalisation, for each setting."""
     seed: int = 1
     """Seed of these scenarios, of whatever is random in policies, and of the intervals."""
     agent: str = "pretrained"
-    """For generalisation: the agent, by its path or as pretrained, the one that comes with the project."""
+    """For generalisation: the agent, given by its path, or pretrained, which is the agent that comes with the
+    project."""
     overwrite: bool = False
-    """Replace the results of an earlier study in the folder; its training runs are kept, and used if they are alike."""
+    """Replace the results of an earlier study in the folder. Its training runs are kept, and used if they fit this
+    study."""
 
     @property
     def runs(self) -> Path:
@@ -52,7 +55,7 @@ class StudyConfig:
         """Check the numbers.
 
         Raises:
-            ValueError: If one is too small.
+            ValueError: If a number is too small.
         """
         for name, least in (("seeds", 1), ("steps", 1), ("scenarios", 1), ("seed", 0)):
             if getattr(self, name) < least:

@@ -1,7 +1,8 @@
-"""The study that trains nothing: how well does an agent do in scenarios unlike those it was trained on?
+"""The study that trains nothing: how well does an agent do in scenarios unlike those on which it was trained?
 
-The weights of a network do not depend on the numbers of users, layers and servers, so it may act where there are more
-of them than it has ever seen. Whether it is still good there is measured against planners, which never saw anything.
+The weights of a policy network do not depend on the numbers of users, layers and servers, so it may act where there are
+more of them than it has ever seen. Whether it is still good there is measured against planners, which were never
+trained.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ from evaluate.studies.playing import played_s
 from evaluate.studies.variants import PLANNERS
 
 AGENT = "agent"
+"""Name of the agent in the results."""
 
 MORE_USERS, MORE_EDGES, MORE_LAYERS = 12, 2, 32
-"""Users; edges above the family's most; layers of a network."""
+"""Numbers of the unusual settings: of users, of edges beyond the family's most, and of layers per network."""
 
 HEADINGS = ("scenarios with", "delay [s]", *(part for name in PLANNERS for part in (f"/ {name}", "95 %")))
+"""Headings of the table."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What came out in one setting.
+    """The results in one setting.
 
     Attributes:
         title: What is particular about the scenarios.
         options: Options of the family's generator.
-        delays_s: Mean query delays of the agent and of planners, shape (N,) each.
+        delays_s: Mean query delays of the agent and of the planners, shape (N,) each.
         seed: Seed of the resampling.
     """
 
@@ -43,11 +46,11 @@ class Setting:
     seed: int
 
     def ratios(self) -> dict[str, tuple[float, float, float]]:
-        """Return the agent's mean delay by that of each planner, with its interval, scenarios drawn in pairs."""
+        """Return the agent's mean delay divided by each planner's, with its interval, scenarios drawn in pairs."""
         return delay_ratios(self.delays_s, self.seed)[AGENT]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what study.json says: means, ratios, and a record per policy and scenario."""
+        """Return what study.json says of the setting: means, ratios, and a record per policy and scenario."""
         ratios = {name: {"ratio": ratio, "ci95": [low, high]} for name, (ratio, low, high) in self.ratios().items()}
         return {
             "setting": self.title,
@@ -86,7 +89,7 @@ def play_elsewhere(config: StudyConfig, say: Callable[[str], None]) -> list[Sett
 
 
 def _settings(family: str) -> dict[str, dict[str, Any]]:
-    """Return the options of each setting; what the family has no option for is left out."""
+    """Return the generator options of each setting; settings for which the family has no option are left out."""
     usual: Any = make_generator(family)
     edges = getattr(usual, "num_edges", (0, 0))[1] + MORE_EDGES
     settings: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""Plays the rows of a study: a table of delays for each, training seeds by scenarios."""
+"""Plays the policies of a study: a table of delays for each row, training seeds by scenarios."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from evaluate.compare.rollout import Arena
 
 
 def played_s(names: Sequence[str], generator: Generator, scenarios: Sequence[Scenario], seed: int) -> Floats:
-    """Return the mean query delay of policies in the same scenarios, shape (policies, scenarios).
+    """Return the mean query delays of policies in the same scenarios, shape (policies, scenarios).
 
-    A model decides as it was trained to, jointly or in two phases; planners decide jointly, which leaves placing before
-    uploading to them. Where rates change, whatever plans does so anew at every decision: models, too, see the present
-    whenever they decide.
+    A model decides as it was trained to, jointly or in two phases. Planners decide jointly, which does not keep them
+    from placing everything before the first upload. Where rates change, every policy that plans does so anew at every
+    decision, as models, too, see the present whenever they decide.
 
     Args:
-        names: Names of the policies, as of `resolve_policy`.
-        generator: Gives environments their sizes.
+        names: Names of the policies, as `parse_policy_name` takes them.
+        generator: Gives the environments their sizes.
         scenarios: The scenarios.
         seed: Seed of whatever is random in a policy.
 
     Raises:
-        ValueError: If a name is no policy's, or the policy cannot act here.
+        ValueError: If a name is not that of a policy, or the policy cannot act here.
     """
     return np.stack([_played_s(name, generator, scenarios, seed) for name in names])
 

@@ -1,4 +1,4 @@
-"""Training runs of a study: made one after another, quietly, and used again if they are there."""
+"""Training runs of a study: made one after another, without output, and used again if they exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from train.folder import begin, read_config
 from train.run import train
 
 HELD_OUT = HeldOutConfig(scenarios=16, every=1_000_000_000, baselines=())
-"""Held-out scenarios are played before the first and after the last step only."""
+"""Held-out scenarios are played only before the first step and after the last one."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Run:
     """A finished training run.
 
     Attributes:
-        model: File of the model after its last step. It is not the best one on held-out scenarios: what is compared is
-            what a number of decisions leads to, not how often one has looked.
-        steps: Decisions it was trained on.
+        model: File of the model after its last step. This is not the best model on held-out scenarios: what is compared
+            is what a number of decisions leads to, not how often somebody has looked.
+        steps: Number of decisions on which it was trained.
     """
 
     model: Path
@@ -41,22 +41,22 @@ class Run:
 def finished_run(
     name: str, agent: Agent, seed: int, family: str, steps: int, folder: Path, say: Callable[[str], None]
 ) -> Run:
-    """Return the run of an agent and seed, from `folder`/NAME-SEED if it is there, else trained now.
+    """Return the run of an agent and seed: the one in `folder`/NAME-SEED if it exists, else one that is trained now.
 
-    A run appears in the folder when it is finished; one that was stopped is begun anew, so that its result does not
+    A run appears in the folder when it is finished. A run that was stopped is begun anew, so that its result does not
     depend on when that was.
 
     Args:
         name: Name of the agent.
-        agent: What is particular about it.
+        agent: What is particular about its training.
         seed: Seed of the training.
         family: Family of the scenarios.
-        steps: Decisions to train on.
+        steps: Number of decisions to train on.
         folder: Folder of all runs.
-        say: Receives a line about the run.
+        say: Receives a line of text about the run.
 
     Raises:
-        ValueError: As `check_run`, or if the configuration cannot work.
+        ValueError: If the run exists and was trained otherwise, or the configuration cannot work.
         KeyboardInterrupt: If Ctrl-C stopped the training.
     """
     config, where = _config(agent, seed, family, steps), folder / f"{name}-{seed}"
@@ -75,7 +75,7 @@ def finished_run(
 
 
 def check_run(name: str, agent: Agent, seed: int, family: str, steps: int, folder: Path) -> None:
-    """Check that a run which is there already is the one that `finished_run` would train; all arguments are as there.
+    """Check that a run that exists is the one that `finished_run` would train; its arguments are described there.
 
     Raises:
         ValueError: If it was trained otherwise, or is no run.
@@ -109,7 +109,7 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
 
 
 def _save_untrained(config: TrainConfig) -> None:
-    """Write the folder of a run that has not taken its first step."""
+    """Write the folder of a run whose model has not taken its first step."""
     from agents.learning.algorithms import make_model
     from agents.learning.sb3_vec_env import Sb3VecEnv
     from dnnmig_env.envs.vector_env import MigrationVectorEnv

@@ -1,15 +1,17 @@
-"""Figures of learned policies, which differ from training seed to training seed as well as from scenario to scenario.
+"""Figures of trained policies, which differ from training seed to training seed as well as from scenario to scenario.
 
-A variant's delays form a table of K training seeds by N scenarios. It is summed up, as Agarwal et al. recommend ("Deep
-Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021), by the interquartile mean over all of
-it: the mean of the middle half, which an odd scenario does not move, and which is less uncertain than the median.
-Delays are taken relative to those of a reference in the same scenario, so that slow networks weigh no more than fast
-ones. Beside it stands the ratio of mean delays, in which they do, and every failed run.
+A variant's delays form a table of K training seeds by N scenarios. As Agarwal et al. recommend ("Deep Reinforcement
+Learning at the Edge of the Statistical Precipice", NeurIPS 2021), it is summed up by the interquartile mean over the
+whole table: the mean of the middle half, which an odd scenario does not move, and which is less uncertain than the
+median. Delays are taken relative to those of a reference in the same scenario, so that slow DNNs weigh no more than
+fast ones. Beside it stands the ratio of mean delays, in which slow DNNs weigh more, and every failed training run
+counts.
 
-Intervals are percentile bootstrap intervals that resample both: training seeds within each variant (stratified, as
-there), and scenarios, the same ones for all variants (paired). The two are crossed, every seed meets every scenario, so
-rows and columns of the table are drawn independently of each other (Owen, "The pigeonhole bootstrap", Annals of Applied
-Statistics 2007). With few seeds such intervals are too narrow, if anything: three seeds say little of the next one.
+Intervals are percentile bootstrap intervals that resample both: training seeds within each variant (stratified, as in
+that paper), and scenarios, the same ones for all variants (paired). The two are crossed, as every seed meets every
+scenario, so rows and columns of the table are drawn independently of each other (Owen, "The pigeonhole bootstrap",
+Annals of Applied Statistics 2007). With few seeds such intervals are too narrow, if anything: three seeds say little of
+the next one.
 """
 
 from __future__ import annotations
@@ -25,12 +27,13 @@ from dnnmig_env.arrays import Floats
 from evaluate.compare.statistics import CONFIDENCE, RESAMPLES
 
 Drawn = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""A batch of R resamples: indices of training seeds, shape (R, K), and of scenarios, shape (R, N)."""
 
 CUT = 0.25
 """Share of the values that an interquartile mean leaves out at either end."""
 
 BATCH_VALUES = 4_000_000
-"""Numbers that are resampled at a time."""
+"""About how many numbers are resampled at a time."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,10 @@ class SeededFigures:
 
     Attributes:
         seeds: Number of training seeds, K; 1 where nothing is trained.
-        mean_delay_s: Mean over seeds and scenarios.
-        iqm: Interquartile mean over seeds and scenarios of the delay / the reference's in the same scenario.
+        mean_delay_s: Mean delay over seeds and scenarios.
+        iqm: Interquartile mean over seeds and scenarios of the delay divided by the reference's in the same scenario.
         iqm_ci95: Bootstrap interval of `iqm`.
-        ratio: Mean delay / that of the reference.
+        ratio: Mean delay divided by that of the reference.
         ratio_ci95: Bootstrap interval of `ratio`.
     """
 
@@ -59,9 +62,10 @@ def seeded_figures(delays_s: Mapping[str, Floats], reference: str, seed: int) ->
 
     Args:
         delays_s: Delays of each variant, shape (K, N); K may differ.
-        reference: Name of the variant to which all are relative. What it was trained with is no chance here: it is
-            represented by its mean over seeds in each scenario.
-        seed: Seed of the resampling. Variants draw seeds of their own, so one more changes nothing for the others.
+        reference: Name of the variant to which all are relative. Its training seeds are not resampled: in each scenario
+            its mean over seeds stands for it.
+        seed: Seed of the resampling. Each variant draws training seeds from a stream of its own, so that one variant
+            more changes nothing for the others.
     """
     reference_s = delays_s[reference].mean(axis=0)
     return {name: _figures(table_s, reference_s, seed, place) for place, (name, table_s) in enumerate(delays_s.items())}
@@ -91,7 +95,10 @@ def _figures(table_s: Floats, reference_s: Floats, seed: int, place: int) -> See
 
 
 def _draws(seeds: int, scenarios: int, seed: int, place: int) -> Iterator[Drawn]:
-    """Return resamples in batches: training seeds, shape (R, K), and scenarios, shape (R, N), the same at any place."""
+    """Yield resamples in batches: training seeds, shape (R, K), and scenarios, shape (R, N).
+
+    The scenarios are the same for every `place`, the variant's place in the study.
+    """
     for_seeds, for_scenarios = np.random.default_rng([seed, 1 + place]), np.random.default_rng([seed, 0])
     batch, left = max(1, BATCH_VALUES // (seeds * scenarios)), RESAMPLES
     while left > 0:

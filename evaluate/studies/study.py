@@ -1,4 +1,4 @@
-"""The command `study`: runs one study, prints its table and writes what came of it."""
+"""The command `study`: runs one study, prints its table and writes the results."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def run(config: StudyConfig) -> dict[str, Any]:
     """Run a study.
 
     Returns:
-        What `study.json` says.
+        The contents of `study.json`.
 
     Raises:
-        ValueError: For anything in the config that is not valid; nothing has then been written.
-        SystemExit: With status 130 after Ctrl-C while there are training runs to go on from.
-        KeyboardInterrupt: After Ctrl-C where there are none.
+        ValueError: If anything in the config is not valid; nothing has been written then.
+        SystemExit: With status 130 after Ctrl-C in a study that trains; its finished training runs are kept.
+        KeyboardInterrupt: After Ctrl-C in the study that does not.
     """
     config.check()
     make_generator(config.family)  # raises if there is no such family
@@ -85,7 +85,7 @@ def _elsewhere(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[st
 
 
 def _has_runs_alone(config: StudyConfig) -> bool:
-    """Return whether a folder holds no more than the training runs of a study that did not come to its end."""
+    """Return whether a folder holds nothing but the training runs of a study that was not finished."""
     return config.out.is_dir() and {path.name for path in config.out.iterdir()} <= {config.runs.name}
 
 

@@ -1,7 +1,7 @@
-"""The studies that train agents, as data: what is trained, and which policies are played beside each other.
+"""The studies that train agents, as data: what is trained, and which policies are compared.
 
-A row of a study is a policy by its name, as `python -m evaluate --policies` takes it; `{NAME}` in it stands for the
-model of the agent NAME, and the row is then played once per training seed.
+A row of a study is a policy by its name, as `python -m evaluate --policies` takes it. `{NAME}` in it stands for the
+model of the agent NAME; the row is then played once per training seed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ REFERENCE = "joint-efficiency"
 """The row to which delays are relative, in every study."""
 
 PLANNERS = (REFERENCE, "pso-ga+lmu")
+"""Planners that are played in every study."""
 
 
 @dataclass(frozen=True)
 class Agent:
-    """What distinguishes an agent from others in its training.
+    """What distinguishes the training of an agent from that of others.
 
     Attributes:
-        changes: Fields of `TrainConfig` with values other than the defaults.
-        is_trained: False leaves it as it is before its first step.
+        changes: Fields of `TrainConfig` that differ from the defaults, with their values.
+        is_trained: Whether it is trained; if not, it stays as it is before its first step.
     """
 
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class Study:
     Attributes:
         title: Heading of the table.
         agents: The agents by name.
-        rows: The policy of each row by the row's name, in the table's order.
+        rows: The policy of each row by the row's name, in the order of the table.
     """
 
     title: str
@@ -48,7 +49,7 @@ class Study:
     rows: Mapping[str, str]
 
     def agent_in(self, row: str) -> str | None:
-        """Return the name of the agent that plays a row, or None if only planners do."""
+        """Return the name of the agent that plays a row, or None if it is a planner's row."""
         found = re.search(r"\{(.+)\}", self.rows[row])
         return found.group(1) if found else None
 
@@ -59,7 +60,10 @@ def study(name: str) -> Study:
 
 
 def _decisions() -> Study:
-    """Plain observations for both, as candidates are uploads, not placements."""
+    """Return the study of joint and two-phase decisions.
+
+    Both see plain observations, as candidates are uploads, not placements.
+    """
     return Study(
         title="Joint against two-phase decisions, PPO, plain observations",
         agents={
@@ -75,7 +79,11 @@ def _decisions() -> Study:
 
 
 def _algorithms() -> Study:
-    """Plain observations, from which all is to be learned; beside them what shows candidates, for comparison."""
+    """Return the study of learning algorithms.
+
+    They see plain observations, from which everything has to be learned; agents that see candidates are added for
+    comparison.
+    """
     names = ("ppo", "a2c", "dqn", "maskable-ppo")
     agents = {name: Agent({"algorithm": name, "observation": "plain"}) for name in names} | {
         "ppo-candidates": Agent({"algorithm": "ppo"}),
@@ -90,7 +98,10 @@ def _algorithms() -> Study:
 
 
 def _ablation() -> Study:
-    """PPO throughout; what is left out, or put in, is in the row's name."""
+    """Return the study of what the agent sees, how it is trained and how it decides.
+
+    The algorithm is PPO throughout; the name of a row says what is left out or added.
+    """
     warm = {"warm_start": REFERENCE}
     agents = {
         "candidates": Agent(),

@@ -113,7 +113,7 @@ def execution_graph(graph: LayerGraph, packed: PackedScenarios, user: int, serve
 def shortest_paths(execution: ExecutionGraph, penalties: Sequence[float]) -> Bools:
     """Return the blocks on the server side of the shortest path under each of P penalties, shape (P, N). O(P N).
 
-    On a tie a path stays where it is, or on the device.
+    On a tie a path does not change sides.
     """
     penalty, count = np.asarray(penalties, np.float64), len(execution.device_s)
     on_device, on_server = np.zeros(len(penalty)), np.full(len(penalty), np.inf)

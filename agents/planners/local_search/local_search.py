@@ -50,8 +50,8 @@ TRIES_PER_SERVER = 5
 """Number of choices of servers that are tried by default, for each user and each server that this user can reach."""
 
 EVALUATIONS_PER_LAYER, LEAST_EVALUATIONS = 100, 5000
-"""Number of plans that each chain evaluates by default: so many for each layer that may be uploaded, and at least so
-many in all."""
+"""Number of plans that each chain evaluates by default: the first for each layer that may be uploaded, but at least the
+second in all."""
 
 LEVELS = 100
 """Number of temperatures that a search without a time limit goes through."""

@@ -36,5 +36,5 @@ def below(random: Ints, limit: int) -> int:
 
 @jit_without_refcounts
 def few(random: Ints, mean: float) -> int:
-    """Return a random number from 1 on, most often a small one; about `mean` on average."""
+    """Return a random number from 1 on that is most often small, and about `mean` on average."""
     return 1 - int((mean - 0.5) * np.log(1.0 - uniform(random)))

@@ -40,7 +40,7 @@ from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.reserved.shares import Shares, own_scenario
 
 FIRST_STEP = 0.25
-"""Share moved at first."""
+"""Step of share that is moved at first."""
 
 GAIN = 1e-6
 """Least share of all users' delay that a move has to gain to be made."""

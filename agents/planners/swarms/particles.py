@@ -182,7 +182,7 @@ def _fitness_s(
 
 @jit
 def move(x: Int8s, k: int, positions: Positions, rng: np.random.Generator) -> None:
-    """Move one layer to another of its nodes."""
+    """Move one layer of a particle to another of the nodes on which it may run."""
     others = positions.num_choices[k] - 1
     if others > 0:
         drawn = positions.choices[k, below(rng, others)]

@@ -10,27 +10,27 @@ from pathlib import Path
 class EosdnnConfig:
     """Measure what EosDNN claims: how good are PSO-GA's placements, and how fast are queries while LMU uploads?
 
-    Placements are compared by their migration delay with other searches (at equal numbers of evaluations), rules and,
-    where scenarios are small, the optimum; upload orders with IONN's on the same placement. Tables are printed; `--out`
-    receives eosdnn.json, table.md and eosdnn.png.
+    The migration delay of PSO-GA's placements is compared with that of other searches (at equal numbers of
+    evaluations), of rules and, where scenarios are small, with the optimum. LMU's upload order is compared with IONN's
+    on the same placement. Tables are printed. The folder --out receives eosdnn.json, table.md and eosdnn.png.
     """
 
     out: Path
-    """Folder to write to."""
+    """Folder to which the results are written."""
     scenarios: int = 30
     """Number of scenarios to draw for each table."""
     seed: int = 1
     """Seed of the scenarios and of the searches."""
     iterations: int = 1000
-    """Iterations of each search, with 100 particles."""
+    """Number of iterations of each search, each with 100 particles."""
     overwrite: bool = False
-    """Write into a folder that is not empty; files of an earlier run are replaced."""
+    """Write into a folder that is not empty. Files of an earlier run are replaced."""
 
     def check(self) -> None:
         """Check the numbers.
 
         Raises:
-            ValueError: If one is too small.
+            ValueError: If a number is too small.
         """
         for name, least in (("scenarios", 1), ("seed", 0), ("iterations", 1)):
             if getattr(self, name) < least:

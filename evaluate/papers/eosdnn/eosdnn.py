@@ -1,4 +1,4 @@
-"""The command `eosdnn`: measures the two claims of EosDNN on drawn scenarios, and writes what came of it."""
+"""The command `eosdnn`: measures the two claims of EosDNN in drawn scenarios, and writes the results."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from evaluate.papers.eosdnn.plots import studies_png
 from evaluate.papers.eosdnn.uploads import UploadStudy, upload_and_compare
 
 INTERVAL = "95 %"
-"""Heading of the intervals, which stand in table.md only: the terminal is too narrow for them."""
+"""Heading of the intervals. They are only in table.md, as the terminal is too narrow for them."""
 
 PLACEMENT_HEADINGS = ("placement", "delay [s]", INTERVAL, "/ pso-ga", INTERVAL, "excess", INTERVAL, "best", "plan [ms]")
+"""Headings of the tables of placements."""
 UPLOAD_HEADINGS = ("upload", "delay [s]", "/ ionn", INTERVAL, "faster", "queries", "/ ionn", INTERVAL, "partitions")
+"""Headings of the tables of upload orders."""
 
 
 def reproduce(config: EosdnnConfig) -> dict[str, Any]:
     """Compare placements and upload orders, print tables and write the files.
 
     Returns:
-        What `eosdnn.json` says.
+        The contents of `eosdnn.json`.
 
     Raises:
-        ValueError: For anything in the config that is not valid; nothing has then been written.
+        ValueError: If anything in the config is not valid; nothing has been written then.
     """
     config.check()
     check_folder(config.out, overwrite=config.overwrite)

@@ -1,8 +1,8 @@
 """The first claim of EosDNN: PSO-GA finds placements of less migration delay than other searches and rules do.
 
-Xue et al., IEEE TGCN 2022. All searches (PSO-GA, a genetic algorithm, PSO) get equally many evaluations, the stop when
-stagnant is off. Small scenarios are solved exactly beside them; in scenarios of full size the best of the run stands in
-for the optimum.
+Xue et al., IEEE TGCN 2022. All searches (PSO-GA, a genetic algorithm, PSO) get equally many evaluations; the stop when
+stagnant is off. Small scenarios are also solved exactly. In scenarios of full size the best placement that any method
+found stands in for the optimum.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from dnnmig_env.scenarios.scenario import Scenario
 from evaluate.compare.statistics import delay_ratios, policy_figures
 
 SWARM = 100
-"""Particles, or members of a population."""
+"""Number of particles, or of members of a population."""
 
 MEAN_RUN = 16.0
-"""Mean run of layers on one node in the first swarm of "pso-ga from runs", which is not EosDNN's."""
+"""Mean number of neighbouring layers that the first swarm of "pso-ga from runs" puts on one node. That swarm is not
+EosDNN's."""
 
 REFERENCE, OPTIMUM = "pso-ga", "optimum"
+"""Names of the method to which others are compared, and of the exact solution."""
 
 RULES = ("best-server", "dads", "greedy", "heft", "neurosurgeon")
 """Placements that search nothing."""
@@ -41,20 +43,21 @@ SMALL: dict[str, dict[str, Any]] = {
     "edge-cloud": {"num_edges": (1, 2), "max_layers": 8},
     "multi-user": {"num_users": 4, "num_edges": 2, "max_layers": 5},
 }
-"""Options under which a family's scenarios, of at most 24 layers and 4 nodes, can be solved exactly."""
+"""Options of a family whose scenarios, of at most 24 layers and 4 nodes, can be solved exactly."""
 
 FULL: dict[str, dict[str, Any]] = {"edge-cloud": {}, "multi-user": {}}
+"""Options of a family for scenarios of full size."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlacementStudy:
-    """What every method made of the same N scenarios.
+    """What every method reached in the same N scenarios.
 
     Attributes:
         family: Family of the scenarios.
-        exact: The optimum is among the methods.
-        delays_s: Migration delay by method, shape (N,) each.
-        planning_s: Seconds of deciding by method, shape (N,) each.
+        exact: Whether the optimum is among the methods.
+        delays_s: Migration delays by method, shape (N,) each.
+        planning_s: Seconds that deciding took, by method, shape (N,) each.
         seed: Seed of the resampling.
     """
 
@@ -66,17 +69,17 @@ class PlacementStudy:
 
     @property
     def title(self) -> str:
-        """Return what the table is about."""
+        """Title of the study's table."""
         count = len(self.delays_s[REFERENCE])
         size = "small enough to solve exactly" if self.exact else "full size"
         return f"migration delay, {self.family}, {count} scenarios, {size}"
 
     def figures(self) -> dict[str, dict[str, Any]]:
-        """Return the figures of every method, the fastest first.
+        """Return the figures of every method, the method of least delay first.
 
-        `relative_to_pso_ga` is a ratio of means; `excess` the mean over scenarios of the delay over the optimum (or the
-        best of the run), minus 1; `best` the share of scenarios in which a method reached that. Intervals are paired
-        bootstraps over scenarios.
+        `relative_to_pso_ga` is a ratio of means. `excess` is the mean over scenarios of the delay divided by the
+        optimum (or by the best delay of all methods), minus 1, and `best` the share of scenarios in which a method
+        reached that. Intervals are paired bootstraps over scenarios.
         """
         by_method = policy_figures(self.delays_s, self.delays_s["device-only"], self.planning_s, self.seed)
         ratios = delay_ratios(self.delays_s, self.seed)
@@ -109,7 +112,7 @@ def place_and_compare(count: int, seed: int, iterations: int) -> Iterator[Placem
 
 
 def methods(iterations: int, exact: bool) -> dict[str, PlacementPlanner]:
-    """Return the methods to compare by name."""
+    """Return the methods to compare, by name; with `exact`, the optimum is one of them."""
     found: dict[str, PlacementPlanner] = {
         "device-only": _device_only,
         **{name: PLACEMENT_PLANNERS[name] for name in RULES},

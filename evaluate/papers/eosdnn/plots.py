@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = ("o", "s", "D")
-"""One per family or setting."""
+"""Markers, one per family or setting."""
 
 
 def studies_png(placements: Sequence[PlacementStudy], uploads: Sequence[UploadStudy]) -> bytes:
     """Return a PNG picture of three panels, every value with its paired 95 % interval.
 
-    Left: migration delay of each placement over the optimum, in small scenarios. Middle: the same over PSO-GA's, in
-    scenarios of full size. Right: mean query delay of each upload order over IONN's.
+    Left: by how much the migration delay of each placement exceeds the optimum, in small scenarios. Middle: the
+    migration delay of each placement divided by PSO-GA's, in scenarios of full size. Right: the mean query delay of
+    each upload order divided by IONN's.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -53,7 +54,7 @@ def _draw(
     hidden: Sequence[str],
     scale: float = 1.0,
 ) -> None:
-    """Draw one figure of every method, the least on top, the families side by side."""
+    """Draw one figure of every method, the method with the least on top, the families side by side."""
     means: dict[str, float] = {}
     for methods in studies.values():
         for name, figures in methods.items():

@@ -2,7 +2,7 @@
 
 Xue et al., IEEE TGCN 2022. IONN (SoCC 2018) places and partitions; every other order uploads just what IONN uploads, to
 the same servers. Partitions become usable when their last byte is in. EosDNN as a whole, with a placement of its own,
-stands beside them.
+is measured, too.
 """
 
 from __future__ import annotations
@@ -28,26 +28,27 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "edge-cloud, one user": ("edge-cloud", {"num_users": 1, "max_layers": 64}),
     "edge-cloud": ("edge-cloud", {"max_layers": 64}),
 }
-"""Family and options by the name of the setting; most networks keep the layers that they have."""
+"""Family and generator options by the name of the setting; most networks keep all of their layers."""
 
 REFERENCE = "ionn"
+"""The planner to which others are compared."""
 
 ORDERS = ("efficiency", "front-to-back", "lmu")
 """Orders in which IONN's placement is uploaded."""
 
 WHOLE = "pso-ga+lmu"
-"""EosDNN as a whole."""
+"""The planner that is EosDNN as a whole."""
 
 
 @dataclass(frozen=True, eq=False)
 class UploadStudy:
-    """What every method made of the same N scenarios.
+    """What every method reached in the same N scenarios.
 
     Attributes:
         setting: Name in `SETTINGS`.
         delays_s: Mean query delay J over the horizon by method, shape (N,) each.
-        queries: Queries raised back to back until the horizon by method, shape (N,) each; all users' together, so that
-            users with fast queries count most.
+        queries: Number of queries that all users together raise back to back until the horizon, by method, shape (N,)
+            each. Users with fast queries count most in it.
         partitions: Number of partitions by method, shape (N,) each.
         seed: Seed of the resampling.
     """
@@ -60,14 +61,14 @@ class UploadStudy:
 
     @property
     def title(self) -> str:
-        """Return what the table is about."""
+        """Title of the study's table."""
         return f"queries during the upload, {self.setting}, {len(self.delays_s[REFERENCE])} scenarios"
 
     def figures(self) -> dict[str, dict[str, Any]]:
-        """Return the figures of every method, the fastest queries first.
+        """Return the figures of every method, the method with the fastest queries first.
 
         `relative_to_ionn` and `queries_relative_to_ionn` are ratios of means with paired bootstrap intervals over
-        scenarios, `faster` is the share of scenarios in which queries are faster than IONN's.
+        scenarios; `faster` is the share of scenarios in which queries are faster than IONN's.
         """
         delay_ratio, query_ratio = delay_ratios(self.delays_s, self.seed), delay_ratios(self.queries, self.seed)
         found = {}
@@ -110,9 +111,9 @@ def upload_and_compare(count: int, seed: int) -> Iterator[UploadStudy]:
 
 
 def queries_finished(timeline: Timeline) -> float:
-    """Return how many queries the users raise until the horizon, each user the next one when the last one ends.
+    """Return how many queries the users raise until the horizon if each raises the next one when the last one ends.
 
-    The one in flight at the horizon counts, as in the figures of IONN. For scenarios of one time slot.
+    A query that is under way at the horizon counts, as in the figures of IONN. Only for scenarios of one time slot.
     """
     edges_s, count = np.append(timeline.event_time_s, timeline.scenario.horizon_s).tolist(), 0
     for delays_s in timeline.event_delay_s.T.tolist():

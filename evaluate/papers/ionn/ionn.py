@@ -1,4 +1,4 @@
-"""The command `paper`: replays published profiles with IONN, efficiency and LMU, and writes what came of it."""
+"""The command `paper`: replays published profiles with IONN, efficiency and LMU, and writes the results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def reproduce(config: PaperConfig) -> list[Replay]:
     """Replay every network at every rate with every method, print tables and write the files.
 
     Raises:
-        ValueError: For anything in the config or a profile that is not valid; nothing has then been written.
+        ValueError: If anything in the config or a profile is not valid; nothing has been written then.
     """
     rates = config.rates_mbps
     check_folder(config.out, overwrite=config.overwrite)

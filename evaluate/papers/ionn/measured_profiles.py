@@ -1,7 +1,8 @@
 """Reads layer profiles that a paper published: one CSV file per network, a row per block, a chain.
 
 The columns are those of the profiles of IONN (SoCC 2018): client times on an ODROID XU4 board, server times on a GPU.
-Where a file leaves all server times empty (as for MobileNet, whose were not published), an assumption stands in.
+Where a file leaves all server times empty (as for MobileNet, whose server times were not published), an assumed time
+stands in.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 
 ASSUMED_SERVER_MS = 0.05
-"""Server time per layer where none was measured."""
+"""Server time per layer in milliseconds where none was measured."""
 
 
 class BlockRow(Form):
-    """One row of a file: a block of `n_layers` layers, the tensors before and behind it, its weights and its times."""
+    """One row of a file: a block of `n_layers` layers, the bytes that enter and leave it, its weights and its times."""
 
     block: Index
     last_layer: str
@@ -39,9 +40,9 @@ class MeasuredNetwork:
     """A chain of N blocks and how long each takes.
 
     Attributes:
-        graph: The blocks, each a layer; its name is the file's.
-        seconds: Of each block on the client and on the server, shape (N, 2).
-        server_is_assumed: No server times were measured; `ASSUMED_SERVER_MS` per layer stands in.
+        graph: The blocks, each as a layer; its name is the file's.
+        seconds: Seconds of each block on the client and on the server, shape (N, 2).
+        server_is_assumed: Whether no server times were measured, so that `ASSUMED_SERVER_MS` per layer stands in.
     """
 
     graph: LayerGraph
@@ -53,7 +54,7 @@ def load_profiles(folder: Path) -> list[MeasuredNetwork]:
     """Read every CSV file of a folder, sorted by name.
 
     Raises:
-        ValueError: Naming the file, the line, the value and the remedy, if something is missing or wrong.
+        ValueError: If something is missing or wrong; the message names the file, the line, the value and the remedy.
     """
     if not folder.is_dir():
         raise ValueError(f"--profiles is {folder}, which is no folder; name one with a CSV file per network.")
@@ -67,7 +68,7 @@ def load_profile(path: Path) -> MeasuredNetwork:
     """Read the profile of one network.
 
     Raises:
-        ValueError: Naming the file, the line, the value and the remedy, if something is missing or wrong.
+        ValueError: If something is missing or wrong; the message names the file, the line, the value and the remedy.
     """
     try:
         return _network(path.stem, _rows(path))

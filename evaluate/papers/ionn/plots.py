@@ -1,4 +1,4 @@
-"""Draws how the delay of a query falls while a network is uploaded, method by method, one panel per rate."""
+"""Draws how the delay of a query falls while a network is uploaded, a curve per method and a panel per rate."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_PANELS = 6
+"""Most panels of a picture."""
 
 STYLES = {
     "all-at-once": (COLOURS[6], ":", 1.6),
@@ -24,13 +25,15 @@ STYLES = {
     "efficiency": (COLOURS[5], "-", 4.5),
     "lmu": (COLOURS[0], "--", 1.5),
 }
-"""Colour, line and width of each method, as drawn: curves often coincide, so thin ones run inside wide ones."""
+"""Colour, line and width of each method, in the order in which they are drawn. Curves often coincide, so thin lines run
+inside wide ones."""
 
 
 def delay_curves_png(network: str, replays: Sequence[Replay]) -> bytes:
-    """Return a PNG picture of one network's delay curves, at most `MOST_PANELS` rates, evenly chosen.
+    """Return a PNG picture of one network's delay curves, at `MOST_PANELS` rates at most, evenly chosen.
 
-    A curve shows how long a query takes that is raised at a time; above each panel stand the queries finished.
+    A curve shows how long a query takes by the time at which it is raised; the numbers of queries finished stand above
+    each panel.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -27,6 +27,7 @@ from dnnmig_env.simulation.timeline import Timeline
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork
 
 BYTES_PER_S_PER_MBPS = 1024 * 1024 / 8000 * 1000
+"""Bytes per second in a Mbps of the published code."""
 
 
 def all_at_once(scenario: Scenario, rng: np.random.Generator) -> Plan:
@@ -42,7 +43,7 @@ METHODS: dict[str, Planner] = {
     "efficiency": efficiency,
     "lmu": TwoPhase(EverythingTo(1), lmu),
 }
-"""The methods compared; LMU uploads the whole network."""
+"""The methods that are compared; LMU uploads the whole network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +69,17 @@ class Replay:
 
     @property
     def blocks(self) -> list[list[int]]:
-        """Blocks of each partition: those with weights and the weightless ones behind them; there may be gaps."""
+        """Blocks of each partition: those with weights, and the weightless blocks behind each; there may be gaps."""
         weight_bytes = self.timeline.scenario.users[0].graph.weight_bytes
         owner = np.maximum.accumulate(np.where(weight_bytes > 0, np.arange(len(weight_bytes)), 0))
         return [np.flatnonzero(np.isin(owner, upload.layers)).tolist() for upload in self.timeline.plan.uploads]
 
     @property
     def queries_finished(self) -> int:
-        """Queries raised back to back until the horizon; the one then in flight counts, as in the published figures."""
+        """Number of queries that are raised back to back until the horizon.
+
+        The query that is then under way counts, as in the published figures.
+        """
         count, now_s = 0, 0.0
         edges_s = np.append(self.timeline.event_time_s, self.timeline.scenario.horizon_s).tolist()
         for end_s, delay_s in zip(edges_s[1:], self.timeline.event_delay_s[:, 0].tolist(), strict=True):
@@ -85,7 +89,7 @@ class Replay:
         return count
 
     def row(self) -> dict[str, object]:
-        """Return everything that `paper.json` says of it."""
+        """Return what `paper.json` says of this replay."""
         timeline = self.timeline
         weight_bytes = timeline.scenario.users[0].graph.weight_bytes
         return {
@@ -114,7 +118,7 @@ def replay(networks: Sequence[MeasuredNetwork], mbps: Sequence[float]) -> Iterat
 
 
 def scenario_of(network: MeasuredNetwork, mbps: float) -> Scenario:
-    """Return one user with a measured network, one server and the time to upload all of it."""
+    """Return a scenario of one user with a measured network and one server; it lasts as long as uploading all of it."""
     bytes_per_s = mbps * BYTES_PER_S_PER_MBPS
     # The measured seconds stand in for what the nodes' rates would give.
     device, server = Node("odroid", Tier.DEVICE, 1e9, 1e9), Node("gpu", Tier.EDGE, 1e12, 1e12)

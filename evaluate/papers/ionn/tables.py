@@ -1,4 +1,4 @@
-"""Figures of replayed uploads as tables, and by how much efficiency at most beats IONN."""
+"""The figures of replayed uploads as tables, and by how much efficiency beats IONN at most."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from evaluate.papers.ionn.measured_profiles import ASSUMED_SERVER_MS, MeasuredNe
 from evaluate.papers.ionn.replay import METHODS, Replay
 
 HEADINGS = ("network", "Mbps", *METHODS)
+"""Headings of both tables."""
 
 QUERIES, DELAY = "queries finished (partitions)", "time-average query delay [ms]"
+"""Titles of the two tables."""
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """The network and rate at which efficiency beats a form of IONN by most, in one figure.
+    """The network and rate at which efficiency beats one form of IONN by most, in one figure.
 
     Attributes:
-        over: The form of IONN.
+        over: The form of IONN, a name in `METHODS`.
         figure: `queries_finished` or `time_average_delay_ms`.
         network: Name of the network.
         mbps: The rate.
         efficiency: The figure of efficiency.
         ionn: The figure of IONN.
-        share: Queries finished beyond IONN's, or delay saved of IONN's, as a share of IONN's; negative if none gains.
+        share: What efficiency gains, as a share of IONN's figure: more queries finished, or less delay. It is negative
+            if efficiency gains nowhere.
     """
 
     over: str
@@ -44,7 +47,7 @@ class Improvement:
 
 
 def tables(replays: Sequence[Replay]) -> dict[str, list[tuple[str, ...]]]:
-    """Return by its title each table's rows under `HEADINGS`: one per network and rate."""
+    """Return the rows of each table by its title: one row per network and rate, under `HEADINGS`."""
     rows: dict[str, list[tuple[str, ...]]] = {QUERIES: [], DELAY: []}
     for (network, mbps), by_method in _by_case(replays).items():
         queries = [f"{one.queries_finished} ({len(one.partitions)})" for one in by_method.values()]

@@ -1,8 +1,8 @@
 """One user of MJOA-MU on a grid of settings: how much faster is a cold start if uploads go on while layers execute?
 
-Against serial uploading of the same placement, and so all the more against its own best one, no chain can save more
-than half: serial uploading takes the seconds of the uplink and those of the query together, parallel uploading at least
-the greater of the two.
+On a chain, parallel uploading cannot save more than half against serial uploading of the same placement, and so even
+less against serial uploading of the placement that is best for it. Serial uploading takes the seconds of the uplink and
+those of the query together, parallel uploading at least the greater of the two.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from dnnmig_env.simulation.plan import plan_of
 from dnnmig_env.simulation.simulator import simulate
 
 LATENCY_S = 0.005
-"""Latency of the access, either way."""
+"""Latency of the access in seconds, the same up and down."""
 
 HORIZON_S = 1.0
-"""Of no account: a cold start lasts as long as it takes."""
+"""Horizon of the scenarios. It does not matter, as a cold start lasts as long as it takes."""
 
 BASELINES = {
     "device": ("device only", "the device alone"),
@@ -36,23 +36,23 @@ BASELINES = {
     "serial_same": ("serial, same", "serial uploading of the same placement"),
     "serial": ("serial, own", "serial uploading of its own best placement"),
 }
-"""What parallel uploading, placed by PBT-DP, is compared with: its name in `Case`, a heading, and what it is."""
+"""What parallel uploading, placed by PBT-DP, is compared with: the name in `Case`, then a heading and a description."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One network in one setting, and its cold-start delays.
+    """One network in one setting, and its cold-start delays in seconds.
 
     Attributes:
         network: Name of the network.
-        mbps: Rate of the access, either way.
+        mbps: Rate of the access in Mbps, the same up and down.
         edge_flops_per_s: Speed of the edge.
         device_flops_per_s: Speed of the device.
-        parallel_s: Parallel uploading, placed by PBT-DP.
-        serial_s: Serial uploading, placed by PBT-DP for it.
-        serial_same_s: Serial uploading of the placement of `parallel_s`.
-        serial_edge_s: Serial uploading of everything.
-        device_s: Everything on the device.
+        parallel_s: Delay with parallel uploading, placed by PBT-DP.
+        serial_s: Delay with serial uploading, placed by PBT-DP for it.
+        serial_same_s: Delay with serial uploading of the placement of `parallel_s`.
+        serial_edge_s: Delay with serial uploading of everything.
+        device_s: Delay with everything on the device.
         uploaded: Share of the weights that parallel uploading uploads.
     """
 
@@ -106,21 +106,22 @@ def _uploaded(scenario: Scenario, there: Bools) -> float:
 
 
 def device_node(flops_per_s: float) -> Node:
-    """Return a device of a speed, its memory and overhead where they lie among devices."""
+    """Return a device of a given speed; its memory rate and overhead follow from the speed's place among devices."""
     return _node("device", Tier.DEVICE, DEVICE, flops_per_s)
 
 
 def edge_node(flops_per_s: float) -> Node:
-    """Return an edge of a speed, its memory and overhead where they lie among edges."""
+    """Return an edge of a given speed; its memory rate and overhead follow from the speed's place among edges."""
     return _node("edge", Tier.EDGE, EDGE, flops_per_s)
 
 
 def access(mbps: Sequence[float]) -> Links:
-    """Return the links of users to one edge."""
+    """Return the links of users to one edge, with the given rates in Mbps."""
     return Links(np.reshape(mbps, (1, -1, 1)) * BYTES_PER_MBIT, up_latency_s=LATENCY_S)
 
 
 def _node(name: str, tier: Tier, kind: MachineRanges, flops_per_s: float) -> Node:
+    """Return a node of a kind whose memory rate and overhead lie in their ranges where its speed lies in its range."""
     slowest, fastest = kind.flops_per_s
     place = np.log(flops_per_s / slowest) / np.log(fastest / slowest)
     (low, high), (short_s, long_s) = kind.memory_bytes_per_s, kind.layer_overhead_s

@@ -11,13 +11,13 @@ from pathlib import Path
 class MjoaMuConfig:
     """Measure what MJOA-MU claims: how much faster are cold starts when uploads go on while layers execute?
 
-    One user before one edge on a grid of networks, access rates and machines, against serial uploading; then several
-    users with ARA's shares against equal ones. PBT-DP places for all of them. Tables are printed; `--out` receives
-    mjoa_mu.json (a row per setting), table.md and mjoa_mu.png.
+    First one user and one edge, on a grid of networks, access rates and machines, are compared with serial uploading.
+    Then several users with ARA's shares are compared with equal shares. PBT-DP places the layers in all cases. Tables
+    are printed. The folder --out receives mjoa_mu.json (a row per setting), table.md and mjoa_mu.png.
     """
 
     out: Path
-    """Folder to write to."""
+    """Folder to which the results are written."""
     networks: tuple[str, ...] = (
         "alexnet",
         "vgg16",
@@ -30,15 +30,16 @@ class MjoaMuConfig:
         "gpt2",
         "whisper_tiny_encoder",
     )
-    """Networks of the zoo."""
+    """Names of networks of the zoo."""
     layers: int = 32
-    """Layers to which networks are merged at most."""
+    """Most layers of a network. Larger networks are merged to this number."""
     mbps: tuple[float, ...] = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1000.0)
-    """Access rates of one user, either way; several draw theirs from 10 to 160 Mbps, and from 100 to 1000 Mbps."""
+    """Access rates of one user in Mbps, the same up and down. Several users draw theirs from 10 to 160 Mbps, and from
+    100 to 1000 Mbps."""
     edge_tflops: tuple[float, ...] = (0.2, 0.6, 2.0)
-    """Speeds of the edge in TFLOP/s; for several users drawn between the least and the greatest."""
+    """Speeds of the edge in TFLOP/s. For several users, the speed is drawn between the least and the greatest."""
     device_gflops: tuple[float, ...] = (1.0, 5.0, 20.0)
-    """Speeds of devices in GFLOP/s; for several users drawn between the least and the greatest."""
+    """Speeds of devices in GFLOP/s. For several users, they are drawn between the least and the greatest."""
     users: tuple[int, ...] = (2, 3, 4, 5, 6)
     """Numbers of users of one edge."""
     scenarios: int = 20
@@ -46,7 +47,7 @@ class MjoaMuConfig:
     seed: int = 1
     """Seed of the scenarios."""
     overwrite: bool = False
-    """Write into a folder that is not empty; files of an earlier run are replaced."""
+    """Write into a folder that is not empty. Files of an earlier run are replaced."""
 
     def check(self) -> None:
         """Check the numbers.

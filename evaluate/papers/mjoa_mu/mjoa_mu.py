@@ -1,4 +1,4 @@
-"""The command `mjoa-mu`: measures what MJOA-MU claims of cold starts, and writes what came of it.
+"""The command `mjoa-mu`: measures what MJOA-MU claims of cold starts, and writes the results.
 
 Yang et al., Computer Networks 2023: uploading a model's later layers while its earlier ones execute, with PBT-DP's
 placements and ARA's shares, takes up to 64.5 % off the execution latency. Only the abstract is known; it leaves open
@@ -30,6 +30,7 @@ LIMIT = (
 )
 
 USERS_HEADINGS = ("method", "users", "delay [s]", "/ serial", "95 %", "most", "a user, most")
+"""Headings of the tables of several users."""
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 """Title, headings and rows."""
@@ -39,10 +40,10 @@ def reproduce(config: MjoaMuConfig) -> dict[str, Any]:
     """Measure cold starts of one user on a grid and of several users, print tables and write the files.
 
     Returns:
-        What `mjoa_mu.json` says.
+        The contents of `mjoa_mu.json`.
 
     Raises:
-        ValueError: For anything in the config that is not valid; nothing has then been written.
+        ValueError: If anything in the config is not valid; nothing has been written then.
     """
     config.check()
     check_folder(config.out, overwrite=config.overwrite)
@@ -122,7 +123,7 @@ def _users_row(study: UsersStudy, name: str) -> tuple[str, ...]:
 
 
 def _greatest(alone: Sequence[Case], baseline: str) -> str:
-    """Say how much parallel uploading saves at most, and where it saves what is published."""
+    """Return a sentence: how much parallel uploading saves at most, and where it saves as much as is published."""
     best = max(alone, key=lambda case: case.reduction(baseline))
     reached = [case for case in alone if case.reduction(baseline) >= PUBLISHED]
     said = f"One user, against {BASELINES[baseline][1]}: up to {best.reduction(baseline):.1%} less ({best}); "
@@ -133,7 +134,7 @@ def _greatest(alone: Sequence[Case], baseline: str) -> str:
 
 
 def _greatest_of_several(group: Sequence[UsersStudy]) -> str:
-    """Say how much MJOA-MU saves of several users' delays at most."""
+    """Return a sentence: how much MJOA-MU saves of several users' delays at most."""
     figures = {study.users: study.figures()[MJOA_MU] for study in group}
     said = []
     for key, what in (("greatest_reduction_of_total", "all together"), ("greatest_reduction_of_a_user", "one of them")):

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = ("o", "s", "D", "^", "v", "P")
-"""One per method."""
+"""Markers, one per method."""
 
 
 def study_png(cases: Sequence[Case], studies: Sequence[UsersStudy], published: float) -> bytes:
     """Return a PNG picture.
 
     Above: the greatest reduction of one user's delay over all machines, by access rate and network, against serial
-    uploading of its own best placement and of the same placement. Below: the mean delay of several users over that of
-    the baseline, by method and number of users, with paired 95 % intervals, for each range of access rates.
+    uploading of its own best placement and of the same placement. Below: the mean delay of several users divided by
+    that of the baseline, by method and number of users, with paired 95 % intervals, for each range of access rates.
 
     Args:
         cases: One user, in every setting.

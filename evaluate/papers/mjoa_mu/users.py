@@ -1,4 +1,4 @@
-"""Several users of MJOA-MU before one edge: what do parallel uploading and ARA's shares save of their cold starts?"""
+"""Several users of MJOA-MU and one edge: what do parallel uploading and ARA's shares save of their cold starts?"""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ from evaluate.compare.statistics import delay_ratios
 from evaluate.papers.mjoa_mu.cases import HORIZON_S, access, device_node, edge_node
 
 BASELINE, MJOA_MU = "serial, equal", "parallel, ARA"
+"""Names of two methods: the one to which all are compared, and MJOA-MU."""
 
 METHODS = ("device only", BASELINE, "serial, ARA", "parallel, equal", MJOA_MU, "parallel, queue")
-"""How layers are uploaded and who gives out shares; PBT-DP places layers for it. The last is MJOA-MU's plan on one
-channel, where nothing is reserved and the edge, with a single query of each user, slows nobody down."""
+"""The methods: how layers are uploaded, and who gives out shares; PBT-DP places the layers for it. The last one is
+MJOA-MU's plan on one channel, where nothing is reserved, and where the edge, with a single query of each user, slows
+nobody down."""
 
 ACCESS_MBPS: tuple[Range, ...] = ((10.0, 160.0), (100.0, 1000.0))
-"""Access rates, drawn log-uniformly: those of the scenario families, and those of the fastest networks."""
+"""Ranges of access rates in Mbps, drawn log-uniformly: those of the scenario families, and those of the fastest
+networks."""
 
 
 @dataclass(frozen=True, eq=False)
 class UsersStudy:
-    """What every method made of N scenarios of U users.
+    """What every method reached in N scenarios of U users.
 
     Attributes:
-        mbps: Between which rates the users' accesses are.
+        mbps: Range of the users' access rates.
         users: Number of users, U.
         delays_s: Cold-start delay of every user by method, shape (N, U) each.
         seed: Seed of the resampling.
@@ -51,8 +54,8 @@ class UsersStudy:
     def figures(self) -> dict[str, dict[str, Any]]:
         """Return the figures of every method.
 
-        `relative_to_baseline` is the ratio of mean delays with its paired bootstrap interval over scenarios, the
-        reductions are the greatest of the users' total in a scenario and of a single user's delay.
+        `relative_to_baseline` is the ratio of mean delays with its paired bootstrap interval over scenarios. The
+        reductions are the greatest ones of the users' total in a scenario, and of a single user's delay.
         """
         means = {name: delay_s.mean(axis=1) for name, delay_s in self.delays_s.items()}
         ratios, found = delay_ratios(means, self.seed), {}
@@ -84,9 +87,9 @@ def studies(
         count: Number of scenarios for each.
         seed: Seed of the scenarios.
         networks: Networks of which each user has one.
-        max_layers: Layers to which they are merged at most.
-        edge_flops_per_s: Speeds of edges, drawn log-uniformly.
-        device_flops_per_s: Speeds of devices, drawn log-uniformly.
+        max_layers: Most layers to which these are merged.
+        edge_flops_per_s: Range of the speeds of edges, drawn log-uniformly.
+        device_flops_per_s: Range of the speeds of devices, drawn log-uniformly.
     """
     for mbps, number in itertools.product(ACCESS_MBPS, users):
         rng, found = np.random.default_rng([seed, number, int(mbps[0])]), []
