@@ -1,13 +1,13 @@
 """Improves a reference plan by random changes, each judged by the kernel: cheap enough to be done while deciding.
 
 A plan is a sequence of uploads (user, layer, server). A streak is a number of uploads in a row of one user to one
-server. Of twenty changes
+server. Of twenty changes, on average,
 
 | | |
 |---|---|
 | 6 | move a streak to another place |
 | 3 | send a streak to another server |
-| 4 | gather neighbouring layers of a user on one server, wherever they are in the plan, or if they are not in it |
+| 4 | gather neighbouring layers of a user on one server, whether or not the plan uploads them so far |
 | 2 | gather all layers of a user on one server |
 | 3 | send all that a user has on one server to another, in its places; what another user has there may come back |
 | 2 | leave a streak out |

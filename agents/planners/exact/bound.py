@@ -6,7 +6,7 @@ slot k take at least
 
     m_uk(x) = least delay, nobody else at work, of the device alone and of compose(y) over the parts y of x
 
-where compose(y) is the assignment that uses all layers of y. For all that the user may run is the device alone or was
+where compose(y) is the assignment that uses all layers of y: whatever the user may run is the device alone or was
 composed of a part of x, and contention only lengthens a query. More layers never make m longer. R_k(x) = sum_u rate_uk
 m_uk(x) is then the least cost per second, and, with the horizon H,
 

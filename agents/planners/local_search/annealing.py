@@ -66,7 +66,17 @@ def _walk_in_parallel(
 ) -> None:
     for c in numba.prange(chains.length.shape[0]):
         # prange counts in unsigned numbers, for which everything would be compiled once more.
-        _walk(packed, b, state, movable, chains, np.int64(c), chances, evaluations, temperature)  # type: ignore[arg-type]
+        _walk(
+            packed,
+            b,
+            state,
+            movable,
+            chains,
+            np.int64(c),  # type: ignore[arg-type]
+            chances,
+            evaluations,
+            temperature,
+        )
 
 
 @jit
