@@ -173,7 +173,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Draw:
-    """Draw scenarios of a family and write each to a file, to look at it, change it, or play it with --scenario-file."""
+    """Draw scenarios of a family and write each to a file, to be looked at, changed, or played with --scenario-file."""
 
     family: tyro.conf.Positional[str]
     """single, edge-cloud, multi-user, mobile or toy."""

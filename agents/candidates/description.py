@@ -118,9 +118,9 @@ def describe(
         packed.up_bytes_per_s[i, slot, u, s],
         packed.query_rate_hz[i, slot, u],
     )
-    run = efficiencies.per_s[row, u, s, v, last]
+    efficiency = efficiencies.per_s[row, u, s, v, last]
     interval_bytes, layer_bytes = efficiencies.size_bytes[row, u, s, v, last], packed.weight_bytes[i, u, v]
-    saved_s = run * interval_bytes / rate  # seconds saved per query, times the query rate
+    saved_s = efficiency * interval_bytes / rate  # seconds saved per query, times the query rate
     out[at + _CANDIDATE.action] = (a + 1.0) / actions
     out[at + _CANDIDATE.layer_efficiency] = _relative(efficiencies.per_s[row, u, s, v, v], prospects.best[i, 0])
     for view in range(views):

@@ -214,9 +214,9 @@ def _greedy(prior: Prior, features: Tensor, changing: Tensor) -> Tensor:
 def _risk(prior: Prior, features: Tensor, situation: Tensor) -> Tensor:
     """Return what uploads lose for blocking the channel, shape (B, K): an upload cannot be pre-empted."""
     left, newcomers = situation[:, LEFT, None], situation[:, NEWCOMERS, None].clamp(max=0.99)
-    own, run = left * features[..., LAYER_ARRIVAL], left * features[..., INTERVAL_ARRIVAL]
-    run = torch.maximum(own, run)
-    saved = features[..., SAVING] * (left - run) + LEAST_SAVING  # by the whole interval
-    # One layer blocks the channel in proportion to own ** 2, and the interval has about run / own of them.
-    blocked = own * run * newcomers / (1.0 - newcomers)
+    own, interval = left * features[..., LAYER_ARRIVAL], left * features[..., INTERVAL_ARRIVAL]
+    interval = torch.maximum(own, interval)
+    saved = features[..., SAVING] * (left - interval) + LEAST_SAVING  # by the whole interval
+    # One layer blocks the channel in proportion to own ** 2, and the interval has about interval / own of them.
+    blocked = own * interval * newcomers / (1.0 - newcomers)
     return prior.risk * (blocked / saved).clamp(max=MOST_RISK)

@@ -178,9 +178,11 @@ def _consider(
     value = 0.0
     for view in range(views):
         if prospects.best[i, view] > 0.0:
-            _, run = _best_interval(packed, state, i, efficiencies, i * views + view, u, s, v)
+            _, efficiency = _best_interval(packed, state, i, efficiencies, i * views + view, u, s, v)
             smallest_useful = prospects.smallest_useful[i, view, a]
-            value = max(value, (1e3 * smallest_useful if smallest_useful > 0.0 else run) / prospects.best[i, view])
+            value = max(
+                value, (1e3 * smallest_useful if smallest_useful > 0.0 else efficiency) / prospects.best[i, view]
+            )
     if 0 < prospects.rank[i, a] <= MOST_RANKED:
         value += 1e9 / prospects.rank[i, a]
     k = prospects.value.shape[1] - 1
@@ -235,9 +237,9 @@ def _mark_smallest_useful(
     layers, servers, row = efficiencies.per_s.shape[3], efficiencies.per_s.shape[2], i * prospects.best.shape[1] + view
     best, first, last = 0.0, -1, -1
     for v in range(packed.num_layers[i, u]):
-        w, run = _best_interval(packed, state, i, efficiencies, row, u, s, v)
-        if run > best:
-            best, first, last = run, v, w
+        w, efficiency = _best_interval(packed, state, i, efficiencies, row, u, s, v)
+        if efficiency > best:
+            best, first, last = efficiency, v, w
     if first >= 0:
         part, _ = smallest_useful_interval(efficiencies, row, u, s, first, last)
         prospects.smallest_useful[i, view, action_of(u, part, s, layers, servers)] = best

@@ -150,7 +150,7 @@ class ShortestPath:
         """Return the placement."""
 
         def candidates(alone: Alone) -> Iterator[Bools]:
-            execution = execution_graph(scenario.users[alone.user].graph, alone.p, alone.user, alone.server)
+            execution = execution_graph(scenario.users[alone.user].graph, alone.packed, alone.user, alone.server)
             side = shortest_paths(execution, [self.penalty])[0]
             yield execution.layers(execution.that_fit(side, alone.left_bytes)) & alone.movable
 

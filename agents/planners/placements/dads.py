@@ -66,7 +66,7 @@ def _cuts(alone: Alone) -> Iterator[Bools]:
     yield layers
     if alone.fits(layers):
         return
-    seconds = alone.p.execution_s[0, alone.user, : len(layers), 0]
+    seconds = alone.packed.execution_s[0, alone.user, : len(layers), 0]
     price, low, high = float(seconds.sum() / alone.weight_bytes[layers].sum()), 0.0, math.inf
     for _ in range(PRICES):
         layers = _on_server(alone, vertices, edges, price)
@@ -90,26 +90,26 @@ def cut_graph(alone: Alone) -> tuple[list[int], list[Edge]]:
     """Return the vertex that stands for each layer, and the edges with their seconds."""
     vertices, edges = _vertices(alone)
     for layer, vertex in enumerate(vertices):
-        device_s, server_s = alone.p.execution_s[0, alone.user, layer, [0, alone.server]]
+        device_s, server_s = alone.packed.execution_s[0, alone.user, layer, [0, alone.server]]
         edges += [(DEVICE, vertex, server_s), (vertex, SERVER, device_s)]
-    unused, seconds = 2 + len(vertices), transfers_s(alone.p, 0, alone.user, 0)
+    unused, seconds = 2 + len(vertices), transfers_s(alone.packed, 0, alone.user, 0)
     for tensor, readers in enumerate(_readers(alone, vertices)):
         maker = DEVICE if tensor == 0 else vertices[tensor - 1]
         upload_s, download_s = seconds[tensor, 0, alone.server], seconds[tensor, alone.server, 0]
         edges += _fan_out(maker, readers, SERVER, unused, upload_s)
         edges += [
-            (head, tail, server) for tail, head, server in _fan_out(maker, readers, DEVICE, unused + 1, download_s)
+            (head, tail, cost_s) for tail, head, cost_s in _fan_out(maker, readers, DEVICE, unused + 1, download_s)
         ]
         unused += 2
     # What no cut can change is left out.
     return vertices, [
-        (tail, head, server) for tail, head, server in edges if tail != head and tail != SERVER and head != DEVICE
+        (tail, head, cost_s) for tail, head, cost_s in edges if tail != head and tail != SERVER and head != DEVICE
     ]
 
 
 def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
     """Return the vertex of each layer, and the edges that bind weightless layers to their predecessors."""
-    packed, user = alone.p, alone.user
+    packed, user = alone.packed, alone.user
     vertices: list[int] = []
     edges: list[Edge] = []
     for layer in range(len(alone.movable)):
@@ -132,7 +132,7 @@ def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
 
 def _readers(alone: Alone, vertices: list[int]) -> list[set[int]]:
     """Return the vertices that read each tensor (0 = the network's input); the device reads results."""
-    packed, user = alone.p, alone.user
+    packed, user = alone.packed, alone.user
     readers: list[set[int]] = [set() for _ in range(1 + len(vertices))]
     for layer, vertex in enumerate(vertices):
         for edge in range(packed.predecessor_offsets[0, user, layer], packed.predecessor_offsets[0, user, layer + 1]):

@@ -164,5 +164,5 @@ def _first_gap_s(busy: list[tuple[float, float]], ready_s: float, lasting_s: flo
 
 def _mean(seconds: list[float]) -> float:
     """Return the mean of the finite values; where there is no link, nothing is sent."""
-    finite = [server for server in seconds if math.isfinite(server)]
+    finite = [each for each in seconds if math.isfinite(each)]
     return sum(finite) / len(finite) if finite else 0.0

@@ -26,7 +26,7 @@ class Alone:
     """One user and one server, with nobody else at work.
 
     Attributes:
-        p: The packed scenario, with one slot, in which only this user raises queries.
+        packed: The packed scenario, with one slot, in which only this user raises queries.
         user: Index of the user.
         server: The server, 1..S.
         held: Server that holds each layer already (0 = none), shape (L,).
@@ -35,7 +35,7 @@ class Alone:
         left_bytes: Memory left on the server.
     """
 
-    p: PackedScenarios
+    packed: PackedScenarios
     user: int
     server: int
     held: Int8s
@@ -68,16 +68,16 @@ def choose_in_turn(scenario: Scenario, candidates: Candidates) -> Placement:
     placement = [np.array(user.uploaded, np.int8) for user in scenario.users]
     for user_index in np.flatnonzero(movable.any(axis=1)).tolist():
         held, count = placement[user_index], len(placement[user_index])
-        p_alone = packed._replace(query_rate_hz=np.zeros_like(packed.query_rate_hz))
-        p_alone.query_rate_hz[0, 0, user_index] = 1.0
-        least_s = _delay_s(p_alone, user_index, held)
+        packed_alone = packed._replace(query_rate_hz=np.zeros_like(packed.query_rate_hz))
+        packed_alone.query_rate_hz[0, 0, user_index] = 1.0
+        least_s = _delay_s(packed_alone, user_index, held)
         for server in (np.flatnonzero(reachable[user_index]) + 1).tolist():
             weight_bytes, room_bytes = packed.weight_bytes[0, user_index, :count], float(left_bytes[server - 1])
-            alone = Alone(p_alone, user_index, server, held, movable[user_index, :count], weight_bytes, room_bytes)
+            alone = Alone(packed_alone, user_index, server, held, movable[user_index, :count], weight_bytes, room_bytes)
             for layers in candidates(alone):
                 if alone.fits(layers):
                     candidate = np.where(layers, server, held).astype(np.int8)
-                    delay_s = _delay_s(p_alone, user_index, candidate)
+                    delay_s = _delay_s(packed_alone, user_index, candidate)
                     if delay_s < least_s:
                         least_s, placement[user_index] = delay_s, candidate
         moved = placement[user_index] != held
