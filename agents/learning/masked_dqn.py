@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3 import DQN
 from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
-from agents.learning.masked_policy import OWN_ARGUMENTS, Unchanged
+from agents.learning.masked_policy import OwnArguments
 from agents.policy_networks.facts import ILLEGAL
-from agents.policy_networks.make import Sizes, make_network
 from dnnmig_env.arrays import Ints
-from dnnmig_env.envs.observer import ObservationKind
 
 ADVANTAGE_PER_SCORE = 0.02
 """Factor from a network's scores to advantages. Scores begin as logarithms of efficiencies, which differ by some nats;
@@ -31,26 +27,14 @@ class MaskedQNetwork(QNetwork):
     """Values of actions, `ILLEGAL` for illegal ones, so that both the greedy action and the bootstrap target are legal.
 
     Args:
-        sizes: Most users, layers and servers, (U, L, S).
-        width: See `make_network`.
-        context: See `make_network`.
-        observation: Kind of the environment's observations.
-        blind: See `make_network`.
+        make_network: Makes the policy network, which scores the actions of a state and gives its value.
         **kwargs: As of SB3's `QNetwork`.
     """
 
-    def __init__(
-        self,
-        sizes: Sizes,
-        width: int,
-        context: int,
-        observation: ObservationKind,
-        blind: Sequence[str],
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, make_network: Callable[[], nn.Module], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.q_net = nn.Identity()  # type: ignore[assignment]
-        self.network = make_network(observation, sizes, width, context, blind)
+        self.network = make_network()
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]
         """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling)."""
@@ -61,48 +45,14 @@ class MaskedQNetwork(QNetwork):
         return torch.where(legal, value + ADVANTAGE_PER_SCORE * (scores - mean), scores)
 
 
-class MaskedDQNPolicy(DQNPolicy):
-    """Policy for `MaskedDQN`.
-
-    Args:
-        observation_space: The environment's.
-        action_space: The environment's.
-        lr_schedule: Learning rate as a function of the remaining share of training.
-        sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
-        width: See `make_network`.
-        context: See `make_network`.
-        observation: Kind of the environment's observations.
-        blind: See `make_network`.
-        **kwargs: As of SB3's `DQNPolicy`.
-    """
-
-    def __init__(
-        self,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Discrete,
-        lr_schedule: Schedule,
-        sizes: Sizes,
-        width: int = 24,
-        context: int = 48,
-        observation: ObservationKind = "plain",
-        blind: Sequence[str] = (),
-        **kwargs: Any,
-    ) -> None:
-        self.sizes, self.width, self.context = sizes, width, context
-        self.observation, self.blind = observation, tuple(blind)
-        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
+class MaskedDQNPolicy(OwnArguments, DQNPolicy):
+    """Policy for `MaskedDQN`."""
 
     def make_q_net(self) -> MaskedQNetwork:
         """Return a new network."""
         own: BaseFeaturesExtractor | None = None
         arguments = self._update_features_extractor(self.net_args, features_extractor=own)
-        own_arguments = {name: getattr(self, name) for name in OWN_ARGUMENTS}
-        return MaskedQNetwork(**own_arguments, **arguments).to(self.device)
-
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        parameters = super()._get_constructor_parameters()
-        parameters.pop("features_extractor_class")
-        return {**parameters, **{name: getattr(self, name) for name in OWN_ARGUMENTS}}
+        return MaskedQNetwork(self.make_network, **arguments).to(self.device)
 
 
 class MaskedDQN(DQN):

@@ -22,9 +22,6 @@ from torch import Tensor, nn
 from agents.policy_networks.make import Sizes, make_network
 from dnnmig_env.envs.observer import ObservationKind
 
-OWN_ARGUMENTS = ("sizes", "width", "context", "observation", "blind")
-"""Arguments of our policies that SB3's policies do not have."""
-
 
 class Unchanged(BaseFeaturesExtractor):
     """Hands the parts of an observation on as they are; the policy network behind it takes them apart."""
@@ -93,8 +90,10 @@ class MaskedDistribution(CategoricalDistribution):
         return self
 
 
-class MaskedActorCriticPolicy(ActorCriticPolicy):
-    """Policy for PPO and A2C.
+class OwnArguments:
+    """What our policies have in common: the arguments of `make_network` beside those of SB3's policies.
+
+    A policy inherits this class first, then one of SB3's policy classes.
 
     Args:
         observation_space: The environment's.
@@ -105,7 +104,7 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
         context: See `make_network`.
         observation: Kind of the environment's observations.
         blind: See `make_network`.
-        **kwargs: As of SB3's `ActorCriticPolicy`.
+        **kwargs: As of SB3's policy class.
     """
 
     def __init__(
@@ -122,60 +121,40 @@ class MaskedActorCriticPolicy(ActorCriticPolicy):
     ) -> None:
         self.sizes, self.width, self.context = sizes, width, context
         self.observation, self.blind = observation, tuple(blind)
-        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
+        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)  # type: ignore
+
+    def make_network(self) -> nn.Module:
+        """Return a new policy network."""
+        return make_network(self.observation, self.sizes, self.width, self.context, self.blind)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        """Return the parameters by which SB3 makes the same policy again: with ours, less the one that is fixed."""
+        parameters: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
+        parameters.pop("features_extractor_class")
+        own = ("sizes", "width", "context", "observation", "blind")
+        return {**parameters, **{name: getattr(self, name) for name in own}}
+
+
+class MaskedActorCriticPolicy(OwnArguments, ActorCriticPolicy):
+    """Policy for PPO and A2C."""
 
     def _build(self, lr_schedule: Schedule) -> None:
         self.action_dist = MaskedDistribution(int(self.action_space.n))  # type: ignore[attr-defined]
         _build(self, lr_schedule)
 
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        return _constructor_parameters(self, super()._get_constructor_parameters())
 
-
-class MaskableMigrationPolicy(MaskableActorCriticPolicy):
-    """Policy for sb3-contrib's MaskablePPO, with the arguments of `MaskedActorCriticPolicy`.
-
-    The mask in the observation holds even where MaskablePPO hands over none.
-    """
-
-    def __init__(
-        self,
-        observation_space: spaces.Space[Any],
-        action_space: spaces.Space[Any],
-        lr_schedule: Schedule,
-        sizes: Sizes,
-        width: int = 24,
-        context: int = 48,
-        observation: ObservationKind = "plain",
-        blind: Sequence[str] = (),
-        **kwargs: Any,
-    ) -> None:
-        self.sizes, self.width, self.context = sizes, width, context
-        self.observation, self.blind = observation, tuple(blind)
-        super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)
+class MaskableMigrationPolicy(OwnArguments, MaskableActorCriticPolicy):
+    """Policy for sb3-contrib's MaskablePPO. The mask in the observation holds even where it hands over none."""
 
     def _build(self, lr_schedule: Schedule) -> None:
         self.action_dist = MaskableCategoricalDistribution(int(self.action_space.n))  # type: ignore[attr-defined]
         _build(self, lr_schedule)
 
-    def _get_constructor_parameters(self) -> dict[str, Any]:
-        return _constructor_parameters(self, super()._get_constructor_parameters())
-
 
 def _build(policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, lr_schedule: Schedule) -> None:
     """Put the policy network where SB3 expects hidden layers; its scores and values are used as they are."""
-    network = make_network(policy.observation, policy.sizes, policy.width, policy.context, policy.blind)
-    policy.mlp_extractor = ScoresAndValue(network)  # type: ignore[assignment]
+    policy.mlp_extractor = ScoresAndValue(policy.make_network())  # type: ignore[assignment]
     policy.action_net = nn.Identity()
     policy.value_net = nn.Identity()  # type: ignore[assignment]
     optimizer_class: Any = policy.optimizer_class
     policy.optimizer = optimizer_class(policy.parameters(), lr=lr_schedule(1), **policy.optimizer_kwargs)
-
-
-def _constructor_parameters(
-    policy: MaskedActorCriticPolicy | MaskableMigrationPolicy, parameters: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the parameters by which SB3 makes the same policy again: with ours, and without the one that is fixed."""
-    parameters.pop("features_extractor_class")
-    own = {name: getattr(policy, name) for name in OWN_ARGUMENTS}
-    return {**parameters, **own}

@@ -16,8 +16,8 @@ O(population * generations * U (L + E)).
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,24 +32,13 @@ from agents.planners.swarms.particles import (
     fitnesses_s,
     move,
     random_particles,
+    settings_of,
+    settings_type,
 )
 from dnnmig_env.arrays import Floats, Int8s
 from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
-
-
-class Settings(NamedTuple):
-    """The parameters of `Genetic`, for compiled code."""
-
-    population: int
-    generations: int
-    patience: int
-    tournament: int
-    crossover: float
-    mutations: float
-    upload_weight: float
-    mean_run: float
 
 
 @dataclass(frozen=True)
@@ -87,14 +76,17 @@ class Genetic:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
-        counts, numbers = map(int, astuple(self)[:4]), map(float, astuple(self)[4:])
-        settings = Settings(*counts, *numbers)
+        settings = settings_of(self, Settings, 4)
         return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
+
+
+Settings = settings_type(Genetic)
+"""The parameters of `Genetic`, for compiled code."""
 
 
 @jit
 def search(
-    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
+    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Any, rng: np.random.Generator
 ) -> Int8s:
     """Return the fittest member found: the node of each of D layers.
 

@@ -9,8 +9,9 @@ reconstruction). One fitness takes O(U (L + E)).
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +94,20 @@ def check_parameters(planner: Any, counts: tuple[str, ...], weights: tuple[str, 
                 raise ValueError(f"{field.name} is {value!r}; it must be finite and not negative.")
         elif not 0 <= value <= 1:
             raise ValueError(f"{field.name} is {value!r}; a probability lies between 0 and 1.")
+
+
+def settings_type(kind: type[Any]) -> Any:
+    """Return the named tuple in which compiled code takes the parameters of a search, given its dataclass.
+
+    It has to be a global named `Settings` of the module of the dataclass, so that compiled code can be kept.
+    """
+    return namedtuple("Settings", [field.name for field in fields(kind)], module=kind.__module__)
+
+
+def settings_of(planner: Any, settings: Any, counts: int) -> Any:
+    """Return the parameters of a search as a named tuple: so many whole numbers first, then numbers."""
+    values = astuple(planner)
+    return settings(*map(int, values[:counts]), *map(float, values[counts:]))
 
 
 @jit

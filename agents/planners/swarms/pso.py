@@ -16,31 +16,25 @@ O(swarm * iterations * U (L + E)).
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from agents.planners.protocol import Placement
-from agents.planners.swarms.particles import INFEASIBLE_S, Positions, best_placement, check_parameters, fitnesses_s
+from agents.planners.swarms.particles import (
+    INFEASIBLE_S,
+    Positions,
+    best_placement,
+    check_parameters,
+    fitnesses_s,
+    settings_of,
+    settings_type,
+)
 from dnnmig_env.arrays import Floats, Int8s
 from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
-
-
-class Settings(NamedTuple):
-    """The parameters of `Pso`, for compiled code."""
-
-    swarm: int
-    iterations: int
-    patience: int
-    w_first: float
-    w_last: float
-    c1: float
-    c2: float
-    v_max: float
-    upload_weight: float
 
 
 @dataclass(frozen=True)
@@ -79,14 +73,17 @@ class Pso:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
-        counts, numbers = map(int, astuple(self)[:3]), map(float, astuple(self)[3:])
-        settings = Settings(*counts, *numbers)
+        settings = settings_of(self, Settings, 3)
         return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
+
+
+Settings = settings_type(Pso)
+"""The parameters of `Pso`, for compiled code."""
 
 
 @jit
 def search(
-    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
+    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Any, rng: np.random.Generator
 ) -> Int8s:
     """Return the best particle found: the node of each of D layers.
 

@@ -21,8 +21,8 @@ O(swarm * iterations * U (L + E)).
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,27 +37,13 @@ from agents.planners.swarms.particles import (
     fitnesses_s,
     move,
     random_particles,
+    settings_of,
+    settings_type,
 )
 from dnnmig_env.arrays import Int8s
 from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
-
-
-class Settings(NamedTuple):
-    """The parameters of `PsoGa`, for compiled code."""
-
-    swarm: int
-    iterations: int
-    patience: int
-    w_max: float
-    w_min: float
-    c1_first: float
-    c1_last: float
-    c2_first: float
-    c2_last: float
-    upload_weight: float
-    mean_run: float
 
 
 @dataclass(frozen=True)
@@ -101,14 +87,17 @@ class PsoGa:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Placement:
         """Return the best placement found."""
-        counts, numbers = map(int, astuple(self)[:3]), map(float, astuple(self)[3:])
-        settings = Settings(*counts, *numbers)
+        settings = settings_of(self, Settings, 3)
         return best_placement(scenario, lambda packed, positions: search(packed, 0, 0, positions, settings, rng))
+
+
+Settings = settings_type(PsoGa)
+"""The parameters of `PsoGa`, for compiled code."""
 
 
 @jit
 def search(
-    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Settings, rng: np.random.Generator
+    packed: PackedScenarios, b: int, slot: int, positions: Positions, settings: Any, rng: np.random.Generator
 ) -> Int8s:
     """Return the best particle found: the node of each of D layers.
 
