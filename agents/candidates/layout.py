@@ -18,8 +18,8 @@ from agents.candidates.features import CANDIDATE_FEATURES, CANDIDATE_WIDTH, SITU
 from agents.candidates.reference_plan import Reference
 from agents.candidates.shortlist import Prospects, find, note_start, note_upload
 from agents.planners.joint_efficiency.intervals import Efficiencies
-from dnnmig_env.arrays import Float32s, Int8s, Ints
-from dnnmig_env.compiling.jit import fill, jit_nogil, jit_without_refcounts
+from dnnmig_env.arrays import Bools, Float32s, Int8s, Ints
+from dnnmig_env.compiling.jit import fill, jit_nogil
 from dnnmig_env.simulation.dynamics import horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
@@ -58,144 +58,62 @@ class CandidateLayout:
 
 
 @jit_nogil
-def find_candidates(
+def observe_candidates(
     begin: int,
     end: int,
     rows: Ints,
     actions: Ints,
-    packed: PackedScenarios,
-    soon: PackedScenarios,
-    later: PackedScenarios,
-    state: State,
-    mask: Int8s,
-    reference: Reference,
-    efficiencies: Efficiencies,
-    prospects: Prospects,
-) -> None:
-    """Find the candidates of the rows `rows[begin:end]` after their latest actions.
-
-    `actions` holds the latest action of each of the N rows in `rows`, `STARTED` for a new episode.
-    """
-    for k in range(begin, end):
-        _find(rows[k], actions[k], packed, soon, later, state, mask, reference, efficiencies, prospects)
-
-
-@jit_nogil
-def describe_candidates(
-    begin: int,
-    end: int,
-    rows: Ints,
+    planned: Bools,
     out: Float32s,
     packed: PackedScenarios,
     soon: PackedScenarios,
     later: PackedScenarios,
     course: PackedScenarios,
-    state: State,
-    mask: Int8s,
-    reference: Reference,
-    efficiencies: Efficiencies,
-    prospects: Prospects,
-) -> None:
-    """Write the observations of the rows `rows[begin:end]` to `out`, shape (B, D), all but the feature "gain".
-
-    They are zero where the horizon is reached.
-    """
-    for k in range(begin, end):
-        _describe(rows[k], out[rows[k]], packed, soon, later, course, state, mask, reference, efficiencies, prospects)
-
-
-@jit_nogil
-def compare_candidates(
-    begin: int,
-    end: int,
-    rows: Ints,
-    out: Float32s,
-    packed: PackedScenarios,
     state: State,
     ahead: State,
     mask: Int8s,
     reference: Reference,
+    efficiencies: Efficiencies,
     prospects: Prospects,
 ) -> None:
-    """Write the feature "gain" to the observations of the rows `rows[begin:end]`, shape (B, D).
+    """Find the candidates of the rows `rows[begin:end]` and write their observations.
 
-    `ahead` is a scratch state with two rows for each episode, in which the candidates are tried out.
+    An observation is zero where the horizon is reached.
+
+    Args:
+        begin: The first of `rows` to look at.
+        end: The one after the last.
+        rows: The rows, shape (N,).
+        actions: The latest action of each of them, (N,); `STARTED` for a new episode.
+        planned: Whether each of them has a reference plan, (N,); without one no candidate has a gain.
+        out: Receives the observations, shape (B, D).
+        packed: The scenarios.
+        soon: The links that are expected soon.
+        later: The links that are expected until the horizon.
+        course: How the scenarios are expected to go on.
+        state: Where the episodes stand.
+        ahead: A scratch state with two rows for each episode, in which candidates are tried out.
+        mask: The legal actions, shape (B, A).
+        reference: The reference plans.
+        efficiencies: Efficiencies of intervals, kept from decision to decision.
+        prospects: The candidates.
     """
-    for k in range(begin, end):
-        _compare(rows[k], out[rows[k]], packed, state, ahead, mask, reference, prospects)
-
-
-@jit_without_refcounts
-def _find(
-    i: int,
-    action: int,
-    packed: PackedScenarios,
-    soon: PackedScenarios,
-    later: PackedScenarios,
-    state: State,
-    mask: Int8s,
-    reference: Reference,
-    efficiencies: Efficiencies,
-    prospects: Prospects,
-) -> None:
-    if action == STARTED:
-        note_start(i, prospects)
-    elif 0 <= action < mask.shape[1] - 1:
-        note_upload(packed, state, i, action, efficiencies, prospects)
-    if state.time_s[i] < horizon_s(packed, i):
+    for n in range(begin, end):
+        i, observation = rows[n], out[rows[n]]
+        fill(observation, 0.0)
+        if actions[n] == STARTED:
+            note_start(i, prospects)
+        elif 0 <= actions[n] < mask.shape[1] - 1:
+            note_upload(packed, state, i, actions[n], efficiencies, prospects)
+        if state.time_s[i] >= horizon_s(packed, i):
+            continue
         find(packed, soon, later, state, i, mask[i], reference, efficiencies, prospects)
-
-
-@jit_without_refcounts
-def _describe(
-    i: int,
-    out: Float32s,
-    packed: PackedScenarios,
-    soon: PackedScenarios,
-    later: PackedScenarios,
-    course: PackedScenarios,
-    state: State,
-    mask: Int8s,
-    reference: Reference,
-    efficiencies: Efficiencies,
-    prospects: Prospects,
-) -> None:
-    fill(out, 0.0)
-    if state.time_s[i] < horizon_s(packed, i):
-        describe_situation(packed, state, i, reference, prospects, out)
+        describe_situation(packed, state, i, reference, prospects, observation)
+        compared = planned[n] and starts_new_interval(state, i, reference, prospects)
         for k in range(prospects.value.shape[1]):
             if prospects.value[i, k] <= 0.0:
                 break
-            describe(
-                packed,
-                soon,
-                later,
-                course,
-                state,
-                i,
-                efficiencies,
-                prospects,
-                k,
-                mask.shape[1],
-                out,
-                SITUATION_WIDTH + k * CANDIDATE_WIDTH,
-            )
-
-
-@jit_without_refcounts
-def _compare(
-    i: int,
-    out: Float32s,
-    packed: PackedScenarios,
-    state: State,
-    ahead: State,
-    mask: Int8s,
-    reference: Reference,
-    prospects: Prospects,
-) -> None:
-    if state.time_s[i] < horizon_s(packed, i) and starts_new_interval(state, i, reference, prospects):
-        for k in range(min(MOST_GAINS, prospects.value.shape[1])):
-            if prospects.value[i, k] > 0.0:
-                out[SITUATION_WIDTH + k * CANDIDATE_WIDTH + _GAIN] = gain(
-                    packed, state, ahead, i, mask[i], reference, prospects, k
-                )
+            at, size = SITUATION_WIDTH + k * CANDIDATE_WIDTH, mask.shape[1]
+            describe(packed, soon, later, course, state, i, efficiencies, prospects, k, size, observation, at)
+            if compared and k < MOST_GAINS:
+                observation[at + _GAIN] = gain(course, state, ahead, i, mask[i], reference, prospects, k)

@@ -6,7 +6,7 @@ import numpy as np
 
 from agents.candidates.expected_plan import STARTED, UNCHANGED, look_ahead, search
 from agents.candidates.hindsight_costs import hindsight_costs
-from agents.candidates.layout import CandidateLayout, compare_candidates, describe_candidates, find_candidates
+from agents.candidates.layout import CandidateLayout, observe_candidates
 from agents.candidates.planning import new_plan_scratch
 from agents.candidates.reference_plan import new_reference
 from agents.candidates.shortlist import new_prospects
@@ -95,11 +95,9 @@ class CandidateObserver:
         with_plan = rows[planned]
         plans = course, prospects, reference, scratch, self.saved_s
         share_rows(look_ahead, len(with_plan), with_plan, actions[planned], packed, state, episodes.decisions, *plans)
-        expected, found = (self._soon, self._later), (reference, self._efficiencies, prospects)
-        share_rows(find_candidates, len(rows), rows, actions, packed, *expected, state, mask, *found)
-        share_rows(describe_candidates, len(rows), rows, out, packed, *expected, course, state, mask, *found)
-        compared = course, state, scratch.state, mask, reference, prospects
-        share_rows(compare_candidates, len(with_plan), with_plan, out, *compared)
+        expected = packed, self._soon, self._later, course
+        found = mask, reference, self._efficiencies, prospects
+        share_rows(observe_candidates, len(rows), rows, actions, planned, out, *expected, state, scratch.state, *found)
 
 
 def check_joint(episodes: EpisodeBatch, what: str) -> None:
