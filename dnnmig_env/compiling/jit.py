@@ -6,7 +6,6 @@ module apart by their names alone, so the same function must never be compiled b
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,9 +15,6 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from dnnmig_env.compiling.cache import keep_compiled
-
-# Idle threads of the pool must sleep: GNU OpenMP's would otherwise keep a core busy between two short calls.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Arrays = TypeVar("Arrays")
@@ -44,14 +40,10 @@ def jit_nogil(function: Function) -> Function:
     """Compile a loop for `share_rows`: as by `jit_without_refcounts`, but other Python threads run at the same time.
 
     The iterations of the loop are independent of each other, so threads may share them. Compiling a loop over rows that
-    carries a dozen named tuples takes a second this way, but a minute with `numba.prange`.
+    carries a dozen named tuples takes a second this way, but a minute with `numba.prange`, whose threads also end a
+    forked child.
     """
     return _compile(function, _nrt=False, nogil=True)
-
-
-def jit_parallel(function: Function) -> Function:
-    """Compile a function whose `numba.prange` loops run on all cores."""
-    return _compile(function, parallel=True)
 
 
 def jit_inlined(function: Function) -> Function:

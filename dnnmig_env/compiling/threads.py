@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +14,7 @@ ROWS_PER_CORE = 16
 """Fewest rows for each core. Below twice this many rows in all, one core is faster than starting several."""
 
 
-def share_rows(loop: Callable[..., None], count: int, *arguments: Any) -> None:
+def share_rows(loop: Callable[..., None], count: int, *arguments: Any, per_core: int = ROWS_PER_CORE) -> None:
     """Divide the iterations 0 to `count - 1` of a loop among as many threads as Numba may use.
 
     Args:
@@ -21,8 +22,9 @@ def share_rows(loop: Callable[..., None], count: int, *arguments: Any) -> None:
             iterations from `begin` up to, but not including, `end`. Its iterations are independent of each other.
         count: Number of iterations.
         *arguments: The loop's further arguments.
+        per_core: Fewest iterations for which a core is worth starting.
     """
-    parts = min(numba.get_num_threads(), count // ROWS_PER_CORE)
+    parts = min(numba.get_num_threads(), count // per_core)
     if parts < 2:
         loop(0, count, *arguments)
         return
@@ -36,3 +38,8 @@ def share_rows(loop: Callable[..., None], count: int, *arguments: Any) -> None:
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+
+
+# A forked child has none of its parent's threads, so that it needs a pool of its own.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Ints
-from dnnmig_env.compiling.threads import ROWS_PER_CORE
+from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.actions import ActionLayout, new_decisions, pending_layer
 from dnnmig_env.envs.facts import FactsLayout
 from dnnmig_env.envs.observer import FactsObserver, MakeObserver, MakeRewarder, Observer, find_observer
 from dnnmig_env.envs.reward import RewardScale, reward_rules
-from dnnmig_env.envs.stepping import new_outputs, start_rows, step_rows, step_rows_in_parallel
+from dnnmig_env.envs.stepping import new_outputs, start_rows, step_rows
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import Limits, PackedScenarios, empty_packed
@@ -134,8 +134,7 @@ class EpisodeBatch:
 
     def step(self, actions: Ints, active: Bools) -> None:
         """Take one decision in every active row; the results are in `outputs`, `decisions` and `state`."""
-        step = step_rows_in_parallel if self.rows >= 2 * ROWS_PER_CORE else step_rows
-        step(*self._episodes, self._rules, actions, active)
+        share_rows(step_rows, self.rows, *self._episodes, self._rules, actions, active)
         if not isinstance(self.observer, FactsObserver):
             stepped = np.flatnonzero(active)
             self.observer.step(stepped, actions[stepped])

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Float32s, Floats, Int8s, Ints
-from dnnmig_env.compiling.jit import copy, fill, jit_parallel, jit_without_refcounts
+from dnnmig_env.compiling.jit import copy, fill, jit_nogil, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_mask
 from dnnmig_env.envs.facts import observe_changing, observe_fixed
 from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
@@ -127,8 +126,10 @@ def _reward(
     return float(reward / out.device_only_s[i] if rules.in_device_only_units else reward)
 
 
-@jit_without_refcounts
+@jit_nogil
 def step_rows(
+    first: int,
+    end: int,
     packed: PackedScenarios,
     state: State,
     decisions: Decisions,
@@ -138,25 +139,8 @@ def step_rows(
     actions: Ints,
     active: Bools,
 ) -> None:
-    """Take one decision in each active row, one row after another."""
-    for i in range(len(actions)):
-        if active[i]:
-            step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
-
-
-@jit_parallel
-def step_rows_in_parallel(
-    packed: PackedScenarios,
-    state: State,
-    decisions: Decisions,
-    uploads: PlanArrays,
-    out: Outputs,
-    rules: Rules,
-    actions: Ints,
-    active: Bools,
-) -> None:
-    """Take one decision in each active row, on all cores."""
-    for i in numba.prange(len(actions)):
+    """Step the active ones of the rows from `first` up to, but not including, `end`."""
+    for i in range(first, end):
         if active[i]:
             step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
 

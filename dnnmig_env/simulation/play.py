@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from dnnmig_env.arrays import Floats, Int8s, Ints
-from dnnmig_env.compiling.jit import borrowed, jit, jit_parallel, jit_without_refcounts
+from dnnmig_env.compiling.jit import jit, jit_nogil, jit_without_refcounts
+from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.simulation.dynamics import advance, begin, complete, horizon_s, send
 from dnnmig_env.simulation.kernel import effective_assignment, load_of, query_delay_s, slowdown_for
 from dnnmig_env.simulation.packed import PackedScenarios
@@ -24,10 +24,9 @@ def mean_delays_s(packed: PackedScenarios, plans: PlanArrays, scenarios: Ints | 
     """
     count = len(plans.length)
     rows = np.zeros(count, np.int64) if scenarios is None else np.asarray(scenarios, np.int64)
-    state = new_state(packed, count)
-    result = np.empty(count)
-    play_rows = _play_rows_in_parallel if count >= 64 else _play_rows
-    play_rows(packed, rows, state, plans, result)
+    state, result = new_state(packed, count), np.empty(count)
+    start_s, end_s = np.empty(plans.user.shape), np.empty(plans.user.shape)
+    share_rows(_play_rows, count, packed, rows, state, plans, start_s, end_s, result, per_core=32)
     return result
 
 
@@ -80,25 +79,20 @@ def presence_s(packed: PackedScenarios, b: int, u: int, time_s: float) -> float:
     return np.inf
 
 
-@jit
-def _play_row(packed: PackedScenarios, rows: Ints, state: State, plans: PlanArrays, k: int, result: Floats) -> None:
-    packed, state, plans = borrowed(packed), borrowed(state), borrowed(plans)
-    start_s, end_s = np.empty(plans.user.shape[1]), np.empty(plans.user.shape[1])
-    result[k] = play(packed, rows[k], state, k, plans, k, start_s, end_s)
-
-
-@jit
-def _play_rows(packed: PackedScenarios, rows: Ints, state: State, plans: PlanArrays, result: Floats) -> None:
-    for k in range(len(plans.length)):
-        _play_row(packed, rows, state, plans, k, result)
-
-
-@jit_parallel
-def _play_rows_in_parallel(
-    packed: PackedScenarios, rows: Ints, state: State, plans: PlanArrays, result: Floats
+@jit_nogil
+def _play_rows(
+    first: int,
+    end: int,
+    packed: PackedScenarios,
+    rows: Ints,
+    state: State,
+    plans: PlanArrays,
+    start_s: Floats,
+    end_s: Floats,
+    result: Floats,
 ) -> None:
-    for k in numba.prange(len(plans.length)):
-        _play_row(packed, rows, state, plans, k, result)
+    for k in range(first, end):
+        result[k] = play(packed, rows[k], state, k, plans, k, start_s[k], end_s[k])
 
 
 @jit

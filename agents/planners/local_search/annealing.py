@@ -8,7 +8,6 @@ that a plan that cannot be accepted need not be played to its end (`agents.plann
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from agents.planners.local_search.chains import BEST, ITEM, NONE, PRESENT, SERVER, TRIAL, Movable, Walk
@@ -17,7 +16,8 @@ from agents.planners.local_search.moves import propose
 from agents.planners.local_search.random import uniform
 from agents.planners.local_search.replay import ROUNDING, settle, try_out
 from dnnmig_env.arrays import Floats
-from dnnmig_env.compiling.jit import borrowed, jit, jit_inlined, jit_parallel
+from dnnmig_env.compiling.jit import jit_inlined, jit_nogil, jit_without_refcounts
+from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
@@ -45,16 +45,14 @@ def anneal(
         evaluations: Most plans that each chain tries out.
         temperature: Temperature, as a share of the cost of the chain's best plan.
     """
-    count = len(chains.length)
-    if count == 1 or numba.get_num_threads() == 1:  # then nothing has to be compiled for several threads
-        for chain in range(count):
-            _walk(packed, 0, state, movable, chains, chain, chances, evaluations, temperature)
-    else:
-        _walk_in_parallel(packed, 0, state, movable, chains, chances, evaluations, temperature)
+    arguments = packed, 0, state, movable, chains, chances, evaluations, temperature
+    share_rows(_walk_chains, len(chains.length), *arguments, per_core=1)
 
 
-@jit_parallel
-def _walk_in_parallel(
+@jit_nogil
+def _walk_chains(
+    first: int,
+    end: int,
     packed: PackedScenarios,
     b: int,
     state: State,
@@ -64,22 +62,11 @@ def _walk_in_parallel(
     evaluations: int,
     temperature: float,
 ) -> None:
-    for c in numba.prange(chains.length.shape[0]):
-        # prange counts in unsigned numbers, for which everything would be compiled once more.
-        _walk(
-            packed,
-            b,
-            state,
-            movable,
-            chains,
-            np.int64(c),  # type: ignore[arg-type]
-            chances,
-            evaluations,
-            temperature,
-        )
+    for c in range(first, end):
+        _walk(packed, b, state, movable, chains, c, chances, evaluations, temperature)
 
 
-@jit
+@jit_without_refcounts
 def _walk(
     packed: PackedScenarios,
     b: int,
@@ -91,7 +78,7 @@ def _walk(
     evaluations: int,
     temperature: float,
 ) -> None:
-    packed, state, movable, walk = borrowed(packed), borrowed(state), borrowed(movable), borrowed(_chain(chains, c))
+    walk = _chain(chains, c)
     row, changed, turn = c * (len(movable.user) + 2), NONE, 0
     if temperature == 0.0 and walk.cost_s[BEST] < np.inf:
         copy_plan(walk, BEST, PRESENT)
