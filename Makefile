@@ -30,12 +30,16 @@ help:  ## list the targets
 .PHONY: install
 install: $(READY)  ## create .venv with the locked versions and the development tools
 
+.PHONY: compile
+compile: $(READY)  ## compile the kernels, which takes minutes the first time and seconds afterwards
+	$(BIN)/python -m tests.compile_kernels
+
 .PHONY: test
-test: $(READY)  ## run the fast tests
+test: compile  ## run the fast tests
 	$(PYTEST) -m "not slow"
 
 .PHONY: test-slow
-test-slow: $(READY)  ## run the long tests
+test-slow: compile  ## run the long tests
 	$(PYTEST) -m slow --timeout 1800
 
 .PHONY: lint

@@ -1,0 +1,73 @@
+"""Loops divided among threads: every iteration once, and children that fork go on."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dnnmig_env.compiling import threads
+
+
+class Noting:
+    """A loop that notes which iterations it was called for."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int]] = []
+
+    def __call__(self, first: int, end: int, out: np.ndarray) -> None:
+        self.calls.append((first, end))
+        out[first:end] += 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "count", "per_core", "parts"),
+    [(1, 100, 16, 1), (2, 31, 16, 1), (2, 32, 16, 2), (4, 50, 16, 3), (4, 1000, 16, 4), (4, 3, 1, 3), (2, 0, 16, 1)],
+)
+def test_every_iteration_is_done_once_by_as_many_threads_as_are_worth_it(
+    cores: int, count: int, per_core: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: cores)
+    loop, out = Noting(), np.zeros(count)
+    threads.share_rows(loop, count, out, per_core=per_core)
+    assert (out == 1).all()
+    assert len(loop.calls) == parts
+    sizes = [end - first for first, end in loop.calls]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: 2)
+
+    def loop(first: int, end: int) -> None:
+        if first > 0:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        threads.share_rows(loop, 64)
+
+
+FORK = """
+import os, sys
+import gymnasium, numpy as np
+import dnnmig_env
+
+def step(env):
+    observations, _ = env.reset(seed=0)
+    return env.step(observations["action_mask"].argmax(axis=1))[1]
+
+env = gymnasium.make_vec("dnnmig/MultiUser-v0", num_envs=64, max_layers=3)
+rewards = step(env)
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(step(env), rewards) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_steps_as_its_parent_does() -> None:
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", FORK], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
