@@ -13,8 +13,7 @@ from agents.candidates.shortlist import new_prospects
 from agents.planners.forecast import COURSE, expected_packed
 from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.compiling.threads import share_rows
-from dnnmig_env.envs.batch import EpisodeBatch
-from dnnmig_env.envs.observer import Layout
+from dnnmig_env.envs.observer import Episodes, Layout
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 
 
@@ -36,7 +35,7 @@ class CandidateObserver:
 
     kind = "candidates"
 
-    def __init__(self, episodes: EpisodeBatch) -> None:
+    def __init__(self, episodes: Episodes) -> None:
         check_joint(episodes, "candidates")
         packed, rows = episodes.packed, episodes.rows
         layout = CandidateLayout(episodes.limits.users, episodes.limits.layers, episodes.limits.servers)
@@ -100,7 +99,7 @@ class CandidateObserver:
         share_rows(observe_candidates, len(rows), rows, actions, planned, out, *expected, state, scratch.state, *found)
 
 
-def check_joint(episodes: EpisodeBatch, what: str) -> None:
+def check_joint(episodes: Episodes, what: str) -> None:
     """Raise a ValueError unless decisions are joint; `what` says in its message what needs them."""
     if episodes.decision_mode != "joint":
         raise ValueError(

@@ -9,7 +9,7 @@ from agents.candidates.planning import new_plan_scratch, plan_references
 from agents.candidates.reference_plan import follow_references, new_reference
 from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.compiling.threads import share_rows
-from dnnmig_env.envs.batch import EpisodeBatch
+from dnnmig_env.envs.observer import Episodes
 
 
 class ReferenceRewarder:
@@ -26,7 +26,7 @@ class ReferenceRewarder:
         ValueError: If decisions are not joint.
     """
 
-    def __init__(self, episodes: EpisodeBatch) -> None:
+    def __init__(self, episodes: Episodes) -> None:
         check_joint(episodes, "references")
         self._episodes, self._observer = episodes, None
         if isinstance(episodes.observer, CandidateObserver) and episodes.limits.slots == 1:

@@ -12,8 +12,9 @@ from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.actions import ActionLayout, new_decisions, pending_layer
 from dnnmig_env.envs.facts import FactsLayout
 from dnnmig_env.envs.observer import FactsObserver, MakeObserver, MakeRewarder, Observer, find_observer
+from dnnmig_env.envs.outputs import new_outputs
 from dnnmig_env.envs.reward import RewardScale, reward_rules
-from dnnmig_env.envs.stepping import new_outputs, start_rows, step_rows
+from dnnmig_env.envs.stepping import start_rows, step_rows
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import Limits, PackedScenarios, empty_packed

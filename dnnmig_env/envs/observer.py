@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
 from dnnmig_env.arrays import Bools, Float32s, Floats, Ints
-
-if TYPE_CHECKING:
-    from dnnmig_env.envs.batch import EpisodeBatch
+from dnnmig_env.envs.actions import Decisions
+from dnnmig_env.envs.outputs import Outputs
+from dnnmig_env.simulation.packed import Limits, PackedScenarios
+from dnnmig_env.simulation.plan_arrays import PlanArrays
+from dnnmig_env.simulation.state import State
 
 ObservationKind = Literal["plain", "candidates"]
 """`plain`: every fact about every user, layer, server and link (`dnnmig_env.envs.facts`). `candidates`: only the most
@@ -46,6 +48,50 @@ class Layout(Protocol):
     @property
     def size(self) -> int:
         """Length of an observation, D."""
+
+
+class Episodes(Protocol):
+    """What an observer or a rewarder may read of a batch of episodes (`dnnmig_env.envs.batch.EpisodeBatch`)."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, B."""
+
+    @property
+    def limits(self) -> Limits:
+        """Sizes to which the scenarios are padded."""
+
+    @property
+    def decision_mode(self) -> str:
+        """How decisions are split, "joint" or "two-phase"."""
+
+    @property
+    def packed(self) -> PackedScenarios:
+        """The scenarios being played, one per row."""
+
+    @property
+    def state(self) -> State:
+        """Where the episodes stand."""
+
+    @property
+    def decisions(self) -> Decisions:
+        """What has been decided in them, apart from the uploads."""
+
+    @property
+    def uploads(self) -> PlanArrays:
+        """The uploads that have been decided."""
+
+    @property
+    def outputs(self) -> Outputs:
+        """Mask, reward and plain facts of each row."""
+
+    @property
+    def facts(self) -> Layout:
+        """How the plain facts are laid out."""
+
+    @property
+    def observer(self) -> Observer:
+        """What writes the observations; rewarders are made after it."""
 
 
 class Observer(Protocol):
@@ -85,7 +131,7 @@ class FactsObserver:
 
     kind = "plain"
 
-    def __init__(self, episodes: EpisodeBatch) -> None:
+    def __init__(self, episodes: Episodes) -> None:
         self.layout: Layout = episodes.facts
         self.observation = episodes.outputs.observation
 
@@ -96,9 +142,9 @@ class FactsObserver:
         """Do nothing: the observations have been written."""
 
 
-MakeObserver = Callable[["EpisodeBatch"], Observer]
+MakeObserver = Callable[[Episodes], Observer]
 """Function that makes an observer for a batch of episodes."""
-MakeRewarder = Callable[["EpisodeBatch"], Rewarder]
+MakeRewarder = Callable[[Episodes], Rewarder]
 """Function that makes a rewarder for a batch of episodes."""
 
 

@@ -5,40 +5,16 @@ In this module, row i of the packed scenarios is the scenario that row i of the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
-from dnnmig_env.arrays import Bools, Float32s, Floats, Int8s, Ints
+from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.compiling.jit import copy, fill, jit_nogil, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_mask
 from dnnmig_env.envs.facts import observe_changing, observe_fixed
+from dnnmig_env.envs.outputs import Outputs
 from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State
-
-
-class Outputs(NamedTuple):
-    """What an environment reads after a step, for B rows and A actions."""
-
-    observation: Float32s  # (B, D): the plain facts; D = 0 if an observer writes something else
-    mask: Int8s  # (B, A): 1 for legal actions
-    reward: Floats  # (B,): reward of the latest decision
-    legal: Ints  # (B,): number of legal actions besides "stop"
-    device_only_s: Floats  # (B,): J of uploading nothing
-
-
-def new_outputs(rows: int, observation_size: int, actions: int) -> Outputs:
-    """Return zeroed outputs for `rows` episodes."""
-    return Outputs(
-        observation=np.zeros((rows, observation_size), np.float32),
-        mask=np.zeros((rows, actions), np.int8),
-        reward=np.zeros(rows),
-        legal=np.zeros(rows, np.int64),
-        device_only_s=np.zeros(rows),
-    )
 
 
 @jit_without_refcounts
