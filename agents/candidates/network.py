@@ -78,7 +78,7 @@ class Prior(NamedTuple):
 
     efficiency: Tensor
     rank: Tensor
-    foresight: Tensor
+    prediction: Tensor
     gain: Tensor
     stickiness: Tensor
     done: Tensor
@@ -205,7 +205,7 @@ def _greedy(prior: Prior, features: Tensor, changing: Tensor) -> Tensor:
         features[..., LATER_SMALLEST_USEFUL],
         features[..., LATER_INTERVAL] - INITIAL_GAP,
     )
-    greedy = LOG_RANGE * prior.efficiency * (present + prior.foresight * changing * (later - present) - 1.0)
+    greedy = LOG_RANGE * prior.efficiency * (present + prior.prediction * changing * (later - present) - 1.0)
     stored = (features[..., HERE] > 0).to(greedy.dtype) - (features[..., ELSEWHERE] > 0).to(greedy.dtype)
     greedy = greedy + prior.stickiness * stored
     return torch.where(features[..., RANK] > 0.99, prior.rank, greedy) + prior.gain * features[..., GAIN]

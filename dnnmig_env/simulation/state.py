@@ -68,18 +68,18 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
 
 
 @jit_without_refcounts
-def copy_row(state: State, source: int, ahead: State, target: int) -> None:
+def copy_row(state: State, source: int, other: State, target: int) -> None:
     """Copy a row to a row of the same or another state, all but scratch arrays, the log and `expected_queries`."""
-    ahead.time_s[target], ahead.slot[target], ahead.cost_s[target] = (
+    other.time_s[target], other.slot[target], other.cost_s[target] = (
         state.time_s[source],
         state.slot[source],
         state.cost_s[source],
     )
-    copy(ahead.node[target], state.node[source])
-    copy(ahead.usable[target], state.usable[source])
-    copy(ahead.assignment[target], state.assignment[source])
-    copy(ahead.load[target], state.load[source])
-    copy(ahead.stale[target], state.stale[source])
-    copy(ahead.delay_s[target], state.delay_s[source])
-    copy(ahead.device_delay_s[target], state.device_delay_s[source])
-    copy(ahead.memory_left_bytes[target], state.memory_left_bytes[source])
+    copy(other.node[target], state.node[source])
+    copy(other.usable[target], state.usable[source])
+    copy(other.assignment[target], state.assignment[source])
+    copy(other.load[target], state.load[source])
+    copy(other.stale[target], state.stale[source])
+    copy(other.delay_s[target], state.delay_s[source])
+    copy(other.device_delay_s[target], state.device_delay_s[source])
+    copy(other.memory_left_bytes[target], state.memory_left_bytes[source])

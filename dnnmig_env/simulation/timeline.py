@@ -91,7 +91,7 @@ class Timeline:
         # An absent user keeps its assignment for when it returns, but puts no load on servers meanwhile.
         assignments = np.where(self.present[event][:, None], self.event_assignment[event], 0).astype(np.int8)
         slot, graph = int(self._event_slot[event]), self.scenario.users[user].graph
-        return trace_query(self._problem, graph, user, slot, assignments, at_s)
+        return trace_query(self._packed, graph, user, slot, assignments, at_s)
 
     @property
     def present(self) -> Bools:
@@ -139,7 +139,7 @@ class Timeline:
         Weights are sent while layers execute; see `cold_start_s`. NaN for a user that is never present.
         """
         delay_s = np.empty(len(self.scenario.users))
-        cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
+        cold_start_s(self._packed, 0, plan_arrays([self.plan]), 0, delay_s)
         return _read_only(delay_s)
 
     @cached_property
@@ -150,7 +150,7 @@ class Timeline:
         never present.
         """
         delay_s = np.empty(len(self.scenario.users))
-        serial_cold_start_s(self._problem, 0, plan_arrays([self.plan]), 0, delay_s)
+        serial_cold_start_s(self._packed, 0, plan_arrays([self.plan]), 0, delay_s)
         return _read_only(delay_s)
 
     @cached_property
@@ -162,10 +162,10 @@ class Timeline:
         """
         rates = np.array([user.query_rate_hz for user in self.scenario.users])
         slot = int(np.argmax(rates.sum(axis=0) > 0))
-        node = np.zeros(self._problem.weight_bytes.shape[1:], np.int8)
+        node = np.zeros(self._packed.weight_bytes.shape[1:], np.int8)
         for user, placement in enumerate(self.plan.placement(self.scenario)):
             node[user, : len(placement)] = placement
-        return float(migration_delay_s(self._problem, 0, slot, node, np.empty(len(rates))))
+        return float(migration_delay_s(self._packed, 0, slot, node, np.empty(len(rates))))
 
     @property
     def migration_and_upload_s(self) -> float:
@@ -243,7 +243,7 @@ class Timeline:
         }
 
     @cached_property
-    def _problem(self) -> PackedScenarios:
+    def _packed(self) -> PackedScenarios:
         return pack([self.scenario])
 
     @cached_property

@@ -106,13 +106,13 @@ def measure_local_search(seconds: float, repeats: int) -> dict[str, Any]:
         starts.append(joint_efficiency(scenario, rng))
         planning_s.append(time.perf_counter() - began_s)
         cpu_planning_s.append(time.process_time() - cpu_began_s)
-    problems = [slot_zero_packed(scenario) for scenario in drawn]
+    packed_scenarios = [slot_zero_packed(scenario) for scenario in drawn]
     search, turn = LocalSearch(evaluations=EVALUATIONS, chains=1), 0
 
     def anneal() -> int:
         nonlocal turn
         turn = (turn + 1) % SCENARIOS
-        packed = problems[turn]
+        packed = packed_scenarios[turn]
         return int(search.search(packed, movable_in(packed), [starts[turn]], rng).evaluations.sum())
 
     anneal()  # compiles

@@ -13,7 +13,7 @@ from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
 from evaluate.studies.runs import Run, check_run, finished_run
 from evaluate.studies.seed_statistics import SeededFigures, seeded_figures
-from evaluate.studies.variants import REFERENCE, Study
+from evaluate.studies.variants import BASELINE, Study
 
 HEADINGS = ("variant", "steps", "delay [s]", "IQM", "95 %", "mean", "95 %")
 """Headings of the table. IQM and mean are relative to the reference, which the title names."""
@@ -41,7 +41,7 @@ class Comparison:
             name: {"policy": self.study.rows[name], "steps": self.steps.get(name), **asdict(figures)}
             for name, figures in self.figures().items()
         }
-        return {"reference": REFERENCE, "variants": variants, "records": list(self._records())}
+        return {"reference": BASELINE, "variants": variants, "records": list(self._records())}
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a row of text per variant, in the study's order, under `HEADINGS`."""
@@ -49,10 +49,10 @@ class Comparison:
 
     def figures(self) -> dict[str, SeededFigures]:
         """Return the figures of every row."""
-        return seeded_figures(self.delays_s, REFERENCE, self.seed)
+        return seeded_figures(self.delays_s, BASELINE, self.seed)
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        reference_s = self.delays_s[REFERENCE][0]
+        reference_s = self.delays_s[BASELINE][0]
         for name, table_s in self.delays_s.items():
             for training_seed, row_s in enumerate(table_s):
                 for scenario, delay_s in enumerate(row_s):

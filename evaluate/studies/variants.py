@@ -14,10 +14,10 @@ from typing import Any
 from agents.candidates.features import REFERENCE_FEATURES
 from train.config import NetworkConfig
 
-REFERENCE = "joint-efficiency"
+BASELINE = "joint-efficiency"
 """The row to which delays are relative, in every study."""
 
-PLANNERS = (REFERENCE, "pso-ga+lmu")
+PLANNERS = (BASELINE, "pso-ga+lmu")
 """Planners that are played in every study."""
 
 
@@ -102,7 +102,7 @@ def _ablation() -> Study:
 
     The algorithm is PPO throughout; the name of a row says what is left out or added.
     """
-    warm = {"warm_start": REFERENCE}
+    warm = {"warm_start": BASELINE}
     agents = {
         "candidates": Agent(),
         "candidates-warm-start": Agent(warm),

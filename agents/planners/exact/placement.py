@@ -61,7 +61,7 @@ class _Tree:
     """
 
     def __init__(self, packed: PackedScenarios, positions: Positions) -> None:
-        self._p, self._positions, self._tried = packed, positions, 0
+        self._packed, self._positions, self._tried = packed, positions, 0
         self._mine = [np.flatnonzero(positions.user == user) for user in np.unique(positions.user)]
         weights = packed.query_rate_hz[0, 0] / packed.query_rate_hz[0, 0].sum()
         self._own, self._alone_s = [], []
@@ -102,7 +102,7 @@ class _Tree:
         if self._tried > MOST_TOGETHER:
             raise ValueError(f"the best placement is not among {MOST_TOGETHER} tried; merge networks to fewer layers.")
         values_s = np.empty(len(particles))
-        fitnesses_s(self._p, 0, 0, self._positions, particles, 0.0, values_s)
+        fitnesses_s(self._packed, 0, 0, self._positions, particles, 0.0, values_s)
         return values_s
 
 

@@ -90,7 +90,7 @@ class _Market:
         key = place, tuple(share.tolist())
         if key not in self.known:
             user = self.users[place]
-            packed = _own_problem(self.scenario, user.index, share[0], share[1:])
+            packed = _packed_alone(self.scenario, user.index, share[0], share[1:])
             self.known[key] = best_placement(
                 packed, user.server, user.movable, user.left_bytes, serial=self.serial, beam=self.beam
             )
@@ -129,7 +129,7 @@ def _seated(scenario: Scenario, beam: int, serial: bool) -> tuple[_User, ...]:
     layers = {user: movable[user, : len(scenario.users[user].graph)] for user in present}
     servers = {}
     for user in present:
-        packed = _own_problem(scenario, user, 1 / len(present), np.full(len(left_bytes), 1 / len(present)))
+        packed = _packed_alone(scenario, user, 1 / len(present), np.full(len(left_bytes), 1 / len(present)))
         servers[user] = best_server_placement(
             packed, layers[user], reachable[user], left_bytes, serial=serial, beam=beam
         )[0]
@@ -188,7 +188,7 @@ def _allocation(market: _Market, share: Floats) -> Allocation:
     return Allocation(Shares(shares[:, 0], shares[:, 1:]), tuple(placement), delay_s)
 
 
-def _own_problem(scenario: Scenario, user: int, bandwidth: float, compute: ArrayLike) -> PackedScenarios:
+def _packed_alone(scenario: Scenario, user: int, bandwidth: float, compute: ArrayLike) -> PackedScenarios:
     """Return the packed scenario of one user with its shares, whatever the others have."""
     alone = np.arange(len(scenario.users)) == user
     shares = Shares(alone * bandwidth, alone[:, None] * np.asarray(compute))

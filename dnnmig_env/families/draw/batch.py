@@ -99,7 +99,7 @@ def drawn_batch(
         execution_s: The result of `participants.execution_s()`, which generators need themselves.
         conditions: What holds in each slot.
     """
-    packed = _problem(participants, execution_s, conditions)
+    packed = _packed(participants, execution_s, conditions)
     return ScenarioBatch(packed, _Builder(family, participants, packed, conditions.area_m))
 
 
@@ -157,7 +157,7 @@ class _Builder:
         )
 
 
-def _problem(participants: Participants, execution_s: Floats, conditions: SlotConditions) -> PackedScenarios:
+def _packed(participants: Participants, execution_s: Floats, conditions: SlotConditions) -> PackedScenarios:
     table, network = participants.networks, participants.network
     batch, num_users, num_layers, nodes = execution_s.shape
     num_slots = conditions.query_rate_hz.shape[1]

@@ -33,7 +33,7 @@ MEAN_RUN = 16.0
 """Mean number of neighbouring layers that the first swarm of "pso-ga from runs" puts on one node. That swarm is not
 EosDNN's."""
 
-REFERENCE, OPTIMUM = "pso-ga", "optimum"
+BASELINE, OPTIMUM = "pso-ga", "optimum"
 """Names of the method to which others are compared, and of the exact solution."""
 
 RULES = ("best-server", "dads", "greedy", "heft", "neurosurgeon")
@@ -70,7 +70,7 @@ class PlacementStudy:
     @property
     def title(self) -> str:
         """Title of the study's table."""
-        count = len(self.delays_s[REFERENCE])
+        count = len(self.delays_s[BASELINE])
         size = "small enough to solve exactly" if self.exact else "full size"
         return f"migration delay, {self.family}, {count} scenarios, {size}"
 
@@ -87,8 +87,8 @@ class PlacementStudy:
             name: {
                 "mean_delay_s": figures.mean_delay_s,
                 "ci95": figures.ci95,
-                "relative_to_pso_ga": ratios[name].get(REFERENCE, (1.0, 1.0, 1.0))[0],
-                "relative_ci95": ratios[name].get(REFERENCE, (1.0, 1.0, 1.0))[1:],
+                "relative_to_pso_ga": ratios[name].get(BASELINE, (1.0, 1.0, 1.0))[0],
+                "relative_ci95": ratios[name].get(BASELINE, (1.0, 1.0, 1.0))[1:],
                 "excess": figures.gap_to_best_known,
                 "excess_ci95": figures.gap_ci95,
                 "best": figures.wins,
@@ -118,7 +118,7 @@ def methods(iterations: int, exact: bool) -> dict[str, PlacementPlanner]:
         **{name: PLACEMENT_PLANNERS[name] for name in RULES},
         "genetic": Genetic(population=SWARM, generations=iterations, patience=iterations),
         "pso": Pso(swarm=SWARM, iterations=iterations, patience=iterations),
-        REFERENCE: PsoGa(swarm=SWARM, iterations=iterations, patience=iterations),
+        BASELINE: PsoGa(swarm=SWARM, iterations=iterations, patience=iterations),
         "pso-ga from runs": PsoGa(swarm=SWARM, iterations=iterations, patience=iterations, mean_run=MEAN_RUN),
     }
     return {**found, OPTIMUM: exact_placement} if exact else found

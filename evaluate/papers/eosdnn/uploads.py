@@ -30,7 +30,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Family and generator options by the name of the setting; most networks keep all of their layers."""
 
-REFERENCE = "ionn"
+BASELINE = "ionn"
 """The planner to which others are compared."""
 
 ORDERS = ("efficiency", "front-to-back", "lmu")
@@ -73,12 +73,12 @@ class UploadStudy:
         delay_ratio, query_ratio = delay_ratios(self.delays_s, self.seed), delay_ratios(self.queries, self.seed)
         found = {}
         for name in sorted(self.delays_s, key=lambda name: float(self.delays_s[name].mean())):
-            ratio, queries = (each[name].get(REFERENCE, (1.0, 1.0, 1.0)) for each in (delay_ratio, query_ratio))
+            ratio, queries = (each[name].get(BASELINE, (1.0, 1.0, 1.0)) for each in (delay_ratio, query_ratio))
             found[name] = {
                 "mean_delay_s": float(self.delays_s[name].mean()),
                 "relative_to_ionn": ratio[0],
                 "relative_ci95": ratio[1:],
-                "faster": float(np.mean(self.delays_s[name] < (1.0 - TIE) * self.delays_s[REFERENCE])),
+                "faster": float(np.mean(self.delays_s[name] < (1.0 - TIE) * self.delays_s[BASELINE])),
                 "queries": float(self.queries[name].mean()),
                 "queries_relative_to_ionn": queries[0],
                 "queries_relative_ci95": queries[1:],
@@ -125,11 +125,11 @@ def queries_finished(timeline: Timeline) -> float:
 
 
 def _plans(scenario: Scenario, rng: np.random.Generator) -> dict[str, Plan]:
-    ionn = PLANNERS[REFERENCE](scenario, rng)
+    ionn = PLANNERS[BASELINE](scenario, rng)
     placement = ionn.placement(scenario)
     return {
         "device-only": Plan(),
-        REFERENCE: ionn,
+        BASELINE: ionn,
         **{f"{order} of ionn's placement": ORDER_PLANNERS[order](scenario, placement, rng) for order in ORDERS},
         WHOLE: PLANNERS[WHOLE](scenario, rng),
     }

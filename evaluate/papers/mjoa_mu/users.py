@@ -120,11 +120,12 @@ def delays_s(scenario: Scenario) -> dict[str, Floats]:
 
 def _at_equal_shares(scenario: Scenario, *, serial: bool) -> Floats:
     shares, movable = equal_shares(len(scenario.users), 1), movable_layers(scenario)
-    problems = [
+    packed_scenarios = [
         slot_zero_packed(own_scenario(scenario, shares, user_index)) for user_index in range(len(scenario.users))
     ]
     layers = [movable[user_index, : len(user.graph)] for user_index, user in enumerate(scenario.users)]
     placed = (
-        best_placement(packed, 1, own, np.inf, serial=serial) for packed, own in zip(problems, layers, strict=True)
+        best_placement(packed, 1, own, np.inf, serial=serial)
+        for packed, own in zip(packed_scenarios, layers, strict=True)
     )
     return np.array([delay_s for _, delay_s in placed])

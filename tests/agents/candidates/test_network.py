@@ -217,7 +217,7 @@ def test_untrained_it_is_never_worse_than_joint_efficiency_and_sometimes_better(
 
 
 @pytest.mark.parametrize(
-    ("family", "known"), [("mobile", {"efficiency", "foresight"}), ("multi-user", {"efficiency", "rank", "gain"})]
+    ("family", "known"), [("mobile", {"efficiency", "prediction"}), ("multi-user", {"efficiency", "rank", "gain"})]
 )
 def test_what_it_knows_before_training_can_be_unlearned_and_values_learned(family, known):
     env = env_of(family)
@@ -225,7 +225,7 @@ def test_what_it_knows_before_training_can_be_unlearned_and_values_learned(famil
     scores, values = network(*tensors(some_moment(env, network)))
     assert not values.any()  # nothing is expected before training
     (values.sum() + torch.log_softmax(scores, 1)[:, env.stop_action].sum()).backward()
-    names = ("efficiency", "rank", "foresight", "gain", "stickiness", "done", "risk")
+    names = ("efficiency", "rank", "prediction", "gain", "stickiness", "done", "risk")
     of_prior = dict(zip(names, network.prior.grad, strict=True))
     assert {name for name, gradient in of_prior.items() if gradient != 0} >= known
     assert network.value.weight.grad.any()
