@@ -70,7 +70,7 @@ def _comparison(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[s
 
     found = train_and_compare(study(config.name), config, say)
     title = f"{found.study.title}: {config.family}, {_count(config.seeds, 'training seed')}, {_scenarios(config)}; "
-    title += f"IQM and mean relative to {REFERENCE}"
+    title += f"IQM and mean relative to {BASELINE}"
     return found.as_dict(), _Table(title, HEADINGS, found.rows())
 
 

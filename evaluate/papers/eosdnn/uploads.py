@@ -62,7 +62,7 @@ class UploadStudy:
     @property
     def title(self) -> str:
         """Title of the study's table."""
-        return f"queries during the upload, {self.setting}, {len(self.delays_s[REFERENCE])} scenarios"
+        return f"queries during the upload, {self.setting}, {len(self.delays_s[BASELINE])} scenarios"
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """Return the figures of every method, the method with the fastest queries first.
