@@ -13,10 +13,7 @@ from agents.policies.name import View
 from dnnmig_env.arrays import Bools, Int8s, Ints
 from dnnmig_env.envs.row_view import RowView
 from dnnmig_env.envs.vector_env import Observations
-from dnnmig_env.simulation.plan import Plan
-
-Step = tuple[int, int, int, float]
-"""One upload: (user, layer, server, earliest start in seconds)."""
+from dnnmig_env.simulation.plan import Upload
 
 
 class PlanPolicy:
@@ -40,18 +37,11 @@ class PlanPolicy:
         ValueError: If the planner is to plan anew in the two-phase mode, where placements cannot be taken back.
     """
 
-    def __init__(
-        self,
-        planner: Planner,
-        env: RowView,
-        seed: int,
-        *,
-        view: View = "start",
-    ) -> None:
+    def __init__(self, planner: Planner, env: RowView, seed: int, *, view: View = "start") -> None:
         self._planner, self._env, self._seed, self._view = planner, env, seed, view
         self._replans = view in ("replan", "forecast")
         self._episode = np.full(env.num_rows, -1)
-        self._steps: list[list[Step]] = [[] for _ in range(env.num_rows)]
+        self._uploads: list[list[Upload]] = [[] for _ in range(env.num_rows)]
         self.planning_s = np.zeros(env.num_rows)
         if self._replans and env.decision_mode != "joint":
             raise ValueError(f'@{view} needs decisions="joint": in two phases a placement is not taken back.')
@@ -75,20 +65,21 @@ class PlanPolicy:
         if begins:
             self._episode[row], self.planning_s[row] = env.episode(row), 0.0
         if begins or self._replans:
-            self._steps[row] = self._plan(row)
+            self._uploads[row] = self._plan(row)
         pending = env.pending_layer(row)
-        for k, (user, layer, server, not_before_s) in enumerate(self._steps[row]):
-            action = env.encode(user, layer, server)
-            if pending is None and mask[action] and not_before_s <= env.time_s(row):
-                del self._steps[row][k]
+        for k, upload in enumerate(self._uploads[row]):
+            action = env.encode(upload.user, upload.layers[0], upload.server)
+            if pending is None and mask[action] and upload.not_before_s <= env.time_s(row):
+                del self._uploads[row][k]
                 return action
-            if pending == (user, layer):
+            if pending == (upload.user, upload.layers[0]):
                 return action if mask[action] else env.stop_action
             if pending is None and self._view == "clairvoyant":
                 break
         return env.stop_action
 
-    def _plan(self, row: int) -> list[Step]:
+    def _plan(self, row: int) -> list[Upload]:
+        """Return the uploads of a new plan, each of a single layer."""
         clairvoyant = self._view == "clairvoyant"
         scenario = self._env.scenario(row) if clairvoyant else self._env.known_scenario(row)
         if scenario is None:
@@ -96,10 +87,6 @@ class PlanPolicy:
         begin = time.perf_counter()
         if self._view == "forecast":
             scenario = expected_scenario(scenario)
-        plan: Plan = self._planner(scenario, np.random.default_rng([self._seed, row, self._episode[row]]))
+        plan = self._planner(scenario, np.random.default_rng([self._seed, row, self._episode[row]]))
         self.planning_s[row] += time.perf_counter() - begin
-        return [
-            (upload.user, layer, upload.server, upload.not_before_s)
-            for upload in plan.uploads
-            for layer in upload.layers
-        ]
+        return list(plan.singletons().uploads)

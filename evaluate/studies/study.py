@@ -66,7 +66,7 @@ def run(config: StudyConfig) -> dict[str, Any]:
 
 def _comparison(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[str, Any], _Table]:
     from evaluate.studies.comparison import HEADINGS, train_and_compare
-    from evaluate.studies.variants import study
+    from evaluate.studies.variants import BASELINE, study
 
     found = train_and_compare(study(config.name), config, say)
     title = f"{found.study.title}: {config.family}, {_count(config.seeds, 'training seed')}, {_scenarios(config)}; "
