@@ -38,6 +38,8 @@ SOURCES = Path(__file__).resolve().parents[2]
 """The folder in which this project's packages lie."""
 
 _PACKAGES = ("dnnmig_env", "agents", "train", "evaluate")
+# Settings of Numba, from the environment, that change what it compiles.
+_SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "FULL_TRACEBACKS")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -191,7 +193,10 @@ def digest(source: Path) -> str:
         if path not in found:
             found.add(path)
             queue += imported(path)
-    result = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__} {np.__version__} {sys.version}".encode())
+    settings: Any = numba.config
+    made_by = [numba.__version__, llvmlite.__version__, np.__version__, sys.version]
+    made_by += [f"{name}={getattr(settings, name, None)}" for name in _SETTINGS]
+    result = hashlib.sha256("\n".join(made_by).encode())
     for path in sorted(found):
         name = path.relative_to(SOURCES) if path.is_relative_to(SOURCES) else path
         result.update(f"\n{name}\n".encode() + path.read_bytes())

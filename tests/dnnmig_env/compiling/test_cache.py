@@ -221,3 +221,66 @@ def test_the_digest_of_a_kernel_covers_what_it_calls() -> None:
             reached.add(path)
             queue += cache.imported(path)
     assert {"kernel.py", "dynamics.py", "state.py", "actions.py"} <= {path.name for path in reached}
+
+
+@pytest.mark.parametrize("library", ["numba", "llvmlite", "np", "sys"])
+def test_another_compiler_has_another_digest(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    source = PROJECT / "dnnmig_env/simulation/kernel.py"
+    digest = cache.digest.__wrapped__
+    before = digest(source)
+    assert digest(source) == before
+    monkeypatch.setattr(getattr(cache, library), "version" if library == "sys" else "__version__", "another")
+    assert digest(source) != before
+
+
+def test_imports_in_any_package_count_but_not_those_inside_functions(tmp_path: Path) -> None:
+    source = tmp_path / "source.py"
+    source.write_text(
+        "from agents.candidates import observer\n"
+        "import train.__main__\n"
+        "from evaluate.__main__ import main\n"
+        "class Late:\n    from dnnmig_env.simulation import play\n"
+        "def later():\n    from dnnmig_env.simulation import kernel\n"
+    )
+    found = {str(path.relative_to(PROJECT)) for path in cache.imported(source)}
+    files = (
+        "agents/candidates/observer.py",
+        "train/__main__.py",
+        "evaluate/__main__.py",
+        "dnnmig_env/simulation/play.py",
+    )
+    assert set(files) <= found
+    assert "dnnmig_env/simulation/kernel.py" not in found
+
+
+def test_flushing_deletes_the_entries_of_one_function_alone(tmp_path: Path) -> None:
+    one, other = cache._Entries(tmp_path, "delay"), cache._Entries(tmp_path, "seconds")
+    for signature in ("float64", "int64"):
+        one.save(signature, [1])
+        other.save(signature, [2])
+    one.flush()
+    assert [one.load("float64"), one.load("int64")] == [None, None]
+    assert [other.load("float64"), other.load("int64")] == [[2], [2]]
+
+
+def test_an_entry_is_for_its_own_signature(tmp_path: Path) -> None:
+    kept = cache._Entries(tmp_path, "delay")
+    kept.save("float64", [1])
+    kept._path("float64").rename(kept._path("int64"))
+    assert kept.load("int64") is None
+
+
+def test_a_private_folder_is_removed_by_the_process_that_made_it_and_by_no_child(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    cache._remove(private, os.getpid() + 1)
+    assert private.is_dir()
+    cache._remove(private, os.getpid())
+    assert not private.exists()
+
+
+def test_code_without_checks_is_not_loaded_where_checks_are_asked_for(project: Path) -> None:
+    ask(project)
+    misses = "; print(sum(delay.stats.cache_misses.values()))"
+    assert ask(project, ASK + misses)[0].split() == ["20.0", "0"]
+    assert ask(project, ASK + misses, NUMBA_BOUNDSCHECK="1")[0].split() == ["20.0", "1"]

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Loops divided among threads: every iteration once, and children that fork go on."""
 
 import os
@@ -5,11 +6,20 @@ import subprocess
 import sys
 
 import numpy as np
+=======
+"""Rows shared among threads: each is done once, all are done in the end, and few rows are left to one core."""
+
+from __future__ import annotations
+
+import time
+
+>>>>>>> a8198a7 (Tests that notice small faults in simulation, envs, families, scenarios, compiling and files)
 import pytest
 
 from dnnmig_env.compiling import threads
 
 
+<<<<<<< HEAD
 class Noting:
     """A loop that notes which iterations it was called for."""
 
@@ -42,10 +52,47 @@ def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
 
     def loop(first: int, end: int) -> None:
         if first > 0:
+=======
+def parts_of(monkeypatch: pytest.MonkeyPatch, cores: int, count: int) -> list[tuple[int, int]]:
+    """Return the parts into which a loop over `count` rows is divided on some cores."""
+    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: cores)
+    found: list[tuple[int, int]] = []
+
+    def loop(begin: int, end: int, slowness_s: float) -> None:
+        time.sleep(slowness_s if begin else 0.0)  # all but the part of the calling thread take their time
+        found.append((begin, end))
+
+    threads.share_rows(loop, count, 0.01)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 48, 100, 113])
+def test_every_row_is_done_once_by_the_time_the_call_returns(
+    monkeypatch: pytest.MonkeyPatch, cores: int, count: int
+) -> None:
+    parts = parts_of(monkeypatch, cores, count)
+    assert [row for begin, end in parts for row in range(begin, end)] == list(range(count))
+    lengths = [end - begin for begin, end in parts]
+    assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(("count", "parts"), [(31, 1), (32, 2), (47, 2), (48, 3), (1000, 4)])
+def test_a_core_has_at_least_sixteen_rows(monkeypatch: pytest.MonkeyPatch, count: int, parts: int) -> None:
+    assert len(parts_of(monkeypatch, 4, count)) == parts
+
+
+def test_an_error_in_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: 2)
+
+    def loop(begin: int, end: int) -> None:
+        if begin:
+>>>>>>> a8198a7 (Tests that notice small faults in simulation, envs, families, scenarios, compiling and files)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         threads.share_rows(loop, 64)
+<<<<<<< HEAD
 
 
 FORK = """
@@ -71,3 +118,5 @@ def test_a_forked_child_steps_as_its_parent_does() -> None:
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", FORK], env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
+=======
+>>>>>>> a8198a7 (Tests that notice small faults in simulation, envs, families, scenarios, compiling and files)

@@ -12,11 +12,12 @@ from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
 import dnnmig_env  # noqa: F401  registers the environments
 from dnnmig_env.envs.env import MigrationEnv
-from dnnmig_env.envs.registration import ENVIRONMENT_IDS
+from dnnmig_env.envs.registration import ENVIRONMENT_IDS, make_env, make_vector_env
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.plan import Plan, Upload, check_plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from tests.batch_rows import assert_rows_are_single_environments
@@ -101,6 +102,69 @@ def test_an_illegal_action_charges_the_rest_at_the_device_only_delay():
     assert done
     assert info["illegal_action"]
     assert -reward == pytest.approx(info["device_only_delay_s"])
+
+
+def test_an_illegal_action_charges_only_the_time_that_is_left():
+    # The toy's best plan until 4 s, as worked out there: delays of 7 s, then 4.6 s in all, for 2 s each. Then an
+    # illegal action, and 7 s, all on the devices, for the last 6 s.
+    env = MigrationEnv(make_generator("toy"))
+    env.reset()
+    rewards = [env.step(action)[1] for action in (env.encode(0, 1, 1), env.encode(1, 0, 2))]
+    assert env.time_s() == pytest.approx(4.0)
+    _, reward, _, _, info = env.step(env.encode(1, 0, 2))
+    assert info["illegal_action"]
+    assert [*rewards, reward] == pytest.approx([-7 * 2 / 20, -4.6 * 2 / 20, -7 * 6 / 20])
+    assert info["mean_delay_s"] == pytest.approx(3.26)
+    assert env.time_s() == 10.0
+
+
+def test_memory_is_taken_by_what_is_uploaded_and_by_what_was_uploaded_before():
+    # The toy's edge holds 4 MB, 2 of them `head` from the start: `body` (2 MB) and `all` (1 MB) fit, `tail` (4 MB) not.
+    # Once `all` has been uploaded there, `body` fits no more. The cloud takes everything.
+    (scenario,) = scenarios("toy", 1, seed=0)
+    vision, speech = scenario.users
+    env = MigrationEnv(make_generator("toy"))
+    env.reset(options={"scenario": replace(scenario, users=(replace(vision, uploaded=[1, 0, 0]), speech))})
+    assert legal_uploads(env) == {(0, 1, 1), (1, 0, 1), (0, 1, 2), (0, 2, 2), (1, 0, 2)}
+    env.step(env.encode(1, 0, 1))
+    assert legal_uploads(env) == {(0, 1, 2), (0, 2, 2)}
+
+
+def legal_uploads(env: MigrationEnv) -> set[tuple[int, int, int]]:
+    """Return the (user, layer, server) of every legal upload."""
+    return {env.episodes.actions.decode(action) for action in np.flatnonzero(env.action_masks()[:-1])}
+
+
+def test_only_the_rows_that_ended_by_an_illegal_action_say_so():
+    env = MigrationVectorEnv(3, make_generator("toy"))
+    env.reset(seed=0)
+    _, _, ended, _, infos = env.step(np.array([-1, env.stop_action, env.encode(0, 1, 1)]))
+    assert ended.tolist() == [True, True, False]
+    assert infos["illegal_action"].tolist() == [True, False, False]
+    assert infos["_illegal_action"].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("decisions", MODES)
+@pytest.mark.parametrize("family", ["multi-user", "mobile"])
+def test_the_plan_is_what_was_decided_and_waiting_is_no_part_of_it(family, decisions):
+    rng, waited = np.random.default_rng(4), 0
+    env = MigrationEnv(make_generator(family), decisions=decisions)
+    for seed in range(6):
+        env.reset(seed=seed)
+        uploads, done = [], False
+        while not done:
+            time_s, placing = env.time_s(), env.pending_layer() is not None
+            legal = np.flatnonzero(env.action_masks())
+            action = env.stop_action if not placing and rng.random() < 0.15 else rng.choice(legal)
+            chosen = env.episodes.actions.decode(action)
+            if chosen is not None and not placing:
+                user, layer, server = chosen
+                uploads.append(Upload(user, server, (layer,), time_s))
+            waited += chosen is None and not placing
+            _, _, done, _, _ = env.step(action)
+            assert env.plan() == Plan(tuple(uploads))
+        check_plan(env.scenario(), env.plan())  # memory, too, is never exceeded
+    assert waited >= 6
 
 
 @pytest.mark.parametrize("decisions", MODES)
@@ -211,6 +275,16 @@ def test_make_vec_gives_the_native_batch():
     assert isinstance(env.unwrapped, MigrationVectorEnv)
     observations, _ = env.reset(seed=0)
     assert env.observation_space.contains(observations)
+
+
+def test_options_go_to_the_environment_or_to_the_generator():
+    env = make_vector_env("multi-user", 2, autoreset_mode="SameStep", reward="shaped", num_users=3)
+    assert env.autoreset_mode is AutoresetMode.SAME_STEP
+    assert env.episodes.generator == make_generator("multi-user", num_users=3)
+    generator = make_generator("toy")
+    assert make_env("toy", generator=generator, decisions="two-phase").episodes.generator is generator
+    with pytest.raises(ValueError, match="'num_users' was given beside a generator; set it in the generator instead"):
+        make_env("multi-user", generator=generator, num_users=3)
 
 
 @pytest.mark.parametrize("mode", ["rgb_array", "ansi"])

@@ -88,7 +88,8 @@ def test_a_rewarder_pays_instead_of_the_step(scale: str) -> None:
     env.reset(seed=0)
     _, rewards, _, _, infos = env.step(np.full(2, env.stop_action))
     device_only_s = env.episodes.outputs.device_only_s
-    assert rewards.tolist() == [2.0, 2.0] if scale == "seconds" else (2.0 / device_only_s).tolist()
+    expected = np.full(2, 2.0) if scale == "seconds" else 2.0 / device_only_s
+    assert rewards.tolist() == expected.tolist()
     assert infos["mean_delay_s"].tolist() == pytest.approx(device_only_s.tolist())
     assert env.episodes._rewarder.started[:2] == [0, 1]  # type: ignore[union-attr]
 

@@ -42,3 +42,9 @@ def test_no_plan_of_the_toy_scenario_beats_the_one_worked_out_by_hand() -> None:
 
 def test_every_toy_scenario_is_the_same() -> None:
     assert scenarios("toy", 2, seed=1) == [toy_scenario()] * 2
+
+
+def test_the_edge_of_the_toy_holds_two_layers_of_two_megabytes_and_no_more() -> None:
+    check_plan(toy_scenario(), plan_of([(0, 0, 1), (0, 1, 1)]))
+    with pytest.raises(ValueError, match="server 1 lacks 1000000 bytes of memory"):
+        check_plan(toy_scenario(), plan_of([(0, 0, 1), (0, 1, 1), (1, 0, 1)]))

@@ -15,6 +15,7 @@ from dnnmig_env.files.named_values import named_values
         ("False", False),
         ("test", "test"),
         ("resnet50,vgg16", ("resnet50", "vgg16")),
+        ("resnet50, vgg16", ("resnet50", "vgg16")),
         ("walk one.csv", "walk one.csv"),
         ("a=b", "a=b"),
         ("((((", "(((("),

@@ -1,6 +1,9 @@
 """What is recorded beside results: the commit of this project, never that of a repository it happens to lie in."""
 
+import os
+import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -36,3 +39,17 @@ def test_the_commit_and_whether_something_has_changed_since(copy: Path) -> None:
     assert provenance.versions()["commit"] == commit
     copy.write_text("changed")
     assert provenance.versions()["commit"] == f"{commit}+"
+
+
+def test_the_versions_of_all_that_shapes_a_result() -> None:
+    packages = ("gymnasium", "numba", "numpy", "sb3-contrib", "scipy", "stable-baselines3", "torch")
+    expected = {"python": platform.python_version()} | {name: metadata.version(name) for name in packages}
+    assert expected.items() <= provenance.versions().items()
+
+
+def test_the_machine_is_its_processors_name_and_the_cores_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = "processor\t: 0\nmodel name\t: Some CPU @ 2.50GHz\n\nprocessor\t: 1\nmodel name\t: Some CPU @ 2.50GHz\n"
+    monkeypatch.setattr(provenance.Path, "read_text", lambda path: described)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7}, raising=False)
+    machine = provenance.machine()
+    assert (machine["processor"], machine["cores"]) == ("Some CPU @ 2.50GHz", 3)

@@ -121,6 +121,15 @@ def test_errors_name_the_user_too(changes: dict[str, object], message: str) -> N
         replace(SCENARIO, users=(replace(USER, **changes),))  # type: ignore[arg-type]
 
 
+def test_every_user_must_reach_every_server_at_some_time() -> None:
+    users, servers = (USER, replace(USER, name="bob")), (EDGE, replace(EDGE, name="other"))
+    up = np.array([[[1e6, 0.0], [1e6, 1e6]], [[0.0, 1e6], [1e6, 1e6]]])  # each of Ann's links is down in one slot
+    replace(SCENARIO, users=users, servers=servers, links=Links(up), slot_starts_s=(0.0, 5.0))
+    up[0, 1, 0] = up[1, 1, 0] = 0.0
+    with pytest.raises(ValueError, match="server 'edge' has no link to user 'bob'"):
+        replace(SCENARIO, users=users, servers=servers, links=Links(up), slot_starts_s=(0.0, 5.0))
+
+
 def test_what_is_uploaded_must_fit_into_memory() -> None:
     users = (replace(USER, uploaded=[1, 0]), replace(USER, name="bob", uploaded=[1, 0]))
     with pytest.raises(

@@ -7,6 +7,8 @@ from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, check_plan, plan_of
+from dnnmig_env.simulation.plan_arrays import plan_arrays, plan_in_row
+from tests.strategies import random_case
 
 GRAPH = LayerGraph(
     "net",
@@ -77,3 +79,10 @@ def test_placement_includes_what_was_there_before() -> None:
     placement = plan_of([(0, 2, 1), (1, 0, 2)]).placement(replace(SCENARIO, users=users))
     np.testing.assert_array_equal(placement[0], [2, 0, 1])
     np.testing.assert_array_equal(placement[1], [2, 0, 0])
+
+
+def test_plans_come_back_from_arrays_as_they_were() -> None:
+    plans = [random_case(seed)[1] for seed in range(100)]
+    arrays = plan_arrays(plans)
+    assert [plan_in_row(arrays, row) for row in range(100)] == plans
+    assert sum(len({upload.not_before_s for upload in plan.uploads}) > 1 for plan in plans) > 5

@@ -122,6 +122,42 @@ def test_per_user_figures_by_hand() -> None:
     assert timeline.settled_s == pytest.approx([4.0, 0.0, math.nan], nan_ok=True)
 
 
+def test_a_row_of_a_table_has_the_mean_over_users_but_all_their_queries_and_the_last_to_settle() -> None:
+    # Ann as in the toy (settled at 4, 3 queries, cold start in 4.8 s, serially in 4.9 s); Bob on his device throughout
+    # (settled at 0, 2 queries, 2 s); Eve is never present and counts in no mean.
+    bob, eve = replace(ANN, name="bob"), replace(ANN, name="eve", query_rate_hz=0.0)
+    figures = simulate(replace(TOY, users=(ANN, bob, eve)), BOTH).figures()
+    assert figures["settled_s"] == pytest.approx(4.0)
+    assert figures["closed_loop_queries"] == 3 + 2
+    assert figures["cold_start_delay_s"] == pytest.approx((4.8 + 2.0) / 2)
+    assert figures["serial_cold_start_delay_s"] == pytest.approx((4.9 + 2.0) / 2)
+
+
+def test_fairness_is_that_of_speed_ups_not_of_slow_downs() -> None:
+    # Three users, as with two both are the same: Ann as in the toy, Bob on his device, Carl alone on another server.
+    profile_s = [[1.0, 0.1, 0.1], [1.0, 0.2, 0.2]]
+    ann, bob = replace(ANN, profile_s=profile_s), replace(ANN, name="bob", profile_s=profile_s)
+    carl = replace(bob, name="carl", uploaded=[2, 2])
+    timeline = simulate(replace(TOY, users=(ann, bob, carl), servers=(EDGE, replace(EDGE, name="other"))), BOTH)
+    assert timeline.user_mean_delay_s == pytest.approx([1.6, 2.0, 0.9])
+    gains = [2 / 1.6, 1.0, 2 / 0.9]
+    assert timeline.fairness == pytest.approx(sum(gains) ** 2 / (3 * sum(gain**2 for gain in gains)))
+
+
+def test_queries_within_five_per_cent_of_their_final_delay_have_settled() -> None:
+    # All is on the server: 0.3 s of execution and 0.6 MB of tensors, at the end 0.9 s; before that 4 % and 6 % more.
+    rates = [0.6e6 / (share * 0.9 - 0.3) for share in (1.06, 1.04, 1.0)]
+    scenario = replace(
+        TOY,
+        users=(replace(ANN, uploaded=[1, 1]),),
+        slot_starts_s=(0.0, 2.0, 3.0),
+        links=Links(np.reshape(rates, (3, 1, 1))),
+    )
+    timeline = simulate(scenario, Plan())
+    assert timeline.event_delay_s[:, 0] / 0.9 == pytest.approx([1.06, 1.04, 1.0])
+    assert timeline.settled_s.tolist() == [2.0]
+
+
 def test_queries_have_settled_from_the_last_time_they_were_slow() -> None:
     # With b there before, 1.4 s; with a, too, 0.9 s from 1.0 on. A bad slot from 2.0 to 3.0 (2 s at a hundredth of
     # the rate), then as before: settled at 3.0. Absent from 2.0 to 3.0 instead: settled at 1.0.
@@ -133,6 +169,17 @@ def test_queries_have_settled_from_the_last_time_they_were_slow() -> None:
     assert timeline.settled_s.tolist() == [3.0]
     away = replace(scenario, users=(replace(user, query_rate_hz=[1.0, 0.0, 1.0]),))
     assert simulate(away, plan_of([(0, 0, 1)])).settled_s.tolist() == [1.0]
+
+
+def test_bytes_sent_until_the_horizon_are_those_over_the_uploads_own_link() -> None:
+    # To server 2 go 0.4 MB/s from 0 to 1, then 0.2 MB/s; of the 3 MB of b, 0.4 + 4 x 0.2 MB have got there by 5.
+    up = np.array([[[1e6, 0.4e6]], [[1e6, 0.2e6]]])
+    user = replace(ANN, profile_s=[[1.0, 0.1, 0.1], [1.0, 0.2, 0.2]])
+    servers = (EDGE, replace(EDGE, name="other"))
+    scenario = replace(TOY, users=(user,), servers=servers, slot_starts_s=(0.0, 1.0), links=Links(up))
+    timeline = simulate(scenario, plan_of([(0, 1, 2)]))
+    assert timeline.upload_s == math.inf
+    assert timeline.weight_bytes_sent == pytest.approx(1.2e6)
 
 
 def test_migration_delay_is_that_of_the_plan_even_if_it_is_bad() -> None:

@@ -1,0 +1,157 @@
+"""Every number of the plain observation is what its declaration says, computed anew from the scenario and the plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from dnnmig_env.arrays import Floats
+from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.envs.facts import PARTS
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.simulator import simulate
+from tests.strategies import RandomChoices, Sizes, make_scenario
+
+LIMITS = Limits(users=7, layers=17, servers=6, slots=31, edges=90)
+
+Placement = dict[tuple[int, int], int]
+"""Server (1..S) of each (user, layer) that is or is to be on one."""
+
+
+def quantities(scenario: Scenario, env: MigrationEnv, placed: Placement) -> dict[tuple[str, str], Floats]:
+    """Return the quantity x of every feature, in its unit, by part and name; facts about nobody are left 0."""
+    now_s = env.time_s()
+    timeline = simulate(scenario, env.plan())
+    event = int(np.searchsorted(timeline.event_time_s, now_s, side="right")) - 1
+    slot = int(np.searchsorted(scenario.slot_starts_s, now_s, side="right")) - 1
+    edges_s = [*scenario.slot_starts_s, scenario.horizon_s]
+    slot_s, left_s = edges_s[slot + 1] - edges_s[slot], scenario.horizon_s - now_s
+    shapes = {part: shape[:-1] for part, shape in env.episodes.facts.shapes.items()}
+    x = {(part, each.name): np.zeros(shapes[part]) for part, features in PARTS.items() for each in features}
+    x["time", "horizon_left"][...] = left_s / scenario.horizon_s
+    x["time", "slot_left"][...] = (edges_s[slot + 1] - now_s) / slot_s
+    x["time", "log_horizon_left"][...] = left_s
+    x["time", "placing"][...] = env.pending_layer() is not None
+
+    rates = np.array([np.asarray(user.query_rate_hz)[slot] for user in scenario.users])
+    arrived = {(u, v) for u, user in enumerate(scenario.users) for v in np.flatnonzero(user.uploaded)}
+    arrived |= {(upload.user, layer) for upload in env.plan().uploads for layer in upload.layers}
+    weights = {
+        (u, v): layer.weight_bytes for u, user in enumerate(scenario.users) for v, layer in enumerate(user.graph.layers)
+    }
+    to_come = sum(weight for (u, v), weight in weights.items() if rates[u] > 0 and (u, v) not in arrived)
+    load = np.zeros((len(scenario.users), len(scenario.servers)))
+    for u, user in enumerate(scenario.users):
+        for v, node in enumerate(timeline.event_assignment[event, u, : len(user.graph)]):
+            if node:
+                load[u, node - 1] += rates[u] * scenario.execution_s[u][v, node]
+    for s, server in enumerate(scenario.servers):
+        memory = server.memory_bytes - sum(weights[at] for at, node in placed.items() if node == s + 1)
+        x["servers", "exists"][s] = 1
+        x["servers", "log_memory_left"][s] = memory
+        x["servers", "memory_left_for_all"][s] = memory / to_come if to_come else np.inf
+        x["servers", "load"][s] = load[:, s].sum()
+    links, mobility = scenario.links, scenario.mobility
+    for u in np.flatnonzero(rates):
+        user, device_s = scenario.users[u], timeline.device_delay_s[u]
+        own = {v: weight for (w, v), weight in weights.items() if w == u}
+        not_arrived = sum(weight for v, weight in own.items() if (u, v) not in arrived)
+        x["users", "present"][u] = 1
+        x["users", "query_share"][u] = rates[u] / rates.sum()
+        x["users", "delay_ratio"][u] = timeline.event_delay_s[event, u] / device_s
+        x["users", "log_device_delay"][u] = device_s
+        x["users", "weights_left"][u] = not_arrived / sum(own.values()) if not_arrived else 0.0
+        latency_s = np.asarray(links.up_latency_s)[slot, u] + np.asarray(links.down_latency_s)[slot, u]
+        whole_s = scenario.execution_s[u].sum(axis=0)
+        here = u, slice(len(scenario.servers))
+        x["links", "log_up_rate"][here] = np.asarray(links.up_bytes_per_s)[slot, u]
+        x["links", "log_down_rate"][here] = np.asarray(links.down_bytes_per_s)[slot, u]
+        x["links", "latency_ratio"][here] = latency_s / device_s
+        x["links", "log_speedup"][here] = whole_s[0] / whole_s[1:]
+        x["links", "load_of_others"][here] = np.delete(load, u, axis=0).sum(axis=0)
+        for v, layer in enumerate(user.graph.layers):
+            x["layers", "remaining"][u, v] = layer.weight_bytes > 0 and (u, v) not in arrived
+            x["layers", "node"][u, v] = placed.get((u, v), 0)
+            x["layers", "in_use"][u, v] = timeline.event_assignment[event, u, v] != 0
+            x["layers", "execution_share"][u, v] = scenario.execution_s[u][v, 0] / device_s
+            x["layers", "log_weight"][u, v] = layer.weight_bytes
+            x["layers", "log_output"][u, v] = layer.output_bytes
+            x["layers", "log_input"][u, v] = sum(user.graph.tensor_bytes(tensor) for tensor in layer.predecessors)
+    if mobility is not None:
+        for axis, name in enumerate("xy"):
+            servers = np.asarray(mobility.server_positions_m)[:, axis]
+            x["servers", f"position_{name}"][: len(servers)] = servers / mobility.area_m - 0.5
+            for u in np.flatnonzero(rates):
+                place = np.asarray(mobility.user_positions_m)[slot, u, axis]
+                velocity = np.asarray(mobility.user_velocities_m_per_s)[slot, u, axis]
+                x["users", f"position_{name}"][u] = place / mobility.area_m - 0.5
+                x["users", f"velocity_{name}"][u] = velocity * slot_s / mobility.area_m
+    return x
+
+
+def scaled(formula: str, x: Floats, servers: int) -> Floats:
+    """Return the value of a feature by its declared formula, such as `(log10 x - 8) / 3`."""
+    code = re.sub(r"log10 x", "log10(x)", formula)
+    code = re.sub(r"(\d) x", r"\1 * x", code)
+    with np.errstate(divide="ignore"):
+        value = eval(code, {"log10": np.log10, "min": np.minimum, "x": np.asarray(x), "S": servers})
+    return np.clip(np.where((x == 0) & ("log10" in formula), -1.0, value), -1.0, 1.0)
+
+
+def given_scenarios(kind: str) -> Iterator[Scenario]:
+    if kind == "random":  # outages, other latencies on the way back, layers that are there from the start
+        sizes = Sizes(users=4, layers=8, profiles=False)
+        yield from (make_scenario(RandomChoices(np.random.default_rng(seed)), sizes) for seed in range(8))
+    else:
+        yield from scenarios(kind, 3, seed=11)
+
+
+@pytest.mark.parametrize("decisions", ["joint", "two-phase"])
+@pytest.mark.parametrize("kind", ["random", "mobile", "multi-user"])
+def test_every_fact_is_what_its_declaration_says(kind: str, decisions: str) -> None:
+    rng, env, compared = np.random.default_rng(0), MigrationEnv(limits=LIMITS, decisions=decisions), 0  # type: ignore[arg-type]
+    layout = env.episodes.facts
+    for scenario in given_scenarios(kind):
+        observation, _ = env.reset(options={"scenario": scenario})
+        placed = {
+            (u, int(v)): int(np.asarray(user.uploaded)[v])
+            for u, user in enumerate(scenario.users)
+            for v in np.flatnonzero(user.uploaded)
+        }
+        done = False
+        for _ in range(25):
+            x, compared = quantities(scenario, env, placed), compared + 1
+            for part, features in PARTS.items():
+                found = observation["observation"][layout.slices[part]].reshape(layout.shapes[part])
+                exists = _exists(part, x)
+                for index, feature in enumerate(features):
+                    expected = np.where(exists, scaled(feature.scale, x[part, feature.name], layout.servers), 0.0)
+                    message = f"{part}: {feature.name}"
+                    np.testing.assert_allclose(found[..., index], expected, rtol=1e-5, atol=1e-6, err_msg=message)
+            pending, action = env.pending_layer(), int(rng.choice(np.flatnonzero(env.action_masks())))
+            chosen = env.episodes.actions.decode(action)
+            if chosen is not None:
+                user, layer, server = chosen
+                placed[pending or (user, layer)] = server
+            observation, _, done, _, _ = env.step(np.int64(action))
+            if done:
+                break
+    assert compared > 20
+
+
+def _exists(part: str, x: dict[tuple[str, str], Floats]) -> Floats:
+    """Return where a part has facts about somebody or something, 0 where it is padded or the user is absent."""
+    present, server = x["users", "present"], x["servers", "exists"]
+    layers = (x["layers", "execution_share"] > 0).astype(float)
+    return {
+        "time": np.ones(()),
+        "servers": server,
+        "users": present,
+        "links": np.outer(present, server),
+        "layers": layers,
+    }[part]
