@@ -1,59 +1,18 @@
-<<<<<<< HEAD
-"""Loops divided among threads: every iteration once, and children that fork go on."""
+"""Loops divided among threads: every iteration once, few of them to one core, and children that fork go on."""
+
+from __future__ import annotations
 
 import os
 import subprocess
 import sys
-
-import numpy as np
-=======
-"""Rows shared among threads: each is done once, all are done in the end, and few rows are left to one core."""
-
-from __future__ import annotations
-
 import time
 
->>>>>>> a8198a7 (Tests that notice small faults in simulation, envs, families, scenarios, compiling and files)
 import pytest
 
 from dnnmig_env.compiling import threads
 
 
-<<<<<<< HEAD
-class Noting:
-    """A loop that notes which iterations it was called for."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[int, int]] = []
-
-    def __call__(self, first: int, end: int, out: np.ndarray) -> None:
-        self.calls.append((first, end))
-        out[first:end] += 1
-
-
-@pytest.mark.parametrize(
-    ("cores", "count", "per_core", "parts"),
-    [(1, 100, 16, 1), (2, 31, 16, 1), (2, 32, 16, 2), (4, 50, 16, 3), (4, 1000, 16, 4), (4, 3, 1, 3), (2, 0, 16, 1)],
-)
-def test_every_iteration_is_done_once_by_as_many_threads_as_are_worth_it(
-    cores: int, count: int, per_core: int, parts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: cores)
-    loop, out = Noting(), np.zeros(count)
-    threads.share_rows(loop, count, out, per_core=per_core)
-    assert (out == 1).all()
-    assert len(loop.calls) == parts
-    sizes = [end - first for first, end in loop.calls]
-    assert max(sizes) - min(sizes) <= 1
-
-
-def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: 2)
-
-    def loop(first: int, end: int) -> None:
-        if first > 0:
-=======
-def parts_of(monkeypatch: pytest.MonkeyPatch, cores: int, count: int) -> list[tuple[int, int]]:
+def parts_of(monkeypatch: pytest.MonkeyPatch, cores: int, count: int, **options: int) -> list[tuple[int, int]]:
     """Return the parts into which a loop over `count` rows is divided on some cores."""
     monkeypatch.setattr(threads.numba, "get_num_threads", lambda: cores)
     found: list[tuple[int, int]] = []
@@ -62,7 +21,7 @@ def parts_of(monkeypatch: pytest.MonkeyPatch, cores: int, count: int) -> list[tu
         time.sleep(slowness_s if begin else 0.0)  # all but the part of the calling thread take their time
         found.append((begin, end))
 
-    threads.share_rows(loop, count, 0.01)
+    threads.share_rows(loop, count, 0.01, **options)
     return sorted(found)
 
 
@@ -82,17 +41,20 @@ def test_a_core_has_at_least_sixteen_rows(monkeypatch: pytest.MonkeyPatch, count
     assert len(parts_of(monkeypatch, 4, count)) == parts
 
 
+@pytest.mark.parametrize(("count", "parts"), [(0, 1), (1, 1), (2, 2), (3, 3), (100, 4)])
+def test_long_iterations_are_worth_a_core_each(monkeypatch: pytest.MonkeyPatch, count: int, parts: int) -> None:
+    assert len(parts_of(monkeypatch, 4, count, per_core=1)) == parts
+
+
 def test_an_error_in_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads.numba, "get_num_threads", lambda: 2)
 
     def loop(begin: int, end: int) -> None:
         if begin:
->>>>>>> a8198a7 (Tests that notice small faults in simulation, envs, families, scenarios, compiling and files)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         threads.share_rows(loop, 64)
-<<<<<<< HEAD
 
 
 FORK = """
@@ -118,5 +80,3 @@ def test_a_forked_child_steps_as_its_parent_does() -> None:
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", FORK], env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-=======
->>>>>>> a8198a7 (Tests that notice small faults in simulation, envs, families, scenarios, compiling and files)
