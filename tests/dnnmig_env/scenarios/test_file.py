@@ -285,6 +285,32 @@ def test_slots_links_and_backhaul_by_hand(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scenario.links.between_latency_s, [[0, 0.5], [0.5, 0]])
 
 
+def test_pairs_of_servers_have_rates_of_their_own_both_ways(tmp_path: Path) -> None:
+    for rate, bytes_per_s in (({"mbps": 16}, 2e6), ({"bytes_per_s": 3000}, 3000.0)):
+        pairs = [{"between": ["cloud", "edge"], **rate}]
+        links = loaded(tmp_path, small(backhaul={"mbps": 80, "latency_s": 0.1, "pairs": pairs})).links
+        np.testing.assert_array_equal(links.between_bytes_per_s, [[1e7, bytes_per_s], [bytes_per_s, 1e7]])
+        np.testing.assert_array_equal(links.between_latency_s, np.full((2, 2), 0.1))
+
+
+def test_a_scenario_may_begin_in_the_middle_of_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("time_s,mbps\n0,8\n6,16\n")
+    link = {"trace": "t.csv", "trace_offset_s": 4}
+    scenario = loaded(tmp_path, small(slot_starts_s=[0, 2], users__0__links__edge=link))
+    # 8 Mbit/s for 2 s more, 16 for 6 s, then the trace begins again: 8 for the last 2 s.
+    np.testing.assert_allclose(np.asarray(scenario.links.up_bytes_per_s)[:, 0, 0], [1e6, (6 * 2e6 + 2 * 1e6) / 8])
+
+
+def test_what_a_file_leaves_out_is_as_in_a_scenario_that_leaves_it_out(tmp_path: Path) -> None:
+    found = loaded(tmp_path, small(mobility={"users": {"phone": {"positions_m": [3, 4]}}}))
+    assert found.mobility is not None
+    assert found.mobility.area_m == Mobility(0.0, 0.0, 0.0).area_m == 1000.0
+    np.testing.assert_array_equal(found.mobility.server_positions_m, np.full((2, 2), 500.0))
+    assert np.unique(found.links.between_bytes_per_s).tolist() == [Links(1.0).between_bytes_per_s] == [1.25e8]
+    assert np.unique(found.links.between_latency_s).tolist() == [Links(1.0).between_latency_s] == [0.0]
+    assert found.users[0].query_rate_hz == User("u", found.users[0].graph, found.users[0].device).query_rate_hz == 1.0
+
+
 @pytest.mark.parametrize(
     ("slot_s", "horizon_s", "count"), [(0.7, 2.1, 3), (0.1, 0.3, 3), (5, 2, 1), (3, 10, 4), (2, 2, 1)]
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
-from dnnmig_env.scenarios.node import Node, Tier
+from dnnmig_env.scenarios.node import Node, Tier, execution_s
 from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
 
 GRAPH = LayerGraph("net", 100, (Layer("a", 1e6, 1000, 10, (-1,)), Layer("b", 1e6, 0, 10, (0,))))
@@ -128,6 +128,29 @@ def test_every_user_must_reach_every_server_at_some_time() -> None:
     up[0, 1, 0] = up[1, 1, 0] = 0.0
     with pytest.raises(ValueError, match="server 'edge' has no link to user 'bob'"):
         replace(SCENARIO, users=users, servers=servers, links=Links(up), slot_starts_s=(0.0, 5.0))
+
+
+def test_memory_that_holds_the_smallest_layer_of_any_user_or_just_what_is_uploaded_will_do() -> None:
+    small = replace(GRAPH, layers=(replace(GRAPH.layers[0], weight_bytes=500),))
+    users = (USER, replace(USER, name="bob", graph=small))
+    replace(SCENARIO, users=users, servers=(replace(EDGE, memory_bytes=500),))
+    with pytest.raises(ValueError, match=r"too small for even the smallest layer \(500 bytes\)"):
+        replace(SCENARIO, users=users, servers=(replace(EDGE, memory_bytes=499),))
+    users = (replace(USER, uploaded=[1, 0]), replace(users[1], uploaded=[1]))
+    replace(SCENARIO, users=users, servers=(replace(EDGE, memory_bytes=1500),))
+
+
+def test_the_roofline_by_hand() -> None:
+    # At 1 GFLOP/s, 2 GB/s and 10 ms per operator. Work: 3 GFLOP, with 2 GB moved, as 2 operators: 3 s + 20 ms.
+    # Move: 1 GFLOP, but 1 + 4 + 0.5 + 0.5 = 6 GB of input, weights, output and within it, as 3 operators: 3 s + 30 ms.
+    # View: no operator, only the 0.5 GB that it reads.
+    node = Node("edge", Tier.EDGE, 1e9, 2e9, layer_overhead_s=0.01)
+    layers = (
+        Layer("work", 3e9, 0, 10**9, (-1,), operators=2),
+        Layer("move", 1e9, 4 * 10**9, 5 * 10**8, (0,), internal_bytes=5 * 10**8, operators=3),
+        Layer("view", 0, 0, 0, (1,), operators=0),
+    )
+    assert execution_s(LayerGraph("net", 10**9, layers), node) == pytest.approx([3.02, 3.03, 0.25])
 
 
 def test_what_is_uploaded_must_fit_into_memory() -> None:
