@@ -37,6 +37,8 @@ def test_the_commit_and_whether_something_has_changed_since(copy: Path) -> None:
     git(copy.parent, "commit", "-q", "-m", "ours")
     commit = git(copy.parent, "rev-parse", "--short=12", "HEAD")
     assert provenance.versions()["commit"] == commit
+    (copy.parent / "untracked.txt").write_text("no change of ours")
+    assert provenance.versions()["commit"] == commit
     copy.write_text("changed")
     assert provenance.versions()["commit"] == f"{commit}+"
 

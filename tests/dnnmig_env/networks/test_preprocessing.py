@@ -151,6 +151,15 @@ def test_fuse_by_hand() -> None:
     assert (conv2.predecessors, mul.predecessors) == ((0,), (1, 2))
 
 
+def test_a_scale_and_a_shift_per_output_element_are_cheap_and_more_is_not() -> None:
+    def fused_layers(weight_bytes: int) -> int:
+        layers = Layer("conv", 9.0, 100, 40, (-1,)), Layer("norm", 0.0, weight_bytes, 40, (0,))
+        return len(fuse(LayerGraph("net", 10, layers)))
+
+    assert fused_layers(2 * 40) == 1
+    assert fused_layers(2 * 40 + 4) == 2
+
+
 def test_a_cheap_layer_stays_where_joining_would_charge_a_reader_for_what_it_does_not_read() -> None:
     graph = chain(
         Layer("conv", 5, 5, 10, (-1,)),

@@ -200,6 +200,15 @@ def test_impossible_shares_are_refused(bandwidth: list[float], compute: list[lis
         Shares(bandwidth, compute)
 
 
+def test_equal_shares_are_those_of_users_and_only_rounding_may_exceed_the_whole() -> None:
+    shares = equal_shares(3, 2)
+    assert np.asarray(shares.bandwidth).tolist() == [1 / 3] * 3
+    assert np.asarray(shares.compute).tolist() == [[1 / 3] * 2] * 3
+    Shares([0.5, 0.5 + 1e-10], [[0.5], [0.5]])
+    with pytest.raises(ValueError, match="for all users together; they have at most 1"):
+        Shares([0.5, 0.5 + 1e-8], [[0.5], [0.5]])
+
+
 def test_shares_that_do_not_suit_are_refused() -> None:
     with pytest.raises(ValueError, match="shares are for 3 users and 1 servers; give them for 2 and 1"):
         simulate(TWO, PLAN, equal_shares(3, 1))
