@@ -19,6 +19,7 @@ from agents.planners.forecast import (
     expected_packed,
     expected_scenario,
 )
+from dnnmig_env.families.mobile import Mobile
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
@@ -247,3 +248,9 @@ def test_who_is_away_is_not_expected_and_who_is_there_leaves_by_and_by() -> None
             np.testing.assert_allclose(expected.query_rate_hz[b, slot:], present * staying, rtol=1e-12)
             come_and_go += not np.array_equal(packed.query_rate_hz[b, slot:] > 0, expected.query_rate_hz[b, slot:] > 0)
     assert come_and_go > 5
+
+
+def test_constants_are_those_with_which_the_published_agents_were_trained() -> None:
+    # What they see of the future follows from these, as measured; with others they would act on something else.
+    assert (LOOK_AHEAD_S, POINTS, SHADOWING_S, STAY_S) == (12.0, 8, 5.6, 30.0)
+    assert np.exp(-2.0 / SHADOWING_S) == pytest.approx(Mobile().shadowing_correlation, abs=1e-3)  # a slot has 2 s

@@ -1,12 +1,15 @@
 """Trained models come back as they were, fit other sizes, and say what is wrong with them in one line."""
 
+import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
 
 import numpy as np
 import pytest
+import torch
 
 from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
@@ -177,3 +180,21 @@ def test_a_failed_save_leaves_the_older_model(file, tmp_path):
 def test_acting_needs_no_stable_baselines():
     code = "import sys, agents.policies.trained; sys.exit('stable_baselines3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class _Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_reading_a_model_runs_no_code_from_its_file(file, tmp_path):
+    content = io.BytesIO()
+    torch.save({"weights": _Trap(tmp_path / "sprung")}, content)
+    with pytest.raises(ValueError, match=r"copy\.zip is damaged \(UnpicklingError\)"):
+        load(damaged(file, tmp_path, "policy.pth", content.getvalue()))
+    assert not (tmp_path / "sprung").exists()

@@ -106,3 +106,15 @@ def test_the_penalty_of_a_placement_leaves_heavy_blocks_out() -> None:
     scenario = chain([1, 50], [0, 0])
     assert ShortestPath(penalty=0.1)(scenario, RNG)[0].tolist() == [1, 0]
     assert ShortestPath()(scenario, RNG)[0].tolist() == [1, 1]
+
+
+def test_on_a_tie_a_path_does_not_change_sides() -> None:
+    # The first two layers take as long on either side and tensors take no time: the path is on the server throughout.
+    scenario = chain([1, 1, 1], [0, 0, 0])
+    user = replace(scenario.users[0], profile_s=[[1, 1], [1, 1], [1, 0.5]])
+    execution = execution_graph(user.graph, slot_zero_packed(replace(scenario, users=(user,))), 0, 1)
+    assert shortest_paths(execution, [0.0]).tolist() == [[True, True, True]]
+    # Where nothing is gained by going there, it stays on the device.
+    idle = chain([1, 1, 1], [0, 0, 0], server_s=[1.0])
+    execution = execution_graph(idle.users[0].graph, slot_zero_packed(idle), 0, 1)
+    assert shortest_paths(execution, [0.0]).tolist() == [[False, False, False]]

@@ -157,3 +157,18 @@ def test_measured_alexnet_gives_the_published_partitions_and_queries() -> None:
     plan = joint_efficiency(scenario, RNG)
     assert len(plan.uploads) == 8
     assert simulate(scenario, plan).closed_loop_queries.tolist() == [93]
+
+
+def test_a_layer_that_an_interval_only_spans_stays_where_it_is() -> None:
+    # Layer 1 is on server 2, 5 MB and so 5 s from the device and 0.05 s from server 1. Layers 0 and 2 help only
+    # together: 2 s of queries of 3 s, then 0.1 + 0.05 + 0.2 + 0.05 + 0.1 = 0.5 s. Were layer 1 moved along, 0.3 s.
+    scenario = chain([1, 1, 1], [5, 5, 0], server_s=[0.1, 0.2], rate_mb_per_s=[1.0, 1.0])
+    scenario = replace(scenario, users=(replace(scenario.users[0], uploaded=[0, 2, 0]),))
+    assert uploads(scenario) == [(0, (0, 2), 1)]
+    legal = (movable_layers(scenario)[:, :, None] & reachable_servers(scenario)[:, None]).ravel().astype(np.int8)
+    packed, plans = slot_zero_packed(scenario), empty_plans(1, 2)
+    cost_s = upload_by_efficiency(
+        packed, 0, new_state(packed, 2), 0, new_efficiencies(packed, 1), 0, legal, False, 1e-3, plans, 0
+    )
+    assert cost_s == pytest.approx(2 * 3.0 + 98 * 0.5)
+    assert cost_s / 100.0 == pytest.approx(delays_s(scenario, [plan_in_row(plans, 0)])[0])

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agents.planners.mjoa_mu import ara
 from agents.planners.mjoa_mu.ara import allocate
 from agents.planners.mjoa_mu.mjoa_mu import fair_queue
 from agents.planners.mjoa_mu.pbt_dp import PbtDp, best_placement
@@ -152,3 +153,33 @@ def test_memory_is_divided_by_weights() -> None:
         check_plan(small, fair_queue(small, allocation))
         bound += allocation.delay_s.sum() > allocate(scenario).delay_s.sum()
     assert bound > 3
+
+
+def test_shares_move_in_steps_from_a_quarter_on_that_halve_when_nothing_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[float] = []
+
+    def move(market: object, share: np.ndarray, resource: int, step: float) -> bool:
+        tried.append(step)
+        return len(tried) == 1  # the channel's first step gains, so that the same step is tried again
+
+    monkeypatch.setattr(ara, "_move", move)
+    allocate(chain([0.1], [0], query_rate_hz=[1.0, 1.0]), finest=1 / 32)
+    assert tried == [1 / 4] * 2 + [1 / 4, 1 / 4, 1 / 8, 1 / 8, 1 / 16, 1 / 16, 1 / 32, 1 / 32]
+
+
+class Slopes:
+    """A market of two users whose delays of about 1 s fall in proportion to their share of the channel."""
+
+    def __init__(self, *slopes: float) -> None:
+        self.slopes = slopes
+
+    def delay_s(self, place: int, share: np.ndarray) -> float:
+        return 1.0 - self.slopes[place] * float(share[0])
+
+
+def test_a_move_has_to_gain_a_millionth_of_all_delay() -> None:
+    # A step of 1/8 gains an eighth of the difference of the slopes: 1.5 or 2.5 millionths of a second, of 2 s in all.
+    for slope, after in ((12e-6, [0.5, 0.5]), (20e-6, [0.375, 0.625])):
+        share = np.array([[0.5], [0.5]])
+        assert ara._move(Slopes(0.0, slope), share, 0, 1 / 8) == (after != [0.5, 0.5])  # type: ignore[arg-type]
+        assert share[:, 0].tolist() == after

@@ -231,3 +231,9 @@ def test_measured_alexnet_gives_the_published_partitions_and_queries() -> None:
     plan = efficiency(scenario, RNG)
     assert len(plan.uploads) == 8
     assert simulate(scenario, plan).closed_loop_queries.tolist() == [93]
+
+
+def test_the_target_has_what_pays_for_a_thousandth_of_its_upload() -> None:
+    # Each layer saves 0.9 s, and the penalty is 0.001: 300 s of upload cost 0.3 s, 2000 s cost 2 s.
+    scenario = chain([300, 2000], [0, 0], horizon_s=10_000.0)
+    assert [upload.layers for upload in efficiency(scenario, RNG).uploads] == [(0,)]

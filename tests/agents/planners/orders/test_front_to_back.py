@@ -74,3 +74,12 @@ def test_turns_go_on_when_somebody_has_finished() -> None:
 def test_servers_are_numbered_from_one() -> None:
     with pytest.raises(ValueError, match="server is 0; servers are numbered from 1"):
         EverythingTo(0)
+
+
+def test_nothing_is_uploaded_to_a_server_that_its_user_cannot_reach() -> None:
+    given = scenario()
+    rates = np.array([[[1e6, 1e6], [0.0, 1e6]], [[1e6, 1e6], [1e6, 1e6]]])  # the second user's edge comes later
+    links = Links(rates, rates, up_latency_s=0.0)
+    cut_off = replace(given, links=links, slot_starts_s=(0.0, 30.0))
+    everything = tuple(np.array(row, np.int8) for row in ([1, 0, 1], [1, 0, 2]))
+    assert steps(cut_off, everything) == [(0, (0,), 1), (0, (2,), 1), (1, (2,), 2)]

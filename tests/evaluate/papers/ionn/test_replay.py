@@ -10,7 +10,7 @@ import pytest
 from evaluate.papers.ionn.measured_profiles import load_profiles
 from evaluate.papers.ionn.replay import METHODS, Replay, replay
 from evaluate.papers.ionn.tables import DELAY, QUERIES, greatest_improvements, tables
-from tests.agents.planners.measured_alexnet import FILE, needs_profile
+from tests.agents.planners.measured_alexnet import BY_HAND, FILE, needs_profile
 from tests.evaluate.papers.profiles import TINY, write_profiles
 
 
@@ -81,6 +81,17 @@ def test_the_greatest_improvement_is_found(tmp_path: Path) -> None:
     assert (more.network, more.mbps, more.efficiency, more.ionn, more.share) == ("tiny", 80.0, 10, 8, 0.25)
     assert less.share == pytest.approx(1 - 957.8 / 1171.1, abs=1e-4)
     assert str(more) == ("efficiency over ionn-0.5: up to 25.0% more queries finished (tiny at 80 Mbps: 10 against 8)")
+
+
+def test_forms_of_ionn_that_differ_finish_the_queries_derived_by_hand(tmp_path: Path) -> None:
+    # The derivation stands beside the profile.
+    one = {method: one for (_, _, method), one in replays_of(write_profiles(tmp_path, BY_HAND), 80.0).items()}
+    fine = [[0, 0], [1, 1], [2, 2]]
+    partitions = {"all-at-once": [[0, 2]], "ionn-0.5": [[0, 0], [1, 2]]} | dict.fromkeys(list(METHODS)[2:], fine)
+    assert {method: each.partitions for method, each in one.items()} == partitions
+    counts = {"all-at-once": 5, "ionn-0.5": 6, "ionn-0.8": 7, "efficiency": 7, "lmu": 7}
+    assert {method: each.queries_finished for method, each in one.items()} == counts
+    assert all(each.timeline.scenario.horizon_s == pytest.approx(6.0) for each in one.values())
 
 
 @needs_profile
