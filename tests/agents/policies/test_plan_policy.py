@@ -1,16 +1,19 @@
 """Planners act in the environment as they plan: replaying a plan is simulating it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from agents.planners import PLANNERS, planner
 from agents.planners.forecast import expected_scenario
 from agents.policies.plan_policy import PlanPolicy
-from agents.policies.policy import resolve_policy
+from agents.policies.policy import RandomPolicy, resolve_policy
 from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 
@@ -132,3 +135,29 @@ def test_only_planners_that_can_use_the_future_are_clairvoyant():
     env = MigrationVectorEnv(1, make_generator("toy"))
     with pytest.raises(ValueError, match="'joint-efficiency' has no parameter 'clairvoyant'"):
         resolve_policy("joint-efficiency@clairvoyant", env, 0)
+
+
+def test_an_upload_that_is_to_wait_waits():
+    (scenario,) = scenarios("mobile", 1, seed=2, num_users=2, max_layers=6)
+    env = MigrationVectorEnv(1, make_generator("mobile", num_users=2, max_layers=6))
+    observation, _ = env.reset(options={"scenarios": [scenario]})
+    first = planner("joint-efficiency")(scenario, np.random.default_rng(0)).uploads[0]
+    starts_s = scenario.slot_starts_s
+    for slot, view in ((0, "clairvoyant"), (2, "clairvoyant"), (2, "start")):
+        later = Plan((replace(first, layers=first.layers[:1], not_before_s=starts_s[slot]),))
+        action = PlanPolicy(lambda known, rng, later=later: later, env, 0, view=view).predict(observation)[0][0]
+        assert (action == env.stop_action) == (slot > 0)
+
+
+def test_planning_seconds_begin_anew_with_every_episode():
+    env = MigrationVectorEnv(2, make_generator("toy"))
+    policy = resolve_policy("joint-efficiency", env, 0)
+    policy.predict(env.reset(seed=0)[0])
+    policy.planning_s[:] = 1e9
+    policy.predict(env.reset(seed=1)[0])
+    assert (policy.planning_s < 1e9).all()
+
+
+def test_random_decisions_differ_from_row_to_row():
+    actions, _ = RandomPolicy(0).predict({"action_mask": np.ones((64, 50), np.int8)})
+    assert len(set(actions.tolist())) > 20

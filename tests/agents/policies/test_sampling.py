@@ -1,12 +1,13 @@
 """Plans drawn by a network's scores: never worse than its greedy plan, and the same for the same random stream."""
 
+import numba
 import numpy as np
 import pytest
 
 from agents.learning.algorithms import TRAINING_REWARD, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.sampling import _drawn, make_sampler
+from agents.policies.sampling import _drawn, make_sampler, one_thread
 from agents.policies.trained import MODEL, load, save
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -59,6 +60,8 @@ def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
     limits = make_generator("multi-user", **SMALL).limits
     one_pass = acted_delays_s(model, model.card.decisions, given)
     np.testing.assert_allclose(delays_s(make_sampler(model, limits, 1), given), one_pass, rtol=1e-9)
+    two = delays_s(make_sampler(model, limits, 2), given)
+    assert (two < one_pass * (1.0 - 1e-9)).any()  # the second is drawn
     many = delays_s(make_sampler(model, limits, 40), given)
     assert (many <= one_pass * (1.0 + 1e-9)).all()
     assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
@@ -113,3 +116,26 @@ def test_a_name_with_a_number_of_samples_plans_and_replans(tmp_path, given):
         actions, _ = policy.predict(observation)
         assert observation["action_mask"][np.arange(2), actions].all()
         assert (policy.planning_s > 0).all()
+        once_s = policy.planning_s.copy()
+        policy.predict(observation)
+        assert (policy.planning_s > once_s).all() == name.endswith("@replan")
+
+
+class Least:
+    """Stands for a random generator whose next numbers are all 0."""
+
+    def random(self, shape):
+        return np.zeros(shape)
+
+
+def test_the_least_random_number_draws_no_illegal_action():
+    assert _drawn(np.array([[ILLEGAL, 0.0, ILLEGAL, 0.0]], np.float32), Least()).tolist() == [1]
+
+
+def test_the_number_of_threads_is_afterwards_as_it_was(monkeypatch):
+    asked = []
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(numba, "set_num_threads", asked.append)
+    with pytest.raises(KeyError), one_thread():
+        raise KeyError
+    assert asked == [1, 4]

@@ -14,7 +14,7 @@ import torch
 from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.trained import BEST_MODEL, CARD, MODEL, load, read_card, save
+from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, load, read_card, save
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
@@ -198,3 +198,18 @@ def test_reading_a_model_runs_no_code_from_its_file(file, tmp_path):
     with pytest.raises(ValueError, match=r"copy\.zip is damaged \(UnpicklingError\)"):
         load(damaged(file, tmp_path, "policy.pth", content.getvalue()))
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_network_of_action_values_draws_nothing(tmp_path):
+    save(model_of("dqn"), tmp_path / MODEL, "edge-cloud", "joint", "dqn")
+    env = MigrationVectorEnv(64, make_generator("edge-cloud"))
+    observations, _ = env.reset(seed=0)
+    policy = load(tmp_path / MODEL, env)
+    greedy = policy.predict(observations)[0].tolist()
+    assert all(policy.predict(observations, deterministic=False)[0].tolist() == greedy for _ in range(3))
+
+
+def test_a_card_without_a_layout_is_of_the_first_one(file, tmp_path):
+    card = json.loads(zipfile.ZipFile(file).read(CARD))
+    assert card.pop("format") == FORMAT > 1
+    assert read_card(damaged(file, tmp_path, CARD, json.dumps(card).encode())).format == 1

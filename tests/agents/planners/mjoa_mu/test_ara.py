@@ -183,3 +183,11 @@ def test_a_move_has_to_gain_a_millionth_of_all_delay() -> None:
         share = np.array([[0.5], [0.5]])
         assert ara._move(Slopes(0.0, slope), share, 0, 1 / 8) == (after != [0.5, 0.5])  # type: ignore[arg-type]
         assert share[:, 0].tolist() == after
+
+
+def test_the_networks_input_counts_as_demand_for_the_channel() -> None:
+    # 0.2 MB of weights each at 1 MB/s, and 0.3 MB of input for the first user: 0.5 s against 0.2 s.
+    scenario = chain([0.1, 0.1], [0, 0], query_rate_hz=[1.0, 1.0])
+    first = replace(scenario.users[0], graph=replace(scenario.users[0].graph, input_bytes=300_000))
+    shares = allocate(replace(scenario, users=(first, scenario.users[1])), finest=PROPORTIONAL).shares
+    assert np.asarray(shares.bandwidth) == pytest.approx([5 / 7, 2 / 7])

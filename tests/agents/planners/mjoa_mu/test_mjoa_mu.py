@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
 from agents.planners import planner
-from agents.planners.mjoa_mu.ara import Allocation
+from agents.planners.mjoa_mu.ara import Allocation, allocate
 from agents.planners.mjoa_mu.mjoa_mu import MjoaMu, fair_queue
 from dnnmig_env.simulation.plan import check_plan
 from dnnmig_env.simulation.reserved.shares import Shares
@@ -71,3 +73,8 @@ def test_cold_starts_are_faster_than_with_placements_for_the_time_after() -> Non
 def test_impossible_parameters_are_refused(parameters: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         planner(f"mjoa-mu:{parameters}")
+
+
+def test_the_planner_searches_as_ara_does_by_itself() -> None:
+    defaults = {name: one.default for name, one in inspect.signature(allocate).parameters.items()}
+    assert (MjoaMu().finest, MjoaMu().beam) == (defaults["finest"], defaults["beam"]) == (1 / 128, 64)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from agents.planners.mjoa_mu.pbt_dp import PbtDp, best_placement, best_server_placement
+from agents.planners.mjoa_mu.pruned_tree import new_task
 from agents.planners.orders.front_to_back import front_to_back
 from agents.planners.slot_zero import movable_layers, slot_zero_packed
 from dnnmig_env.networks.zoo import load_prepared, networks
@@ -209,3 +210,11 @@ def test_thirty_layers_take_less_than_a_tenth_of_a_second() -> None:
         best_placement(p, 1, movable, np.inf)
         times_s.append(time.process_time() - begin_s)
     assert np.median(times_s) < 0.1
+
+
+def test_what_lies_ahead_of_a_layer_is_the_whole_rest_of_the_network_at_its_fastest() -> None:
+    # 0.1 s a layer on the server; the second layer has to stay on the device, 1 s.
+    packed = slot_zero_packed(chain([1, 1, 1, 1], [0, 0, 0, 0]))
+    task = new_task(packed, 1, np.array([True, False, True, True]), np.inf, False)
+    assert task.ahead_s == pytest.approx([1.0 + 0.2, 0.2, 0.1, 0.0])
+    assert task.last_reader.tolist() == [1, 2, 3, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.planners.swarms.genetic import Genetic
+from agents.planners.swarms.genetic import Genetic, _winner
 from agents.planners.swarms.particles import placement_delay_s
 from tests.agents.planners.random_scenarios import realistic
 
@@ -45,3 +45,9 @@ def test_without_selection_crossover_and_mutation_find_less() -> None:
 def test_impossible_parameters_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Genetic(**change)  # type: ignore[arg-type]
+
+
+def test_a_tournament_is_won_by_the_fittest() -> None:
+    rng, values_s = np.random.default_rng(0), np.array([3.0, 1.0, 2.0, 4.0])
+    assert {_winner(values_s, 60, rng) for _ in range(20)} == {1}  # all four take part but once in millions
+    assert {_winner(values_s, 1, rng) for _ in range(60)} == {0, 1, 2, 3}
