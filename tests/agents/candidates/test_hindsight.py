@@ -186,31 +186,31 @@ def test_places_without_a_candidate_are_not_learned():
 
 
 def test_scores_come_to_differ_by_what_candidates_save_besides_the_greedy_order():
-    model = model_of("edge-cloud", candidates=8, logit_per_gain=300.0)
-    env = env_of("edge-cloud", 8, autoreset_mode="Disabled")
+    model = model_of("edge-cloud", candidates=8, logit_per_gain=300.0, batch_size=8)
+    env = env_of("edge-cloud", 2, autoreset_mode="Disabled")
     observation, _ = env.reset(seed=0)
     tensors = [torch.as_tensor(observation[name]) for name in ("observation", "action_mask")]
     candidates = numbers(tensors[0], tensors[1].shape[1])[:, :8] - 1
     assert (candidates >= 0).all()
 
     def scores():
-        """Return those of the candidates, and of waiting, against the first, shape (8, 9)."""
+        """Return those of the candidates, and of waiting, against the first, shape (2, 9)."""
         with torch.no_grad():
             found = network_of(model)(*tensors)[0]
         return (torch.cat([found.gather(1, candidates), found[:, -1:]], 1) - found.gather(1, candidates[:, :1])).numpy()
 
     before = scores()
-    gains = np.zeros((8, 9))
+    gains = np.zeros((2, 9))
     gains[:, 4] = 0.01  # the fifth would have saved 1 %
     gains[:, 2] = -0.01
-    buffer = DecisionBuffer(8, tensors[0].shape[1], 9)
+    buffer = DecisionBuffer(2, tensors[0].shape[1], 9)
     model._add(observation, candidates[:, 0].numpy(), gains, buffer)
     learner = network_of(model)
-    optimizer = torch.optim.Adam(learner.parameters(), lr=5e-3)
-    model.tau, model.n_epochs = 1.0, 16_000  # 4000 steps
+    optimizer = torch.optim.Adam(learner.parameters(), lr=1e-2)
+    model.tau, model.n_epochs = 1.0, 1200  # 300 steps
     model._logger = _Silent()
-    model._train(learner, optimizer, buffer, looked_at=8)
-    np.testing.assert_allclose(scores() - before, 300.0 * gains, atol=0.9)
+    model._train(learner, optimizer, buffer, looked_at=2)
+    np.testing.assert_allclose(scores() - before, 300.0 * gains, atol=1.5)
 
 
 class _Silent:

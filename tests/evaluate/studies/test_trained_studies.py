@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agents.candidates.features import REFERENCE_FEATURES
+from agents.learning.algorithms import ALGORITHMS
+from agents.learning.imitation import Demonstrations, demonstrate
 from agents.policies.trained import MODEL, read_card
 from evaluate.__main__ import main
 from evaluate.studies.variants import Agent, study
@@ -31,7 +36,15 @@ def test_every_algorithm_takes_part_and_one_is_untrained(tmp_path: Path) -> None
         assert card.algorithm == ("ppo" if learned_by == "untrained" else learned_by)
 
 
-def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path) -> None:
+def few_demonstrations(teacher: str, env: Any, episodes: int, *others: Any) -> Demonstrations:
+    assert episodes == 1024
+    return demonstrate(teacher, env, 16, *others)
+
+
+def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A sixteenth of the decisions: 8 environments instead of 128, and few episodes to imitate.
+    monkeypatch.setitem(ALGORITHMS, "ppo", replace(ALGORITHMS["ppo"], num_envs=8))
+    monkeypatch.setattr("train.run.demonstrate", few_demonstrations)
     variants = run("ablation", tmp_path / "out")["variants"]
     for name in ("candidates", "plain"):
         many, one = variants[f"{name}, best of 64"], variants[name]
