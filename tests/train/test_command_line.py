@@ -30,6 +30,7 @@ def test_nested_options_and_the_folder_by_default():
         (["--num-envs", "-1"], "--num-envs is -1"),
         (["--held-out.every", "0"], "--held-out.every is 0"),
         (["--seed", "-1"], "--seed is -1; give 0 to 4294967295"),
+        (["--seed", "4294967296"], "--seed is 4294967296; give 0 to 4294967295"),
         (["--learning-rate", "0"], "--learning-rate is 0.0; give a positive number"),
     ],
 )

@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +17,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.policies.trained import BEST_MODEL, CARD, MODEL, load, read_card
+from agents.pretrained import pretrained_families, pretrained_file
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
 from train.__main__ import main
-from train.held_out import HELD_OUT_SEED, HeldOut
-from train.run import environment_seed
+from train.callbacks import TrainingDelays
+from train.config import NetworkConfig
+from train.held_out import HELD_OUT_SEED, Delays, HeldOut
+from train.run import WARM_START, environment_seed
 
 TINY = ["--family", "toy", "--num-envs", "4", "--settings", "n_steps=32", "--held-out.scenarios", "2"]
 TINY += ["--held-out.every", "256", "--held-out.baselines", "device-only", "joint-efficiency", "--device", "cpu"]
@@ -199,3 +203,31 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert steps >= 512
     assert main(["--resume", str(folder), "--total-steps", str(steps + 300)]) == 0
     assert read_card(folder / MODEL).steps >= steps + 300
+
+
+def test_slow_networks_weigh_no_more_than_fast_ones_in_the_share_of_device_only():
+    delays = Delays(np.array([1.0, 30.0]), np.array([4.0, 40.0]))
+    assert delays.mean_s == 15.5
+    assert delays.share_of_device_only == pytest.approx((1 / 4 + 3 / 4) / 2)
+
+
+def test_a_resumed_run_and_a_warm_start_draw_scenarios_of_their_own():
+    seeds = [environment_seed(seed, steps) for seed in (0, 1) for steps in (0, 1000, WARM_START)]
+    assert len(set(seeds)) == 6
+    assert max(seeds) < 2**32 < HELD_OUT_SEED
+
+
+def test_the_published_agents_have_the_networks_that_are_trained_by_default():
+    for family in pretrained_families():
+        assert read_card(pretrained_file(family)).context == NetworkConfig().context == 48
+
+
+def test_delays_of_training_episodes_are_logged_relative_to_the_device_alone():
+    logged, episodes = {}, [(1.0, 4.0), (30.0, 40.0)]
+    callback = TrainingDelays()
+    callback.model = SimpleNamespace(
+        ep_info_buffer=[{"mean_delay_s": own_s, "device_only_delay_s": device_s} for own_s, device_s in episodes],
+        logger=SimpleNamespace(record=logged.__setitem__),
+    )
+    callback._on_rollout_end()
+    assert logged == {"rollout/mean_delay_s": 15.5, "rollout/share_of_device_only": 0.5}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.candidates import description, expected_plan, network, planning, shortlist
 from agents.candidates.features import CANDIDATE_WIDTH, SITUATION_WIDTH
 from agents.candidates.layout import MOST_CANDIDATES, CandidateLayout
 from agents.candidates.network import GAIN, INTERVAL_ARRIVAL, LAYER_ARRIVAL, NEWCOMERS, RANK, CandidateNetwork, numbers
@@ -292,3 +293,15 @@ def test_what_it_is_blind_to_does_not_matter():
 def test_what_nobody_can_be_blind_to_is_refused(kind, blind, text):
     with pytest.raises(ValueError, match=text):
         make_network(kind, (2, 3, 2), 24, 16, blind)
+
+
+def test_constants_are_those_with_which_the_published_agents_were_trained():
+    # Hindsight learns what is added to the untrained network's scores, and what it sees follows from the others: with
+    # other numbers, which were measured, the weights of the published agents would mean something else.
+    before_training = (network.INITIAL_GAP, network.INITIAL_RANK, network.INITIAL_GAIN, network.INITIAL_STICKINESS)
+    assert before_training == (0.3, 5.0, 400.0, 0.5)
+    assert (network.INITIAL_STOP, network.INITIAL_DONE, network.INITIAL_RISK) == (-7.0, 10.0, 42.0)
+    assert (network.MOST_RISK, network.LEAST_SAVING) == (0.5, 1 / 600)
+    assert (description.LOG_RANGE, description.MOST_GAINS, description.LEAST_GAIN) == (10.0, 8, 1e-6)
+    assert (MOST_CANDIDATES, shortlist.MOST_RANKED, expected_plan.TRIES) == (24, 4, 60)
+    assert shortlist.CONTENTION_TOLERANCE == planning.CONTENTION_TOLERANCE == 0.02

@@ -75,3 +75,9 @@ def test_who_was_taught_takes_smaller_steps_unless_told_otherwise(name):
     assert warm_start_settings.learning_rate < untaught.learning_rate
     assert warm_start_settings.batch_size == 4 * warm_start_settings.n_steps  # divides what four environments collect
     assert (told.learning_rate, told.gae_lambda, told.n_steps, told.batch_size) == (1e-2, 1.0, 8, 32)
+
+
+def test_no_second_of_delay_counts_less_because_it_comes_later():
+    # The reward of all steps together is the mean query delay, so discounting would train for something else.
+    discounts = {name: one.settings["gamma"] for name, one in ALGORITHMS.items() if name != "hindsight"}
+    assert discounts == dict.fromkeys(["ppo", "a2c", "dqn", "maskable-ppo"], 1.0)

@@ -200,3 +200,9 @@ def test_stopping_where_nothing_helps_any_more_is_learned_from():
     assert at_end.sum() > 5
     only = Demonstrations(*(getattr(shown, name)[at_end] for name in ("observation", "mask", "action", "value")))
     assert imitate(model, only, seed=0) == 1.0
+
+
+def test_episodes_are_rounded_up_to_whole_batches():
+    ended = []
+    demonstrate("device-only", env_of("toy", 3), 4, seed=0, on_end=lambda: ended.append(1))
+    assert len(ended) == 6

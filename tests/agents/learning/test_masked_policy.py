@@ -145,3 +145,25 @@ def test_dqn_explores_all_legal_actions_alike():
     legal = np.flatnonzero(one["action_mask"][0])
     assert set(actions) == set(legal)
     np.testing.assert_allclose(np.bincount(actions)[legal] / 6000, 1 / len(legal), atol=0.02)
+
+
+def test_values_of_actions_are_the_states_value_and_a_fiftieth_of_how_scores_differ():
+    model = model_of("dqn", "edge-cloud")
+    tensors, _ = model.policy.obs_to_tensor(model.env.reset())
+    with torch.no_grad():
+        found = model.q_net(tensors)
+        scores, value = model.q_net.network(tensors["observation"], tensors["action_mask"])
+    for row, legal in enumerate(tensors["action_mask"] > 0):
+        expected = value[row] + 0.02 * (scores[row, legal] - scores[row, legal].mean())
+        np.testing.assert_allclose(found[row, legal], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_each_environment_explores_or_not_by_itself():
+    model = model_of("dqn", "edge-cloud")
+    model.exploration_rate = 0.5
+    observations = model.env.reset()
+    np.random.seed(0)
+    greedy = model.predict(observations, deterministic=True)[0]
+    alike = [int((model.predict(observations, deterministic=False)[0] == greedy).sum()) for _ in range(8)]
+    assert min(alike) > 0
+    assert max(alike) < ROWS

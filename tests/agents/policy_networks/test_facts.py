@@ -174,3 +174,35 @@ def test_gradients_reach_every_weight():
     (torch.log_softmax(scores, -1)[0, np.flatnonzero(env.action_masks()[0])[1]] + value.sum()).backward()
     idle = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert idle == []
+
+
+def untrained(decisions):
+    env, observation = env_of(scenarios("multi-user", 1, seed=2)[0], decisions=decisions)
+    torch.manual_seed(0)
+    network = FactsNetwork(env.episodes.layout)
+    return network, observation, scores_of(network, observation)[0][0].numpy()
+
+
+@pytest.mark.parametrize(("decisions", "below"), [("joint", -7.0), ("two-phase", -2.0)])
+def test_before_training_stop_is_that_much_less_likely_than_the_best_upload(decisions, below):
+    # A first decision in two phases places a layer, and "stop" leaves it on the device.
+    _, _, scores = untrained(decisions)
+    assert scores[-1] - scores[:-1].max() == pytest.approx(below, abs=0.3)
+
+
+def test_before_training_uploads_are_drawn_by_the_fourth_power_of_their_efficiency():
+    network, observation, scores = untrained("joint")
+    of_layer, of_link = log_efficiency(split(torch.as_tensor(observation["observation"]), network.layout))
+    efficiency = (of_layer + of_link.transpose(-1, -2)).flatten().numpy()
+    legal = np.flatnonzero(observation["action_mask"][0, :-1])
+    slope, _ = np.polyfit(efficiency[legal], scores[legal], 1)
+    assert slope == pytest.approx(4.0, abs=0.2)
+
+
+def test_an_illegal_stop_is_never_chosen_while_an_upload_is_legal():
+    network, observation, _ = untrained("joint")
+    mask = observation["action_mask"].copy()
+    mask[0, -1] = 0
+    scores = scores_of(network, {**observation, "action_mask": mask})[0][0]
+    assert float(scores[-1]) == pytest.approx(0.5 * ILLEGAL)
+    assert ROUNDS == 2  # as measured, see the table in the module

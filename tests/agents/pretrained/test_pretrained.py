@@ -53,10 +53,13 @@ def test_damaged_and_missing_cards_are_named(folder, tmp_path):
     damaged = {
         "the start": "{",
         "check.mean_delay_s": json.dumps({**content, "check": {**content["check"], "mean_delay_s": -1.0}}),
+        "check.scenarios": json.dumps({**content, "check": {**content["check"], "scenarios": 0}}),
+        "seed": json.dumps({**content, "seed": -1}),
         "mood": json.dumps({**content, "mood": "good"}),
         "sha256": json.dumps({**content, "sha256": "abc"}),
     }
-    for place, text in damaged.items():
+    endless = json.dumps({**content, "check": {**content["check"], "mean_delay_s": "@"}}).replace('"@"', "1e999")
+    for place, text in [*damaged.items(), ("check.mean_delay_s", endless)]:
         (tmp_path / "toy.json").write_text(text)
         with pytest.raises(ValueError, match=f"damaged at {place}: ") as caught:
             read_agent_card("toy", tmp_path)
@@ -68,3 +71,10 @@ def test_a_family_without_an_agent_is_told_which_have_one(folder, tmp_path):
         pretrained_file("mobile", folder)
     with pytest.raises(ValueError, match="there are: none yet"):
         pretrained_file("mobile", tmp_path)
+
+
+def test_families_are_told_in_the_order_of_the_alphabet(tmp_path):
+    for name in "hagdbfce":
+        (tmp_path / f"{name}.zip").touch()
+        (tmp_path / f"{name}.json").touch()
+    assert pretrained_families(tmp_path) == list("abcdefgh")

@@ -48,3 +48,8 @@ def test_users_who_come_later_wait_from_then_on() -> None:
     later = replace(TWO.users[1], query_rate_hz=[0.0, 1.0])
     scenario = replace(TWO, users=(TWO.users[0], later), slot_starts_s=(0.0, 3.0), links=Links(up, 1e6), horizon_s=8.0)
     assert cold_starts_s(scenario, ALL) == pytest.approx(((2.1 + 7.0) / 2, 2.0))
+
+
+def test_the_device_delay_of_users_who_never_come_does_not_count() -> None:
+    slow = replace(TWO.users[1], query_rate_hz=0.0, profile_s=[[3.0, 0.1], [3.0, 0.1]])
+    assert cold_starts_s(replace(TWO, users=(TWO.users[0], slow)), ALL) == pytest.approx((2.1, 2.0))

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import io
 
+import matplotlib.figure
 import matplotlib.image
 import numpy as np
 import pytest
 from rich.console import Console
 
-from evaluate.compare.plots import delays_png
+from evaluate.compare.plots import _draw_profile, delays_png
 from evaluate.compare.statistics import PolicyFigures, policy_figures
 from evaluate.compare.summary_table import HEADINGS, summary_rows
 from evaluate.output.tables import markdown_table, terminal_table
@@ -55,3 +56,13 @@ def test_the_picture_shows_something(count: int) -> None:
     picture = matplotlib.image.imread(io.BytesIO(delays_png("title", *figures_of(count))))
     assert picture.shape[0] > 300
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20
+
+
+def test_the_axis_of_relative_delays_begins_at_the_best_known_one() -> None:
+    best_s, delay_s = np.ones(4), np.array([1.0, 1.5, 2.0, 4.0])
+    axes = matplotlib.figure.Figure().subplots()
+    _draw_profile(axes, ["a"], {"a": delay_s}, best_s)
+    ticks = axes.get_xticks().tolist()
+    assert ticks[0] == 1.0
+    assert ticks == sorted(ticks)
+    assert 3.0 <= ticks[-1] <= 4.0 * 1.03
