@@ -215,6 +215,26 @@ def test_users_exchange_servers_where_neither_finds_room_first() -> None:
     assert there_s < 0.5 * here_s
 
 
+def test_an_upload_that_costs_others_more_than_it_saves_is_left_out() -> None:
+    # The first user runs on the server, 0.9 s a query, a load of 0.9. The second, 1 s on its device, would take 0.95 s
+    # there, but make the first one take 0.9 / (1 - 0.095) s: no other place in the plan helps, only to leave it out.
+    scenario = chain([1], [0], server_s=[0.9], query_rate_hz=[1.0, 1.0])
+    users = (replace(scenario.users[0], uploaded=[1]), replace(scenario.users[1], profile_s=[[1.0, 0.095]]))
+    scenario = replace(scenario, users=users)
+    idle_s, upload_s = mean_delays_s(pack([scenario]), plan_arrays([Plan(), Plan((Upload(1, 1, (0,)),))]))
+    assert idle_s < upload_s
+    episodes = EpisodeBatch(1, make_generator("multi-user"), observation="candidates")
+    planned_s = []
+    for tries in (0, 100):
+        episodes.start([0], [scenario])
+        plans = decided_plans(episodes)
+        plans.length[0], plans.user[0, 0], plans.layer[0, 0], plans.server[0, 0] = 1, 1, 0, 1
+        episodes.observer.take_plans(plans, np.array([1]), tries)
+        planned_s.append(episodes.observer.reference.cost_s[0] / episodes.state.expected_queries[0])
+    assert planned_s == pytest.approx([upload_s, idle_s])
+    assert episodes.observer.reference.plans.length[0] == 0
+
+
 def test_blind_rows_show_all_but_the_reference() -> None:
     generator = make_generator("multi-user")
     given, rng = scenarios("multi-user", 4, seed=6), np.random.default_rng(0)

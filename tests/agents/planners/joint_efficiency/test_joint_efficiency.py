@@ -172,3 +172,12 @@ def test_a_layer_that_an_interval_only_spans_stays_where_it_is() -> None:
     )
     assert cost_s == pytest.approx(2 * 3.0 + 98 * 0.5)
     assert cost_s / 100.0 == pytest.approx(delays_s(scenario, [plan_in_row(plans, 0)])[0])
+
+
+def test_plans_are_those_of_measuring_everybody_anew_whenever_contention_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowded = [busy(np.random.default_rng(seed)) for seed in range(16)]
+    plans = [joint_efficiency(scenario, RNG) for scenario in crowded]
+    monkeypatch.setitem(joint_efficiency.__globals__, "CONTENTION_TOLERANCE", 0.0)
+    assert [joint_efficiency(scenario, RNG) for scenario in crowded] == plans

@@ -17,7 +17,7 @@ from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
 from agents.planners.local_search import local_search
 from agents.planners.local_search.annealing import anneal
 from agents.planners.local_search.chains import BEST, Walk, as_plan, movable_in, new_chains, num_rows
-from agents.planners.local_search.local_search import STARTS, LocalSearch
+from agents.planners.local_search.local_search import STARTS, LocalSearch, averaged
 from agents.planners.local_search.moves import CHANCES
 from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.families.registry import scenarios
@@ -227,3 +227,19 @@ def test_parameters_go_behind_its_name() -> None:
 def test_impossible_parameters_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LocalSearch(**change)  # type: ignore[arg-type]
+
+
+def test_temperatures_fall_geometrically_and_are_0_in_the_descent() -> None:
+    search = LocalSearch(hottest=1.0, coldest=0.01, descent=0.1)
+    temperatures = [search._temperature(progress) for progress in (0.0, 0.45, 0.9 - 1e-12, 0.9, 1.0)]
+    assert temperatures == pytest.approx([1.0, 0.1, 0.01, 0.0, 0.0])
+
+
+def test_slots_count_by_their_seconds_in_the_average() -> None:
+    scenario = chain([1], [0], horizon_s=4.0)  # slots of 1 s and 3 s
+    links = replace(scenario.links, up_bytes_per_s=[[[1e6]], [[2e6]]], down_bytes_per_s=[[[4e6]], [[8e6]]])
+    user = replace(scenario.users[0], query_rate_hz=[0.0, 2.0])
+    mean = averaged(replace(scenario, users=(user,), links=links, slot_starts_s=(0.0, 1.0)))
+    assert np.asarray(mean.links.up_bytes_per_s).tolist() == [[[1.75e6]]]
+    assert np.asarray(mean.links.down_bytes_per_s).tolist() == [[[7e6]]]
+    assert np.asarray(mean.users[0].query_rate_hz).tolist() == [1.5]
