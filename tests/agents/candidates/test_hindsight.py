@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.candidates.hindsight import MOST_GAIN, DecisionBuffer, Hindsight
+from agents.candidates.hindsight import FAR, LEAST_STEP, MOST_GAIN, DecisionBuffer, Hindsight
 from agents.candidates.network import numbers
 from agents.learning.algorithms import CANDIDATES_REWARD, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
@@ -272,3 +272,7 @@ def test_the_ends_of_the_ranges_work(settings):
     model = model_of("single", **settings)
     model.learn(100)
     assert torch.isfinite(weights(model)).all()
+
+
+def test_constants_are_those_with_which_the_published_agents_were_trained():
+    assert (MOST_GAIN, FAR, LEAST_STEP) == (0.05, 3.0, 0.1)

@@ -46,6 +46,7 @@ def test_an_agent_is_published_whole_and_used_by_its_name(run, tmp_path, monkeyp
         assert sorted(archive.namelist()) == [CARD, "policy.pth"]
     assert (folder / "toy.zip").stat().st_size < (run / BEST_MODEL).stat().st_size
     assert "numpy" in card.trained_with
+    assert (card.check.scenarios, card.check.seed, card.results.scenarios) == (8, 1, 5)
     assert "processor" in card.measured_with
 
     monkeypatch.setattr(agents.pretrained, "FOLDER", folder)
@@ -80,6 +81,7 @@ def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
     cases = {
         "it has no config.json": (str(tmp_path), []),
         "--scenarios is 0": (str(run), ["--scenarios", "0"]),
+        "--samples is -1; it must be at least 0": (str(run), ["--samples", "-1"]),
         "--policies has 'pretrained'": (str(run), ["--policies", "pretrained"]),
         "unknown planner 'best'": (str(run), ["--policies", "best"]),
     }

@@ -90,3 +90,9 @@ def test_intervals_agree_with_a_crossed_bootstrap_written_out() -> None:
 def test_the_same_seed_gives_the_same_interval() -> None:
     table_s = REFERENCE_S * np.random.default_rng(5).uniform(0.5, 1.5, (3, 40))
     assert figures(table_s, seed=1) == figures(table_s, seed=1) != figures(table_s, seed=2)
+
+
+def test_training_seeds_and_scenarios_are_drawn_independently_of_each_other() -> None:
+    for place in range(3):
+        seeds, chosen = next(statistics._draws(40, 40, 0, place))
+        assert abs(np.corrcoef(seeds.ravel(), chosen.ravel())[0, 1]) < 0.02

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.candidates.features import REFERENCE_FEATURES
@@ -12,6 +13,9 @@ from agents.learning.algorithms import ALGORITHMS
 from agents.learning.imitation import Demonstrations, demonstrate
 from agents.policies.trained import MODEL, read_card
 from evaluate.__main__ import main
+from evaluate.studies import comparison
+from evaluate.studies.config import StudyConfig
+from evaluate.studies.runs import Run
 from evaluate.studies.variants import Agent, study
 from train.folder import read_config
 
@@ -60,3 +64,25 @@ def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path, monke
         folder = tmp_path / "out" / "runs" / f"{name}-0"
         assert read_config(folder).warm_start == agents[name].changes.get("warm_start")
         assert list(read_card(folder / MODEL).blind) == hidden.get(name, [])
+
+
+def test_steps_are_the_mean_over_training_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(name: str, agent: Agent, seed: int, *others: Any) -> Run:
+        return Run(tmp_path / f"{name}-{seed}", 100 + 200 * seed)
+
+    monkeypatch.setattr(comparison, "finished_run", trained)
+    monkeypatch.setattr(comparison, "played_s", lambda names, *_: np.ones((len(names), 1)))
+    config = StudyConfig("decisions", tmp_path, family="toy", seeds=2, scenarios=1)
+    found = comparison.train_and_compare(study("decisions"), config, print)
+    assert found.steps == {"joint": 200.0, "two-phase": 200.0}
+    assert {name: len(rows) for name, rows in found.delays_s.items() if name in found.steps} == {
+        "joint": 2,
+        "two-phase": 2,
+    }
+
+
+def test_records_are_relative_to_the_reference_in_the_same_scenario() -> None:
+    delays_s = {"joint": np.array([[1.0, 3.0], [2.0, 6.0]]), "joint-efficiency": np.array([[2.0, 12.0]])}
+    records = comparison.Comparison(study("decisions"), delays_s, {"joint": 1.0}, 0).as_dict()["records"]
+    assert [record["relative"] for record in records] == [0.5, 0.25, 1.0, 0.5, 1.0, 1.0]
+    assert [record["training_seed"] for record in records] == [0, 0, 1, 1, None, None]
