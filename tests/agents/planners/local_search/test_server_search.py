@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
 from agents.planners.local_search.chains import movable_in
-from agents.planners.local_search.server_search import server_search
+from agents.planners.local_search.server_search import _changed, server_search
 from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
@@ -65,3 +65,16 @@ def test_it_is_reproducible_and_stops_by_the_clock() -> None:
     scenario = realistic(np.random.default_rng(1), max_layers=8)
     assert found(scenario, tries=20, seed=3) == found(scenario, tries=20, seed=3)
     assert len(found(scenario, tries=20, until_s=time.perf_counter())) == 1
+
+
+def test_a_user_is_mostly_given_one_server_at_times_all_and_at_times_one_more_or_less() -> None:
+    # One server with probability 0.8, all three with 0.1. Else one is changed: of the first one alone this makes two
+    # servers in two cases of three, and none in the third.
+    rng, reachable = np.random.default_rng(0), np.ones((1, 3), np.bool_)
+    first = np.array([[True, False, False]])
+    counts = [int(_changed(first, reachable, rng).sum()) for _ in range(4000)]
+    np.testing.assert_allclose(np.bincount(counts) / 4000, [0.1 / 3, 0.8, 0.2 / 3, 0.1], atol=0.02)
+    both = [_changed(np.ones((2, 3), np.bool_), np.ones((2, 3), np.bool_), rng).all(axis=1) for _ in range(4000)]
+    # Both users change half of the time, one of them otherwise; all servers stay allowed in a tenth of the changes.
+    untouched = np.mean([kept.sum() for kept in both]) / 2
+    assert abs(untouched - (0.25 + 0.75 * 0.1)) < 0.02
