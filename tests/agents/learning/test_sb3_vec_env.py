@@ -46,6 +46,7 @@ def test_each_row_is_a_single_environment_and_ends_with_its_own_last_observation
                     np.testing.assert_array_equal(ending, alone[part])
                 assert infos[row]["episode"]["r"] == pytest.approx(returns[row])
                 assert infos[row]["episode"]["l"] == lengths[row]
+                assert infos[row]["TimeLimit.truncated"] is False  # nothing comes after the horizon: no bootstrapping
                 assert infos[row]["mean_delay_s"] == info["mean_delay_s"] == pytest.approx(-returns[row])
                 assert infos[row]["device_only_delay_s"] == info["device_only_delay_s"]
                 returns[row], lengths[row], episodes = 0.0, 0, episodes + 1
