@@ -106,7 +106,7 @@ def parse_policy_name(text: str) -> PolicyName:
 def replanning(name: PolicyName) -> PolicyName:
     """Return the name of the same policy planning anew at every decision; one that does not plan keeps its name."""
     if isinstance(name, PlannerName):
-        return replace(name, view="replan")
+        return replace(name, view="replan") if name.view == "start" else name
     return replace(name, replan=True) if isinstance(name, ModelName) and name.samples else name
 
 

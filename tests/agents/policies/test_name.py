@@ -90,6 +90,8 @@ def test_pretrained_needs_a_family() -> None:
 
 def test_whatever_plans_can_replan() -> None:
     assert replanning(PlannerName("lmu")) == PlannerName("lmu", "replan")
+    for view in ("replan", "forecast", "clairvoyant"):  # says itself when it plans
+        assert replanning(PlannerName("lmu", view)) == PlannerName("lmu", view)
     assert replanning(ModelName("pretrained", 8)) == ModelName("pretrained", 8, replan=True)
     assert replanning(ModelName("pretrained")) == ModelName("pretrained")  # it decides anew anyway
     assert replanning(RandomName()) == RandomName()

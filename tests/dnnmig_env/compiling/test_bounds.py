@@ -22,7 +22,7 @@ TESTS = (
 )
 """Tests that, between them, run the kernels of the simulation, of the environments and of the candidates."""
 
-DECORATORS = ("jit", "jit_without_refcounts", "jit_nogil", "jit_parallel")
+DECORATORS = ("jit", "jit_without_refcounts", "jit_nogil")
 
 BEYOND = """
 import numpy as np
