@@ -60,8 +60,8 @@ def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
     limits = make_generator("multi-user", **SMALL).limits
     one_pass = acted_delays_s(model, model.card.decisions, given)
     np.testing.assert_allclose(delays_s(make_sampler(model, limits, 1), given), one_pass, rtol=1e-9)
-    two = delays_s(make_sampler(model, limits, 2), given)
-    assert (two < one_pass * (1.0 - 1e-9)).any()  # the second is drawn
+    few = delays_s(make_sampler(model, limits, 4), given)
+    assert (few < one_pass * (1.0 - 1e-9)).any()  # all but the first are drawn
     many = delays_s(make_sampler(model, limits, 40), given)
     assert (many <= one_pass * (1.0 + 1e-9)).all()
     assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
