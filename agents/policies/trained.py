@@ -39,9 +39,11 @@ FORMAT = 2
 """Number of the layout of model files. Training goes on only with files of the same number, as SB3's part of them names
 modules of this project; the networks of older ones still act. 1: before modules were moved into rooms."""
 
-NETWORK_PREFIXES = ("mlp_extractor.network.", "q_net.network.")
-"""What the names of the policy network's weights begin with in an SB3 policy: of actor-critic algorithms, and of
-DQN."""
+NETWORK_PREFIXES = {
+    **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "hindsight"), "mlp_extractor.network."),
+    "dqn": "q_net.network.",
+}
+"""What the names of the policy network's weights begin with in the SB3 policy that each algorithm trains."""
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -165,6 +167,12 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
     """
     file = find(path)
     card, weights = _read(file)
+    prefix = NETWORK_PREFIXES.get(card.algorithm)
+    if prefix is None:
+        raise ValueError(
+            f"unknown algorithm {card.algorithm!r} on the card of {file}; "
+            f"the algorithms are {', '.join(NETWORK_PREFIXES)}."
+        )
     if env is not None:
         _check_fit(file, card, env, family)
         layout = env.episodes.layout
@@ -172,7 +180,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
     sizes = card.users, card.layers, card.servers
     network = make_network(card.observation, sizes, card.width, card.context, card.blind)
     try:
-        network.load_state_dict(_of_network(weights))
+        network.load_state_dict(_of_network(weights, prefix))
     except RuntimeError:
         raise ValueError(
             f"the weights in {file} do not fit this version's network; train again, or use the version that wrote it."
@@ -180,13 +188,9 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
     return TrainedPolicy(network, card)
 
 
-def _of_network(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _of_network(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """Return the weights of the policy network among those of an SB3 policy, without the prefix of their names."""
-    for prefix in NETWORK_PREFIXES:
-        found = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
-        if found:
-            return found
-    return weights
+    return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
 
 
 def read_card(path: str | Path) -> Card:

@@ -14,7 +14,7 @@ import torch
 from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, load, read_card, save
+from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, read_card, save
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
@@ -158,6 +158,12 @@ def test_weights_of_another_network_are_named(file, tmp_path):
     card = json.loads(zipfile.ZipFile(file).read(CARD))
     with pytest.raises(ValueError, match="do not fit this version's network"):
         load(damaged(file, tmp_path, CARD, json.dumps({**card, "width": 9}).encode()))
+    with pytest.raises(ValueError, match="unknown algorithm 'sarsa'"):
+        load(damaged(file, tmp_path, CARD, json.dumps({**card, "algorithm": "sarsa"}).encode()))
+
+
+def test_the_weights_of_every_algorithm_are_found_by_their_names():
+    assert set(NETWORK_PREFIXES) == set(ALGORITHMS)
 
 
 def test_missing_models_are_named(tmp_path):
