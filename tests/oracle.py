@@ -134,7 +134,7 @@ def query_delay_s(
         source, ready_s = (0, 0.0) if tensor == -1 else (assignment[tensor], finish_s(tensor))
         return ready_s + transfer_s(scenario, slot, user, source, node, graph.tensor_bytes(tensor))
 
-    return max(arrive_s(sink, 0) for sink in graph.sinks)
+    return max(arrive_s(sink, 0) for sink in graph.output_layers)
 
 
 def transfer_s(scenario: Scenario, slot: int, user: int, source: int, target: int, size_bytes: float) -> float:

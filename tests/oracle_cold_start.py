@@ -54,7 +54,7 @@ def cold_start_s(scenario: Scenario, plan: Plan, *, serial: bool = False) -> lis
         _start_what_can_start(world)
         _queue_up(world, needed, queue)
         for user, row in enumerate(scenario.users):
-            if user not in done_s and all((user, sink, 0) in world.there for sink in row.graph.sinks):
+            if user not in done_s and all((user, sink, 0) in world.there for sink in row.graph.output_layers):
                 done_s[user] = world.now_s - world.raised_s[user]
         slot = slot_at(scenario, world.now_s)
         if serial and not sending:
@@ -167,7 +167,7 @@ def _send(world: World, user: int, tensor: int, source: int) -> None:
     """Send a new tensor once to every other node that needs it."""
     graph, nodes = world.scenario.users[user].graph, world.assignment[user]
     targets = {nodes[v] for v, layer in enumerate(graph.layers) if tensor in layer.predecessors}
-    if tensor in graph.sinks:
+    if tensor in graph.output_layers:
         targets.add(0)
     for target in targets - {source}:
         size_bytes = float(graph.tensor_bytes(tensor))

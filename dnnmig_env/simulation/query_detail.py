@@ -102,6 +102,6 @@ def tensors_sent(graph: LayerGraph, assignment: NDArray[np.integer]) -> list[tup
     """Return the (tensor, source, target) of a query's transfers; layers on one node share the transfer of a tensor."""
     nodes = [int(node) for node in assignment]
     sent = {(tensor, nodes[layer]) for layer, row in enumerate(graph.layers) for tensor in row.predecessors}
-    sent |= {(sink, 0) for sink in graph.sinks}
+    sent |= {(sink, 0) for sink in graph.output_layers}
     found = [(tensor, 0 if tensor == NETWORK_INPUT else nodes[tensor], target) for tensor, target in sorted(sent)]
     return [(tensor, source, target) for tensor, source, target in found if source != target]

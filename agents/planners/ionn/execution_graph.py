@@ -96,7 +96,7 @@ def execution_graph(graph: LayerGraph, packed: PackedScenarios, user: int, serve
     back_s = seconds[1:, server, 0]  # of each layer's output
     leave_s = back_s[last]
     # Several outputs are all in the last block and return as soon as each is there.
-    leave_s[-1] = max(back_s[sink] - server_s[sink + 1 :].sum() for sink in graph.sinks)
+    leave_s[-1] = max(back_s[sink] - server_s[sink + 1 :].sum() for sink in graph.output_layers)
     upload_bytes = np.add.reduceat(np.where(held == 0, weight_bytes, 0.0), starts)
     return ExecutionGraph(
         server,

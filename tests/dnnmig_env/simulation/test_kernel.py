@@ -83,7 +83,7 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
         for earlier, later in pairwise(sequence):
             if not times.has_edge(("end", earlier), ("start", later)):
                 times.add_edge(("end", earlier), ("start", later), weight=0.0)
-    for sink in graph.sinks:
+    for sink in graph.output_layers:
         seconds = oracle.transfer_s(scenario, 0, user, assignment[sink], 0, graph.tensor_bytes(sink))
         times.add_edge(("end", sink), "answered", weight=seconds)
     return float(nx.dag_longest_path_length(times))

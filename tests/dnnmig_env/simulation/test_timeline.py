@@ -267,7 +267,7 @@ def test_a_query_in_detail_explains_its_delay(seed: int) -> None:
                 waits_s = [end_s[tensor, c.node] for tensor in row.graph.layers[c.layer].predecessors]
                 assert c.start_s == pytest.approx(max([free_s[c.node], *waits_s]), abs=1e-9)
                 free_s[c.node] = c.end_s
-            assert query.delay_s == max(end_s[sink, 0] for sink in row.graph.sinks)
+            assert query.delay_s == max(end_s[sink, 0] for sink in row.graph.output_layers)
 
 
 def test_absent_users_queries_run_on_their_device() -> None:

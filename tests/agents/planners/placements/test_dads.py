@@ -59,7 +59,7 @@ def sum_s(scenario: Scenario, placement: np.ndarray) -> float:
     for tensor in range(-1, len(graph)):
         maker = node[tensor] if tensor >= 0 else 0
         readers = {int(node[v]) for v, layer in enumerate(graph.layers) if tensor in layer.predecessors}
-        if tensor in graph.sinks:
+        if tensor in graph.output_layers:
             readers.add(0)
         for rates, latencies, direction in (
             (links.up_bytes_per_s, links.up_latency_s, (0, 1)),
