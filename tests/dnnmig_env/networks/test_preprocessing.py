@@ -263,7 +263,7 @@ def test_what_stays_on_the_device_is_merged_with_nothing_else(graph: LayerGraph,
 def test_patterns_name_what_stays_on_the_device() -> None:
     graph = chain(*(Layer(f"stage{k // 2}.{k % 2}", 1, 1, 1, (k - 1,)) for k in range(4)))
     assert [layer.on_device for layer in keep_on_device(graph, ["stage0.*"]).layers] == [True, True, False, False]
-    with pytest.raises(ValueError, match=r"'stage7' .* is called; do you mean 'stage"):
+    with pytest.raises(ValueError, match=r"'stage7', .* is called; do you mean 'stage"):
         keep_on_device(graph, ["stage0.1", "stage7"])
     with pytest.raises(ValueError, match="cannot be cut into blocks"):
         blocks(keep_on_device(graph, ["stage1.1"]))
