@@ -7,9 +7,9 @@ that it does not read. So `Grouping.may_join` allows two groups to become one if
 - the first is read by the second alone, or
 - every other group that reads one of the two reads both.
 
-The device counts as one more reader, which comes after all layers: it reads what returns to it. Neither kind of join can
-close a cycle, and as long as two groups are left some pair may be joined. Layers that stay on the device are joined only
-with each other; where there are some, more groups may be left.
+The device counts as one more reader, which comes after all layers: it reads what returns to it. Neither kind of join
+can close a cycle, and as long as two groups are left some pair may be joined. Layers that stay on the device are joined
+only with each other; where there are some, more groups may be left.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class _JoinQueue:
             self._propose(group)
 
     def join_cheapest(self) -> bool:
-        """Join the cheapest pair and propose the pairs that may be joined from then on; return whether there was one."""
+        """Join the cheapest pair and propose the pairs that it makes possible; return whether there was one."""
         while True:
             if not self._pairs:
                 return False

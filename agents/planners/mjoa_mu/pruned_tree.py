@@ -135,6 +135,9 @@ def _look_ahead(packed: PackedScenarios, task: Task) -> None:
             if before >= 0:
                 ahead_s[before] = max(ahead_s[before], least_s + ahead_s[v])
                 last_reader[before] = max(last_reader[before], v)
+        for e in range(packed.share_offsets[0, 0, v], packed.share_offsets[0, 0, v + 1]):
+            owner = packed.shares[0, 0, e]  # where its weights are matters until then
+            last_reader[owner] = max(last_reader[owner], v)
 
 
 @jit_without_refcounts
@@ -210,12 +213,12 @@ def _run_anew(packed: PackedScenarios, task: Task, placed: Int8s, count: int, qu
     channel_s = 0.0
     while True:
         execute_layers(packed, 0, 0, count, query)
-        v = awaited(0, count, query)
+        v, owner = awaited(packed, 0, 0, count, query)
         if v < 0 or channel_s == np.inf:
             return channel_s
         start_s = asked_s(packed, 0, 0, v, query) if task.serial else channel_s
-        channel_s = weights_in_s(packed, 0, 0, task.server - 1, start_s, packed.weight_bytes[0, 0, v], query)
-        query.uploaded_s[0, v] = channel_s
+        channel_s = weights_in_s(packed, 0, 0, task.server - 1, start_s, packed.weight_bytes[0, 0, owner], query)
+        query.uploaded_s[0, owner] = channel_s
 
 
 @jit_without_refcounts
