@@ -13,7 +13,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, TypeProto, defs, external_data_helper, helper, numpy_helper, shape_inference
+from onnx import (
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    checker,
+    defs,
+    external_data_helper,
+    helper,
+    numpy_helper,
+    shape_inference,
+)
 from onnx.reference import ReferenceEvaluator
 
 from dnnmig_env.networks.onnx.contributed import output_types
@@ -186,6 +196,12 @@ class Inference:
             )
         except (KeyError, defs.SchemaError):  # not a standard operator
             return {}
+        except checker.ValidationError as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            version = self.opsets[node.domain]
+            raise ValueError(
+                f"{described(node)} is not valid in operator set {version}: {reason}; export the network again."
+            ) from error
         except shape_inference.InferenceError as error:
             if not all(name in self.types for name in operands):
                 return {}  # it complains of types that nobody knows

@@ -33,20 +33,32 @@ class Writer:
         self.nodes: list[NodeProto] = []
         self.stored: dict[str, int | None] = {}
         self.sequences: dict[str, list[str]] = {}
+        self._made: set[str] = set()
 
     def emit(self, node: NodeProto) -> None:
-        """Add an operator; raise a ValueError if it does not fit its operands, or if there are too many."""
+        """Add an operator.
+
+        Raises:
+            ValueError: If it does not fit its operands, makes a tensor that is there already, or is one too many.
+        """
         if len(self.nodes) >= MOST_OPERATORS:
             raise ValueError(
                 f"{described(node)} is number {MOST_OPERATORS + 1}, with loops written out; give shapes with fewer "
                 "steps."
             )
+        for value in node.output:
+            if value in self._made:
+                raise ValueError(
+                    f"{described(node)} makes tensor {value!r}, which is there already; export the network again."
+                )
+        self._made.update(value for value in node.output if value)
         self.inference.add(node)
         self.nodes.append(node)
 
     def store(self, name: str, tensor: TensorProto) -> None:
         """Add a stored tensor."""
         self.stored[name] = None
+        self._made.add(name)
         self.inference.store(name, tensor)
 
     def store_sparse(self, name: str, tensor: SparseTensorProto) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,45 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.onnx.reader import import_onnx
 from dnnmig_env.networks.tracing import trace
-
-Shape = Sequence[int | str]
-
-
-def save(
-    folder: Path,
-    nodes: list[onnx.NodeProto],
-    inputs: dict[str, Shape],
-    outputs: list[str],
-    stored: dict[str, Any] | None = None,
-    input_type: int = TensorProto.FLOAT,
-    opset: int = 20,
-) -> Path:
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(name, input_type, shape) for name, shape in inputs.items()],
-        [helper.make_empty_tensor_value_info(name) for name in outputs],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in (stored or {}).items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
-    onnx.save(model, folder / "net.onnx")
-    return folder / "net.onnx"
-
-
-def weights(*shape: int) -> Any:
-    """Different numbers everywhere, as trained weights have."""
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-def rows(graph: LayerGraph) -> list[tuple[Any, ...]]:
-    return [(x.name, x.flops, x.weight_bytes, x.output_bytes, x.predecessors) for x in graph.layers]
-
-
-def node(operator: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(operator, inputs.split(), output.split(), name=f"/{output.split()[0]}", **attributes)
+from tests.dnnmig_env.networks.onnx.files import node, rows, save, weights
 
 
 def test_a_residual_network_by_hand(tmp_path: Path) -> None:
