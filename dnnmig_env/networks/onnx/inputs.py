@@ -81,14 +81,9 @@ def fixed_inputs(model: onnx.ModelProto, given: Given) -> Inputs:
         for size in entry.type.tensor_type.shape.dim:
             if not size.dim_value and not _NAME.search(size.dim_param):
                 size.Clear()  # some exporters name every dynamic dimension "?"
-    symbols = {size.dim_param for entry in entries.values() for size in entry.type.tensor_type.shape.dim} - {""}
-    _check_names("a dimension or input", given.sizes, [*entries, *symbols])
-    _check_names("an input", given.values, [*entries])
-    shapes = _given_shapes(entries, given)
-    sizes = {name: size for name, size in given.sizes.items() if name in symbols and isinstance(size, int)}
+    shapes, sizes = _given_shapes(entries, given), _given_sizes(entries, given)
     for name, shape in shapes.items():
-        dimensions = entries[name].type.tensor_type.shape.dim
-        for size, length in zip(dimensions, shape, strict=False):
+        for size, length in zip(entries[name].type.tensor_type.shape.dim, shape, strict=False):
             sizes.setdefault(size.dim_param, length)
     for entry in entries.values():
         for size in entry.type.tensor_type.shape.dim[:1]:
@@ -105,6 +100,17 @@ def fixed_inputs(model: onnx.ModelProto, given: Given) -> Inputs:
     return Inputs(
         types, sizes, values, _state(list(entries), [entry.name for entry in model.graph.output], given.state)
     )
+
+
+def _given_sizes(entries: Mapping[str, ValueInfoProto], given: Given) -> dict[str, int]:
+    """Return the sizes of dimensions that are given by their names."""
+    symbols = {size.dim_param for entry in entries.values() for size in entry.type.tensor_type.shape.dim} - {""}
+    _check_names("a dimension or input", given.sizes, [*entries, *symbols])
+    _check_names("an input", given.values, [*entries])
+    for name, size in given.sizes.items():
+        if name not in entries and not (isinstance(size, int) and size >= 0):
+            raise ValueError(f"the dimension {name!r} is {size!r}; give one whole number, not negative.")
+    return {name: size for name, size in given.sizes.items() if name in symbols and isinstance(size, int)}
 
 
 def _given_shapes(entries: Mapping[str, ValueInfoProto], given: Given) -> dict[str, tuple[int, ...]]:

@@ -137,7 +137,7 @@ class Inference:
             )
         if node is None:
             return f"{start}: nothing computes it; export the network again."
-        if node.domain:
+        if node.domain or not defs.has(node.op_type, defs.onnx_opset_version(), ""):
             return (
                 f"{start}: {described(node)} is not known, and the file does not state the shapes of what it returns; "
                 "write them into the file (e.g. with onnxruntime.tools.symbolic_shape_infer), or export the network "
@@ -186,12 +186,15 @@ class Inference:
             for name in operands
             if name in self.values and self.values[name].size <= _MOST_DATA
         }
-        opsets = list(self._model.opset_import)
+        opsets = dict(self.opsets)
         try:
-            schema = defs.get_schema(node.op_type, self.opsets[node.domain], node.domain)
+            if not node.domain and not defs.has(node.op_type, opsets.get("", 1), ""):
+                opsets[""] = defs.onnx_opset_version()  # ONNX Runtime writes new operators into files of old sets
+            schema = defs.get_schema(node.op_type, opsets[node.domain], node.domain)
+            imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
             return dict(
                 shape_inference.infer_node_outputs(
-                    schema, node, known, data, opset_imports=opsets, ir_version=self._model.ir_version
+                    schema, node, known, data, opset_imports=imports, ir_version=self._model.ir_version
                 )
             )
         except (KeyError, defs.SchemaError):  # not a standard operator
