@@ -95,7 +95,13 @@ def execution_graph(graph: LayerGraph, packed: PackedScenarios, user: int, serve
     seconds = transfers_s(packed, 0, user, SLOT)
     back_s = seconds[:count, server, 0]  # of each layer's output
     enter_s = seconds[starts - 1, 0, server]  # of the output of the layer before each block
-    enter_s[0] = seconds[count:, 0, server].max()  # of the inputs, which move side by side
+    # Several inputs all go to the first block, side by side, and a layer waits only for those that it reads.
+    enter_s[0] = max(
+        seconds[tensor, 0, server] - server_s[:v].sum()
+        for v, layer in enumerate(graph.layers)
+        for tensor in layer.predecessors
+        if tensor < 0
+    )
     leave_s = back_s[last]
     # Several outputs are all in the last block and return as soon as each is there.
     leave_s[-1] = max(back_s[sink] - server_s[sink + 1 :].sum() for sink in graph.output_layers)

@@ -13,7 +13,7 @@ from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.preprocessing import prepare
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load_prepared, networks
-from dnnmig_env.simulation.packed import GraphArrays, graph_arrays, num_edges, num_shares
+from dnnmig_env.simulation.packed import GraphArrays, Limits, graph_arrays, num_edges, num_shares
 
 
 class NetworkTable(NamedTuple):
@@ -38,6 +38,12 @@ class NetworkTable(NamedTuple):
     total_weight_bytes: Floats  # (N + 1,)
     largest_weight_bytes: Floats  # (N + 1,)
 
+    def limits(self, users: int, servers: int, slots: int) -> Limits:
+        """Return the sizes of scenarios whose users run these networks."""
+        layers, edges = self.weight_bytes.shape[1], self.predecessors.shape[1]
+        inputs = self.tensor_bytes.shape[1] - layers
+        return Limits(users, layers, servers, slots, edges, inputs, self.shares.shape[1])
+
 
 def checked_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
     """Check a generator's option `networks` by loading the networks, and return it with a list made into a tuple.
@@ -61,7 +67,7 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
     """Return networks, merged to at most `max_layers` layers each, as arrays.
 
     E, I and H are at least what every network of the zoo needs, whichever networks are chosen, so that an agent trained
-    on some networks also fits the others.
+    on some networks also fits the others. I is at least 4 and H at least 4 L, so that given scenarios may have more.
 
     Args:
         names: "train", "test" or "all" for these networks of the zoo, or the names of networks. A name that ends in
@@ -77,8 +83,8 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
         raise ValueError("networks is empty; give 'train', 'test', 'all' or at least one name.")
     graphs = tuple(_prepared(name, max_layers) for name in chosen)
     zoo = tuple(load_prepared(name, max_layers) for name in networks())
-    edges, shares = max(map(num_edges, (*graphs, *zoo))), max(map(num_shares, (*graphs, *zoo)))
-    inputs = max(graph.num_inputs for graph in (*graphs, *zoo))
+    edges, shares = max(map(num_edges, (*graphs, *zoo))), max(4 * max_layers, *map(num_shares, (*graphs, *zoo)))
+    inputs = max(4, *(graph.num_inputs for graph in (*graphs, *zoo)))
     rows = [graph_arrays(graph, max_layers, edges, inputs, shares) for graph in graphs]
     stacked: dict[str, Any] = {
         name: _with_padding([getattr(row, name) for row in rows]) for name in GraphArrays._fields

@@ -98,6 +98,15 @@ def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries
 
 
 @jit_without_refcounts
+def missing(u: int, count: int, query: ColdQueries) -> int:
+    """Return the first of a user's first `count` layers whose own weights have not arrived; -1 if there is none."""
+    for v in range(count):
+        if query.uploaded_s[u, v] == np.inf:
+            return v
+    return -1
+
+
+@jit_without_refcounts
 def awaited(packed: PackedScenarios, b: int, u: int, count: int, query: ColdQueries) -> tuple[int, int]:
     """Return the first of a user's first `count` layers that waits for weights, and the layer to which these belong.
 
