@@ -82,7 +82,7 @@ def find_graph(network: str) -> LayerGraph:
 
     if network.endswith(".onnx"):
         raise ValueError(
-            f"network is {network!r}; trace it first (python -m dnnmig_env trace), and give the .json file."
+            f"network is {network!r}; write a .json file of it (python -m dnnmig_env trace), and give that."
         )
     return read_graph(Path(network)) if network.endswith(".json") else zoo.load(network)
 

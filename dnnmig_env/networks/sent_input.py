@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -95,9 +96,11 @@ def _shrunk(graph: LayerGraph, raw: Sequence[int], sent: Sent) -> list[int]:
 
 
 def _input_types(graph: LayerGraph, count: int) -> list[np.dtype[np.generic]]:
-    """Return the types of a graph's inputs, which its origin names as `--input-shape 1x3x224x224 1x128:int64`."""
-    found = re.search(r"--input-shape ((?:\S+ ?)+?)(?= --|;|$)", graph.origin)
-    words = found[1].split() if found else ["float32"] * count
+    """Return the types of a graph's inputs, which its origin names as in `--input-shape 1x3x224x224 1x128:int64`."""
+    stated = re.search(r"--input-shape ([^;]*)", graph.origin)
+    words = list(takewhile(lambda word: not word.startswith("--"), stated[1].split())) if stated else []
+    if not words or all(word.isdecimal() for word in words):  # not stated, or the sizes of one input
+        words = ["float32"] * (1 if words else count)
     if len(words) != count:
         raise ValueError(
             f"the types of the {count} inputs of {graph.name!r} are not known; give the bytes of each (input_bytes)."
