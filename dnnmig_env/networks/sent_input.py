@@ -99,6 +99,7 @@ def _input_types(graph: LayerGraph, count: int) -> list[np.dtype[np.generic]]:
     """Return the types of a graph's inputs, which its origin names as in `--input-shape 1x3x224x224 1x128:int64`."""
     stated = re.search(r"--input-shape ([^;]*)", graph.origin)
     words = list(takewhile(lambda word: not word.startswith("--"), stated[1].split())) if stated else []
+    words = [word for word in words if "=" not in word]  # inputs by name are not sent
     if not words or all(word.isdecimal() for word in words):  # not stated, or the sizes of one input
         words = ["float32"] * (1 if words else count)
     if len(words) != count:

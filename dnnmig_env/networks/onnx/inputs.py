@@ -54,16 +54,17 @@ class Inputs:
     state: frozenset[str]
 
     def __str__(self) -> str:
-        """Return the inputs as they are given on a command line, with their state and constants."""
-        kinds = {name: _kind(entry.element_type) for name, entry in self.types.items()}
-        shapes = " ".join(
-            "x".join(map(str, entry.shape)) + ("" if kinds[name] == "float32" else f":{kinds[name]}")
-            if entry.shape
-            else f"scalar:{kinds[name]}".removesuffix(":float32")
-            for name, entry in self.types.items()
-        )
+        """Return the inputs as they are given on a command line: those that are sent by place, others by name."""
+        words = []
+        for name, entry in self.types.items():
+            size = "x".join(map(str, entry.shape)) or "scalar"
+            kind = _kind(entry.element_type)
+            if name in self.state or name in self.values:
+                words.append(f"{name}={size}")
+            else:
+                words.append(size if kind == "float32" else f"{size}:{kind}")
         values = " ".join(f"{name}={value.reshape(-1)[0]}" for name, value in self.values.items())
-        return f"--input-shape {shapes}" + (f" --input-value {values}" if values else "")
+        return f"--input-shape {' '.join(words)}" + (f" --input-value {values}" if values else "")
 
 
 def fixed_inputs(model: onnx.ModelProto, given: Given) -> Inputs:
@@ -115,8 +116,9 @@ def _given_sizes(entries: Mapping[str, ValueInfoProto], given: Given) -> dict[st
 
 def _given_shapes(entries: Mapping[str, ValueInfoProto], given: Given) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the inputs for which one is given."""
-    open_names = [name for name in entries if name not in given.values]
-    names = open_names if len(given.shapes) == len(open_names) else [*entries]
+    without_values = [name for name in entries if name not in given.values]
+    others = [name for name in without_values if name not in given.sizes]
+    names = next((names for names in (without_values, others) if len(names) == len(given.shapes)), [*entries])
     if given.shapes and len(given.shapes) != len(names):
         raise ValueError(
             f"{len(given.shapes)} input shapes for {len(names)} inputs ({', '.join(names)}); give one for each."
