@@ -30,12 +30,18 @@ class Read(NamedTuple):
     num_bytes: int
 
 
+class _Computed(NamedTuple):
+    """Key of a computation of constants that has FLOPs."""
+
+    number: int
+
+
 @dataclass
 class _Operator:
     name: str
     flops: float
     tensors: list[tuple[int, Value, Hashable, int]]
-    weights: list[Value]
+    sources: list[Value]
     writes: Mapping[Value, int]
     kept: set[Value] = field(default_factory=set)
     seen: dict[tuple[Value, Hashable], int] = field(default_factory=dict)
@@ -63,19 +69,28 @@ class OperatorLog:
     """The operators of one inference.
 
     A value is an input of the network, a weight, state, the output of an operator, or a constant. A constant is
-    anything else, and whatever is computed from constants, weights and state alone. Constants cost nothing; the weights
-    from which a constant is computed are charged to the operator that reads it. Each weight is uploaded once, with the
-    first operator that reads it; later readers share it, and have its memory traffic. State is where it is needed:
-    reading it is memory traffic and nothing else.
+    anything else, and whatever is computed from constants, weights and state alone. Constants cost no traffic; the
+    FLOPs of computing a constant, and the weights from which it is computed, are charged to the first operator that
+    reads it. Each weight is uploaded once, with the first operator that reads it; later readers share it, and have its
+    memory traffic. State is where it is needed: reading it is memory traffic and nothing else.
+
+    Attributes:
+        unread_weights: The weights that no layer of the graph needs that was made last.
     """
 
     def __init__(self) -> None:
         self._operators: list[_Operator] = []
         self._producer: dict[Value, int] = {}
-        self._constant_weights: dict[Value, tuple[Value, ...]] = {}
+        self._sources: dict[Value, tuple[Value, ...]] = {}
         self._weight_bytes: dict[Value, int] = {}
         self._state_bytes: dict[Value, int] = {}
+        self._constant_flops: dict[Value, float] = {}
         self._inputs: list[int] = []
+        self.unread_weights: frozenset[Value] = frozenset()
+
+    def start_over(self) -> None:
+        """Forget the inputs and operators, but not from which weights constants were computed."""
+        self._operators, self._producer, self._inputs = [], {}, []
 
     def add_input(self, value: Value, num_bytes: int) -> None:
         """Declare an input of the network."""
@@ -86,12 +101,16 @@ class OperatorLog:
         """Declare an input that stays where it is needed, as the cache of a language model does."""
         self._state_bytes[value] = num_bytes
         self._weight_bytes[value] = 0
-        self._constant_weights[value] = (value,)
+        self._sources[value] = (value,)
 
     def add_weight(self, value: Value, num_bytes: int) -> None:
         """Declare a weight."""
         self._weight_bytes[value] = num_bytes
-        self._constant_weights[value] = (value,)
+        self._sources[value] = (value,)
+
+    def is_constant(self, value: Value) -> bool:
+        """Return whether a value is a weight, state, or computed from these."""
+        return value in self._sources
 
     def depends_on_input(self, value: Value) -> bool:
         """Return whether a value is an input of the network or computed from it: no weight, no state, no constant."""
@@ -107,15 +126,19 @@ class OperatorLog:
             writes: The values that it made or updated, with the bytes of each.
         """
         reads = list(reads)
-        weights = list(dict.fromkeys(weight for read in reads for weight in self._constant_weights.get(read.value, ())))
+        sources = list(dict.fromkeys(source for read in reads for source in self._sources.get(read.value, ())))
         tensors = [(self._producer[read.value], *read) for read in reads if read.value in self._producer]
         if not tensors:
-            self._constant_weights.update(dict.fromkeys(writes, tuple(weights)))
+            if flops:
+                sources.append(_Computed(len(self._constant_flops)))
+                self._constant_flops[sources[-1]] = flops
+                self._weight_bytes[sources[-1]] = 0
+            self._sources.update(dict.fromkeys(writes, tuple(sources)))
             return
         for value in writes:
             self._producer[value] = len(self._operators)
-            self._constant_weights.pop(value, None)
-        self._operators.append(_Operator(name, flops, tensors, weights, writes))
+            self._sources.pop(value, None)
+        self._operators.append(_Operator(name, flops, tensors, sources, writes))
 
     def to_graph(self, name: str, outputs: Iterable[Read], origin: str = "", kept: Iterable[Read] = ()) -> LayerGraph:
         """Turn the log into a graph of the operators that the outputs depend on.
@@ -146,17 +169,17 @@ class OperatorLog:
         layers = []
         for place, (layer_name, index) in enumerate(zip(names, alive, strict=True)):
             operator = self._operators[index]
-            for weight in operator.weights:
-                owners.setdefault(weight, place)
-            own_bytes = sum(self._weight_bytes[weight] for weight in operator.weights if owners[weight] == place)
-            read_bytes = sum(
-                self._weight_bytes[weight] + self._state_bytes.get(weight, 0) for weight in operator.weights
-            )
-            shares = {owners[weight] for weight in operator.weights if self._weight_bytes[weight]} - {place}
+            sources = operator.sources
+            for source in sources:
+                owners.setdefault(source, place)
+            own = [source for source in sources if owners[source] == place]
+            own_bytes = sum(self._weight_bytes[source] for source in own)
+            read_bytes = sum(self._weight_bytes[source] + self._state_bytes.get(source, 0) for source in sources)
+            shares = {owners[source] for source in sources if self._weight_bytes[source]} - {place}
             layers.append(
                 Layer(
                     name=layer_name,
-                    flops=operator.flops,
+                    flops=operator.flops + sum(self._constant_flops.get(source, 0.0) for source in own),
                     weight_bytes=own_bytes,
                     output_bytes=operator.output_bytes,
                     predecessors=tuple(sorted({position[producer] for producer, *_ in operator.tensors})),
@@ -168,6 +191,7 @@ class OperatorLog:
                     shares=tuple(sorted(shares)),
                 )
             )
+        self.unread_weights = frozenset(self._weight_bytes) - owners.keys()
         read = {source for layer in layers for source in layer.predecessors}
         returning = sorted(position[index] for index in returned)
         unread = [place for place in range(len(layers)) if place not in read]

@@ -24,11 +24,13 @@ class Flattening(Writer):
 
     Attributes:
         skipped: The branches that are not taken.
+        repeated: Names of the tensors that steps of loops compute.
     """
 
     def __init__(self, inference: Inference) -> None:
         super().__init__(inference)
         self.skipped: list[GraphProto] = []
+        self.repeated: set[str] = set()
         self._bodies = count()
 
     def add_graph(self, graph: GraphProto, names: dict[str, str], prefix: str = "") -> None:
@@ -72,8 +74,11 @@ class Flattening(Writer):
 
     def _run_body(self, graph: GraphProto, names: dict[str, str], inputs: Sequence[str], node: NodeProto) -> list[str]:
         """Add the operators of a body and return the names of its outputs in the network."""
+        start = len(self.nodes)
         inner = {**names, **{entry.name: value for entry, value in zip(graph.input, inputs, strict=False)}}
         self.add_graph(graph, inner, f"{node.name or node.output[0]}[{next(self._bodies)}]/")
+        if node.op_type != "If":
+            self.repeated.update(value for added in self.nodes[start:] for value in added.output)
         return [inner.get(entry.name, entry.name) for entry in graph.output]
 
     def _add_if(self, node: NodeProto, names: dict[str, str]) -> None:

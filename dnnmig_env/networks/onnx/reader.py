@@ -126,7 +126,9 @@ class _Reader:
         elif node.op_type in READS_SHAPE_ONLY and not node.domain:
             self._log.add_operator(node.name, 0.0, [], dict.fromkeys(outputs, 0))
         elif not any(self._log.depends_on_input(self._look_at(value).value) for value in operands):
-            self._log.add_operator(node.name, 0.0, map(self._look_at, operands), dict.fromkeys(outputs, 0))
+            # Whoever runs the file computes constants once, but not those within the steps of a loop.
+            count = self._flops(node) if node.output[0] in self._network.repeated else 0.0
+            self._log.add_operator(node.name, count, map(self._look_at, operands), dict.fromkeys(outputs, 0))
         elif node.op_type in VIEWS and not node.domain:
             self._views[node.output[0]] = self._look_at(operands[0])
         elif self._is_slice(node):

@@ -156,6 +156,15 @@ def test_a_scan_reads_one_slice_after_another(tmp_path: Path, opset: int) -> Non
     assert sorted(graph.layers[index].output_bytes for index in graph.output_layers) == [32, 96]
 
 
+def test_a_step_of_a_loop_that_starts_from_constants_costs_as_much_as_the_others(tmp_path: Path) -> None:
+    step = body([node("MatMul", "state r", "recurrent"), node("Add", "recurrent part", "next")], "state part", "next")
+    nodes = [node("Scan", "start x", "last", body=step, num_scan_inputs=1), node("Relu", "last", "y")]
+    path = save(tmp_path, nodes, {"x": (3, 1, 4)}, ["y"], {"start": np.zeros((1, 4), np.float32), "r": weights(4, 4)})
+    graph = import_onnx(path)
+    assert graph.flops.tolist() == [32, 32, 0, 32, 0, 0]  # the first product counts for the sum that reads it
+    assert graph.weight_bytes.sum() == 4 * (4 + 16)
+
+
 def test_sequences_of_tensors_are_their_tensors(tmp_path: Path) -> None:
     nodes = [
         node("SplitToSequence", "x", "parts", axis=1, keepdims=0),
