@@ -209,7 +209,7 @@ def _halved(call: Call) -> Result:
 
 _FLOAT = TensorProto.FLOAT
 _AS_INPUT = """
-    BiasAdd BiasGelu BiasSoftmax FastGelu Gelu GroupNorm Inverse LayerNormalization QLinearLeakyRelu QLinearSigmoid
+    BiasAdd BiasGelu BiasSoftmax FastGelu Gelu GroupNorm LayerNormalization QLinearLeakyRelu QLinearSigmoid
     QLinearSoftmax QuickGelu RotaryEmbedding SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization
     Trilu
 """
@@ -228,6 +228,7 @@ _RULES: dict[str, Callable[[Call], Result]] = {
     "FusedMatMulActivation": _products(0, 1),
     "GatherBlockQuantized": _gathered,
     "GemmFastGelu": _products(0, 1),
+    "Inverse": lambda call: Result([call.shape(0)], None),
     "GroupQueryAttention": grouped_query_attention,
     "MatMulBnb4": _packed_product,
     "MatMulInteger16": _products(0, 1, TensorProto.INT32),

@@ -41,6 +41,8 @@ class Flattening(Writer):
             names: For names in the graph that differ, the tensors' names in the network; the graph's own are added.
             prefix: Text before the names of the graph's tensors that makes them unique.
         """
+        for entry in graph.value_info:
+            self.inference.state(prefix + entry.name, entry.type)
         for tensor in graph.initializer:
             names[tensor.name] = prefix + tensor.name
             self.store(prefix + tensor.name, tensor)
@@ -65,8 +67,14 @@ class Flattening(Writer):
             self.emit(node)
         elif node.op_type in SEQUENCE_RULES:
             SEQUENCE_RULES[node.op_type](self, node)
-        elif node.op_type in ("If", "Loop", "Scan"):
-            {"If": self._add_if, "Loop": self._add_loop, "Scan": self._add_scan}[node.op_type](node, names)
+        elif node.op_type == "If":
+            self._add_if(node, names)
+        elif node.op_type == "Loop":
+            self._add_loop(node, names)
+        elif node.op_type == "Scan":
+            self._add_scan(node, names)
+        elif node.op_type == "SequenceMap":
+            self._add_sequence_map(node, names)
         elif node.op_type == "Identity" and inputs[0] in self.sequences:
             self.sequences[outputs[0]] = self.sequences[inputs[0]]
         else:
@@ -137,6 +145,14 @@ class Flattening(Writer):
         turned = given.get("scan_output_directions", [0] * outputs)
         for name, parts, axis, back in zip(node.output[len(carried) :], stacked, out_axes, turned, strict=True):
             self.stack(node, name, parts[::-1] if back else parts, axis)
+
+    def _add_sequence_map(self, node: NodeProto, names: dict[str, str]) -> None:
+        results: list[list[str]] = []
+        for place in range(len(self.sequence(node))):
+            inputs = [self.sequences[value][place] if value in self.sequences else value for value in node.input]
+            results.append(self._run_body(attributes_of(node)["body"], names, inputs, node))
+        for number, name in enumerate(node.output):
+            self.sequences[name] = [result[number] for result in results]
 
 
 def _in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:

@@ -30,7 +30,7 @@ SETTINGS: dict[str, tuple[int, ...]] = {
 """Positions of operands that are no parameters even if they are stored like them: running statistics, limits, sizes."""
 
 _NAMES = """
-    Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli
+    Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization Bernoulli
     BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike Ceil Celu CenterCropPad
     Clip Col2Im Compress Concat Cos Cosh CumProd CumSum DepthToSpace DequantizeLinear Div DynamicQuantizeLinear Elu
     Equal Erf Exp Expand Floor Gather GatherElements GatherND Gelu GlobalAveragePool GlobalLpPool GlobalMaxPool
@@ -82,6 +82,12 @@ def _matrix_product(node: NodeProto, shape_of: Callable[[str], Shape]) -> int:
     return 2 * math.prod(shape_of(node.output[0])) * shape_of(node.input[0])[-1]
 
 
+def _affine_grid(node: NodeProto, shape_of: Callable[[str], Shape]) -> int:
+    """Return the operations of a grid, each point of which is multiplied by a matrix of one column more than rows."""
+    grid = shape_of(node.output[0])
+    return 2 * math.prod(grid) * (grid[-1] + 1)
+
+
 def _recurrent(node: NodeProto, shape_of: Callable[[str], Shape]) -> int:
     """Return the operations of a recurrent layer, each step of which multiplies the input by W and the state by R."""
     steps, batch = shape_of(node.input[0])[:2]
@@ -131,6 +137,7 @@ def _einsum(node: NodeProto, shape_of: Callable[[str], Shape]) -> int:
 
 
 _PRODUCTS: dict[str, Callable[[NodeProto, Callable[[str], Shape]], int]] = {
+    "AffineGrid": _affine_grid,
     "Attention": _attention,
     "CausalConvWithState": _convolution,
     "Conv": _convolution,

@@ -64,8 +64,13 @@ class Inference:
         self._model, self._folder = model, folder
         self._makers: dict[str, NodeProto] = {}
         self._stated: dict[str, TypeProto] = {}
-        for entry in [*model.graph.value_info, *model.graph.output]:
-            self._stated[entry.name] = _with_sizes(entry.type, sizes)
+        self._sizes = sizes
+        for entry in model.graph.output:
+            self.state(entry.name, entry.type)
+
+    def state(self, name: str, entry: TypeProto) -> None:
+        """Declare the type of a tensor that the file states, which counts where none can be inferred."""
+        self._stated[name] = _with_sizes(entry, self._sizes)
 
     def store(self, name: str, tensor: TensorProto) -> None:
         """Declare a tensor that the file stores."""

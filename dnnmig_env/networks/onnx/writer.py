@@ -104,7 +104,8 @@ class Writer:
         if value not in self.inference.values:
             raise ValueError(
                 f"{described(node)} cannot be written out: {what} (tensor {value!r}) {self._reason(value)}; export the "
-                "network without it, or give the value of an input that decides it (--input-value NAME=VALUE)."
+                "network without it, or give the value of an input that decides it (--input-value NAME=VALUE, or "
+                "input_values in a scenario file)."
             )
         return int(self.inference.values[value].reshape(-1)[0])
 

@@ -188,6 +188,27 @@ def test_sequences_of_tensors_are_their_tensors(tmp_path: Path) -> None:
         import_onnx(path)
 
 
+def test_a_body_runs_for_each_tensor_of_a_sequence(tmp_path: Path) -> None:
+    each = body([node("MatMul", "part m", "product")], "part", "product")
+    nodes = [
+        node("SplitToSequence", "x two", "parts", axis=1),
+        node("SequenceMap", "parts", "products", body=each),
+        node("ConcatFromSequence", "products", "y", axis=1),
+    ]
+    stored = {"two": np.array(2), "m": weights(8, 3)}
+    graph = import_onnx(save(tmp_path, nodes, {"x": (1, 5, 8)}, ["y"], stored))
+    assert graph.flops.tolist() == [96, 96, 48, 0]  # parts of two, two and one
+    assert graph.layers[-1].output_bytes == 4 * 15
+
+
+def test_types_that_a_body_states_count(tmp_path: Path) -> None:
+    taken = body([node("Mystery", "x", "h", domain="mine"), node("Relu", "h", "t")], "", "t")
+    taken.value_info.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, ("batch", 4)))
+    nodes = [node("If", "true", "y", then_branch=taken, else_branch=taken)]
+    path = save(tmp_path, nodes, {"x": ("batch", 8)}, ["y"], {"true": np.array(True)}, domain="mine")
+    assert [layer.output_bytes for layer in import_onnx(path).layers] == [16, 16]
+
+
 def test_operators_may_stand_in_any_order_but_not_in_a_circle(tmp_path: Path) -> None:
     taken = body([node("MatMul", "h m", "t")], "", "t")
     nodes = [

@@ -233,3 +233,16 @@ def test_weights_in_constants_and_in_bodies_are_found(tmp_path: Path) -> None:
     nodes = [node("If", "true", "y", then_branch=taken, else_branch=taken)]
     graph = import_onnx(save(tmp_path, nodes, {"x": (1, 8)}, ["y"], {"true": np.array(True)}))
     assert graph.weight_bytes.tolist() == [32]
+
+
+def test_a_grid_is_a_product(tmp_path: Path) -> None:
+    path = save(
+        tmp_path, [node("AffineGrid", "x size", "y")], {"x": (1, 2, 3)}, ["y"], {"size": np.array([1, 3, 5, 4])}
+    )
+    assert import_onnx(path).flops.tolist() == [2 * 5 * 4 * 2 * 3]
+
+
+@pytest.mark.parametrize(("operator", "domain"), [("Inverse", MS), ("Det", "")])
+def test_operators_on_matrices_without_a_formula_are_named(tmp_path: Path, operator: str, domain: str) -> None:
+    path = save(tmp_path, [node(operator, "x", "y", domain=domain)], {"x": (1, 4, 4)}, ["y"], domain=MS)
+    assert f"{operator} are not known and count as 0" in import_onnx(path).origin
