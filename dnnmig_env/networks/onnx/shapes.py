@@ -74,17 +74,26 @@ class Inference:
 
     def store(self, name: str, tensor: TensorProto) -> None:
         """Declare a tensor that the file stores."""
-        self.types[name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+        stored = TensorType(tuple(tensor.dims), tensor.data_type)
+        self.types[name] = stored.to_proto()
+        if tensor.HasField("raw_data") and len(tensor.raw_data) != stored.num_bytes:
+            raise ValueError(
+                f"the stored tensor {name!r} has {len(tensor.raw_data)} bytes, but must have {stored.num_bytes}: the "
+                "file is damaged; export it again."
+            )
         if math.prod(tensor.dims) > _MOST_ELEMENTS:
             return
-        if external_data_helper.uses_external_data(tensor):
-            try:
+        is_external = external_data_helper.uses_external_data(tensor)
+        try:
+            if is_external:
                 external_data_helper.load_external_data_for_tensor(tensor, str(self._folder))
                 tensor.data_location = TensorProto.DEFAULT
-            except Exception:  # onnx reports missing, short and forbidden files by errors of several kinds
+            self.values[name] = numpy_helper.to_array(tensor)
+        except (
+            Exception
+        ):  # onnx reports missing, short and forbidden files, and types that it cannot read, in many ways
+            if is_external:
                 self.missing_files[name] = external_data_helper.ExternalDataInfo(tensor).location
-                return
-        self.values[name] = numpy_helper.to_array(tensor)
 
     def know(self, name: str, value: Array) -> None:
         """Declare a tensor whose value is known."""

@@ -38,9 +38,12 @@ def zeros(kind: str, *shape: int) -> TensorProto:
     ],
 )
 def test_weights_have_the_bytes_of_the_file(tmp_path: Path, kind: str, shape: tuple[int, ...], num_bytes: int) -> None:
+    if not hasattr(TensorProto, kind):
+        pytest.skip("this onnx has no such elements")
     wide = shape[0]
     nodes = [node("Cast", "w", "cast", to=TensorProto.FLOAT), node("MatMul", "x cast", "y")]
-    path = save(tmp_path, nodes, {"x": (1, wide)}, ["y"], {"w": zeros(kind, *shape)}, opset=23)
+    opset = min(23, onnx.defs.onnx_opset_version())
+    path = save(tmp_path, nodes, {"x": (1, wide)}, ["y"], {"w": zeros(kind, *shape)}, opset=opset)
     assert rows(import_onnx(path)) == [("y", 2 * wide * shape[1], num_bytes, 4 * shape[1], (-1,))]
 
 
@@ -61,6 +64,7 @@ def test_weights_of_four_bits_with_their_scales(tmp_path: Path) -> None:
     assert graph.flops.tolist() == [2 * 64 * 64]
 
 
+@pytest.mark.skipif(onnx.defs.onnx_opset_version() < 23, reason="this onnx does not know attention")
 def test_attention_reads_the_past_too(tmp_path: Path) -> None:
     shapes = {"q": (1, 8, 1, 64), "k": (1, 8, 1, 64), "v": (1, 8, 1, 64)}
     shapes |= {"past_key": (1, 8, 127, 64), "past_value": (1, 8, 127, 64)}

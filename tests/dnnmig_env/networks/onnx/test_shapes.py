@@ -130,3 +130,12 @@ def test_a_tensor_that_is_made_twice_is_refused(tmp_path: Path) -> None:
     nodes = [node("Relu", "x", "h"), node("Tanh", "x", "h"), node("Relu", "h", "y")]
     with pytest.raises(ValueError, match=r"'Tanh' \(node '/h'\) makes tensor 'h', which is there already; export"):
         import_onnx(save(tmp_path, nodes, {"x": (1, 4)}, ["y"]))
+
+
+def test_a_stored_tensor_of_a_wrong_size_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, [node("MatMul", "x m", "y")], {"x": (2, 6)}, ["y"], {"m": weights(6, 5)})
+    model = onnx.load(path)
+    model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:-3]
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match="the stored tensor 'm' has 117 bytes, but must have 120: the file is damaged"):
+        import_onnx(path)
