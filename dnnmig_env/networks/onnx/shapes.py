@@ -37,7 +37,7 @@ _MOST_ELEMENTS = 2**20
 """Most elements of a constant whose values are kept; larger ones are weights, on whose values no shape depends."""
 
 _MOST_DATA = 1024
-"""Most elements of a constant that ONNX's inference is told of, which is enough for shapes."""
+"""Most elements of a list of constants that ONNX's inference is told of, which is enough for shapes."""
 
 _OLDEST = 7
 """Oldest operator set that is supported."""
@@ -198,7 +198,7 @@ class Inference:
         data = {
             name: numpy_helper.from_array(self.values[name], name)
             for name in operands
-            if name in self.values and self.values[name].size <= _MOST_DATA
+            if name in self.values and self.values[name].ndim < 2 and self.values[name].size <= _MOST_DATA
         }
         opsets = dict(self.opsets)
         try:
