@@ -24,7 +24,7 @@ from dnnmig_env.networks.onnx.operands import attributes_of, described
 from dnnmig_env.networks.onnx.rule import Call, Result
 from dnnmig_env.networks.onnx.tensor_type import Shape, TensorType
 
-DOMAIN = "com.microsoft"
+_DOMAIN = "com.microsoft"
 
 
 def output_types(
@@ -42,7 +42,11 @@ def output_types(
         return {}
     element_type = first.element_type if result.element_type is None else result.element_type
     outputs = zip(node.output, result.shapes, strict=False)
-    return {name: TensorType(shape, element_type) for name, shape in outputs if name and shape is not None}
+    return {
+        name: shape if isinstance(shape, TensorType) else TensorType(shape, element_type)
+        for name, shape in outputs
+        if name and shape is not None
+    }
 
 
 def contributed_flops(
@@ -59,7 +63,7 @@ def _result(
     call = Call(
         [known.get(name) for name in node.input], attributes_of(node), [values.get(name) for name in node.input]
     )
-    rule = _RULES.get(node.op_type) if node.domain == DOMAIN else None
+    rule = _RULES.get(f"{node.domain}.{node.op_type}".removeprefix(f"{_DOMAIN}."))
     if rule is None:
         return None, call
     try:
@@ -172,6 +176,19 @@ def _global_pooled(call: Call) -> Result:
     return Result([(batch, *ones, rest[-1]) if last else (batch, rest[0], *ones)])
 
 
+def _reordered_input(call: Call) -> Result:
+    """Return the result of moving channels into blocks, from the last dimension if `channels_last`."""
+    batch, *rest = call.shape(0)
+    return Result([(batch, rest[-1], *rest[:-1]) if call.attributes.get("channels_last") else (batch, *rest)])
+
+
+def _reordered_output(call: Call) -> Result:
+    """Return the result of moving channels out of blocks, without those that only filled the last block."""
+    batch, _, *sizes = call.shape(0)
+    channels = call.attributes["channels"]
+    return Result([(batch, *sizes, channels) if call.attributes.get("channels_last") else (batch, channels, *sizes)])
+
+
 def _joined(call: Call) -> Result:
     shapes = [call.shape(place) for place in range(2, len(call.operands), 3)]
     axis = call.attributes["axis"] % len(shapes[0])
@@ -184,7 +201,8 @@ def _joined(call: Call) -> Result:
 def _embedded(call: Call) -> Result:
     table = call.at(2)
     shape = (*call.shape(0), call.shape(2)[1])
-    return Result([shape, None, shape], element_type=table.element_type if table is not None else None)
+    mask = TensorType((shape[0],), TensorProto.INT32)
+    return Result([shape, mask, shape], element_type=table.element_type if table is not None else None)
 
 
 def _gathered(call: Call) -> Result:
@@ -250,6 +268,13 @@ _RULES: dict[str, Callable[[Call], Result]] = {
     "QMoE": experts,
     "QuantizeLinear": lambda call: Result([call.shape(0)], element_type=_zero_type(call)),
     "TransposeMatMul": _products(0, 1),
+    "nchwc.AveragePool": _pooled(is_last=False),
+    "nchwc.Conv": _convolved(0, 1, is_last=False),
+    "nchwc.GlobalAveragePool": _global_pooled,
+    "nchwc.GlobalMaxPool": _global_pooled,
+    "nchwc.MaxPool": _pooled(is_last=False),
+    "nchwc.ReorderInput": _reordered_input,
+    "nchwc.ReorderOutput": _reordered_output,
 }
 """For each operator the rule by which its outputs and FLOPs follow from its operands."""
 

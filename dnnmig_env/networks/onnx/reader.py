@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import NodeProto, TensorProto, inliner
 
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.networks.onnx.contributed import DOMAIN, contributed_flops
+from dnnmig_env.networks.onnx.contributed import contributed_flops
 from dnnmig_env.networks.onnx.control_flow import Flattening
 from dnnmig_env.networks.onnx.inputs import Given, Inputs, fixed_inputs
 from dnnmig_env.networks.onnx.operators import READS_SHAPE_ONLY, SETTINGS, SLICES, VIEWS, flops
@@ -137,7 +137,7 @@ class _Reader:
         else:
             writes = {value: self._num_bytes(value) for value in outputs}
             reads = [self._look_at(value) for value in operands]
-            if node.domain not in ("", DOMAIN) and (num_bytes := _attribute_bytes(node)):
+            if node.domain == "ai.onnx.ml" and (num_bytes := _attribute_bytes(node)):
                 # Classic models, such as trees, store their parameters in attributes.
                 weight = f"attributes of {node.output[0]}"
                 self._weight_bytes += num_bytes

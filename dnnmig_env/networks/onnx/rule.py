@@ -30,8 +30,14 @@ class Call(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Shapes of an operator's outputs (None: not known) and its FLOPs (None: not known)."""
+    """What an operator returns and costs.
 
-    shapes: list[Shape | None]
+    Attributes:
+        shapes: Shape of each output (None: not known), or its whole type if it differs from that of the others.
+        flops: Floating-point operations; None: not known.
+        element_type: Element type of the outputs; by default that of the first operand.
+    """
+
+    shapes: list[Shape | TensorType | None]
     flops: float | None = 0.0
     element_type: int | None = None

@@ -250,3 +250,36 @@ def test_a_grid_is_a_product(tmp_path: Path) -> None:
 def test_operators_on_matrices_without_a_formula_are_named(tmp_path: Path, operator: str, domain: str) -> None:
     path = save(tmp_path, [node(operator, "x", "y", domain=domain)], {"x": (1, 4, 4)}, ["y"], domain=MS)
     assert f"{operator} are not known and count as 0" in import_onnx(path).origin
+
+
+def test_parameters_of_classic_models_stand_in_attributes(tmp_path: Path) -> None:
+    tree = {"coefficients": [0.5] * 12, "intercepts": [0.1] * 3, "targets": 3}
+    path = save(tmp_path, [node("LinearRegressor", "x", "y", domain="ai.onnx.ml", **tree)], {"x": ("batch", 4)}, ["y"],
+                domain="ai.onnx.ml")  # fmt: skip
+    model = onnx.load(path)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ("batch", 3)))
+    onnx.save(model, path)
+    graph = import_onnx(path)
+    assert rows(graph) == [("y", 0, 60, 12, (-1,))]
+    assert "FLOPs of ai.onnx.ml.LinearRegressor are not known" in graph.origin
+
+
+def test_operators_on_blocks_of_channels(tmp_path: Path) -> None:
+    """As ONNX Runtime saves an optimised convolution: blocks of eight channels, of which three are filled at the end."""
+    nodes = [
+        node("Conv", "x w b", "h", domain=f"{MS}.nchwc", pads=[1, 1, 1, 1], strides=[2, 2]),
+        node("MaxPool", "h", "p", domain=f"{MS}.nchwc", kernel_shape=[2, 2], strides=[2, 2]),
+        node("GlobalAveragePool", "p", "g", domain=f"{MS}.nchwc"),
+        node("ReorderOutput", "g", "y", domain=f"{MS}.nchwc", channels=3),
+    ]
+    stored = {"w": weights(8, 3, 3, 3), "b": weights(8)}
+    graph = import_onnx(save(tmp_path, nodes, {"x": (1, 3, 8, 8)}, ["y"], stored, domain=f"{MS}.nchwc"))
+    assert [layer.output_bytes for layer in graph.layers] == [4 * 8 * 16, 4 * 8 * 4, 4 * 8, 4 * 3]
+    assert (graph.flops.sum(), graph.weight_bytes.sum()) == (2 * 8 * 16 * 27, 4 * (216 + 8))
+
+
+def test_embeddings_of_onnx_runtime(tmp_path: Path) -> None:
+    nodes = [node("EmbedLayerNormalization", "ids _ words places _ scale shift", "y mask", domain=MS)]
+    stored = {"words": weights(50, 8), "places": weights(16, 8), "scale": weights(8), "shift": weights(8)}
+    path = save(tmp_path, nodes, {"ids": (1, 6)}, ["y", "mask"], stored, input_type=TensorProto.INT32, domain=MS)
+    assert rows(import_onnx(path)) == [("y", 0, 4 * (400 + 128 + 16), 4 * 6 * 8 + 4, (-1,))]
