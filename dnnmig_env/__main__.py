@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
-if TYPE_CHECKING:
-    from dnnmig_env.networks.layer_graph import LayerGraph
-    from dnnmig_env.networks.measured_profile import Profile
-
-_MOST_ROWS = 24
-_SLOWEST = 10
-_BUSY = 1.05
+from dnnmig_env.networks.foreign_times import Times
+from dnnmig_env.networks.printing import print_graph, print_profile, print_table, totals
 
 
 @dataclass(frozen=True)
@@ -27,7 +21,19 @@ class Trace:
     source: tyro.conf.Positional[str]
     """torchvision:NAME, timm:NAME, transformers:NAME, FILE.onnx, or package.module:callable (your own torch module)."""
     input_shape: tuple[str, ...] = ()
-    """Shape of the input, e.g. 1 3 224 224; or each input in one word, e.g. 1x128:int64 1x128."""
+    """Shape of the input, e.g. 1 3 224 224; or each input in one word, e.g. 1x128:int64 1x128 scalar. For an ONNX file
+    also sizes of dynamic dimensions and shapes of inputs by their names, e.g. sequence=128 image=1x3x224x224."""
+    input_value: tuple[str, ...] = ()
+    """Values of an ONNX file's inputs that decide which branch it takes, e.g. rate=16000 use_cache_branch=true."""
+    state: tuple[str, ...] = ()
+    """Inputs and outputs of an ONNX file that stay where they are used, e.g. "cache*"; none: nothing stays. By default
+    inputs past* and outputs present* that belong together, as the cache of a language model."""
+    input_bytes: tuple[int, ...] = ()
+    """Bytes that are really sent for each input. By default the numbers that the network reads."""
+    input_dtype: str | None = None
+    """Type of the numbers that are sent for inputs of floating-point numbers, e.g. uint8 for images."""
+    input_ratio: float | None = None
+    """How many times smaller these inputs are sent by compression, e.g. 10 for JPEG with uint8."""
     max_layers: int | None = None
     """Fuse cheap layers, then merge neighbours until at most this many remain. By default keep every operator."""
     name: str | None = None
@@ -39,17 +45,19 @@ class Trace:
         """Trace the network, write its graph if a file is named, and print the graph."""
         from dnnmig_env.networks.graph_file import write_graph
         from dnnmig_env.networks.preprocessing import prepare
-        from dnnmig_env.networks.sources import trace_source
-        from dnnmig_env.networks.tracing import parse_inputs
+        from dnnmig_env.networks.sent_input import Sent, with_sent_input
+        from dnnmig_env.networks.sources import read_inputs, trace_source
 
         if self.max_layers is not None and self.max_layers < 1:
             raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
-        graph = trace_source(self.source, parse_inputs(self.input_shape), self.name)
+        inputs, given = read_inputs(self.source, self.input_shape, self.input_value, self.state)
+        graph = trace_source(self.source, inputs, self.name, given)
+        graph = with_sent_input(graph, Sent(self.input_bytes, self.input_dtype, self.input_ratio))
         if self.max_layers is not None:
             graph = prepare(graph, self.max_layers)
         if self.out is not None:
             write_graph(graph, self.out)
-        _print_graph(graph)
+        print_graph(graph)
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ class Measure:
         )
         if self.out is not None:
             write_profile(profile, self.out)
-        _print_profile(profile)
+        print_profile(profile)
 
     def _announce_round(self, number: int) -> None:
         print(f"round {number} of {self.rounds}", file=sys.stderr, flush=True)
@@ -118,15 +126,16 @@ class Profiles:
 
     def run(self) -> None:
         """Print one row per profile."""
-        from dnnmig_env.networks.measured_profile import FOLDER, read_profile, shipped
+        from dnnmig_env.networks.measured_profile import FOLDER, Elsewhere, read_profile, shipped
 
         rows: list[tuple[str, ...]] = [("profile", "network", "layers", "ms", "threads", "date", "machine")]
         for name in shipped():
             profile = read_profile(FOLDER / f"{name}.json")
             how = profile.measured
             what = (name, profile.network, str(len(profile.layers)), f"{profile.layers_s * 1e3:.1f}")
-            rows.append((*what, str(how.threads), how.date, how.machine))
-        _print_table(rows)
+            threads, day = ("", how.read) if isinstance(how, Elsewhere) else (str(how.threads), how.date)
+            rows.append((*what, threads, day, how.machine))
+        print_table(rows)
 
 
 @dataclass(frozen=True)
@@ -167,8 +176,8 @@ class Networks:
             graph = zoo.load(name)
             split = "test" if name in zoo.TEST_NETWORKS else "train"
             fused = len(zoo.load_prepared(name))
-            rows.append((name, str(len(graph)), str(fused), *_totals(graph), f"{graph.input_bytes / 1e3:.0f}", split))
-        _print_table(rows)
+            rows.append((name, str(len(graph)), str(fused), *totals(graph), f"{graph.input_bytes / 1e3:.0f}", split))
+        print_table(rows)
 
 
 @dataclass(frozen=True)
@@ -217,6 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = tyro.cli(
         Annotated[Trace, tyro.conf.subcommand("trace")]
         | Annotated[Measure, tyro.conf.subcommand("profile")]
+        | Annotated[Times, tyro.conf.subcommand("times")]
         | Annotated[Profiles, tyro.conf.subcommand("profiles")]
         | Annotated[Zoo, tyro.conf.subcommand("zoo")]
         | Annotated[Networks, tyro.conf.subcommand("networks")]
@@ -234,58 +244,6 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
-
-
-def _print_graph(graph: LayerGraph) -> None:
-    params, gmac = _totals(graph)
-    print(f"{graph.name}: {len(graph)} layers, {params} M parameters (as float32), {gmac} GMAC,", end=" ")
-    print(f"{graph.bytes_moved.sum() / 1e6:.1f} MB memory traffic, {graph.input_bytes / 1e3:.1f} kB input")
-    if len(graph) > _MOST_ROWS:
-        print(f"(--max-layers {_MOST_ROWS} or less shows the layers)")
-        return
-    rows: list[tuple[str, ...]] = [("", "layer", "reads", "MFLOP", "weights kB", "output kB")]
-    for index, layer in enumerate(graph.layers):
-        reads = ",".join("input" if source < 0 else str(source) for source in layer.predecessors)
-        numbers = (layer.flops / 1e6, layer.weight_bytes / 1e3, layer.output_bytes / 1e3)
-        rows.append((str(index), layer.name, reads, *(f"{number:.1f}" for number in numbers)))
-    _print_table(rows)
-
-
-def _print_profile(profile: Profile) -> None:
-    how = profile.measured
-    threads, rounds = (
-        f"{count} {what}{'s' * (count > 1)}" for count, what in ((how.threads, "thread"), (how.rounds, "round"))
-    )
-    print(f"{profile.network} on {how.machine}: {len(profile.layers)} layers, {how.device}, {threads}, {how.versions}")
-    print(f"layers {profile.layers_s * 1e3:.4g} ms, whole forward pass {profile.whole_s * 1e3:.4g} ms", end=" ")
-    print(f"(ratio {profile.ratio:.3f}); medians of {how.repeats} passes, best of {rounds}, {how.clock}")
-    print(f"the instrument adds at most {how.operator_overhead_s * 1e6:.2g} us per operator", end="; ")
-    print(f"wall clock of the whole pass {profile.whole_wall_s * 1e3:.4g} ms, load average {how.load_average:.2g}")
-    if profile.whole_wall_s > _BUSY * profile.whole_s:
-        print("note: something else kept this machine busy; measure again at a quiet moment.", file=sys.stderr)
-    layers = sorted(enumerate(profile.layers), key=lambda row: -row[1].seconds)
-    if len(layers) > _MOST_ROWS:
-        print(f"the {_SLOWEST} slowest layers:")
-        layers = layers[:_SLOWEST]
-    rows: list[tuple[str, ...]] = [("", "layer", "ms", "%")]
-    for index, layer in sorted(layers):
-        part = f"{100 * layer.seconds / profile.layers_s:.1f}"
-        rows.append((str(index), layer.name, f"{layer.seconds * 1e3:.3f}", part))
-    _print_table(rows)
-
-
-def _totals(graph: LayerGraph) -> tuple[str, str]:
-    return f"{graph.weight_bytes.sum() / 4e6:.1f}", f"{graph.flops.sum() / 2e9:.3f}"
-
-
-def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    """Print rows as a table, in which text is aligned to the left and numbers to the right."""
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    numeric = [column[-1].replace(".", "").isdigit() for column in columns]
-    for row in zip(*columns, strict=True):
-        cells = zip(row, widths, numeric, strict=True)
-        print("  ".join(f"{cell:>{width}}" if right else f"{cell:<{width}}" for cell, width, right in cells).rstrip())
 
 
 if __name__ == "__main__":

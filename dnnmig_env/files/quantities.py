@@ -56,6 +56,25 @@ def _count(value: Any) -> int:
     return int(value)
 
 
+def _sizes(value: Any) -> list[int]:
+    if not isinstance(value, list) or not all(_is_size(size) for size in value):
+        raise ValueError("must be a list of whole numbers that are not negative, such as [1, 3, 224, 224]")
+    return value
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _input_shape(value: Any) -> list[list[int]] | dict[str, int | list[int]]:
+    """Return the shape of each input, or sizes of dimensions and shapes of inputs by their names."""
+    if isinstance(value, dict):
+        return {str(name): size if _is_size(size) else _sizes(size) for name, size in value.items()}
+    if isinstance(value, list) and any(isinstance(shape, list) for shape in value):
+        return [_sizes(shape) for shape in value]
+    return [_sizes(value)]
+
+
 def _one_or_many(value: object) -> str:
     return MANY if isinstance(value, list) else ONE
 
@@ -73,6 +92,13 @@ Capacity = Annotated[float, PlainValidator(_capacity)]
 Quantity = Annotated[int, PlainValidator(_quantity)]
 Index = Annotated[int, PlainValidator(_index)]
 Count = Annotated[int, PlainValidator(_count)]
+InputShape = Annotated[list[list[int]] | dict[str, int | list[int]], PlainValidator(_input_shape)]
+"""Sizes of one input, or a list of them for each input, or sizes by the names of dimensions and inputs."""
+BytesPerInput = Annotated[
+    Annotated[Quantity, Tag(ONE)] | Annotated[list[Quantity], Tag(MANY)],
+    Discriminator(_one_or_many),
+]
+"""Bytes of the only input, or of each input."""
 PerSlot = Annotated[
     Annotated[Amount, Tag(ONE)] | Annotated[list[Amount], Tag(MANY)],
     Discriminator(_one_or_many),

@@ -1,9 +1,9 @@
 """Measured profiles: seconds per layer of one network on one machine, which scenarios accept in place of FLOP/s.
 
-`python -m dnnmig_env profile` writes such files; reading them needs no torch. The profiles in `profiles/` come with the
-project; each says on which machine and by which command it was measured. That machine was shared with others: of
-several measurements the one with the fastest whole forward pass was kept, and how far its `whole_wall_s` exceeds its
-`whole_s` tells how busy the machine was even then.
+`python -m dnnmig_env profile` writes such files, and `times` makes them of what was measured elsewhere; reading them
+needs no torch. The profiles in `profiles/` come with the project; each says on which machine and by which command it
+was measured. That machine was shared with others: of several measurements the one with the fastest whole forward pass
+was kept, and how far its `whole_wall_s` exceeds its `whole_s` tells how busy the machine was even then.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from dnnmig_env.files.atomic_file import replace_text
-from dnnmig_env.files.quantities import Amount, Count, Positive, Quantity
+from dnnmig_env.files.quantities import MANY, ONE, Amount, Count, Positive, Quantity
 from dnnmig_env.files.strict_model import Form, checked, suggestion
 from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.networks.sent_input import network_input_bytes
 
 FOLDER = Path(__file__).with_name("profiles")
 """Folder of the profiles that come with the project."""
@@ -72,6 +73,22 @@ class Circumstances(Form):
     date: str
 
 
+class Elsewhere(Form):
+    """Where the times of a profile come from that was measured elsewhere and read from a table.
+
+    Attributes:
+        file: Name of the table's file.
+        node: Kind of node that was measured, as the table says.
+        machine: The machine in words.
+        read: Day on which the table was read, as YYYY-MM-DD.
+    """
+
+    file: str
+    node: str
+    machine: str
+    read: str
+
+
 class Profile(Form):
     """Seconds per layer of one network on one machine; immutable.
 
@@ -81,7 +98,8 @@ class Profile(Form):
         flops: FLOPs of the network.
         weight_bytes: Bytes of its weights.
         measured: Where and how it was measured.
-        whole_s: Median seconds of the whole forward pass without instruments, by the same clock.
+        whole_s: Median seconds of the whole forward pass without instruments, by the same clock; None if it is not
+            known.
         whole_wall_s: Median seconds of the same passes by the wall clock; more than `whole_s` if the machine was busy
             with something else.
         layers: The layers in topological order.
@@ -94,9 +112,12 @@ class Profile(Form):
     input_bytes: Quantity
     flops: Quantity
     weight_bytes: Quantity
-    measured: Circumstances
-    whole_s: Positive
-    whole_wall_s: Positive
+    measured: Annotated[
+        Annotated[Circumstances, Tag(ONE)] | Annotated[Elsewhere, Tag(MANY)],
+        Discriminator(lambda value: MANY if isinstance(value, Elsewhere) or _names_a_file(value) else ONE),
+    ]
+    whole_s: Positive | None = None
+    whole_wall_s: Positive | None = None
     layers: Annotated[tuple[LayerTime, ...], Field(min_length=1, strict=False)]
 
     @model_validator(mode="after")
@@ -123,9 +144,12 @@ class Profile(Form):
         return math.fsum(self.seconds)
 
     @property
-    def ratio(self) -> float:
-        """Seconds of all layers by those of the whole forward pass, which also runs Python code, views, constants."""
-        return self.layers_s / self.whole_s
+    def ratio(self) -> float | None:
+        """Seconds of all layers by those of the whole forward pass, which also runs Python code, views, constants.
+
+        None if the latter are not known.
+        """
+        return None if self.whole_s is None else self.layers_s / self.whole_s
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -138,8 +162,8 @@ class Profile(Form):
 
 
 def size_of(graph: LayerGraph) -> tuple[int, int, int]:
-    """Return input bytes, FLOPs and weight bytes of a network, which no grouping changes."""
-    return graph.input_bytes, int(graph.flops.sum()), int(graph.weight_bytes.sum())
+    """Return input bytes, FLOPs and weight bytes of a network, which neither grouping nor what is sent changes."""
+    return network_input_bytes(graph), int(graph.flops.sum()), int(graph.weight_bytes.sum())
 
 
 def shipped() -> tuple[str, ...]:
@@ -176,7 +200,7 @@ def read_profile(path: Path) -> Profile:
         data = parse_json(path.read_text(encoding="utf-8"))
         given = [data.pop(key, None) for key in ("layers_s", "ratio")] if isinstance(data, dict) else []
         profile = checked(Profile, data)
-        sums = list(_sums(profile).values())
+        sums = [_sums(profile).get(key) for key in ("layers_s", "ratio")]
         if any(value not in (None, right) for value, right in zip(given, sums, strict=True)):
             raise ValueError(f"layers_s and ratio are {given}, its layers give {sums}")
     except (OSError, ValueError) as error:
@@ -194,7 +218,7 @@ def write_profile(profile: Profile, path: Path) -> None:
     Raises:
         ValueError: If the file cannot be written.
     """
-    data: dict[str, Any] = profile.model_dump(exclude={"layers"}) | _sums(profile)
+    data: dict[str, Any] = profile.model_dump(exclude={"layers"}, exclude_none=True) | _sums(profile)
     head = json.dumps(data, indent=2).removesuffix("\n}")
     rows = ",\n".join(f"    {json.dumps(layer.model_dump())}" for layer in profile.layers)
     replace_text(path, f'{head},\n  "layers": [\n{rows}\n  ]\n}}\n')
@@ -205,6 +229,10 @@ def rounded(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.4g}") for value in values]
 
 
+def _names_a_file(value: object) -> bool:
+    return isinstance(value, dict) and "file" in value
+
+
 def _sums(profile: Profile) -> dict[str, float]:
-    layers_s, ratio = rounded([profile.layers_s, profile.ratio])
-    return {"layers_s": layers_s, "ratio": ratio}
+    sums = {"layers_s": profile.layers_s} | ({} if profile.ratio is None else {"ratio": profile.ratio})
+    return dict(zip(sums, rounded(sums.values()), strict=True))

@@ -16,14 +16,20 @@ from itertools import pairwise
 from dnnmig_env.networks.grouping import Grouping, Groups
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 
+_LITTLE_BYTES = 2**16
+"""Bytes of weights that are little to upload in any network."""
+
 
 def fuse(graph: LayerGraph) -> LayerGraph:
     """Fuse cheap single-input layers (activation, normalisation, pooling, dropout) into a neighbour.
 
     A layer is cheap if it has no FLOPs and no weights, or at most a scale and a shift per output element, as a
-    normalisation has. It is fused with the layer that it reads. Where that layer has other readers too, or the cheap
-    layer reads the network's input, it is fused with its only reader; if it has several, it stays. The cost of a group
-    is the sum of the costs of its parts.
+    normalisation has: these are little to upload, at most 64 KiB or an eighth of all weights. Where no layer has FLOPs,
+    they are not known, and only layers without weights are cheap. Weights that it shares count as its own.
+
+    A cheap layer is fused with the layer that it reads. Where that layer has other readers too, or the cheap layer
+    reads the network's input, it is fused with its only reader; if it has several, it stays. The cost of a group is the
+    sum of the costs of its parts.
 
     Args:
         graph: Any layer graph.
@@ -151,7 +157,8 @@ def block_edges(graph: LayerGraph) -> list[int]:
 
 def _fused(graph: LayerGraph) -> Grouping:
     grouping = Grouping(graph)
-    cheap = [index for index, layer in enumerate(graph.layers) if _is_cheap(layer)]
+    most_bytes = max(_LITTLE_BYTES, graph.weight_bytes.sum() / 8) if graph.flops.any() else 0.0
+    cheap = [index for index, layer in enumerate(graph.layers) if _is_cheap(layer, most_bytes)]
     for index in cheap:
         for source in list(grouping.sources[index]):
             if grouping.may_join(source, index):
@@ -233,8 +240,11 @@ class _JoinQueue:
                 heapq.heappush(self._pairs, self._priced(*sorted((group, twin))))
 
 
-def _is_cheap(layer: Layer) -> bool:
-    return layer.flops == 0 and layer.weight_bytes <= 2 * layer.output_bytes and len(layer.predecessors) == 1
+def _is_cheap(layer: Layer, most_bytes: float) -> bool:
+    # Reading weights that belong to other layers is a part of the internal traffic.
+    weight_bytes = layer.weight_bytes + (layer.internal_bytes if layer.shares else 0)
+    fits = weight_bytes <= min(2 * layer.output_bytes, most_bytes)
+    return layer.flops == 0 and fits and len(layer.predecessors) == 1
 
 
 def _costliest_name(members: list[Layer]) -> str:

@@ -14,13 +14,16 @@ from torch import nn
 
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.measured_profile import Profile
+from dnnmig_env.networks.onnx.inputs import Given
 from dnnmig_env.networks.onnx.reader import import_onnx
 from dnnmig_env.networks.profiling.measure import Effort, measure
-from dnnmig_env.networks.tracing import InputSpec, trace
+from dnnmig_env.networks.tracing import InputSpec, parse_inputs, trace
 from dnnmig_env.networks.tracing.libraries import LIBRARIES, Make, Recipe, with_weights, without_memory
 
 
-def trace_source(source: str, inputs: Sequence[InputSpec] = (), name: str | None = None) -> LayerGraph:
+def trace_source(
+    source: str, inputs: Sequence[InputSpec] = (), name: str | None = None, given: Given | None = None
+) -> LayerGraph:
     """Trace the network that a command line names.
 
     Args:
@@ -28,12 +31,15 @@ def trace_source(source: str, inputs: Sequence[InputSpec] = (), name: str | None
             the callable (or class) makes a torch module when called without arguments, or is itself such a module.
         inputs: The network's inputs; needed for the user's own code.
         name: Name of the network; by default it follows from the source.
+        given: What is known of the inputs of an ONNX file besides.
 
     Raises:
         ValueError: If the source cannot be found or traced.
     """
     if source.endswith(".onnx"):
-        return import_onnx(source, *(entry.shape for entry in inputs), name=name)
+        return import_onnx(source, *(entry.shape for entry in inputs), name=name, given=given)
+    if given not in (None, Given()):
+        raise ValueError(f"{source} is no ONNX file; only such files have dimensions by name, input values and state.")
     recipe = find(source, inputs)
     return trace(recipe.module, *recipe.inputs, name=name or name_of(source), origin=origin_of("trace", source, recipe))
 
@@ -110,9 +116,58 @@ def find(source: str, inputs: Sequence[InputSpec] = (), make: Make = without_mem
     return recipe
 
 
+def read_inputs(
+    source: str, shapes: Sequence[str], values: Sequence[str] = (), state: Sequence[str] = ()
+) -> tuple[tuple[InputSpec, ...], Given | None]:
+    """Read what a command line says of a network's inputs.
+
+    Args:
+        source: As for `trace_source`.
+        shapes: As for `parse_inputs`; for an ONNX file also sizes of dimensions and shapes of inputs by their names
+            (`sequence=128 image=1x3x224x224`).
+        values: For an ONNX file the values of inputs that decide its course (`rate=16000 use_cache=true`).
+        state: For an ONNX file the names of inputs and outputs that are state, or `none`.
+
+    Raises:
+        ValueError: If a word cannot be read.
+    """
+    named = [word for word in shapes if "=" in word]
+    inputs = parse_inputs([word for word in shapes if "=" not in word])
+    sizes: dict[str, int | Sequence[int]] = {}
+    for word in named:
+        name, _, size = word.rpartition("=")
+        shape = parse_inputs([size])[0].shape
+        sizes[name] = shape[0] if size.isdecimal() else shape
+    given = Given(
+        element_types=[entry.dtype if entry.dtype != "float32" else "" for entry in inputs],
+        sizes=sizes,
+        values=dict(_input_value(word) for word in values),
+        state=None if not state else () if list(state) == ["none"] else tuple(state),
+    )
+    if not source.endswith(".onnx") and not (named or values or state):
+        return inputs, None
+    return inputs, given
+
+
 def name_of(source: str) -> str:
-    """Return the name that a network takes from its source if it is given none: the last part of the source."""
-    return source.rpartition(":")[2].rpartition(".")[2]
+    """Return the name that a network takes from its source if it is given none.
+
+    It is the name within a library (`resnet50.a1_in1k`), and the last part of the user's own code.
+    """
+    place, _, name = source.partition(":")
+    return name if place in LIBRARIES else source.rpartition(":")[2].rpartition(".")[2]
+
+
+def _input_value(word: str) -> tuple[str, float]:
+    name, separator, value = word.rpartition("=")
+    numbers = {"true": 1.0, "false": 0.0}
+    try:
+        number = numbers.get(value.lower())
+        if name and separator:
+            return name, float(value) if number is None else number
+    except ValueError:
+        pass
+    raise ValueError(f"input value is {word!r}; give NAME=VALUE with a number, true or false, e.g. rate=16000.")
 
 
 def origin_of(command: str, source: str, recipe: Recipe, options: str = "") -> str:

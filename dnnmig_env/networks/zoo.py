@@ -1,6 +1,8 @@
 """The zoo: real networks that were traced once and are kept as files; drawn scenarios are made of them.
 
-`python -m dnnmig_env zoo` writes the files, which lie in `graphs/`; reading them needs no torch.
+`python -m dnnmig_env zoo` writes the files, which lie in `graphs/`; reading them needs no torch. A query sends what the
+network reads: images as 32-bit numbers, also those of detectors, and token ids as 64-bit ones. `sent_input` states what
+is really sent, e.g. a JPEG.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class InputSpec:
     dtype: str = "float32"
 
     def __str__(self) -> str:
-        size = "x".join(map(str, self.shape))
+        size = "x".join(map(str, self.shape)) or "scalar"
         return size if self.dtype == "float32" else f"{size}:{self.dtype}"
 
 
@@ -37,7 +37,7 @@ def parse_inputs(words: Sequence[str]) -> tuple[InputSpec, ...]:
     """Read input shapes in the form in which a command line gives them.
 
     Args:
-        words: The sizes of one float32 input (`1 3 224 224`), or one word per input (`1x128:int64 1x128`).
+        words: The sizes of one float32 input (`1 3 224 224`), or one word per input (`1x128:int64 1x128 scalar`).
 
     Raises:
         ValueError: If a word has neither form.
@@ -47,8 +47,8 @@ def parse_inputs(words: Sequence[str]) -> tuple[InputSpec, ...]:
     specs = []
     for word in words:
         sizes, _, dtype = word.partition(":")
-        parts = sizes.split("x")
-        if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        parts = [] if sizes == "scalar" else sizes.split("x")
+        if not all(part.isdecimal() for part in parts):
             raise ValueError(f"input shape is {word!r}; give sizes such as 1 3 224 224, or 1x128:int64 for each input.")
         specs.append(InputSpec(tuple(map(int, parts)), dtype or "float32"))
     return tuple(specs)

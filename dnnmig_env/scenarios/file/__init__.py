@@ -23,6 +23,8 @@ A file in full, with every key; those marked "=" may be left out and then have t
       - name: phone
         network: resnet50           # a network of the zoo, a path to an .onnx or .json file, or the layers (below)
         max_layers: 16              # = no merging
+        input_dtype: uint8          # = as the network reads it; the numbers that are really sent, and
+        input_ratio: 10             # = 1; how many times smaller they get, e.g. as JPEG; or input_bytes: 15000
         device: {flops_per_s: 5e9, memory_bytes_per_s: 1e10}  # as for a server; it has no name
         query_rate_hz: 2            # = 1; a number, or one per slot; 0 = not present
         links:                      # = the default link
@@ -53,9 +55,19 @@ A file in full, with every key; those marked "=" may be left out and then have t
         camera: {positions_m: [500, 500]}
 
 Megabits are 10^6 bits. Paths are relative to the file's folder. A network from the zoo or an ONNX file is fused first;
-a network given as layers is used as it is unless `max_layers` is given. Layers may also have `internal_bytes` (= 0) and
-`operators` (= 1), see `layer_graph.Layer`; predecessor -1 is the input of the network.
+a network given as layers is used as it is unless `max_layers` is given. Layers may also have `internal_bytes` (= 0),
+`operators` (= 1), `shares` (= []) and `on_device` (= false), and their network `inputs` and `outputs` (= []), see
+`layer_graph`; predecessor -1 is the input of the network.
 
+What is sent of a network's input is by default what its first layers read, 32 bits per number for images. `input_dtype`
+and `input_ratio` hold for inputs of floating-point numbers; `input_bytes` is a number, or a list with one per input.
+
+An ONNX file with dynamic dimensions takes `input_shape: [1, 3, 224, 224]`, a list of these for several inputs, or sizes
+by name: `{sequence: 128, image: [1, 3, 224, 224]}`. `input_values: {rate: 16000}` gives the value of an input on which
+it branches, and `state: ["cache*"]` names the inputs and outputs that stay where they are used (= those of a language
+model's cache, by their names past and present; [] = none).
+
+`profile_s` has a row per layer of the network as it is traced, fused or merged; rows are merged like layers.
 `python -m dnnmig_env profile` measures a profile on the machine that it runs on, `python -m dnnmig_env profiles` lists
 those that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as
 its parts together. Nodes without a profile follow the roofline; nodes with one need their rates all the same.

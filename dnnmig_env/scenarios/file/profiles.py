@@ -9,11 +9,15 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.files.strict_model import inside, suggestion
+from dnnmig_env.networks.grouping import Groups
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.measured_profile import Profile, find_profile, size_of
-from dnnmig_env.networks.preprocessing import fuse, merged_groups
+from dnnmig_env.networks.preprocessing import fuse, merged_groups, prepared_groups
 from dnnmig_env.scenarios.file.schema import MeasuredForm
 from dnnmig_env.scenarios.node import Node, execution_s
+
+Forms = tuple[LayerGraph, LayerGraph, LayerGraph]
+"""A network as it is given, before merging (fused, unless it is not to be merged), and after."""
 
 DEVICE = "device"
 """Name of the user's own node in a file."""
@@ -22,8 +26,7 @@ DEVICE = "device"
 def profile_table(
     place: str,
     forms: Mapping[str, str | MeasuredForm],
-    before: LayerGraph,
-    graph: LayerGraph,
+    networks: Forms,
     nodes: Sequence[Node],
     folder: Path,
 ) -> Floats:
@@ -32,8 +35,7 @@ def profile_table(
     Args:
         place: Place in the file at which the profiles are named, for errors.
         forms: The profile of each node that has one, by the node's name; "device" is the user's own node.
-        before: The user's network before it was merged to `max_layers`.
-        graph: The user's network.
+        networks: The user's network as it is given, before it was merged to `max_layers`, and after.
         nodes: The user's device, then the servers.
         folder: Folder to which paths in the file are relative.
 
@@ -50,28 +52,42 @@ def profile_table(
     for name, node in zip(names, nodes, strict=True):
         form = forms.get(name)
         if form is None:
-            columns.append(execution_s(graph, node))
+            columns.append(execution_s(networks[-1], node))
             continue
         form = MeasuredForm(profile=form) if isinstance(form, str) else form
         try:
-            columns.append(form.scale * _fitted(form.profile, find_profile(form.profile, folder), before, graph))
+            columns.append(form.scale * _fitted(form.profile, find_profile(form.profile, folder), networks))
         except ValueError as error:
             raise ValueError(f"{inside(place, name)}: {error}") from None
     return np.stack(columns, axis=1)
 
 
-def _fitted(reference: str, profile: Profile, before: LayerGraph, graph: LayerGraph) -> Floats:
+def groups_of(rows: int, networks: Forms) -> Groups:
+    """Return which rows of a table belong to each layer of a network.
+
+    Args:
+        rows: Number of rows: one per layer of the network as it is given, fused, or merged.
+        networks: The network in these forms. If the number fits none, each row belongs to a merged layer.
+    """
+    given, before, merged = networks
+    if rows == len(before) != len(merged):
+        return merged_groups(before, len(merged))
+    if rows == len(given) != len(merged):
+        return prepared_groups(given, None if len(before) == len(merged) else len(merged))
+    return tuple((layer,) for layer in range(len(merged)))
+
+
+def _fitted(reference: str, profile: Profile, networks: Forms) -> Floats:
     """Return a profile's seconds for the layers of a graph, shape (L,); a merged layer takes as long as its parts."""
+    given, before, graph = networks
     seconds = np.array(profile.seconds)
     if not profile.is_of(graph):
         raise ValueError(
             f"{reference!r} was measured for {profile.network!r} ({_size(*profile.size)}), not for the user's "
             f"{graph.name!r} ({_size(*size_of(graph))}); {_measure(reference, graph)}"
         )
-    if profile.names == _names(graph):
-        return seconds
-    if profile.names == _names(before):
-        return np.array([seconds[list(group)].sum() for group in merged_groups(before, len(graph))])
+    if profile.names in (_names(graph), _names(before), _names(given)):
+        return np.array([seconds[list(group)].sum() for group in groups_of(len(seconds), networks)])
     remedy = _measure(reference, graph, len(graph) if len(graph) < len(seconds) else None)
     if profile.names == _names(fuse(before)):
         remedy = f"give the user max_layers, {len(seconds)} or less, for layers that are fused too."

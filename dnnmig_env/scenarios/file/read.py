@@ -13,15 +13,12 @@ from numpy.typing import ArrayLike
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.files.strict_model import inside, suggestion
-from dnnmig_env.networks import zoo
-from dnnmig_env.networks.graph_file import read_graph
-from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
-from dnnmig_env.networks.preprocessing import fuse, merge
-from dnnmig_env.scenarios.file.profiles import profile_table
+from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.scenarios.file.network import networks_of, sent_graph
+from dnnmig_env.scenarios.file.profiles import groups_of, profile_table
 from dnnmig_env.scenarios.file.schema import (
     BackhaulForm,
     DeviceForm,
-    GraphForm,
     LinkForm,
     ScenarioForm,
     UserForm,
@@ -118,47 +115,28 @@ def _node(form: DeviceForm) -> Node:
 
 def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) -> User:
     with _at(f"{place}.network"):
-        before, graph = _graphs(form, frame.folder)
+        forms = networks_of(form, frame.folder)
+    graph = forms[-1]
+    with _at(place):
+        sent = sent_graph(form, graph)
     device = _node(form.device)
     profile: ArrayLike | None = None
     if form.profile_s is not None:
-        shape = (len(graph), 1 + len(frame.servers))
+        groups = groups_of(len(form.profile_s), forms)
+        shape = (sum(map(len, groups)), 1 + len(frame.servers))
         meaning = "a row per layer, a column for the device and each server"
-        profile = _table(f"{place}.profile_s", form.profile_s, shape, meaning)
+        rows = _table(f"{place}.profile_s", form.profile_s, shape, meaning)
+        profile = np.stack([rows[list(group)].sum(axis=0) for group in groups])
     elif form.profile:
-        profile = profile_table(f"{place}.profile", form.profile, before, graph, (device, *servers), frame.folder)
+        profile = profile_table(f"{place}.profile", form.profile, forms, (device, *servers), frame.folder)
     return User(
         name=form.name,
-        graph=graph,
+        graph=sent,
         device=device,
         query_rate_hz=_per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame),
         profile_s=profile,
         uploaded=_uploaded(f"{place}.uploaded", form.uploaded, graph, frame),
     )
-
-
-def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
-    """Return a user's network before and after merging; it is fused first, unless given as layers not to be merged."""
-    network, max_layers = form.network, form.max_layers
-    if isinstance(network, GraphForm) or network.endswith(".json"):
-        graph = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
-        before = graph if max_layers is None else fuse(graph)
-    elif network.endswith(".onnx"):
-        from dnnmig_env.networks.onnx.reader import import_onnx
-
-        before = fuse(import_onnx(folder / network))
-    else:
-        return zoo.load_prepared(network), zoo.load_prepared(network, max_layers)
-    return before, before if max_layers is None else merge(before, max_layers)
-
-
-def _inline_graph(form: GraphForm) -> LayerGraph:
-    layers = []
-    for index, row in enumerate(form.layers):
-        layer_before = index - 1 if index else NETWORK_INPUT
-        predecessors = [layer_before] if row.predecessors is None else row.predecessors
-        layers.append(Layer(**{**dict(row), "predecessors": tuple(predecessors)}))
-    return LayerGraph(form.name, form.input_bytes, tuple(layers), form.origin)
 
 
 def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: _Frame) -> list[int]:

@@ -12,9 +12,11 @@ from dnnmig_env.files.quantities import (
     ONE,
     Amount,
     BetweenServers,
+    BytesPerInput,
     Capacity,
     Count,
     Index,
+    InputShape,
     Number,
     PerSlot,
     Positive,
@@ -41,6 +43,8 @@ class LayerForm(Form):
     predecessors: list[Index] | None = None
     internal_bytes: Quantity = 0
     operators: Quantity = 1
+    shares: list[Index] = Field(default_factory=list)
+    on_device: bool = False
 
 
 class GraphForm(Form):
@@ -50,6 +54,8 @@ class GraphForm(Form):
     input_bytes: Quantity
     layers: list[LayerForm]
     origin: str = ""
+    inputs: list[Quantity] = Field(default_factory=list)
+    outputs: list[Index] = Field(default_factory=list)
 
 
 class DeviceForm(Form):
@@ -134,6 +140,12 @@ class UserForm(Form):
     name: str
     network: TextOr[GraphForm]
     max_layers: Count | None = None
+    input_shape: InputShape | None = None
+    input_values: dict[str, Number | bool] | None = None
+    state: list[str] | None = None
+    input_bytes: BytesPerInput | None = None
+    input_dtype: str | None = None
+    input_ratio: Positive | None = None
     device: DeviceForm
     query_rate_hz: PerSlot = 1.0
     links: dict[str, LinkForm] = Field(default_factory=dict)

@@ -82,16 +82,17 @@ def _network(graph: LayerGraph) -> Plain:
             return {"network": graph.name}
         if zoo.load_prepared(graph.name, len(graph)) == graph:
             return {"network": graph.name, "max_layers": len(graph)}
-    form = {"name": graph.name, "input_bytes": graph.input_bytes}
-    if graph.origin:
-        form["origin"] = graph.origin
+    form: Plain = {"name": graph.name, "input_bytes": graph.input_bytes}
+    form |= {"origin": graph.origin} if graph.origin else {}
+    form |= {key: list(value) for key, value in (("inputs", graph.inputs), ("outputs", graph.outputs)) if value}
     return {"network": form | {"layers": [_layer(layer) for layer in graph.layers]}}
 
 
 def _layer(layer: Layer) -> Plain:
     flops = int(layer.flops) if float(layer.flops).is_integer() else layer.flops
     form = {name: getattr(layer, name) for name in LayerForm.model_fields}
-    return _without_defaults(form | {"flops": flops, "predecessors": list(layer.predecessors)}, LayerForm)
+    lists = {"predecessors": list(layer.predecessors), "shares": list(layer.shares)}
+    return _without_defaults(form | {"flops": flops} | lists, LayerForm)
 
 
 def _link(links: Links, user: int, server: int) -> Plain:

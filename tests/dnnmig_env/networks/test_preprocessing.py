@@ -187,6 +187,33 @@ def test_a_scale_and_a_shift_per_output_element_are_cheap_and_more_is_not() -> N
     assert fused_layers(2 * 40 + 4) == 2
 
 
+def test_layers_with_weights_whose_flops_nobody_knows_are_not_cheap() -> None:
+    unknown = chain(*(Layer(f"layer{index}", 0, 4_000_000, 2_000_000, (index - 1,)) for index in range(6)))
+    assert fuse(unknown) == unknown
+    small = chain(*(Layer(f"layer{index}", 0, 400, 500, (index - 1,)) for index in range(6)))
+    assert fuse(small) == small
+    weightless = chain(Layer("a", 0, 400, 500, (-1,)), Layer("relu", 0, 0, 500, (0,)), Layer("b", 0, 400, 500, (1,)))
+    assert [layer.name for layer in fuse(weightless).layers] == ["a", "b"]
+
+
+def test_a_large_part_of_all_weights_is_not_cheap_beside_layers_with_flops() -> None:
+    def fused_layers(weight_bytes: int) -> int:
+        layers = Layer("conv", 9.0, 8_000_000, 2_000_000, (-1,)), Layer("table", 0, weight_bytes, 2_000_000, (0,))
+        return len(fuse(LayerGraph("net", 10, layers)))
+
+    assert fused_layers(1_000_000) == 1  # a ninth of all weights: a scale, a shift, or positions
+    assert fused_layers(1_200_000) == 2
+
+
+def test_shared_weights_count_like_own_ones() -> None:
+    def fused_layers(read_bytes: int) -> int:
+        table = Layer("table", 9.0, 8_000_000, 1_000_000, (-1,))
+        lookup = Layer("lookup", 0, 0, 1_000_000, (0,), internal_bytes=read_bytes, shares=(0,))
+        return len(fuse(LayerGraph("net", 10, (table, lookup))))
+
+    assert (fused_layers(8_000_000), fused_layers(500_000)) == (2, 1)
+
+
 def test_a_cheap_layer_stays_where_joining_would_charge_a_reader_for_what_it_does_not_read() -> None:
     graph = chain(
         Layer("conv", 5, 5, 10, (-1,)),

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from dnnmig_env.__main__ import main
@@ -14,9 +16,11 @@ from dnnmig_env.networks import zoo
 from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.measured_profile import read_profile, shipped
 from dnnmig_env.networks.profiling.measure import Effort
-from dnnmig_env.networks.sources import find, measure_source
+from dnnmig_env.networks.sent_input import network_input_bytes
+from dnnmig_env.networks.sources import find, measure_source, name_of
 from dnnmig_env.networks.tracing import InputSpec, libraries
 from dnnmig_env.scenarios.file import load_scenario
+from tests.dnnmig_env.networks.onnx.files import body, node, save, weights
 
 OWN_CODE = """
 import torch
@@ -89,6 +93,16 @@ def test_trace_with_several_inputs_a_name_and_preprocessing(tmp_path: Path) -> N
         (["transformers:bert_bse"], "transformers has no model 'bert_bse' that can be traced; try bert_base"),
         (["gone.onnx"], "cannot read gone.onnx: No such file or directory"),
         (["own_code:ready", "--input-shape", "1x3", "--out", "gone/a.json"], "cannot write gone/a.json: No such file"),
+        (["own_code:ready", "--input-shape", "n=3"], "own_code:ready is no ONNX file; only such files have dimensions"),
+        (["own_code:ready", "--input-shape", "1x3", "--state", "h"], "own_code:ready is no ONNX file; only such"),
+        (["net.onnx", "--input-value", "rate"], "input value is 'rate'; give NAME=VALUE with a number, true or false"),
+        (["net.onnx", "--input-value", "rate=fast"], "input value is 'rate=fast'; give NAME=VALUE with a number"),
+        (["net.onnx", "--input-shape", "n=3.5"], "input shape is '3.5'; give sizes such as"),
+        (["own_code:ready", "--input-shape", "1x3", "--input-dtype", "jpg"], "input_dtype is 'jpg'; give the type of"),
+        (
+            ["own_code:ready", "--input-shape", "1x3", "--input-bytes", "1", "2"],
+            "input_bytes has 2 numbers for 1 inputs",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(
@@ -100,6 +114,63 @@ def test_mistakes_are_one_line_and_status_2(
     assert printed.err.startswith(f"error: {message}")
     assert printed.err.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} <= {"own_code.py", "__pycache__"}
+
+
+@pytest.mark.usefixtures("own_code")
+def test_trace_of_an_onnx_file_with_all_that_it_leaves_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    branches = {"then_branch": body([node("MatMul", "h m", "t")], "", "t"), "else_branch": body([], "", "h")}
+    nodes = [
+        node("Concat", "cache x", "cache_out", axis=1),
+        node("ReduceMean", "cache_out one", "h", keepdims=0),
+        node("Cast", "rate", "fast", to=9),
+        node("If", "fast", "y", **branches),
+    ]
+    shapes: Any = {"x": ("batch", 1, 8), "cache": ("batch", "past", 8), "rate": ()}
+    save(tmp_path, nodes, shapes, ["y", "cache_out"], {"m": weights(8, 4), "one": np.array([1])})
+    given = ["--input-value", "rate=16000", "--state", "cache*", "--out", "net.json"]
+    for shape in (
+        ["past=7"],
+        ["x=1x1x8", "cache=1x7x8", "rate=scalar"],
+        ["1x1x8", "1x7x8", "scalar"],
+        ["1x1x8", "1x7x8"],
+    ):
+        assert main(["trace", "net.onnx", "--input-shape", *shape, *given]) == 0
+        graph = read_graph(tmp_path / "net.json")
+        assert (graph.input_bytes, graph.flops.sum(), graph.weight_bytes.sum()) == (32, 64, 128)
+        assert graph.layers[0].internal_bytes == 7 * 32
+        assert "--input-shape 1x1x8 cache=1x7x8 rate=scalar --input-value rate=16000.0" in graph.origin
+    assert "note: state that stays where it is used: cache, cache_out" in capsys.readouterr().out
+    given[3] = "none"
+    assert main(["trace", "net.onnx", "--input-shape", "past=7", *given, "--input-dtype", "uint8"]) == 0
+    assert read_graph(tmp_path / "net.json").inputs == (8, 7 * 8)
+    capsys.readouterr()
+    assert main(["trace", "net.onnx", "--input-shape", "past=0", *given, "--input-bytes", "16", "0"]) == 0
+    assert read_graph(tmp_path / "net.json").inputs == (16, 0)
+    printed = capsys.readouterr().out
+    assert "note: sends 16 for 32 bytes of input" in printed
+    assert printed.splitlines()[-3].split()[1:3] == ["cache_out", "input2,input1"]
+
+
+@pytest.mark.usefixtures("own_code")
+def test_trace_says_what_is_really_sent(tmp_path: Path) -> None:
+    command = ["trace", "own_code:classifier", "--input-shape", "1", "3", "8", "8", "--out", "net.json"]
+    assert main([*command, "--input-dtype", "uint8", "--input-ratio", "10", "--max-layers", "2"]) == 0
+    graph = read_graph(tmp_path / "net.json")
+    assert (graph.input_bytes, network_input_bytes(graph)) == (20, 768)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("timm:resnet50.a1_in1k", "resnet50.a1_in1k"),
+        ("torchvision:resnet50", "resnet50"),
+        ("transformers:bert_base", "bert_base"),
+        ("my.package:Class.make", "make"),
+        ("my.package:make", "make"),
+    ],
+)
+def test_names_follow_from_sources(source: str, name: str) -> None:
+    assert name_of(source) == name
 
 
 @pytest.mark.usefixtures("own_code")

@@ -1,0 +1,147 @@
+"""Checks that an operator's operands fit each other, where ONNX's own shape inference does not look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from onnx import NodeProto, helper
+
+from dnnmig_env.networks.onnx.tensor_type import Shape
+
+ShapeIfKnown = Callable[[str], Shape | None]
+
+
+def attributes_of(node: NodeProto) -> dict[str, Any]:
+    """Return an operator's attributes by name."""
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def described(node: NodeProto) -> str:
+    """Return an operator's kind and name, for errors."""
+    kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+    return f"ONNX operator {kind!r} (node {node.name or next(iter(node.output), '')!r})"
+
+
+def check_operands(node: NodeProto, shape_of: ShapeIfKnown) -> None:
+    """Check an operator; what is not known is not checked.
+
+    Args:
+        node: The operator.
+        shape_of: Function that returns the shape of a tensor, given its name, or None if it is not known.
+
+    Raises:
+        ValueError: If operands do not fit each other.
+    """
+    if node.domain or node.op_type not in _DEMANDS:
+        return
+    shapes = [shape_of(name) if name else None for name in [*node.input, *node.output[:1]]]
+    for what, found, right in _DEMANDS[node.op_type](attributes_of(node), shapes):
+        if found != right:
+            raise ValueError(
+                f"{described(node)} does not fit its operands: {what} is {found}, but must be {right}; check the "
+                "input shapes, or export the network again."
+            )
+
+
+_Shapes = list[Shape | None]
+"""Shapes of an operator's inputs and, at the end, of its first output."""
+_Demands = Iterator[tuple[str, object, object]]
+"""What has to hold: what it is about, what was found, and what is right."""
+
+
+def _at(shapes: _Shapes, place: int) -> Shape | None:
+    return shapes[place] if place < len(shapes) - 1 else None
+
+
+def _known(shapes: _Shapes, *places: int) -> list[Shape]:
+    """Return the shapes at some places, or none if one of them is not known."""
+    found = [shape for place in places if (shape := _at(shapes, place)) is not None]
+    return found if len(found) == len(places) else []
+
+
+def _convolution(weight_place: int, bias_place: int) -> Callable[[dict[str, Any], _Shapes], _Demands]:
+    def demands(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+        group = attributes.get("group", 1)
+        image, weight, bias = _at(shapes, 0), _at(shapes, weight_place), _at(shapes, bias_place)
+        if weight is None:
+            return
+        if image is not None:
+            yield "the number of dimensions of the weight", len(weight), len(image)
+            yield "the number of input channels", image[1], weight[1] * group
+        yield "the remainder of output channels by groups", weight[0] % group, 0
+        if bias is not None and bias_place:
+            yield "the shape of the bias", bias, (weight[0],)
+
+    return demands
+
+
+def _transposed_convolution(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+    if known := _known(shapes, 0, 1):
+        (image, weight), group = known, attributes.get("group", 1)
+        yield "the number of input channels", image[1], weight[0]
+        yield "the remainder of input channels by groups", weight[0] % group, 0
+        if (bias := _at(shapes, 2)) is not None:
+            yield "the shape of the bias", bias, (weight[1] * group,)
+
+
+def _recurrent(gates: int) -> Callable[[dict[str, Any], _Shapes], _Demands]:
+    def demands(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+        if known := _known(shapes, 0, 1, 2):
+            sequence, weight, recurrent = known
+            directions = 2 if attributes.get("direction", b"forward") == b"bidirectional" else 1
+            size = attributes.get("hidden_size", recurrent[2])
+            yield "the number of input features", sequence[2], weight[2]
+            yield "the shape of the input's weight", weight, (directions, gates * size, weight[2])
+            yield "the shape of the state's weight", recurrent, (directions, gates * size, size)
+
+    return demands
+
+
+def _general_product(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+    if known := _known(shapes, 0, 1):
+        rows, columns = known
+        inner = rows[0 if attributes.get("transA") else 1]
+        yield "the inner dimension of the product", inner, columns[1 if attributes.get("transB") else 0]
+
+
+def _per_channel(places: dict[int, str]) -> Callable[[dict[str, Any], _Shapes], _Demands]:
+    def demands(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+        image = _at(shapes, 0)
+        for place, what in places.items():
+            if image is not None and len(image) > 1 and (found := _at(shapes, place)) is not None:
+                yield f"the shape of the {what}", found, (image[1],)
+
+    return demands
+
+
+def _repeated(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+    if known := _known(shapes, 0, 1):
+        whole, part = known
+        fits = all(theirs in (1, ours) for ours, theirs in zip(reversed(whole), reversed(part), strict=False))
+        yield f"whether {part} can be repeated over {whole}", fits and len(part) <= len(whole), True
+
+
+def _rearranged(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+    before, after = _at(shapes, 0), shapes[-1]
+    if before is not None and after is not None:
+        yield f"the number of elements of {before} as {after}", math.prod(before), math.prod(after)
+
+
+_DEMANDS: dict[str, Callable[[dict[str, Any], _Shapes], _Demands]] = {
+    **dict.fromkeys(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"), _rearranged),
+    **dict.fromkeys(("LayerNormalization", "PRelu", "RMSNormalization"), _repeated),
+    "BatchNormalization": _per_channel({1: "scale", 2: "shift", 3: "mean", 4: "variance"}),
+    "Conv": _convolution(1, 2),
+    "ConvInteger": _convolution(1, 0),
+    "ConvTranspose": _transposed_convolution,
+    "DeformConv": _convolution(1, 3),
+    "GRU": _recurrent(3),
+    "Gemm": _general_product,
+    "InstanceNormalization": _per_channel({1: "scale", 2: "shift"}),
+    "LSTM": _recurrent(4),
+    "QLinearConv": _convolution(3, 8),
+    "RNN": _recurrent(1),
+}
+"""For each operator, what its operands have to fulfil."""
