@@ -30,12 +30,18 @@ class Read(NamedTuple):
     num_bytes: int
 
 
+class _Computed(NamedTuple):
+    """Key of a computation of constants that has FLOPs."""
+
+    number: int
+
+
 @dataclass
 class _Operator:
     name: str
     flops: float
     tensors: list[tuple[int, Value, Hashable, int]]
-    weights: list[Value]
+    sources: list[Value]
     writes: Mapping[Value, int]
     seen: dict[tuple[Value, Hashable], int] = field(default_factory=dict)
 
@@ -65,9 +71,11 @@ class OperatorLog:
     def __init__(self) -> None:
         self._operators: list[_Operator] = []
         self._producer: dict[Value, int] = {}
-        self._constant_weights: dict[Value, tuple[Value, ...]] = {}
+        self._sources: dict[Value, tuple[Value, ...]] = {}
         self._weight_bytes: dict[Value, int] = {}
+        self._constant_flops: dict[Value, float] = {}
         self._input_bytes = 0
+        self.unread_weights = {}
 
     def add_input(self, value: Value, num_bytes: int) -> None:
         """Declare a tensor of the network's input."""
@@ -77,7 +85,15 @@ class OperatorLog:
     def add_weight(self, value: Value, num_bytes: int) -> None:
         """Declare a weight."""
         self._weight_bytes[value] = num_bytes
-        self._constant_weights[value] = (value,)
+        self._sources[value] = (value,)
+
+    def start_over(self) -> None:
+        """Forget the inputs and operators, but not from which weights constants were computed."""
+        self._operators, self._producer, self._input_bytes = [], {}, 0
+
+    def is_constant(self, value: Value) -> bool:
+        """Return whether a value is a weight or known to be computed from constants and weights alone."""
+        return value in self._sources
 
     def depends_on_input(self, value: Value) -> bool:
         """Return whether a value is the network's input or computed from it: neither a weight nor a constant."""
@@ -93,15 +109,19 @@ class OperatorLog:
             writes: The values that it made or updated, with the bytes of each.
         """
         reads = list(reads)
-        weights = list(dict.fromkeys(weight for read in reads for weight in self._constant_weights.get(read.value, ())))
+        sources = list(dict.fromkeys(source for read in reads for source in self._sources.get(read.value, ())))
         tensors = [(self._producer[read.value], *read) for read in reads if read.value in self._producer]
         if not tensors:
-            self._constant_weights.update(dict.fromkeys(writes, tuple(weights)))
+            if flops:
+                computed = _Computed(len(self._constant_flops))
+                self._constant_flops[computed] = flops
+                sources.append(computed)
+            self._sources.update(dict.fromkeys(writes, tuple(sources)))
             return
         for value in writes:
             self._producer[value] = len(self._operators)
-            self._constant_weights.pop(value, None)
-        self._operators.append(_Operator(name, flops, tensors, weights, writes))
+            self._sources.pop(value, None)
+        self._operators.append(_Operator(name, flops, tensors, sources, writes))
 
     def to_graph(self, name: str, outputs: Iterable[Read], origin: str = "") -> LayerGraph:
         """Turn the log into a graph of the operators that the outputs depend on.
@@ -122,22 +142,23 @@ class OperatorLog:
             )
         position = {NETWORK_INPUT: NETWORK_INPUT, **{index: place for place, index in enumerate(alive)}}
         names = _unique_names([self._operators[index].name for index in alive])
-        unclaimed = dict(self._weight_bytes)
+        unclaimed, uncounted = dict(self._weight_bytes), dict(self._constant_flops)
         layers = []
         for layer_name, index in zip(names, alive, strict=True):
             operator = self._operators[index]
-            own_bytes = sum(unclaimed.pop(weight, 0) for weight in operator.weights)
-            all_bytes = sum(self._weight_bytes[weight] for weight in operator.weights)
+            own_bytes = sum(unclaimed.pop(source, 0) for source in operator.sources)
+            all_bytes = sum(self._weight_bytes.get(source, 0) for source in operator.sources)
             layers.append(
                 Layer(
                     name=layer_name,
-                    flops=operator.flops,
+                    flops=operator.flops + sum(uncounted.pop(source, 0) for source in operator.sources),
                     weight_bytes=own_bytes,
                     output_bytes=operator.output_bytes,
                     predecessors=tuple(sorted({position[producer] for producer, *_ in operator.tensors})),
                     internal_bytes=operator.written_bytes - operator.output_bytes + all_bytes - own_bytes,
                 )
             )
+        self.unread_weights = unclaimed
         return LayerGraph(name, self._input_bytes, tuple(layers), origin)
 
     def _mark_alive(self, outputs: list[Read]) -> list[int]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.networks.tracing.recorder import Recorder, attention_as_one_operator
+from dnnmig_env.networks.tracing.constants import Constants
+from dnnmig_env.networks.tracing.examples import Call
+from dnnmig_env.networks.tracing.module_copy import weights_of
+from dnnmig_env.networks.tracing.reasons import first_line
+from dnnmig_env.networks.tracing.recorder import Recorder
+from dnnmig_env.networks.tracing.whole_calls import whole_calls
 
 
 @dataclass(frozen=True)
@@ -24,27 +29,30 @@ class Operators:
     of_layers: list[int]
 
 
-def find_operators(module: nn.Module, examples: list[Tensor], graph: LayerGraph) -> Operators:
-    """Run a module once on real tensors and find the operator that executes each layer.
+def find_operators(module: nn.Module, call: Call, graph: LayerGraph) -> Operators:
+    """Run a module twice on real tensors and find the operator that executes each layer the second time.
+
+    The first run fills what the module keeps for later runs.
 
     Args:
         module: The module, in inference mode.
-        examples: Its inputs.
+        call: Its arguments.
         graph: The graph of the module, as traced.
 
     Raises:
         ValueError: If the module fails, or its operators do not correspond one to one to the layers of the graph.
     """
-    numberer = _Numberer(dict(module.named_parameters()))
-    numberer.add_inputs(examples)
+    numberer = _Numberer(module)
     try:
-        with attention_as_one_operator(numberer.attend), numberer:
-            result = module(*examples)
+        for _ in range(2):
+            numberer.start_over()
+            call.map(numberer.add_input)
+            with whole_calls(numberer.observe), numberer:
+                result = module(*call.args, **call.kwargs)
     except Exception as error:  # whatever the user's own code raises
-        reason = (str(error).strip() or "no message").splitlines()[0].rstrip(".")
         raise ValueError(
-            f"cannot execute {graph.name!r} on inputs {[tuple(example.shape) for example in examples]}: "
-            f"{type(error).__name__}: {reason}. Check the input shapes and element types."
+            f"cannot execute {graph.name!r} on inputs {[tuple(example.shape) for example in call.leaves]}: "
+            f"{type(error).__name__}: {first_line(error)}. Check the input shapes and element types."
         ) from error
     executed = numberer.to_graph(graph.name, result)
     of_layers = [int(layer.name) for layer in executed.layers]
@@ -65,9 +73,15 @@ def find_operators(module: nn.Module, examples: list[Tensor], graph: LayerGraph)
 class _Numberer(Recorder):
     """Records real operators as layers, each named by its position among all operators."""
 
-    def __init__(self, parameters: dict[str, Tensor]) -> None:
-        super().__init__(parameters)
+    def __init__(self, module: nn.Module) -> None:
+        constants = Constants()
+        super().__init__(constants, weights_of(module, constants), on_meta=False)
         self.names: list[str] = []
+
+    def start_over(self) -> None:
+        """Forget what ran so far."""
+        super().start_over()
+        self.names = []
 
     def add(self, operator: str, *what: Any) -> None:
         """Note the name of an operator, then log it as any recorder does."""

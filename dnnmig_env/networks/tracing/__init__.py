@@ -27,6 +27,7 @@ class InputSpec:
 
     shape: tuple[int, ...]
     dtype: str = "float32"
+    name: str = ""
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape))
@@ -90,6 +91,6 @@ def trace(
     Raises:
         ValueError: If an input is malformed, or the module fails or needs the values of tensors when run on shapes.
     """
-    from dnnmig_env.networks.tracing.recorder import record
+    from dnnmig_env.networks.tracing.meta_run import record
 
-    return record(module, inputs, name or type(module).__name__, origin)
+    return record(module, inputs, name, origin)
