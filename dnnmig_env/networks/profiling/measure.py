@@ -124,7 +124,8 @@ def measure(
     graph = trace(module, *inputs, name=name, origin=origin)
     groups = prepared_groups(graph, max_layers)
     clock = clock_for(effort.device, effort.threads)
-    call = example_call(module, inputs).map(lambda example: example.filled(effort.device))
+    examples = example_call(module, inputs)
+    call = examples.map(lambda example: example.filled(effort.device))
     _check_memory(graph.name, module)
     module = copy_with_same_parameters(module.to(effort.device))
     with (
@@ -134,7 +135,7 @@ def measure(
         inference(module),
         _without_gradients(module),
     ):
-        operators = find_operators(module, call, graph)
+        operators = find_operators(module, call, examples, graph)
         rounds = []
         for number in range(1, effort.rounds + 1):
             time.sleep(effort.pause_s if number > 1 else 0.0)

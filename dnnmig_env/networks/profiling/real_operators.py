@@ -29,14 +29,15 @@ class Operators:
     of_layers: list[int]
 
 
-def find_operators(module: nn.Module, call: Call, graph: LayerGraph) -> Operators:
+def find_operators(module: nn.Module, call: Call, examples: Call, graph: LayerGraph) -> Operators:
     """Run a module twice on real tensors and find the operator that executes each layer the second time.
 
     The first run fills what the module keeps for later runs.
 
     Args:
         module: The module, in inference mode.
-        call: Its arguments.
+        call: Its arguments, real tensors.
+        examples: The examples of which they are made.
         graph: The graph of the module, as traced.
 
     Raises:
@@ -46,7 +47,7 @@ def find_operators(module: nn.Module, call: Call, graph: LayerGraph) -> Operator
     try:
         for _ in range(2):
             numberer.start_over()
-            call.map(numberer.add_input)
+            numberer.add_inputs(call, examples)
             with whole_calls(numberer.observe), numberer:
                 result = module(*call.args, **call.kwargs)
     except Exception as error:  # whatever the user's own code raises

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes as unseen
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 MAX_CONSTANT_BYTES = 2**24
@@ -19,6 +21,10 @@ SHAPE_FROM_VALUES = {
     _aten._pad_packed_sequence.default: (1,),
 }
 """Operators whose result has a shape that depends on the values of some arguments only: the places of these."""
+
+
+class ValuesNeededError(RuntimeError):
+    """The network asks for the values of tensors of which only the shapes are known."""
 
 
 class _Span(NamedTuple):
@@ -161,6 +167,32 @@ class Constants:
         return (
             _view(self._real[self.address(tensor)], tensor, int(tensor.storage_offset())) if tensor.is_meta else tensor
         )
+
+    @contextmanager
+    def values_by_request(self) -> Iterator[None]:
+        """Answer `numpy()` and `tolist()`, which do not ask the dispatcher, with known values."""
+
+        def answering(name: str) -> Callable[..., Any]:
+            original = getattr(Tensor, name)
+
+            def answer(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+                if not self.is_tracked(tensor):
+                    return original(tensor, *args, **kwargs)
+                with unseen():
+                    if not self.knows(tensor):
+                        raise ValuesNeededError(f"{name}() takes a tensor out of torch")
+                    return original(self.values_of(tensor).clone(), *args, **kwargs)
+
+            return answer
+
+        names = ("numpy", "tolist")
+        for name in names:
+            setattr(Tensor, name, answering(name))
+        try:
+            yield
+        finally:
+            for name in names:
+                delattr(Tensor, name)
 
     def _own(self, tensor: Tensor) -> None:
         """Copy values that belong to the user's module before an operator may change them."""

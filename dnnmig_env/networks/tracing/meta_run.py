@@ -23,7 +23,13 @@ from dnnmig_env.networks.tracing.recorder import REGISTER, Recorder
 from dnnmig_env.networks.tracing.whole_calls import whole_calls
 
 
-def record(network: Any, inputs: Sequence[Any], name: str | None, origin: str | None) -> LayerGraph:
+def record(
+    network: Any,
+    inputs: Sequence[Any],
+    name: str | None,
+    origin: str | None,
+    state_outputs: Sequence[str | int] = (),
+) -> LayerGraph:
     """Trace a module; `dnnmig_env.networks.tracing.trace`, which calls this, documents the rules."""
     module = as_module(network)
     name = name or type(module).__name__
@@ -35,8 +41,8 @@ def record(network: Any, inputs: Sequence[Any], name: str | None, origin: str | 
     except ValueError as error:
         raise ValueError(f"cannot trace {name!r}: {error}") from error
     recorder = Recorder(constants, weights)
-    result = _run(recorder, twin, call, name)
-    graph = recorder.to_graph(name, result, origin or f"traced with torch {torch.__version__}")
+    result = _run(recorder, constants, twin, call, name)
+    graph = recorder.to_graph(name, result, origin or f"traced with torch {torch.__version__}", state_outputs)
     for note in recorder.notes():
         graph = replace(graph, origin=f"{graph.origin}; {note}")
     if recorder.operators_without_formula:
@@ -45,9 +51,10 @@ def record(network: Any, inputs: Sequence[Any], name: str | None, origin: str | 
     return graph
 
 
-def _run(recorder: Recorder, module: nn.Module, call: Call, name: str) -> Any:
+def _run(recorder: Recorder, constants: Constants, module: nn.Module, call: Call, name: str) -> Any:
     """Run a module that is on the meta device; return its result."""
-    arguments = call.map(lambda example: recorder.add_input(example.on_meta(), example.values))
+    arguments = call.map(lambda example: example.on_meta())
+    recorder.add_inputs(arguments, call)
     recorder.follow(module)
     try:
         with (
@@ -55,7 +62,7 @@ def _run(recorder: Recorder, module: nn.Module, call: Call, name: str) -> Any:
             same_random_numbers(),
             inference(module),
             whole_calls(recorder.observe),
-            recorder.values_by_request(),
+            constants.values_by_request(),
             recorder,
         ):
             return module(*arguments.args, **arguments.kwargs)

@@ -151,7 +151,8 @@ class _Copier:
         if isinstance(value, Tensor):
             return self._tensor(value)
         if isinstance(value, nn.Module):
-            return self._module(unwrapped(value))
+            module: nn.Module = value
+            return self._module(unwrapped(module))
         if kind in (list, set, deque) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
             return kind(map(self.copy, value))
         if kind in (dict, OrderedDict):

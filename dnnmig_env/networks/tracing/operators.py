@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -39,6 +39,32 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
             yield from tensors_in(list(leaf.values()))
         elif is_dataclass(leaf) and not isinstance(leaf, type):
             yield from tensors_in([getattr(leaf, field.name) for field in fields(leaf)])
+
+
+def divided(result: Any, state_outputs: Sequence[str | int]) -> tuple[list[Tensor], list[Tensor]]:
+    """Divide the tensors of a network's result into those that return to the device and those that are state.
+
+    Raises:
+        ValueError: If the result has no part of a name or position in `state_outputs`.
+    """
+    if not state_outputs:
+        return list(tensors_in(result)), []
+    parts: dict[Any, Any] = {0: result}
+    if isinstance(result, Mapping):
+        parts = dict(result)
+    elif is_dataclass(result) and not isinstance(result, type):
+        parts = {field.name: getattr(result, field.name) for field in fields(result)}
+    elif isinstance(result, (list, tuple)):
+        parts = dict(zip(getattr(result, "_fields", range(len(result))), result, strict=True))
+    wanted = {key: next((part for part in parts if str(part) == str(key)), None) for key in state_outputs}
+    for key, found in wanted.items():
+        if found is None:
+            raise ValueError(f"state_outputs names {key!r}; the network returns {', '.join(map(str, parts))}.")
+    kept = set(wanted.values())
+    return (
+        [tensor for key, part in parts.items() if key not in kept for tensor in tensors_in(part)],
+        [tensor for key, part in parts.items() if key in kept for tensor in tensors_in(part)],
+    )
 
 
 def is_mutable(func: Any) -> bool:

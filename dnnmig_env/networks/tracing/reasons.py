@@ -10,11 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from dnnmig_env.networks.tracing.constants import ValuesNeededError
 from dnnmig_env.networks.tracing.module_copy import unwrapped
-
-
-class ValuesNeededError(RuntimeError):
-    """The network asks for the values of tensors of which only the shapes are known."""
 
 
 def as_module(network: Any) -> nn.Module:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,12 +13,14 @@ from torch.utils._pytree import tree_map_only
 
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.operator_log import OperatorLog, Read
-from dnnmig_env.networks.tracing.constants import MAX_CONSTANT_BYTES, Constants, ignores_values
+from dnnmig_env.networks.tracing.constants import MAX_CONSTANT_BYTES, Constants, ValuesNeededError, ignores_values
+from dnnmig_env.networks.tracing.examples import Call
 from dnnmig_env.networks.tracing.module_copy import Weight
 from dnnmig_env.networks.tracing.operators import (
     KNOWN_NAMESPACES,
     changes_content,
     depends_on_values,
+    divided,
     flops_of,
     is_mutable,
     short_name,
@@ -27,7 +28,6 @@ from dnnmig_env.networks.tracing.operators import (
     without_statistics,
     written,
 )
-from dnnmig_env.networks.tracing.reasons import ValuesNeededError
 from dnnmig_env.networks.tracing.whole_calls import WholeCall
 
 _aten = torch.ops.aten
@@ -62,27 +62,38 @@ class Recorder(TorchDispatchMode):
         for weight in self._weights.values():
             self._log.add_weight(weight.address, weight.num_bytes)
 
-    def add_input(self, tensor: Tensor, values: Tensor | None = None) -> Tensor:
-        """Declare an input of the network, whose values may be known; return it."""
-        self._log.add_input(self._look_at(tensor).value, tensor.nbytes)
-        if values is not None and tensor.nbytes <= MAX_CONSTANT_BYTES:
-            laid_out = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-            self._constants.learn(tensor, laid_out.copy_(values), written=True)
-        return tensor
+    def add_inputs(self, arguments: Call, examples: Call) -> None:
+        """Declare the network's inputs, made of examples whose values may be known."""
+        for tensor, example in zip(arguments.leaves, examples.leaves, strict=True):
+            declare = self._log.add_state if example.spec.state else self._log.add_input
+            declare(self._key(tensor), tensor.nbytes)
+            if tensor.is_meta and example.values is not None and tensor.nbytes <= MAX_CONSTANT_BYTES:
+                self._constants.learn(tensor, example.values.contiguous().clone(), written=True)
 
     def start_over(self) -> None:
         """Forget the inputs and operators; what later runs find in the module's caches is still known."""
         self._log.start_over()
         self._constants.release(self._log.is_constant)
 
-    def to_graph(self, name: str, result: Any, origin: str = "") -> LayerGraph:
-        """Return the graph of the operators that were logged, given the network's result."""
-        return self._log.to_graph(name, [self._look_at(tensor) for tensor in tensors_in(result)], origin)
+    def to_graph(self, name: str, result: Any, origin: str = "", state_outputs: Sequence[str | int] = ()) -> LayerGraph:
+        """Return the graph of the operators that were logged, given the network's result.
+
+        Args:
+            name: Name of the network.
+            result: What it returned.
+            origin: How the graph was made.
+            state_outputs: Names or positions of the parts of the result that do not return to the device.
+
+        Raises:
+            ValueError: If there is no such part, or no other output is computed from the network's input.
+        """
+        returned, kept = (list(map(self._look_at, part)) for part in divided(result, state_outputs))
+        return self._log.to_graph(name, returned, origin, kept)
 
     def notes(self) -> Iterator[str]:
         """Yield what a user of the graph should know, after it was made."""
-        lost = [self._weights[address] for address in self._log.unread_weights]
-        unread = sum(weight.num_bytes for weight in lost if weight.is_parameter)
+        lost = self._log.unread_weights
+        unread = sum(weight.num_bytes for key, weight in self._weights.items() if weight.is_parameter and key in lost)
         if unread:
             yield f"without {unread} bytes of weights that it never reads"
         if self.operators_without_formula:
@@ -221,32 +232,6 @@ class Recorder(TorchDispatchMode):
         """Return the part of memory that a tensor shows."""
         part = (tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
         return Read(self._key(tensor), part, tensor.nbytes)
-
-    @contextmanager
-    def values_by_request(self) -> Iterator[None]:
-        """Answer `numpy()` and `tolist()`, which do not ask the dispatcher, with known values."""
-
-        def answering(name: str) -> Callable[..., Any]:
-            original = getattr(Tensor, name)
-
-            def answer(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
-                if not self._constants.is_tracked(tensor):
-                    return original(tensor, *args, **kwargs)
-                with unseen():
-                    if not self._constants.knows(tensor):
-                        raise ValuesNeededError(f"{name}() takes a tensor out of torch")
-                    return original(self._constants.values_of(tensor).clone(), *args, **kwargs)
-
-            return answer
-
-        names = ("numpy", "tolist")
-        for name in names:
-            setattr(Tensor, name, answering(name))
-        try:
-            yield
-        finally:
-            for name in names:
-                delattr(Tensor, name)
 
     def follow(self, root: nn.Module) -> None:
         """Keep track, from now on, of the module in which operators run: layers get its path as their name."""
