@@ -120,13 +120,16 @@ def copy_with_same_parameters(module: nn.Module) -> nn.Module:
 
 def unwrapped(module: nn.Module) -> nn.Module:
     """Return the module that runs inside `torch.compile`, `DataParallel` or `DistributedDataParallel`."""
+    inner: Any = module
     while True:
-        if type(module).__name__ == "OptimizedModule" and isinstance(getattr(module, "_orig_mod", None), nn.Module):
-            module = module._orig_mod
-        elif isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            module = module.module
+        if type(inner).__name__ == "OptimizedModule" and hasattr(inner, "_orig_mod"):
+            inner = inner._orig_mod
+        elif isinstance(inner, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = inner.module
         else:
-            return module
+            break
+    unwrapped_module: nn.Module = inner
+    return unwrapped_module
 
 
 class _Copier:
@@ -151,8 +154,7 @@ class _Copier:
         if isinstance(value, Tensor):
             return self._tensor(value)
         if isinstance(value, nn.Module):
-            module: nn.Module = value
-            return self._module(unwrapped(module))
+            return self._module(unwrapped(value))
         if kind in (list, set, deque) or (isinstance(value, tuple) and not hasattr(value, "_fields")):
             return kind(map(self.copy, value))
         if kind in (dict, OrderedDict):
@@ -195,7 +197,7 @@ class _Copier:
         """Copy a function that refers to something that is copied, as a hook may refer to its module."""
         cells = function.__closure__ or ()
         contents = [cell.cell_contents for cell in cells if _is_full(cell)]
-        if not any(isinstance(value, (nn.Module, Tensor, list, dict)) for value in contents):
+        if not any(isinstance(value, (nn.Module, Tensor, list, dict, types.MethodType)) for value in contents):
             return function
         twins = tuple(types.CellType(self.copy(cell.cell_contents)) if _is_full(cell) else cell for cell in cells)
         twin = types.FunctionType(
