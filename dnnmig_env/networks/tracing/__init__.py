@@ -1,7 +1,7 @@
 """Tracing: makes a `LayerGraph` of a `torch.nn.Module`, which runs once on shapes alone, without weights or memory.
 
-Begin with `trace` below, whose docstring has the rules. `meta_run` makes a `module_copy` on the meta device and runs it on
-`examples` of its inputs. Meanwhile `recorder` logs the `operators` that run, some of them as `whole_calls`, and
+Begin with `trace` below, whose docstring has the rules. `meta_run` makes a `module_copy` on the meta device and runs it
+on `examples` of its inputs. Meanwhile `recorder` logs the `operators` that run, some of them as `whole_calls`, and
 `constants` computes values that a network needs even on shapes. `reasons` says why a module cannot be traced.
 `libraries` builds the models of torchvision, timm and transformers.
 """
