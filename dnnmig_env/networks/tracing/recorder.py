@@ -126,9 +126,8 @@ class Recorder(TorchDispatchMode):
             real = compute(func, args, kwargs)
             made = compute(func, args, kwargs, guess=True) if real is None else real
             if made is None and depends_on_values(func, error):
-                raise ValuesNeededError(
-                    f"{short_name(func._schema.name)}: the size of its result depends on values"
-                ) from error
+                name = short_name(func._schema.name)
+                raise ValuesNeededError(f"the size of what {name} returns depends on values") from error
             if made is None:
                 raise
             result = tree_map_only(Tensor, self._stand_in, made)
