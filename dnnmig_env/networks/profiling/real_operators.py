@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import Any
 
 from torch import nn
 
-from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.networks.tracing.constants import Constants
 from dnnmig_env.networks.tracing.examples import Call
 from dnnmig_env.networks.tracing.module_copy import weights_of
 from dnnmig_env.networks.tracing.reasons import first_line
 from dnnmig_env.networks.tracing.recorder import Recorder
 from dnnmig_env.networks.tracing.whole_calls import whole_calls
+
+_COPIES = frozenset({"aten::clone", "aten::copy_", "aten::_to_copy"})
+"""Operators that only lay out a tensor in another way."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,12 @@ class Operators:
 
     Attributes:
         names: Names of all operators in the order of execution, including those that are no layers.
-        of_layers: For each layer of the traced graph, the position of its operator in `names`.
+        of_layers: For each layer of the traced graph, the positions of its operators in `names`: one, and the copies
+            before it that are made here only; none for a copy that is not made here.
     """
 
     names: list[str]
-    of_layers: list[int]
+    of_layers: list[list[int]]
 
 
 def find_operators(module: nn.Module, call: Call, examples: Call, graph: LayerGraph) -> Operators:
@@ -41,9 +46,10 @@ def find_operators(module: nn.Module, call: Call, examples: Call, graph: LayerGr
         graph: The graph of the module, as traced.
 
     Raises:
-        ValueError: If the module fails, or its operators do not correspond one to one to the layers of the graph.
+        ValueError: If the module fails, or its operators, but for copies, are not those of the graph.
     """
     numberer = _Numberer(module)
+    hooks = numberer.follow(module)
     try:
         for _ in range(2):
             numberer.start_over()
@@ -55,20 +61,43 @@ def find_operators(module: nn.Module, call: Call, examples: Call, graph: LayerGr
             f"cannot execute {graph.name!r} on inputs {[tuple(example.shape) for example in call.leaves]}: "
             f"{type(error).__name__}: {first_line(error)}. Check the input shapes and element types."
         ) from error
-    executed = numberer.to_graph(graph.name, result)
-    of_layers = [int(layer.name) for layer in executed.layers]
-    for traced, real in zip(graph.layers, executed.layers, strict=False):
-        if replace(real, name=traced.name) != traced:
-            raise ValueError(
-                f"{graph.name!r} does here what its trace does not say: layer {traced.name!r} is "
-                f"{numberer.names[int(real.name)]}, with other tensors or FLOPs; it cannot be measured layer by layer."
-            )
-    if len(executed) != len(graph):
-        raise ValueError(
-            f"{graph.name!r} does here what its trace does not say: {len(executed)} operators instead of "
-            f"{len(graph)}; it cannot be measured layer by layer."
-        )
-    return Operators(numberer.names, of_layers)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    executed = numberer.to_graph(graph.name, result).layers
+    positions = [int(layer.name.partition(" ")[0]) for layer in executed]
+    same = (replace(real, name=traced.name) == traced for traced, real in zip(graph.layers, executed, strict=False))
+    if len(executed) == len(graph) and all(same):
+        return Operators(numberer.names, [[position] for position in positions])
+    return Operators(numberer.names, _aligned(graph, executed, numberer.names))
+
+
+def _aligned(graph: LayerGraph, executed: tuple[Layer, ...], names: list[str]) -> list[list[int]]:
+    """Find the operators of each traced layer where a module, laid out in another way, copies at other places.
+
+    Raises:
+        ValueError: If more than copies differ.
+    """
+    traced_keys = [(layer.name.partition("#")[0], layer.flops, layer.weight_bytes) for layer in graph.layers]
+    parts = [layer.name.partition(" ") for layer in executed]
+    keys = [(path, layer.flops, layer.weight_bytes) for (_, _, path), layer in zip(parts, executed, strict=True)]
+    of_layers: list[list[int]] = [[] for _ in traced_keys]
+    matcher = SequenceMatcher(None, traced_keys, keys, autojunk=False)
+    for change, first, end, first_real, end_real in matcher.get_opcodes():
+        here = [int(number) for number, _, _ in parts[first_real:end_real]]
+        if change == "equal":
+            for place, position in zip(range(first, end), here, strict=True):
+                of_layers[place].append(position)
+        else:
+            differs = [graph.layers[place].name for place in range(first, end) if any(traced_keys[place][1:])]
+            differs += [names[position] for position in here if names[position] not in _COPIES]
+            if differs or not (executed and len(graph)):
+                raise ValueError(
+                    f"{graph.name!r} does here what its trace does not say: {differs[0]} is only in one of the two; it "
+                    "cannot be measured layer by layer."
+                )
+            of_layers[min(end, len(of_layers) - 1)] += here
+    return [sorted(found) for found in of_layers]
 
 
 class _Numberer(Recorder):
@@ -89,5 +118,5 @@ class _Numberer(Recorder):
         self.names.append(operator)
         super().add(operator, *what)
 
-    def _layer_name(self, *_: Any) -> str:
-        return str(len(self.names) - 1)
+    def _layer_name(self, *what: Any) -> str:
+        return f"{len(self.names) - 1} {super()._layer_name(*what)}"

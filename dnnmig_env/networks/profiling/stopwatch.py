@@ -63,9 +63,10 @@ def time_round(module: nn.Module, call: Call, operators: Operators, clock: Clock
         stopwatch = _Stopwatch(clock)
         with whole_calls(stopwatch.observe), stopwatch:
             module(*call.args, **call.kwargs)
-        rows.append(clock.seconds(stopwatch.spans)[operators.of_layers])
         if stopwatch.names != operators.names:
             raise ValueError("the module executes other operators each time; it cannot be measured layer by layer.")
+        seconds = clock.seconds(stopwatch.spans)
+        rows.append([seconds[positions].sum() for positions in operators.of_layers])
     kept = slice(warm_up, None)
     return Times(load, np.array(rows[kept]), float(np.median(whole[kept])), float(np.median(walls[kept])))
 

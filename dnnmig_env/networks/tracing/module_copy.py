@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_leaves
 
 from dnnmig_env.networks.tracing.constants import Constants
 
@@ -216,9 +217,21 @@ def _is_full(cell: types.CellType) -> bool:
 
 
 def _saved_tensors(module: nn.Module) -> Iterator[_Saved]:
-    """Yield the parameters and saved buffers of a module; each tensor once, under its first name."""
+    """Yield the parameters and saved buffers of a module; those that it does not know of, in plain lists, as well."""
+    parts = list(module.named_modules())
     tensors = [(name, tensor, True) for name, tensor in module.named_parameters()]
-    for path, part in module.named_modules():
+    known = {id(part) for _, part in parts}
+    for path, part in parts:  # which grows
+        for name, leaf in _held_in_containers(part):
+            where = f"{path}.{name}".lstrip(".")
+            if isinstance(leaf, nn.Parameter):
+                tensors.append((f"{where}.", leaf, True))
+            elif id(leaf) not in known:
+                inside = [(f"{where}.{inner}".rstrip("."), deeper) for inner, deeper in leaf.named_modules()]
+                known |= {id(deeper) for _, deeper in inside}
+                parts += inside
+                tensors += [(f"{where}.{inner}", tensor, True) for inner, tensor in leaf.named_parameters()]
+    for path, part in parts:
         unsaved = getattr(part, "_non_persistent_buffers_set", ())
         for name, tensor in part.named_buffers(recurse=False):
             if name not in unsaved and tensor.dim() and tensor.dtype not in _INDEX_TYPES:
@@ -232,6 +245,15 @@ def _saved_tensors(module: nn.Module) -> Iterator[_Saved]:
             span: int = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)) + 1
             start = int(tensor.storage_offset()) * tensor.itemsize
             yield _Saved(name, tensor, is_parameter, start, start + span * tensor.itemsize)
+
+
+def _held_in_containers(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the modules and parameters in a module's own lists, tuples and dictionaries, with names."""
+    for name, value in vars(module).items():
+        if type(value) in (list, tuple, dict) and not name.startswith("_"):
+            for place, leaf in enumerate(tree_leaves(value)):
+                if isinstance(leaf, (nn.Module, nn.Parameter)):
+                    yield f"{name}.{place}", leaf
 
 
 def _overlapping(members: list[_Saved]) -> list[list[_Saved]]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._python_dispatch import _disable_current_modes as unseen
 from torch.utils._pytree import tree_map_only
+from torch.utils.hooks import RemovableHandle
 
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.operator_log import OperatorLog, Read
@@ -232,8 +233,9 @@ class Recorder(TorchDispatchMode):
         part = (tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype)
         return Read(self._key(tensor), part, tensor.nbytes)
 
-    def follow(self, root: nn.Module) -> None:
-        """Keep track, from now on, of the module in which operators run: layers get its path as their name."""
+    def follow(self, root: nn.Module) -> list[RemovableHandle]:
+        """Keep track, by hooks, of the module in which operators run: layers get its path as their name."""
+        hooks = []
         for path, module in root.named_modules():
             if isinstance(module, torch.jit.ScriptModule):
                 continue  # it takes no hooks: its layers are named after the owners of their weights
@@ -245,8 +247,9 @@ class Recorder(TorchDispatchMode):
             def leave(*_: object) -> None:
                 self._path.pop()
 
-            module.register_forward_pre_hook(enter)
-            module.register_forward_hook(leave, always_call=True)
+            hooks.append(module.register_forward_pre_hook(enter))
+            hooks.append(module.register_forward_hook(leave, always_call=True))
+        return hooks
 
     def _layer_name(self, operator: str, read_addresses: Iterable[int]) -> str:
         path, is_leaf = self._path[-1] if self._path else ("", False)

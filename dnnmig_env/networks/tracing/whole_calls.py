@@ -134,7 +134,7 @@ def _by_layer(weights: Sequence[Tensor], num_layers: int, directions: int) -> It
 
 
 def _layer(
-    run: Callable[[], Any],
+    run: partial[Any],
     sequence: Tensor,
     states: tuple[Tensor, ...],
     weights: list[Tensor],
@@ -153,9 +153,8 @@ def _layer(
 
     tokens = sequence.shape[0] if is_packed else math.prod(sequence.shape[:-1])
     matrices = sum(weight.numel() for weight in weights if weight.dim() == 2)
-    name = run.func.__name__ if isinstance(run, partial) else "recurrent"
     reads = [sequence, *states, *weights]
-    return WholeCall(name, lambda: laid_out(run()), on_meta, reads, 2.0 * tokens * matrices)
+    return WholeCall(run.func.__name__, lambda: laid_out(run()), on_meta, reads, 2.0 * tokens * matrices)
 
 
 def _step(

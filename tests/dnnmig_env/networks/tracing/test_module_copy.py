@@ -156,3 +156,23 @@ def test_a_module_that_was_compiled_in_place() -> None:
     plain.compile()
     assert trace(plain, (1, 3)) == before
     assert plain._compiled_call_impl is not None
+
+
+def test_weights_in_plain_lists_count_too() -> None:
+    class Listing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.known = nn.Linear(3, 3)
+            self.steps = [nn.Linear(3, 3), self.known, {"scale": nn.Parameter(torch.ones(3))}]
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.steps[1](self.steps[0](x)) * self.steps[2]["scale"]
+            return result
+
+    graph = trace(Listing(), (1, 3))
+    assert [(layer.name, layer.weight_bytes) for layer in graph.layers] == [
+        ("steps.0", 48),
+        ("known", 48),
+        ("steps.2", 12),
+    ]
+    assert measure(Listing(), (1, 3), effort=QUICK).is_of(graph)
