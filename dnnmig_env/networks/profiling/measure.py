@@ -3,9 +3,10 @@
 **How.** The module runs for real, with random weights, while a dispatch mode (as in tracing) reads a clock before and
 after every operator: this is the instrument. It is checked that these operators are those of the traced graph, one to
 one: a first forward pass on real tensors fills what the module keeps for later passes, a second one is recorded as a
-graph too, and the two graphs must agree in every tensor, FLOP and edge. Where only copies differ, as they may in modules
-laid out channels-last, a copy that is made here counts for the layer after it. A module that runs other operators on
-real tensors than on shapes alone is refused. Views, constants and dead code are no layers and cost nothing.
+graph too, and the two graphs must agree in every tensor, FLOP and edge. Where they differ, but not in operators with
+FLOPs or weights (copies in modules laid out channels-last, for example), an operator that runs here only counts for the
+layer after it. Other modules that do something else on real tensors than on shapes alone are refused. Views, constants
+and dead code are no layers and cost nothing.
 
 **What is timed.** Forward passes with and without the instrument take turns, so that both see the machine in the same
 state. The seconds of a layer are the median, over the passes with the instrument, of the sum of its operators; the

@@ -16,9 +16,6 @@ from dnnmig_env.networks.tracing.reasons import first_line
 from dnnmig_env.networks.tracing.recorder import Recorder
 from dnnmig_env.networks.tracing.whole_calls import whole_calls
 
-_COPIES = frozenset({"aten::clone", "aten::copy_", "aten::_to_copy"})
-"""Operators that only lay out a tensor in another way."""
-
 
 @dataclass(frozen=True)
 class Operators:
@@ -26,8 +23,8 @@ class Operators:
 
     Attributes:
         names: Names of all operators in the order of execution, including those that are no layers.
-        of_layers: For each layer of the traced graph, the positions of its operators in `names`: one, and the copies
-            before it that are made here only; none for a copy that is not made here.
+        of_layers: For each layer of the traced graph, the positions of its operators in `names`: one, and those before
+            it that run here only; none if it does not run here.
     """
 
     names: list[str]
@@ -46,7 +43,7 @@ def find_operators(module: nn.Module, call: Call, examples: Call, graph: LayerGr
         graph: The graph of the module, as traced.
 
     Raises:
-        ValueError: If the module fails, or its operators, but for copies, are not those of the graph.
+        ValueError: If the module fails, or its operators with FLOPs or weights are not those of the graph.
     """
     numberer = _Numberer(module)
     hooks = numberer.follow(module)
@@ -73,10 +70,10 @@ def find_operators(module: nn.Module, call: Call, examples: Call, graph: LayerGr
 
 
 def _aligned(graph: LayerGraph, executed: tuple[Layer, ...], names: list[str]) -> list[list[int]]:
-    """Find the operators of each traced layer where a module, laid out in another way, copies at other places.
+    """Find the operators of each traced layer where PyTorch divides something in other operators on this device.
 
     Raises:
-        ValueError: If more than copies differ.
+        ValueError: If what has FLOPs or weights differs.
     """
     traced_keys = [(layer.name.partition("#")[0], layer.flops, layer.weight_bytes) for layer in graph.layers]
     parts = [layer.name.partition(" ") for layer in executed]
@@ -90,11 +87,11 @@ def _aligned(graph: LayerGraph, executed: tuple[Layer, ...], names: list[str]) -
                 of_layers[place].append(position)
         else:
             differs = [graph.layers[place].name for place in range(first, end) if any(traced_keys[place][1:])]
-            differs += [names[position] for position in here if names[position] not in _COPIES]
-            if differs or not (executed and len(graph)):
+            differs += [names[int(parts[place][0])] for place in range(first_real, end_real) if any(keys[place][1:])]
+            if differs:
                 raise ValueError(
-                    f"{graph.name!r} does here what its trace does not say: {differs[0]} is only in one of the two; it "
-                    "cannot be measured layer by layer."
+                    f"{graph.name!r} does here what its trace does not say: {differs[0]} is only in one of the two, or "
+                    "has other FLOPs or weights; it cannot be measured layer by layer."
                 )
             of_layers[min(end, len(of_layers) - 1)] += here
     return [sorted(found) for found in of_layers]

@@ -104,7 +104,7 @@ def _parse(entry: Any, where: str) -> Any:
     """Return an input with an `InputSpec` in the place of each shape."""
     if isinstance(entry, Tensor):
         if entry.layout != torch.strided:
-            raise ValueError(f"{where} is a sparse tensor; give it in dense form (`to_dense()`).")
+            raise ValueError(f"{where} is no dense tensor ({entry.layout}); give it in dense form.")
         return entry
     if isinstance(entry, InputSpec):
         return _checked(entry, where)

@@ -17,6 +17,7 @@ from torch import nn
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.tracing.constants import Constants
 from dnnmig_env.networks.tracing.examples import Call, example_call
+from dnnmig_env.networks.tracing.global_caches import kept_free_of_meta
 from dnnmig_env.networks.tracing.module_copy import copy_on_meta, weights_of
 from dnnmig_env.networks.tracing.reasons import as_module, explain, first_line
 from dnnmig_env.networks.tracing.recorder import REGISTER, Recorder
@@ -37,11 +38,12 @@ def record(
     constants = Constants()
     try:
         weights = weights_of(module, constants)
-        twin = copy_on_meta(module, constants)
+        twin, others = copy_on_meta(module, constants)
     except ValueError as error:
         raise ValueError(f"cannot trace {name!r}: {error}") from error
-    recorder = Recorder(constants, weights)
-    result = _run(recorder, constants, twin, call, name)
+    recorder = Recorder(constants, weights, others)
+    with kept_free_of_meta(module):
+        result = _run(recorder, constants, twin, call, name)
     graph = recorder.to_graph(name, result, origin or f"traced with torch {torch.__version__}", state_outputs)
     for note in recorder.notes():
         graph = replace(graph, origin=f"{graph.origin}; {note}")

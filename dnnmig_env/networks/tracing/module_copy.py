@@ -20,6 +20,9 @@ from dnnmig_env.networks.tracing.constants import Constants
 _INDEX_TYPES = frozenset({torch.int64, torch.bool})
 """Types of buffers that hold indices and masks, which the network's code makes itself."""
 
+_LARGE_BYTES = 2**20
+"""From how many bytes on a user is told of a tensor that is read, but is neither a parameter nor saved."""
+
 _ATOMS = (
     types.ModuleType,
     type,
@@ -89,7 +92,7 @@ def weights_of(module: nn.Module, constants: Constants) -> list[Weight]:
     return weights
 
 
-def copy_on_meta(module: nn.Module, constants: Constants) -> nn.Module:
+def copy_on_meta(module: nn.Module, constants: Constants) -> tuple[nn.Module, dict[int, int]]:
     """Copy a module, its submodules, attributes and hooks; the copy's tensors are on the meta device.
 
     What cannot be copied is shared. Compiled modules and modules that are spread over devices become what they wrap.
@@ -97,16 +100,22 @@ def copy_on_meta(module: nn.Module, constants: Constants) -> nn.Module:
     Args:
         module: The module, real or on the meta device.
         constants: What keeps the tensors' stand-ins and values.
+
+    Returns:
+        The copy, and the large tensors that are no weights: their addresses on the meta device and their bytes.
     """
+    others: dict[int, int] = {}
 
     def on_meta(tensor: Tensor) -> Tensor:
+        is_weight = constants.has_stand_in(tensor)
         twin = constants.on_meta(tensor.detach())
+        if not is_weight and tensor.nbytes >= _LARGE_BYTES:
+            others[constants.address(twin)] = tensor.nbytes
         if not twin.is_meta:
             return twin.clone()
         return nn.Parameter(twin, requires_grad=False) if isinstance(tensor, nn.Parameter) else twin
 
-    copied: nn.Module = _Copier(on_meta).copy(module)
-    return copied
+    return _Copier(on_meta).copy(module), others
 
 
 def copy_with_same_parameters(module: nn.Module) -> nn.Module:
@@ -240,7 +249,9 @@ def _saved_tensors(module: nn.Module) -> Iterator[_Saved]:
         if is_lazy(tensor):
             raise ValueError(f"its weight {name!r} has no shape yet; run the module once on a real input first.")
         if tensor.layout != torch.strided:
-            raise ValueError(f"its weight {name!r} is a sparse tensor; replace it by a dense one (`to_dense()`).")
+            raise ValueError(
+                f"its weight {name!r} is no dense tensor ({tensor.layout}); give a module with dense ones."
+            )
         if tensor.numel():
             span: int = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)) + 1
             start = int(tensor.storage_offset()) * tensor.itemsize

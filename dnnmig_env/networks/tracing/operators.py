@@ -48,7 +48,7 @@ def divided(result: Any, state_outputs: Sequence[str | int]) -> tuple[list[Tenso
         ValueError: If the result has no part of a name or position in `state_outputs`.
     """
     if not state_outputs:
-        return list(tensors_in(result)), []
+        return list(_tensors_returned(result)), []
     parts: dict[Any, Any] = {0: result}
     if isinstance(result, Mapping):
         parts = dict(result)
@@ -62,9 +62,20 @@ def divided(result: Any, state_outputs: Sequence[str | int]) -> tuple[list[Tenso
             raise ValueError(f"state_outputs names {key!r}; the network returns {', '.join(map(str, parts))}.")
     kept = set(wanted.values())
     return (
-        [tensor for key, part in parts.items() if key not in kept for tensor in tensors_in(part)],
-        [tensor for key, part in parts.items() if key in kept for tensor in tensors_in(part)],
+        [tensor for key, part in parts.items() if key not in kept for tensor in _tensors_returned(part)],
+        [tensor for key, part in parts.items() if key in kept for tensor in _tensors_returned(part)],
     )
+
+
+def _tensors_returned(result: Any, depth: int = 4) -> Iterator[Tensor]:
+    """Yield the tensors of a network's result, also those in attributes of objects; a cache object is state."""
+    yield from tensors_in(result)
+    for leaf in tree_leaves(result):
+        if isinstance(leaf, Mapping):
+            yield from _tensors_returned(list(leaf.values()), depth - 1)
+        is_plain = hasattr(leaf, "__dict__") and not isinstance(leaf, (Tensor, type, torch.nn.Module, Mapping))
+        if is_plain and not is_dataclass(leaf) and not type(leaf).__name__.endswith("Cache") and depth:
+            yield from _tensors_returned(list(vars(leaf).values()), depth - 1)
 
 
 def is_mutable(func: Any) -> bool:

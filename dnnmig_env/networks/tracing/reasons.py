@@ -63,6 +63,11 @@ def explain(module: nn.Module, error: Exception) -> str:
         )
     if "quantized::" in text or "quantized" in type(module).__module__ or "QuantizedCPU" in text:
         return "Quantised modules run on their own kernels only; give the module before quantisation, or its ONNX file."
+    if "HigherOrderOperator" in text or "FlexAttention" in text:
+        return (
+            "It uses an operator that runs other functions (cond, while_loop, flex_attention); give it in a form with "
+            "plain operators, e.g. attn_implementation='sdpa'."
+        )
     if "sparse" in text.lower():
         return "It computes with sparse tensors, whose work depends on their values; give a module with dense tensors."
     if "fake impl" in text or "'Meta' backend" in text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,13 +46,20 @@ class Recorder(TorchDispatchMode):
     Args:
         constants: What keeps the stand-ins and known values of the module's tensors.
         weights: The network's weights.
+        others: Addresses of large tensors that are no weights, with their bytes.
         on_meta: Whether to run on stand-ins of all tensors that have one, rather than on the tensors themselves.
 
     Attributes:
         operators_without_formula: Names of the user's own operators that ran and whose FLOPs are unknown.
     """
 
-    def __init__(self, constants: Constants, weights: Iterable[Weight], on_meta: bool = True) -> None:
+    def __init__(
+        self,
+        constants: Constants,
+        weights: Iterable[Weight],
+        others: Mapping[int, int] | None = None,
+        on_meta: bool = True,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._log = OperatorLog()
         self._constants = constants
@@ -62,6 +69,9 @@ class Recorder(TorchDispatchMode):
         self.operators_without_formula: dict[str, None] = {}
         for weight in self._weights.values():
             self._log.add_weight(weight.address, weight.num_bytes)
+        self._others = others or {}
+        for address in self._others:
+            self._log.add_weight(address, 0)  # to know whether it is read
 
     def add_inputs(self, arguments: Call, examples: Call) -> None:
         """Declare the network's inputs, made of examples whose values may be known."""
@@ -97,6 +107,9 @@ class Recorder(TorchDispatchMode):
         unread = sum(weight.num_bytes for key, weight in self._weights.items() if weight.is_parameter and key in lost)
         if unread:
             yield f"without {unread} bytes of weights that it never reads"
+        others = sum(size for address, size in self._others.items() if address not in lost)
+        if others:
+            yield f"without {others} bytes of tensors that it reads and that are neither parameters nor saved buffers"
         if self.operators_without_formula:
             yield f"FLOPs of {', '.join(self.operators_without_formula)} count as 0"
 

@@ -154,7 +154,7 @@ def test_an_example_is_used_as_it_is() -> None:
 
 
 class Copies(nn.Module):
-    """On real tensors one copy more in one place, and one less in another."""
+    """On real tensors there is one copy more in one place, and one less in another."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,13 +176,21 @@ def test_copies_may_be_made_at_other_places(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Different(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.exp() if x.is_meta else x.exp().sin()
+        return self.linear(x) if x.is_meta else self.linear(self.linear(x))
 
 
 class Other(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.other = nn.Linear(3, 3), nn.Linear(3, 3, bias=False)
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.exp().sum() if x.is_meta else x.exp().exp()
+        return self.linear(x) if x.is_meta else self.other(x)
 
 
 class Fickle(nn.Module):
@@ -196,8 +204,8 @@ class Fickle(nn.Module):
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (Different(), "'Different' does here what its trace does not say: aten::sin is only in one of the two; it"),
-        (Other(), "'Other' does here what its trace does not say: aten::exp is only in one of the two; it cannot"),
+        (Different(), "'Different' does here what its trace does not say: aten::addmm is only in one of the two, or"),
+        (Other(), "'Other' does here what its trace does not say: linear is only in one of the two, or has other"),
         (Fickle(), "the module executes other operators each time; it cannot be measured layer by layer"),
         (nn.Linear(3, 3, device="meta"), "'Linear' has no memory for its parameter 'weight'; build it off the meta"),
         (nn.Linear(4, 3), "cannot trace 'Linear' on inputs"),

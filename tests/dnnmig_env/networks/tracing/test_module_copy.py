@@ -50,6 +50,32 @@ class Caching(nn.Module):
             return self.linear(x) * self.scale(8) + self.tables[8] * self.mask + self.steps
 
 
+SHARED: dict[int, Tensor] = {1: torch.ones(1)}
+"""A cache of tensors beside the networks that use it, without their devices in its keys."""
+
+
+class Sharing(nn.Module):
+    masks: dict[int, Tensor] = {}  # noqa: RUF012 - as in networks that exist
+    bias: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[-1]
+        if size not in SHARED:
+            SHARED[size] = torch.arange(size, device=x.device)
+        self.masks[size] = x.new_ones(size)
+        Sharing.bias = x.new_ones(size)
+        return x * SHARED[size] * self.masks[size] + Sharing.bias
+
+
+def test_caches_that_networks_share_hold_no_tensors_without_memory() -> None:
+    assert [layer.name for layer in trace(Sharing(), (1, 8)).layers] == ["mul", "mul#2", "add"]
+    assert list(SHARED) == [1]
+    assert Sharing.masks == {}
+    assert Sharing.bias is None
+    assert Sharing()(torch.ones(8)).tolist() == [1.0 + number for number in range(8)]
+    assert trace(Sharing(), (1, 8)) == trace(Sharing(), (1, 8))  # now from caches that are full
+
+
 class Failing(Caching):
     def forward(self, x: Tensor) -> Tensor:
         hidden = super().forward(x)

@@ -53,6 +53,40 @@ def test_packed_weights_are_uploaded_once_and_masks_are_not() -> None:
     assert trace(without_memory(Packed), (1, 16)) == graph
 
 
+def test_a_large_tensor_that_nobody_saves_is_mentioned() -> None:
+    class Unsaved(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.small, self.unread = torch.ones(512, 512), torch.ones(512), torch.ones(512, 512)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ self.table * self.small
+
+    graph = trace(Unsaved(), (1, 512))
+    assert graph.origin.endswith(
+        "; without 1048576 bytes of tensors that it reads and that are neither parameters nor saved buffers"
+    )
+    assert graph.weight_bytes.sum() == 0
+
+
+def test_results_in_objects_return_but_caches_do_not() -> None:
+    class Result:
+        def __init__(self, scores: Tensor, cache: Any) -> None:
+            self.inside, self.cache = {"scores": [scores]}, cache
+
+    class KeyCache:
+        def __init__(self, keys: Tensor) -> None:
+            self.keys = keys
+
+    class Returns(nn.Module):
+        def forward(self, x: Tensor) -> Result:
+            keys = x.exp()
+            return Result(keys.sin(), KeyCache(keys))
+
+    assert trace(Returns(), (1, 4)).outputs == ()
+    assert [layer.name for layer in trace(Returns(), (1, 4)).layers] == ["exp", "sin"]
+
+
 def test_a_buffer_that_is_a_parameter_counts_once() -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:
