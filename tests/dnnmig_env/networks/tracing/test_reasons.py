@@ -61,7 +61,7 @@ class Pair(nn.Module):
         ("resnet50", "a str is no torch.nn.Module; give a module"),
         (Wrapper(), r"Wrapper reads pictures and selects boxes around the network; give Wrapper\(...\).model"),
         (nn.LazyLinear(3), "its weight 'weight' has no shape yet; run the module once on a real input first"),
-        (Sparse(), r"its weight 'table' is no dense tensor \(torch.sparse_coo\); replace it by"),
+        (Sparse(), r"its weight 'table' is no dense tensor \(torch.sparse_coo\); give a module"),
         (Computing(lambda y: y.to_sparse()), "It computes with sparse tensors, whose work depends on their values"),
         (Computing(lambda y: torch.from_numpy(y.numpy())), r"numpy\(\) takes a tensor out of torch. What NumPy or"),
         (Computing(lambda y: y * y.tolist()[0][0]), r"tolist\(\) takes a tensor out of torch. What NumPy or Python"),
