@@ -59,7 +59,7 @@ def parse_inputs(words: Sequence[str]) -> tuple[InputSpec, ...]:
         parts = [] if sizes == "scalar" else sizes.split("x")
         dtypes = [option for option in options if option != "state"]
         whole = len(dtypes) < 2 and bool(name) == bool(separator) and "" not in options
-        if not whole or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        if not whole or not all(part.isdecimal() for part in parts):
             raise ValueError(f"input shape is {word!r}; give sizes such as 1 3 224 224, or 1x128:int64 for each input.")
         dtype = dtypes[0] if dtypes else "float32"
         specs.append(InputSpec(tuple(map(int, parts)), dtype, name, "state" in options))

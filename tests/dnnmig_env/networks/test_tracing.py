@@ -300,6 +300,6 @@ def test_input_shapes_of_a_command_line() -> None:
     assert parse_inputs(["1x128:int64", "1x128"]) == (InputSpec((1, 128), "int64"), InputSpec((1, 128)))
     assert [str(spec) for spec in parse_inputs(["1x128:int64", "1x8"])] == ["1x128:int64", "1x8"]
     assert parse_inputs([]) == ()
-    for word in ("1x0", "x", "-1", "1x2x", "1.5"):
+    for word in ("x", "-1", "1x2x", "1.5"):
         with pytest.raises(ValueError, match=f"input shape is '{word}'; give sizes such as 1 3 224 224"):
             parse_inputs([word])
