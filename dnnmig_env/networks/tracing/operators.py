@@ -24,6 +24,8 @@ _PRODUCTS: dict[Any, Callable[..., int]] = {
     _aten.addbmm: lambda bias, left, right, **_: 2 * left.numel() * right.shape[-1],
     _aten._int_mm: lambda left, right: 2 * left.numel() * right.shape[-1],
     _aten._weight_int8pack_mm: lambda left, right, *_: 2 * left.numel() * right.shape[0],
+    _aten._weight_int4pack_mm: lambda left, right, group, scales: 2 * left.numel() * scales.shape[1],
+    _aten._weight_int4pack_mm_for_cpu: lambda left, right, group, scales: 2 * left.numel() * scales.shape[1],
 }
 
 KNOWN_NAMESPACES = frozenset({"aten", "prim", "prims"})
