@@ -18,6 +18,7 @@ from dnnmig_env.networks.onnx.inputs import Given
 from dnnmig_env.networks.onnx.reader import import_onnx
 from dnnmig_env.networks.profiling.measure import Effort, measure
 from dnnmig_env.networks.tracing import InputSpec, parse_inputs, trace
+from dnnmig_env.networks.tracing.constants import ValuesNeededError
 from dnnmig_env.networks.tracing.libraries import LIBRARIES, Make, Recipe, with_weights, without_memory
 
 
@@ -41,7 +42,14 @@ def trace_source(
     if given not in (None, Given()):
         raise ValueError(f"{source} is no ONNX file; only such files have dimensions by name, input values and state.")
     recipe = find(source, inputs)
-    return trace(recipe.module, *recipe.inputs, name=name or name_of(source), origin=origin_of("trace", source, recipe))
+    name, origin = name or name_of(source), origin_of("trace", source, recipe)
+    try:
+        return trace(recipe.module, *recipe.inputs, name=name, origin=origin)
+    except ValueError as error:
+        if not isinstance(error.__cause__, ValuesNeededError):
+            raise
+    recipe = find(source, inputs, with_weights)  # its buffers may have the values that it asks for
+    return trace(recipe.module, *recipe.inputs, name=name, origin=origin)
 
 
 def measure_source(

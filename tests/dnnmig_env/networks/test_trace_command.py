@@ -34,6 +34,15 @@ class Pair(nn.Module):
     def forward(self, ids, scale):
         return ids * scale
 
+class Strided(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("stride", torch.tensor([2]))
+        self.conv = nn.Conv2d(3, 3, 3)
+
+    def forward(self, image):
+        return self.conv(image)[..., :: int(self.stride)]  # looks at values: cannot be traced if built without memory
+
 ready = nn.Linear(3, 4)
 number = lambda: 3
 def broken():
@@ -75,6 +84,14 @@ def test_trace_with_several_inputs_a_name_and_preprocessing(tmp_path: Path) -> N
     small = read_graph(tmp_path / "small.json")
     assert (small.name, len(small), small.operators.sum()) == ("small", 1, 3)
     assert main(["trace", "own_code:ready", "--input-shape", "1", "3"]) == 0
+
+
+@pytest.mark.usefixtures("own_code")
+def test_trace_of_a_module_that_asks_for_its_buffers_values(tmp_path: Path) -> None:
+    assert main(["trace", "own_code:Strided", "--input-shape", "image=1x3x8x8", "--out", "strided.json"]) == 0
+    graph = read_graph(tmp_path / "strided.json")
+    assert [(layer.name, layer.output_bytes) for layer in graph.layers] == [("conv", 4 * 3 * 6 * 3)]
+    assert "--input-shape image=1x3x8x8;" in graph.origin
 
 
 @pytest.mark.usefixtures("own_code")
