@@ -45,6 +45,11 @@ def draw(timeline: Timeline) -> Figure:
     return figure
 
 
+def frame(timeline: Timeline) -> NDArray[np.uint8]:
+    """Return a picture."""
+    return to_rgb(draw(timeline))
+
+
 def to_rgb(figure: Figure) -> NDArray[np.uint8]:
     """Return a figure's pixels, shape (height, width, 3)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
