@@ -165,7 +165,7 @@ def test_an_illegal_action_is_charged_against_the_reference_too(family: str) -> 
     env = MigrationEnv(make_generator(family), reward="reference")
     env.reset(seed=4)
     planned_s = reference_delay_s(env)
-    _, reward, done, _, info = env.step(np.int64(-1))
+    _, reward, done, _, info = env.step(np.flatnonzero(~env.action_masks())[0])
     assert done
     assert info["illegal_action"]
     assert reward == pytest.approx(planned_s - info["mean_delay_s"], rel=1e-9)
