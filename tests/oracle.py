@@ -91,15 +91,20 @@ def channel(scenario: Scenario, plan: Plan) -> list[list[tuple[float, float]]]:
 
 
 def everything_available(scenario: Scenario, user: int, placed: Mapping[int, int]) -> Assignment:
-    """Layers with weights where they are; weightless ones with their latest predecessor that is on a server."""
+    """Layers with weights where they are; weightless ones with their latest predecessor that is on a server.
+
+    Shared weights have to be in the same place; what has no others follows them. What must stay on the device does.
+    """
     graph = scenario.users[user].graph
     assignment: Assignment = {}
     for v, layer in enumerate(graph.layers):
+        homes = {placed.get(owner, 0) for owner in layer.shares}
         if layer.weight_bytes > 0:
-            assignment[v] = placed.get(v, 0)
-        else:
+            homes.add(placed.get(v, 0))
+        elif not homes:
             servers = [assignment[p] for p in sorted(layer.predecessors) if p >= 0 and assignment[p] > 0]
-            assignment[v] = servers[-1] if servers else 0
+            homes = {servers[-1] if servers else 0}
+        assignment[v] = homes.pop() if len(homes) == 1 and not layer.on_device else 0
     return assignment
 
 
@@ -131,10 +136,10 @@ def query_delay_s(
         return max(waits_s) + execution_s(scenario, user, layer, node) * slowdown[node]
 
     def arrive_s(tensor: int, node: int) -> float:
-        source, ready_s = (0, 0.0) if tensor == -1 else (assignment[tensor], finish_s(tensor))
+        source, ready_s = (0, 0.0) if tensor < 0 else (assignment[tensor], finish_s(tensor))
         return ready_s + transfer_s(scenario, slot, user, source, node, graph.tensor_bytes(tensor))
 
-    return max(arrive_s(sink, 0) for sink in graph.sinks)
+    return max(arrive_s(sink, 0) for sink in graph.output_layers)
 
 
 def transfer_s(scenario: Scenario, slot: int, user: int, source: int, target: int, size_bytes: float) -> float:

@@ -31,6 +31,7 @@ class World:
     scenario: Scenario
     assignment: list[dict[int, int]]
     usable: list[set[int]]
+    weights_there: list[set[int]]
     raised_s: list[float]
     now_s: float = 0.0
     flows: list[Flow] = field(default_factory=list)
@@ -54,7 +55,7 @@ def cold_start_s(scenario: Scenario, plan: Plan, *, serial: bool = False) -> lis
         _start_what_can_start(world)
         _queue_up(world, needed, queue)
         for user, row in enumerate(scenario.users):
-            if user not in done_s and all((user, sink, 0) in world.there for sink in row.graph.sinks):
+            if user not in done_s and all((user, sink, 0) in world.there for sink in row.graph.output_layers):
                 done_s[user] = world.now_s - world.raised_s[user]
         slot = slot_at(scenario, world.now_s)
         if serial and not sending:
@@ -92,6 +93,7 @@ def cold_start_s(scenario: Scenario, plan: Plan, *, serial: bool = False) -> lis
             sending = False
             if layer == upload.layers[-1]:
                 world.usable[upload.user] |= set(upload.layers)
+                world.weights_there[upload.user] |= set(upload.layers)
         world.now_s = next_s
     never = [math.nan if raised_s == math.inf else math.inf for raised_s in world.raised_s]
     return [done_s.get(user, never[user]) for user in range(len(scenario.users))]
@@ -112,8 +114,13 @@ def _beginning(scenario: Scenario, plan: Plan) -> World:
     for user in scenario.users:
         here = np.asarray(scenario.slot_starts_s)[np.asarray(user.query_rate_hz) > 0]
         raised_s.append(float(here[0]) if len(here) else math.inf)
-    world = World(scenario, assignment, usable, raised_s)
-    world.calendar = [(time_s, "tensor", user, -1, 0) for user, time_s in enumerate(raised_s) if time_s < math.inf]
+    world = World(scenario, assignment, usable, [set(layers) for layers in held], raised_s)
+    world.calendar = [
+        (time_s, "tensor", user, tensor, 0)
+        for user, time_s in enumerate(raised_s)
+        for tensor in range(-scenario.users[user].graph.num_inputs, 0)
+        if time_s < math.inf
+    ]
     return world
 
 
@@ -140,20 +147,24 @@ def _start_layers(world: World) -> None:
         for v, layer in enumerate(row.graph.layers):
             ready = all((user, tensor, nodes[v]) in world.there for tensor in layer.predecessors)
             free = all((user, other) in world.finished for other in range(v) if nodes[other] == nodes[v])
-            if (user, v) not in world.started and ready and free and v in world.usable[user]:
+            weights = v in world.usable[user] and (nodes[v] == 0 or set(layer.shares) <= world.weights_there[user])
+            if (user, v) not in world.started and ready and free and weights:
                 world.started.add((user, v))
                 seconds = execution_s(world.scenario, user, v, nodes[v])
                 world.calendar.append((world.now_s + seconds, "layer", user, v, nodes[v]))
 
 
 def _queue_up(world: World, needed: list[tuple[Upload, int]], queue: list[tuple[Upload, int]]) -> None:
-    """A query asks for a layer when its inputs are on its server and the server layers before it have run."""
-    for upload, v in sorted(needed, key=lambda entry: entry[0].user):
-        nodes, layer = world.assignment[upload.user], world.scenario.users[upload.user].graph.layers[v]
-        ready = all((upload.user, tensor, nodes[v]) in world.there for tensor in layer.predecessors)
-        if ready and all((upload.user, other) in world.finished for other in range(v) if nodes[other] != 0):
-            needed.remove((upload, v))
-            queue.append((Upload(upload.user, upload.server, (v,)), v))
+    """A query asks for weights when a layer's inputs are on its server and the server layers before it have run."""
+    for user, row in enumerate(world.scenario.users):
+        nodes = world.assignment[user]
+        for v, layer in enumerate(row.graph.layers):
+            ready = all((user, tensor, nodes[v]) in world.there for tensor in layer.predecessors)
+            if nodes[v] != 0 and ready and all((user, w) in world.finished for w in range(v) if nodes[w] != 0):
+                for wanted in (v, *layer.shares):  # its own weights first
+                    for upload, which in [entry for entry in needed if (entry[0].user, entry[1]) == (user, wanted)]:
+                        needed.remove((upload, which))
+                        queue.append((Upload(user, upload.server, (which,)), which))
 
 
 def _let_past_who_is_away(scenario: Scenario, slot: int, queue: list[tuple[Upload, int]]) -> None:
@@ -167,7 +178,7 @@ def _send(world: World, user: int, tensor: int, source: int) -> None:
     """Send a new tensor once to every other node that needs it."""
     graph, nodes = world.scenario.users[user].graph, world.assignment[user]
     targets = {nodes[v] for v, layer in enumerate(graph.layers) if tensor in layer.predecessors}
-    if tensor in graph.sinks:
+    if tensor in graph.output_layers:
         targets.add(0)
     for target in targets - {source}:
         size_bytes = float(graph.tensor_bytes(tensor))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,15 +64,20 @@ class Sizes:
     absences: bool = True
     uploaded: bool = True
     profiles: bool = True
+    sharing: bool = True
+    staying: bool = True
 
 
 def make_graph(choices: Choices, sizes: Sizes = Sizes(), name: str = "net") -> LayerGraph:
-    """Make a network with branches, weightless layers, several readers of the input and several outputs."""
-    layers = []
+    """Make a network with branches, weightless layers, several inputs with several readers, and several outputs.
+
+    Some layers share the weights of others, some have to stay on the device, some outputs are read inside as well.
+    """
+    layers, num_inputs = [], 1 if sizes.chain or not _happens(choices, 0.3) else choices.integer(2, 3)
     for v in range(choices.integer(1, sizes.layers)):
         predecessors = {v - 1}
         if not sizes.chain:
-            predecessors = {choices.integer(-1, v - 1) for _ in range(choices.integer(1, 3))}
+            predecessors = {choices.integer(-num_inputs, v - 1) for _ in range(choices.integer(1, 3))}
         layers.append(
             Layer(
                 f"layer{v}",
@@ -84,7 +89,16 @@ def make_graph(choices: Choices, sizes: Sizes = Sizes(), name: str = "net") -> L
                 operators=choices.integer(0, 3),
             )
         )
-    return LayerGraph(name, int(choices.number(1e3, 1e6)), tuple(layers))
+    if sizes.sharing and _happens(choices, 0.3):
+        layers = _with_shares(choices, layers)
+    if sizes.staying and _happens(choices, 0.2):
+        v = choices.integer(0, len(layers) - 1)
+        layers[v] = replace(layers[v], on_device=True)
+    inputs = tuple(int(choices.number(1e3, 1e6)) for _ in range(num_inputs))
+    graph = LayerGraph(name, sum(inputs), tuple(layers), inputs=inputs if num_inputs > 1 else ())
+    if not sizes.chain and _happens(choices, 0.2):
+        graph = replace(graph, outputs=tuple(sorted({*graph.output_layers, choices.integer(0, len(layers) - 1)})))
+    return graph
 
 
 def make_scenario(choices: Choices, sizes: Sizes = Sizes()) -> Scenario:
@@ -115,7 +129,7 @@ def make_scenario(choices: Choices, sizes: Sizes = Sizes()) -> Scenario:
 def make_plan(choices: Choices, scenario: Scenario) -> Plan:
     """Make a plan of partitions of any size in any order, some with idle time before; some layers stay out."""
     left = [
-        [int(v) for v in np.flatnonzero((user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0))]
+        [int(v) for v in np.flatnonzero(user.graph.movable & (np.asarray(user.uploaded) == 0))]
         for user in scenario.users
     ]
     uploads = []
@@ -145,6 +159,17 @@ def cases(draw: st.DrawFn, sizes: Sizes = Sizes()) -> tuple[Scenario, Plan]:
     choices = DrawnChoices(draw)
     scenario = make_scenario(choices, sizes)
     return scenario, make_plan(choices, scenario)
+
+
+def _with_shares(choices: Choices, layers: list[Layer]) -> list[Layer]:
+    """Let some layers use the weights of one or two others, wherever these stand."""
+    owners = [v for v, layer in enumerate(layers) if layer.weight_bytes > 0]
+    sharing = []
+    for v, layer in enumerate(layers):
+        others = [owner for owner in owners if owner != v]
+        shares = {others[choices.integer(0, len(others) - 1)] for _ in range(choices.integer(0, 2)) if others}
+        sharing.append(replace(layer, shares=tuple(sorted(shares))))
+    return sharing
 
 
 def _make_user(choices: Choices, sizes: Sizes, index: int, num_slots: int, num_servers: int) -> User:

@@ -146,7 +146,7 @@ def describe(
     _describe_pair(packed, state, i, u, s, out, at)
     out[at + _CANDIDATE.execution_share] = min(packed.execution_s[i, u, v, 0] / state.device_delay_s[i, u], 1.0)
     out[at + _CANDIDATE.log_weight] = log_scaled(layer_bytes, 6.0, 3.0)
-    out[at + _CANDIDATE.log_output] = log_scaled(packed.tensor_bytes[i, u, v + 1], 5.5, 2.0)
+    out[at + _CANDIDATE.log_output] = log_scaled(packed.tensor_bytes[i, u, v], 5.5, 2.0)
     out[at + _CANDIDATE.log_input] = log_scaled(input_bytes(packed, i, u, v), 5.5, 2.0)
     out[at + _CANDIDATE.log_up_rate] = log_scaled(rate, 6.5, 2.0)
     latency_s = packed.up_latency_s[i, slot, u, s] + packed.down_latency_s[i, slot, u, s]

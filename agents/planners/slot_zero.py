@@ -39,7 +39,7 @@ def movable_layers(scenario: Scenario) -> Bools:
     movable = np.zeros((len(scenario.users), max(len(user.graph) for user in scenario.users)), np.bool_)
     for user_index in present_users(scenario):
         user = scenario.users[user_index]
-        movable[user_index, : len(user.graph)] = (user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0)
+        movable[user_index, : len(user.graph)] = user.graph.movable & (np.asarray(user.uploaded) == 0)
     return movable
 
 

@@ -221,7 +221,7 @@ def _observe_layers(packed: PackedScenarios, b: int, u: int, device_s: float, fi
         k = first + v * _LAYER_WIDTH
         out[k + _LAYER.execution_share] = min(packed.execution_s[b, u, v, 0] / device_s, 1.0)
         out[k + _LAYER.log_weight] = log_scaled(packed.weight_bytes[b, u, v], 6.0, 3.0)
-        out[k + _LAYER.log_output] = log_scaled(packed.tensor_bytes[b, u, v + 1], 5.5, 2.0)
+        out[k + _LAYER.log_output] = log_scaled(packed.tensor_bytes[b, u, v], 5.5, 2.0)
         out[k + _LAYER.log_input] = log_scaled(input_bytes(packed, b, u, v), 5.5, 2.0)
 
 
@@ -249,7 +249,7 @@ def input_bytes(packed: PackedScenarios, b: int, u: int, v: int) -> float:
     """Return the bytes that a layer reads from its predecessors."""
     total = 0.0
     for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-        total += packed.tensor_bytes[b, u, packed.predecessors[b, u, e] + 1]
+        total += packed.tensor_bytes[b, u, packed.predecessors[b, u, e]]
     return total
 
 

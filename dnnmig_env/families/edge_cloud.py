@@ -106,8 +106,7 @@ class EdgeCloud:
     @cached_property
     def limits(self) -> Limits:
         """Sizes of the largest scenario that the generator can draw."""
-        edges = self._table.predecessors.shape[1]
-        return Limits(self.num_users[1], self.max_layers, self.num_edges[1] + 1, num_slots(self.traces), edges)
+        return self._table.limits(self.num_users[1], self.num_edges[1] + 1, num_slots(self.traces))
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""

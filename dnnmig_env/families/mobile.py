@@ -125,8 +125,7 @@ class Mobile:
     @cached_property
     def limits(self) -> Limits:
         """Sizes of the largest scenario that the generator can draw."""
-        edges = self._table.predecessors.shape[1]
-        return Limits(self.num_users[1], self.max_layers, self.num_edges[1] + 1, len(self._slot_edges_s) - 1, edges)
+        return self._table.limits(self.num_users[1], self.num_edges[1] + 1, len(self._slot_edges_s) - 1)
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""

@@ -80,7 +80,7 @@ class Single:
     @cached_property
     def limits(self) -> Limits:
         """Sizes of the largest scenario that the generator can draw."""
-        return Limits(1, self.max_layers, 1, num_slots(self.traces), edges=self._table.predecessors.shape[1])
+        return self._table.limits(users=1, servers=1, slots=num_slots(self.traces))
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""

@@ -33,6 +33,7 @@ def write_graph(graph: LayerGraph, path: Path) -> None:
     """
     data = graph.to_dict()
     rows = data.pop("layers")
+    data = {key: value for key, value in data.items() if value != []}
     head = json.dumps(data, indent=0).removesuffix("\n}")
     lines = ",\n".join(json.dumps(_compact(row), separators=(",", ":")) for row in rows)
     replace_text(path, f'{head},\n"layers": [\n{lines}\n]\n}}\n')
@@ -42,5 +43,5 @@ def _compact(row: dict[str, object]) -> dict[str, object]:
     """Return a layer's row with a whole number of FLOPs as an integer and without what `Layer` has by default."""
     if isinstance(row["flops"], float) and row["flops"].is_integer():
         row["flops"] = int(row["flops"])
-    defaults = {"internal_bytes": 0, "operators": 1}
-    return {key: value for key, value in row.items() if defaults.get(key) != value}
+    defaults = {"internal_bytes": 0, "operators": 1, "shares": [], "on_device": False}
+    return {key: value for key, value in row.items() if key not in defaults or defaults[key] != value}

@@ -7,10 +7,14 @@ exactly. Nothing is modelled as a faster, fused kernel: a group still launches e
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from itertools import pairwise
 
 from dnnmig_env.networks.grouping import Grouping, Groups
-from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 
 
 def fuse(graph: LayerGraph) -> LayerGraph:
@@ -49,7 +53,7 @@ def merge(graph: LayerGraph, max_layers: int) -> LayerGraph:
         A graph of the same network; a group of several layers is named `first..last`.
 
     Raises:
-        ValueError: If `max_layers` is less than 1.
+        ValueError: If `max_layers` is less than 1, or less than what layers that stay on the device leave apart.
     """
     return _merged(graph, max_layers).to_graph(_span_name)
 
@@ -58,6 +62,41 @@ def prepare(graph: LayerGraph, max_layers: int | None = None) -> LayerGraph:
     """Fuse cheap layers of a graph; then merge its layers to at most `max_layers`, unless that is None."""
     fused = fuse(graph)
     return fused if max_layers is None else merge(fused, max_layers)
+
+
+def keep_on_device(graph: LayerGraph, patterns: Iterable[str]) -> LayerGraph:
+    """Return a graph some layers of which stay on the user's device, e.g. because what they read is private.
+
+    Do this before layers are fused or merged. Layers that share weights with one that stays stay as well, because these
+    weights are never uploaded.
+
+    Args:
+        graph: Any layer graph.
+        patterns: Names of layers, in which * stands for any characters, ? for one, and [...] for one of several.
+
+    Raises:
+        ValueError: If a pattern matches no layer.
+    """
+    staying: set[int] = set()
+    for pattern in patterns:
+        found = {index for index, layer in enumerate(graph.layers) if fnmatchcase(layer.name, pattern)}
+        if not found:
+            nearest = get_close_matches(pattern, [layer.name for layer in graph.layers], n=3, cutoff=0.0)
+            raise ValueError(
+                f"on_device names {pattern!r}, which no layer of {graph.name!r} is called; do you mean "
+                f"{' or '.join(map(repr, nearest))}? Names may contain * for any characters."
+            )
+        staying |= found
+    while sharing := {
+        index for index, layer in enumerate(graph.layers) if index not in staying and staying.intersection(layer.shares)
+    }:
+        staying |= sharing
+    return replace(
+        graph,
+        layers=tuple(
+            replace(layer, on_device=layer.on_device or index in staying) for index, layer in enumerate(graph.layers)
+        ),
+    )
 
 
 def merged_groups(graph: LayerGraph, max_layers: int) -> Groups:
@@ -84,7 +123,12 @@ def blocks(graph: LayerGraph) -> LayerGraph:
     Returns:
         A chain of blocks: each reads one tensor, the output of the block before it; the first reads the network's
         input.
+
+    Raises:
+        ValueError: If some layers stay on the device: a block runs in one place.
     """
+    if any(layer.on_device for layer in graph.layers):
+        raise ValueError(f"{graph.name!r} has layers that stay on the device, so it cannot be cut into blocks.")
     grouping, edges = Grouping(graph), block_edges(graph)
     for first, end in pairwise(edges):
         for member in range(first, end - 1):
@@ -95,11 +139,11 @@ def blocks(graph: LayerGraph) -> LayerGraph:
 def block_edges(graph: LayerGraph) -> list[int]:
     """Return the index of the first layer of each block of `blocks`, and at the end the number of layers."""
     edges, last = [0], len(graph) - 1
-    furthest = max(index for index, layer in enumerate(graph.layers) if NETWORK_INPUT in layer.predecessors)
+    furthest = max(index for index, layer in enumerate(graph.layers) if layer.predecessors[0] < 0)
     for index, readers in enumerate(graph.successors):
         if furthest <= index:  # no tensor from before this layer is needed after it
             edges.append(index + 1)
-        furthest = max(furthest, *readers) if readers else last
+        furthest = last if not readers or index in graph.output_layers else max(furthest, *readers)
     return edges
 
 
@@ -112,7 +156,9 @@ def _fused(graph: LayerGraph) -> Grouping:
                 grouping.join(source, index)
     for index in cheap:
         if len(grouping.readers[index]) == 1 and set(grouping.members[index]).issubset(cheap):
-            grouping.join(index, next(iter(grouping.readers[index])))
+            reader = next(iter(grouping.readers[index]))
+            if reader != grouping.device and grouping.may_join(index, reader):
+                grouping.join(index, reader)
     return grouping
 
 
@@ -122,7 +168,11 @@ def _merged(graph: LayerGraph, max_layers: int) -> Grouping:
     grouping = Grouping(graph)
     queue = _JoinQueue(graph, grouping)
     while grouping.count > max_layers:
-        queue.join_cheapest()
+        if not queue.join_cheapest():
+            raise ValueError(
+                f"max_layers is {max_layers}, but {graph.name!r} keeps {grouping.count} layers, as layers that stay on "
+                f"the device are not merged with others; give at least {grouping.count}."
+            )
     return grouping
 
 
@@ -139,9 +189,11 @@ class _JoinQueue:
         for group in range(len(graph)):
             self._propose(group)
 
-    def join_cheapest(self) -> None:
-        """Join the cheapest pair and propose the pairs that may be joined from then on."""
+    def join_cheapest(self) -> bool:
+        """Join the cheapest pair and propose the pairs that it makes possible; return whether there was one."""
         while True:
+            if not self._pairs:
+                return False
             pair = heapq.heappop(self._pairs)
             _, first, second = pair
             # Proposals stay in the queue for good: skip those that later joins have made impossible or repriced.
@@ -154,6 +206,7 @@ class _JoinQueue:
         self._propose(second)
         for source in self._grouping.sources[second]:
             self._propose(source)
+        return True
 
     def _is_alive(self, first: int, second: int) -> bool:
         grouping = self._grouping
@@ -166,15 +219,15 @@ class _JoinQueue:
     def _propose(self, group: int) -> None:
         """Propose each pair of a group with its next reader or with one that has the same readers."""
         readers, sources = self._grouping.readers, self._grouping.sources
-        if readers[group]:
-            next_reader = min(readers[group])  # a later reader never may be: this one does not read it
+        next_reader = min(readers[group])  # a later reader never may be: this one does not read it
+        if next_reader != self._grouping.device:
             if self._grouping.may_join(group, next_reader):
                 heapq.heappush(self._pairs, self._priced(group, next_reader))
             twins = [other for other in sources[next_reader] if readers[other] == readers[group]]
         else:
-            twins = [other for other, members in enumerate(self._grouping.members) if members and not readers[other]]
+            twins = [other for other, theirs in enumerate(readers) if theirs == readers[group]]
         for twin in twins:
-            if twin != group:
+            if twin != group and self._grouping.may_join(*sorted((group, twin))):
                 heapq.heappush(self._pairs, self._priced(*sorted((group, twin))))
 
 

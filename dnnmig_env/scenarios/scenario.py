@@ -184,7 +184,7 @@ def _checked_user(user: User, shape: tuple[int, int, int]) -> User:
         raise ValueError(
             f"{where}uploaded is {given.tolist()}; give a server 1 to {num_servers} per layer, or 0 for none."
         )
-    uploaded[user.graph.weight_bytes == 0] = 0
+    uploaded[~user.graph.movable] = 0
     uploaded.flags.writeable = False
     rate = _full(f"{where}query_rate_hz", user.query_rate_hz, (num_slots,))
     return replace(user, query_rate_hz=rate, profile_s=profile, uploaded=uploaded)
@@ -229,7 +229,7 @@ def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_pe
 
 def _check_memory(server: Node, users: tuple[User, ...]) -> None:
     smallest = min(
-        (weights[weights > 0].min() for weights in (user.graph.weight_bytes for user in users) if np.any(weights > 0)),
+        (user.graph.weight_bytes[user.graph.movable].min() for user in users if user.graph.movable.any()),
         default=0.0,
     )
     if server.memory_bytes < smallest:

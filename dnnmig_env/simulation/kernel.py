@@ -6,10 +6,12 @@ mean. The rules (`docs/model.md` has them all):
 
 - An assignment gives each layer the node on which queries run it. A query runs its layers in topological order. A node
   runs one layer at a time, and a layer starts when its node is free and all that it reads has arrived there.
-- The network's input starts on the device. A tensor that is needed on another node takes `latency + bytes / rate` to
-  get there; the tensors of a query do not slow each other. The outputs of the sinks return to the device, and the query
+- The network's inputs start on the device. A tensor that is needed on another node takes `latency + bytes / rate` to
+  get there; the tensors of a query do not slow each other. The network's outputs return to the device, and the query
   ends when the last of them is there.
 - A layer without weights is never uploaded: it runs on the server of its latest predecessor that runs on a server.
+- A layer that shares weights of other layers runs on a server only while these weights are there too. If it has no
+  weights of its own, it runs where they are.
 - The other users' load on a server (query rate x execution seconds there) makes the layers of a user's query take
   `1 / (1 - min(load, 0.95))` times as long there.
 """
@@ -73,14 +75,14 @@ def query_delay_s(
             before = packed.predecessors[b, u, e]
             source, arrival_s = (0, 0.0) if before < 0 else (assignment[before], finish_s[before])
             if source != node:
-                arrival_s += transfer_s(packed, b, u, slot, source, node, packed.tensor_bytes[b, u, before + 1])
+                arrival_s += transfer_s(packed, b, u, slot, source, node, packed.tensor_bytes[b, u, before])
             start_s = max(start_s, arrival_s)
         finish_s[v] = start_s + packed.execution_s[b, u, v, node] * slowdown[node]
         free_s[node] = finish_s[v]
-        if packed.is_sink[b, u, v]:
+        if packed.is_output[b, u, v]:
             end_s = finish_s[v]
             if node != 0:
-                end_s += transfer_s(packed, b, u, slot, node, 0, packed.tensor_bytes[b, u, v + 1])
+                end_s += transfer_s(packed, b, u, slot, node, 0, packed.tensor_bytes[b, u, v])
             delay_s = max(delay_s, end_s)
     return delay_s
 
@@ -92,7 +94,9 @@ def effective_assignment(
     """Write the assignment that uses every available layer.
 
     A layer with weights runs on its server once the weights have arrived there, and on the device before. A weightless
-    layer runs on the server of its latest predecessor that runs on a server, or on the device if none does.
+    layer runs on the server of its latest predecessor that runs on a server, or on the device if none does. A layer
+    that shares weights of others needs these on its server too; without weights of its own it runs where the first of
+    them are, or on the device if another's are not there. Layers that stay on the device run there.
 
     Args:
         packed: The scenarios.
@@ -104,15 +108,24 @@ def effective_assignment(
     """
     for v in range(packed.num_layers[b, u]):
         chosen = 0
+        first, last = packed.share_offsets[b, u, v], packed.share_offsets[b, u, v + 1]
         if packed.weight_bytes[b, u, v] > 0.0:
             if usable[v]:
                 chosen = node[v]
+        elif packed.on_device[b, u, v]:
+            chosen = 0
+        elif first < last:
+            chosen = node[packed.shares[b, u, first]]
         else:
             for e in range(packed.predecessor_offsets[b, u, v + 1] - 1, packed.predecessor_offsets[b, u, v] - 1, -1):
                 before = packed.predecessors[b, u, e]
                 if before >= 0 and assignment[before] != 0:
                     chosen = assignment[before]
                     break
+        for e in range(first, last):
+            owner = packed.shares[b, u, e]
+            if not usable[owner] or node[owner] != chosen:
+                chosen = 0
         assignment[v] = chosen
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,9 +18,9 @@ from dnnmig_env.scenarios.scenario import Scenario
 class PackedScenarios(NamedTuple):
     """B scenarios as arrays.
 
-    U, L, S, T and E are the most users, layers per network, servers, time slots and predecessor edges per network that
-    fit. Node 0 is the user's device, node s + 1 is server s. Tensor 0 of a user is the network's input, tensor v + 1 is
-    the output of layer v. Padding is zero.
+    U, L, S, T, E, I and H are the most users, layers per network, servers, time slots, predecessor edges, inputs and
+    shares per network that fit. Node 0 is the user's device, node s + 1 is server s. Tensor v of a user is the output
+    of layer v; the inputs are the tensors -1, -2, ..., counted from the end of the axis. Padding is zero.
     """
 
     num_users: Ints  # (B,)
@@ -28,11 +28,14 @@ class PackedScenarios(NamedTuple):
     num_slots: Ints  # (B,)
     num_layers: Ints  # (B, U)
     execution_s: Floats  # (B, U, L, S + 1): seconds of each layer on each node, without contention
-    weight_bytes: Floats  # (B, U, L)
-    tensor_bytes: Floats  # (B, U, L + 1)
+    weight_bytes: Floats  # (B, U, L): to be uploaded; 0 if the layer is weightless or stays on the device
+    tensor_bytes: Floats  # (B, U, L + I)
     predecessor_offsets: Int32s  # (B, U, L + 1): layer v reads predecessors[offsets[v]:offsets[v + 1]]
-    predecessors: Int32s  # (B, U, E): ascending per layer; -1 is the network's input
-    is_sink: Bools  # (B, U, L): no layer reads the layer's output
+    predecessors: Int32s  # (B, U, E): tensors, ascending per layer
+    share_offsets: Int32s  # (B, U, L + 1): layer v needs the weights of layers shares[offsets[v]:offsets[v + 1]] too
+    shares: Int32s  # (B, U, H): ascending per layer
+    on_device: Bools  # (B, U, L): the layer has to run on the device
+    is_output: Bools  # (B, U, L): the layer's output returns to the device
     slot_edges_s: Floats  # (B, T + 1): slot k lasts from edge k to edge k + 1; the last edge is the horizon
     query_rate_hz: Floats  # (B, T, U): 0 = the user is absent
     up_bytes_per_s: Floats  # (B, T, U, S): from device to server
@@ -59,6 +62,8 @@ class Limits:
         servers: Most servers, S.
         slots: Most time slots, T.
         edges: Most predecessor edges per network, E: pairs of a layer and a tensor that it reads.
+        inputs: Most inputs per network, I.
+        shares: Most shares per network, H: pairs of a layer and another one whose weights it needs.
     """
 
     users: int
@@ -66,16 +71,21 @@ class Limits:
     servers: int
     slots: int
     edges: int
+    inputs: int = 1
+    shares: int = 0
 
     @classmethod
     def of(cls, scenarios: Sequence[Scenario]) -> Limits:
         """Return the smallest limits that hold all the scenarios."""
+        graphs = {user.graph for scenario in scenarios for user in scenario.users}
         return cls(
             users=max(len(scenario.users) for scenario in scenarios),
-            layers=max(len(user.graph) for scenario in scenarios for user in scenario.users),
+            layers=max(map(len, graphs)),
             servers=max(len(scenario.servers) for scenario in scenarios),
             slots=max(scenario.num_slots for scenario in scenarios),
-            edges=max(num_edges(user.graph) for scenario in scenarios for user in scenario.users),
+            edges=max(map(num_edges, graphs)),
+            inputs=max(graph.num_inputs for graph in graphs),
+            shares=max(map(num_shares, graphs)),
         )
 
     def check(self, scenario: Scenario) -> None:
@@ -85,7 +95,7 @@ class Limits:
             ValueError: If it does not; the error names the quantity that is too large.
         """
         needed = Limits.of([scenario])
-        for quantity in ("users", "layers", "servers", "slots", "edges"):
+        for quantity in (field.name for field in fields(self)):
             if getattr(needed, quantity) > getattr(self, quantity):
                 raise ValueError(
                     f"scenario needs {getattr(needed, quantity)} {quantity}, this environment holds at most "
@@ -98,13 +108,18 @@ def num_edges(graph: LayerGraph) -> int:
     return sum(len(layer.predecessors) for layer in graph.layers)
 
 
+def num_shares(graph: LayerGraph) -> int:
+    """Return the number of a network's pairs of a layer and another one whose weights it needs."""
+    return sum(len(layer.shares) for layer in graph.layers)
+
+
 def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
     """Return `batch` packed scenarios that are all zeros."""
     users, layers, servers, slots = limits.users, limits.layers, limits.servers, limits.slots
     floats: dict[str, tuple[int, ...]] = {
         "execution_s": (batch, users, layers, servers + 1),
         "weight_bytes": (batch, users, layers),
-        "tensor_bytes": (batch, users, layers + 1),
+        "tensor_bytes": (batch, users, layers + limits.inputs),
         "slot_edges_s": (batch, slots + 1),
         "query_rate_hz": (batch, slots, users),
         "up_bytes_per_s": (batch, slots, users, servers),
@@ -126,36 +141,49 @@ def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
         num_layers=np.zeros((batch, users), np.int64),
         predecessor_offsets=np.zeros((batch, users, layers + 1), np.int32),
         predecessors=np.zeros((batch, users, limits.edges), np.int32),
-        is_sink=np.zeros((batch, users, layers), np.bool_),
+        share_offsets=np.zeros((batch, users, layers + 1), np.int32),
+        shares=np.zeros((batch, users, limits.shares), np.int32),
+        on_device=np.zeros((batch, users, layers), np.bool_),
+        is_output=np.zeros((batch, users, layers), np.bool_),
         uploaded=np.zeros((batch, users, layers), np.int8),
         **{name: np.zeros(shape) for name, shape in floats.items()},
     )
 
 
 class GraphArrays(NamedTuple):
-    """The arrays of one network in a `PackedScenarios`, padded to L layers and E predecessor edges."""
+    """The arrays of one network in a `PackedScenarios`, padded to L layers, E edges, I inputs and H shares."""
 
     num_layers: int
     weight_bytes: Floats  # (L,)
-    tensor_bytes: Floats  # (L + 1,)
+    tensor_bytes: Floats  # (L + I,)
     predecessor_offsets: Int32s  # (L + 1,)
     predecessors: Int32s  # (E,)
-    is_sink: Bools  # (L,)
+    share_offsets: Int32s  # (L + 1,)
+    shares: Int32s  # (H,)
+    on_device: Bools  # (L,)
+    is_output: Bools  # (L,)
 
 
 @lru_cache(maxsize=1024)
-def graph_arrays(graph: LayerGraph, layers: int, edges: int) -> GraphArrays:
+def graph_arrays(graph: LayerGraph, layers: int, edges: int, inputs: int = 1, shares: int = 0) -> GraphArrays:
     """Return a network's arrays, padded and read-only; the 1024 that were used last are kept in memory."""
     count = len(graph)
-    links = [predecessor for layer in graph.layers for predecessor in layer.predecessors]
-    offsets = np.cumsum([0] + [len(layer.predecessors) for layer in graph.layers])
+    tensor_bytes = np.zeros(layers + inputs)
+    tensor_bytes[:count] = graph.output_bytes
+    for tensor in range(-graph.num_inputs, 0):
+        tensor_bytes[tensor] = graph.tensor_bytes(tensor)
+    offsets, predecessors = _per_layer([layer.predecessors for layer in graph.layers], layers, edges)
+    share_offsets, owners = _per_layer([layer.shares for layer in graph.layers], layers, shares)
     return GraphArrays(
         num_layers=count,
-        weight_bytes=_padded(graph.weight_bytes, layers, np.float64),
-        tensor_bytes=_padded([graph.input_bytes, *graph.output_bytes], layers + 1, np.float64),
-        predecessor_offsets=_padded(offsets, layers + 1, np.int32, fill=int(offsets[-1])),
-        predecessors=_padded(links, edges, np.int32),
-        is_sink=_padded([not successors for successors in graph.successors], layers, np.bool_),
+        weight_bytes=_padded(np.where(graph.movable, graph.weight_bytes, 0.0), layers, np.float64),
+        tensor_bytes=_padded(tensor_bytes, layers + inputs, np.float64),
+        predecessor_offsets=offsets,
+        predecessors=predecessors,
+        share_offsets=share_offsets,
+        shares=owners,
+        on_device=_padded([layer.on_device for layer in graph.layers], layers, np.bool_),
+        is_output=_padded(np.isin(np.arange(count), graph.output_layers), layers, np.bool_),
     )
 
 
@@ -177,7 +205,7 @@ def _pack_row(packed: PackedScenarios, row: int, scenario: Scenario, limits: Lim
     users, servers, slots = len(scenario.users), len(scenario.servers), scenario.num_slots
     packed.num_users[row], packed.num_servers[row], packed.num_slots[row] = users, servers, slots
     for index, (user, seconds) in enumerate(zip(scenario.users, scenario.execution_s, strict=True)):
-        arrays = graph_arrays(user.graph, limits.layers, limits.edges)
+        arrays = graph_arrays(user.graph, limits.layers, limits.edges, limits.inputs, limits.shares)
         for name in GraphArrays._fields:
             getattr(packed, name)[row, index] = getattr(arrays, name)
         packed.execution_s[row, index, : len(user.graph), : servers + 1] = seconds
@@ -207,6 +235,13 @@ def _pack_mobility(packed: PackedScenarios, row: int, scenario: Scenario) -> Non
         np.asarray(mobility.user_velocities_m_per_s) * slot_s / mobility.area_m
     )
     packed.server_positions[row, :servers] = np.asarray(mobility.server_positions_m) / mobility.area_m - 0.5
+
+
+def _per_layer(lists: Sequence[tuple[int, ...]], layers: int, size: int) -> tuple[Int32s, Int32s]:
+    """Return lists of indices, one per layer, as offsets, shape (layers + 1,), and one array, shape (size,)."""
+    offsets = np.cumsum([0, *map(len, lists)])
+    joined = [index for indices in lists for index in indices]
+    return _padded(offsets, layers + 1, np.int32, fill=int(offsets[-1])), _padded(joined, size, np.int32)
 
 
 def _padded(values: Any, size: int, dtype: Any, fill: int = 0) -> NDArray[Any]:

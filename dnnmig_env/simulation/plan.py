@@ -35,7 +35,8 @@ class Upload:
 class Plan:
     """Partitions in upload order. Layers with weights that are in none of them stay where they are at time 0.
 
-    Weightless layers have no place in a plan: a query runs them where their latest predecessor on a server runs.
+    Weightless layers have no place in a plan: a query runs them where their latest predecessor on a server runs or, if
+    they share the weights of other layers, where these weights are.
     """
 
     uploads: tuple[Upload, ...] = ()
@@ -67,9 +68,9 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
     """Check that a plan can be carried out in a scenario.
 
     Raises:
-        ValueError: If an upload has an unknown user, server or layer, no layer, a weightless layer, a layer that was
-            uploaded before, a start before time 0, or more bytes than its server's memory still holds. The error names
-            the upload.
+        ValueError: If an upload has an unknown user, server or layer, no layer, a weightless layer, a layer that stays
+            on the device or was uploaded before, a start before time 0, or more bytes than its server's memory still
+            holds. The error names the upload.
     """
     memory_left = [server.memory_bytes for server in scenario.servers]
     sent = [set(np.flatnonzero(np.asarray(user.uploaded)).tolist()) for user in scenario.users]
@@ -81,8 +82,9 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
         _check_indices(where, upload, scenario)
         graph = scenario.users[upload.user].graph
         for layer in upload.layers:
-            if graph.weight_bytes[layer] == 0:
-                raise ValueError(f"{where}: layer {layer} has no weights and is never uploaded; leave it out.")
+            if not graph.movable[layer]:
+                why = "stays on the device" if graph.layers[layer].on_device else "has no weights"
+                raise ValueError(f"{where}: layer {layer} {why} and is never uploaded; leave it out.")
             if layer in sent[upload.user]:
                 raise ValueError(f"{where}: layer {layer} was uploaded before; upload every layer at most once.")
             sent[upload.user].add(layer)

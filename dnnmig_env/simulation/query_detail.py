@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.arrays import Int8s
-from dnnmig_env.networks.layer_graph import NETWORK_INPUT, LayerGraph
+from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.simulation.kernel import load_of, query_delay_s, slowdown_for, transfer_s
 from dnnmig_env.simulation.packed import PackedScenarios
 
@@ -28,7 +28,7 @@ class Transfer:
     """One tensor that travels between two nodes. Times are seconds since the query was raised.
 
     Attributes:
-        tensor: Layer whose output travels, or `NETWORK_INPUT`.
+        tensor: Layer whose output travels; -1 is the network's first input, -2 its second, and so on.
         source: Node that it leaves.
         target: Node that it reaches.
         start_s: Time at which it leaves.
@@ -91,7 +91,7 @@ def trace_query(
         computations.append(Computation(layer, node, end_s - busy_s, end_s))
     transfers = []
     for tensor, source, target in tensors_sent(graph, assignment):
-        start_s = 0.0 if tensor == NETWORK_INPUT else float(finish_s[tensor])
+        start_s = 0.0 if tensor < 0 else float(finish_s[tensor])
         size_bytes = graph.tensor_bytes(tensor)
         end_s = start_s + transfer_s(packed, 0, user, slot, source, target, float(size_bytes))
         transfers.append(Transfer(tensor, source, target, start_s, end_s, size_bytes))
@@ -102,6 +102,6 @@ def tensors_sent(graph: LayerGraph, assignment: NDArray[np.integer]) -> list[tup
     """Return the (tensor, source, target) of a query's transfers; layers on one node share the transfer of a tensor."""
     nodes = [int(node) for node in assignment]
     sent = {(tensor, nodes[layer]) for layer, row in enumerate(graph.layers) for tensor in row.predecessors}
-    sent |= {(sink, 0) for sink in graph.sinks}
-    found = [(tensor, 0 if tensor == NETWORK_INPUT else nodes[tensor], target) for tensor, target in sorted(sent)]
+    sent |= {(sink, 0) for sink in graph.output_layers}
+    found = [(tensor, 0 if tensor < 0 else nodes[tensor], target) for tensor, target in sorted(sent)]
     return [(tensor, source, target) for tensor, source, target in found if source != target]

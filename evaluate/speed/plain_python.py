@@ -67,7 +67,7 @@ def _player(scenario: Scenario, index: int) -> Player:
         seconds = dict(enumerate(scenario.execution_s[index][layer_index].tolist()))
         graph.add_node(layer_index, weight_bytes=layer.weight_bytes, execution_s=seconds)
         for source in layer.predecessors:
-            size_bytes = user.graph.input_bytes if source < 0 else user.graph.layers[source].output_bytes
+            size_bytes = user.graph.tensor_bytes(source)
             graph.add_edge(source, layer_index, size_bytes=size_bytes)
     for layer_index in [layer_index for layer_index in graph if layer_index >= 0 and not graph.out_degree(layer_index)]:
         graph.nodes[layer_index]["result_bytes"] = user.graph.layers[layer_index].output_bytes

@@ -91,19 +91,22 @@ def least_delays_s(packed: PackedScenarios, slot: int, upload_cells: Ints) -> Fl
     """
     transfer_s, execution_s = transfers_s(packed, 0, 0, slot), packed.execution_s[0, 0]
     layers, nodes = upload_cells.shape
+    shares = np.diff(packed.share_offsets[0, 0]) > 0  # wherever the shared weights are: any node is possible
     ready_s = np.full((nodes, CELLS), np.inf)  # when the tensor that a layer reads is on each node, by cells spent
     ready_s[0] = 0.0
     for layer in range(layers):
         after_s = np.full_like(ready_s, np.inf)
         for node in range(nodes):
             spent = upload_cells[layer, node]
-            if packed.weight_bytes[0, 0, layer] > 0:
-                arrive_s = np.min(ready_s + transfer_s[layer, :, node, None], axis=0)
+            if packed.on_device[0, 0, layer] and node != 0:
+                continue
+            if packed.weight_bytes[0, 0, layer] > 0 or packed.on_device[0, 0, layer] or shares[layer]:
+                arrive_s = np.min(ready_s + transfer_s[layer - 1, :, node, None], axis=0)
             else:  # not decided: it runs where its predecessor does
                 arrive_s = ready_s[node]
             after_s[node, spent:] = arrive_s[: CELLS - spent] + execution_s[layer, node]
         ready_s = after_s
-    returned_s = np.min(ready_s + transfer_s[layers, :, 0, None], axis=0)
+    returned_s = np.min(ready_s + transfer_s[layers - 1, :, 0, None], axis=0)
     return np.asarray(np.minimum.accumulate(returned_s))
 
 

@@ -91,19 +91,27 @@ def execution_graph(graph: LayerGraph, packed: PackedScenarios, user: int, serve
     starts, last = edges[:-1], edges[1:] - 1
     held, weight_bytes = packed.uploaded[0, user, :count], packed.weight_bytes[0, user, :count]
     device_s, server_s = packed.execution_s[0, user, :count, 0], packed.execution_s[0, user, :count, server]
-    elsewhere = (weight_bytes > 0) & (held != 0) & (held != server)
+    elsewhere = ((weight_bytes > 0) & (held != 0) & (held != server)) | packed.on_device[0, user, :count]
     seconds = transfers_s(packed, 0, user, SLOT)
-    back_s = seconds[1:, server, 0]  # of each layer's output
+    back_s = seconds[:count, server, 0]  # of each layer's output
+    enter_s = seconds[starts - 1, 0, server]  # of the output of the layer before each block
+    # Several inputs all go to the first block, side by side, and a layer waits only for those that it reads.
+    enter_s[0] = max(
+        seconds[tensor, 0, server] - server_s[:v].sum()
+        for v, layer in enumerate(graph.layers)
+        for tensor in layer.predecessors
+        if tensor < 0
+    )
     leave_s = back_s[last]
     # Several outputs are all in the last block and return as soon as each is there.
-    leave_s[-1] = max(back_s[sink] - server_s[sink + 1 :].sum() for sink in graph.sinks)
+    leave_s[-1] = max(back_s[sink] - server_s[sink + 1 :].sum() for sink in graph.output_layers)
     upload_bytes = np.add.reduceat(np.where(held == 0, weight_bytes, 0.0), starts)
     return ExecutionGraph(
         server,
         edges,
         np.add.reduceat(device_s, starts),
         np.add.reduceat(np.where(elsewhere, np.inf, server_s), starts),
-        seconds[starts, 0, server],  # tensor v is the output of layer v - 1, tensor 0 the network's input
+        enter_s,
         leave_s,
         upload_bytes / packed.up_bytes_per_s[0, SLOT, user, server - 1],
         upload_bytes,

@@ -19,6 +19,7 @@ from dnnmig_env.simulation.cold_start.cold_query import (
     execute_layer,
     execute_layers,
     inputs_s,
+    missing,
     weights_in_s,
 )
 from dnnmig_env.simulation.kernel import effective_assignment
@@ -35,7 +36,7 @@ class Task(NamedTuple):
     movable: Bools  # (L,): layers that may be uploaded
     left_bytes: float  # memory left on the server
     serial: bool
-    ahead_s: Floats  # (L,): least seconds from a layer's end to the end of the query
+    ahead_s: Floats  # (L,): least seconds from a layer's end to the end of the query; -inf if no output waits for it
     last_reader: Ints  # (L,): the last layer that reads a layer's output
     usable: Bools  # (L,): all true
     effective: Int8s  # (L,): scratch, where the layers of the node at hand run
@@ -122,12 +123,17 @@ def _look_ahead(packed: PackedScenarios, task: Task) -> None:
     Each later layer is taken at its faster place, without transfers and waiting.
     """
     ahead_s, last_reader = task.ahead_s, task.last_reader
+    fill(ahead_s, -np.inf)  # no output waits for the layer
     for v in range(packed.num_layers[0, 0] - 1, -1, -1):
+        if packed.is_output[0, 0, v]:
+            ahead_s[v] = max(ahead_s[v], 0.0)
         seconds = packed.execution_s[0, 0, v]
         least_s = seconds[packed.uploaded[0, 0, v]]
         if task.movable[v]:
             least_s = min(least_s, seconds[task.server])
-        elif packed.weight_bytes[0, 0, v] == 0.0:
+        elif packed.share_offsets[0, 0, v] < packed.share_offsets[0, 0, v + 1]:
+            least_s = min(least_s, seconds[0])
+        if packed.weight_bytes[0, 0, v] == 0.0:
             for node in range(len(seconds)):
                 least_s = min(least_s, seconds[node])
         for e in range(packed.predecessor_offsets[0, 0, v], packed.predecessor_offsets[0, 0, v + 1]):
@@ -135,6 +141,9 @@ def _look_ahead(packed: PackedScenarios, task: Task) -> None:
             if before >= 0:
                 ahead_s[before] = max(ahead_s[before], least_s + ahead_s[v])
                 last_reader[before] = max(last_reader[before], v)
+        for e in range(packed.share_offsets[0, 0, v], packed.share_offsets[0, 0, v + 1]):
+            owner = packed.shares[0, 0, e]  # where its weights are matters until then
+            last_reader[owner] = max(last_reader[owner], v)
 
 
 @jit_without_refcounts
@@ -172,10 +181,10 @@ def _decide(
     if place != 0:
         placed[v] = place
     effective_assignment(packed, 0, 0, placed, task.usable, task.effective)
-    query.assignment[0, v] = task.effective[v]
+    copy(query.assignment[0, : v + 1], task.effective[: v + 1])
     known, channel_s = query.num_sent[0], nodes.channel_s[row]
     inputs_s(packed, 0, 0, v, query)
-    too_early = False
+    too_early = packed.shares.shape[2] > 0  # where weights are shared, what is decided now may move what was before
     for n in range(known, query.num_sent[0]):
         too_early |= query.sent_start_s[n] < channel_s
     if too_early:
@@ -210,12 +219,15 @@ def _run_anew(packed: PackedScenarios, task: Task, placed: Int8s, count: int, qu
     channel_s = 0.0
     while True:
         execute_layers(packed, 0, 0, count, query)
-        v = awaited(0, count, query)
+        if task.serial:
+            v, owner = awaited(packed, 0, 0, count, query)
+        else:
+            v = owner = missing(0, count, query)
         if v < 0 or channel_s == np.inf:
             return channel_s
-        start_s = asked_s(packed, 0, 0, v, query) if task.serial else channel_s
-        channel_s = weights_in_s(packed, 0, 0, task.server - 1, start_s, packed.weight_bytes[0, 0, v], query)
-        query.uploaded_s[0, v] = channel_s
+        start_s = max(channel_s, asked_s(packed, 0, 0, v, query)) if task.serial else channel_s
+        channel_s = weights_in_s(packed, 0, 0, task.server - 1, start_s, packed.weight_bytes[0, 0, owner], query)
+        query.uploaded_s[0, owner] = channel_s
 
 
 @jit_without_refcounts

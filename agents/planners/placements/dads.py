@@ -19,7 +19,8 @@ hundreds of layers.
 
 Reconstruction: in the paper nothing returns to the device; here results do and other tensors may. Weightless layers are
 not decided in this model but follow a predecessor that runs on a server. With a single predecessor they share its
-vertex; with several, infinite edges put them on the server where one of these is. That they stay on the device where
+vertex; with several, infinite edges put them on the server where one of these is. What shares weights is bound to the
+layers that own them in the same way. That they stay on the device where
 none is cannot be expressed by a cut: they are put there afterwards, which may take longer than the cut. Layers held by
 another server count as if they ran on this one; layers larger than the server's memory stay on the device. A cut too
 large for the memory is sought again with a price per byte, bisected (a Lagrange multiplier: it may miss the best cut
@@ -39,6 +40,7 @@ from agents.planners.placements.transfers import transfers_s
 from agents.planners.protocol import Placement
 from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import PackedScenarios
 
 DEVICE, SERVER = 0, 1
 """The terminals of the cut; a layer v whose place is decided is vertex 2 + v."""
@@ -82,7 +84,8 @@ def _on_server(alone: Alone, vertices: list[int], edges: list[Edge], price: floa
     """Return the movable layers on the server's side, shape (L,), when its memory costs `price` seconds per byte."""
     decided = [layer for layer in np.flatnonzero(alone.movable) if vertices[layer] != DEVICE]
     prices = [(DEVICE, vertices[layer], price * alone.weight_bytes[layer]) for layer in decided]
-    num_vertices = 2 + len(vertices) + 2 * (1 + len(vertices))  # terminals, layers, two auxiliary ones per tensor
+    num_tensors = len(vertices) + _num_inputs(alone.packed)
+    num_vertices = 2 + len(vertices) + 2 * num_tensors  # terminals, layers, two auxiliary ones per tensor
     return alone.movable & minimum_cut(num_vertices, edges + prices, DEVICE, SERVER)[vertices]
 
 
@@ -93,8 +96,9 @@ def cut_graph(alone: Alone) -> tuple[list[int], list[Edge]]:
         device_s, server_s = alone.packed.execution_s[0, alone.user, layer, [0, alone.server]]
         edges += [(DEVICE, vertex, server_s), (vertex, SERVER, device_s)]
     unused, seconds = 2 + len(vertices), transfers_s(alone.packed, 0, alone.user, 0)
-    for tensor, readers in enumerate(_readers(alone, vertices)):
-        maker = DEVICE if tensor == 0 else vertices[tensor - 1]
+    all_readers = _readers(alone, vertices)
+    for tensor in range(-_num_inputs(alone.packed), len(vertices)):
+        readers, maker = all_readers[tensor], DEVICE if tensor < 0 else vertices[tensor]
         upload_s, download_s = seconds[tensor, 0, alone.server], seconds[tensor, alone.server, 0]
         edges += _fan_out(maker, readers, SERVER, unused, upload_s)
         edges += [
@@ -108,18 +112,23 @@ def cut_graph(alone: Alone) -> tuple[list[int], list[Edge]]:
 
 
 def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
-    """Return the vertex of each layer, and the edges that bind weightless layers to their predecessors."""
+    """Return the vertex of each layer, and the edges that bind layers to their predecessors or to shared weights."""
     packed, user = alone.packed, alone.user
     vertices: list[int] = []
     edges: list[Edge] = []
     for layer in range(len(alone.movable)):
+        owners = packed.shares[0, user, slice(*packed.share_offsets[0, user, layer : layer + 2])]
+        edges += [(_vertex_with_weights(alone, owner), 2 + layer, math.inf) for owner in owners]
         first, last = packed.predecessor_offsets[0, user, layer : layer + 2]
         sources = {
             vertices[predecessor] for predecessor in packed.predecessors[0, user, first:last] if predecessor >= 0
         } - {DEVICE}
         if alone.weight_bytes[layer] > 0.0:
-            decided = alone.movable[layer] and alone.weight_bytes[layer] <= alone.left_bytes
-            vertices.append(2 + layer if decided else SERVER if alone.held[layer] else DEVICE)
+            vertices.append(_vertex_with_weights(alone, layer))
+        elif packed.on_device[0, user, layer]:
+            vertices.append(DEVICE)
+        elif len(owners) > 0:
+            vertices.append(_vertex_with_weights(alone, owners[0]) if len(owners) == 1 else 2 + layer)
         elif not sources or SERVER in sources:
             vertices.append(SERVER if sources else DEVICE)
         elif len(sources) == 1:
@@ -130,16 +139,26 @@ def _vertices(alone: Alone) -> tuple[list[int], list[Edge]]:
     return vertices, edges
 
 
+def _vertex_with_weights(alone: Alone, layer: int) -> int:
+    """Return the vertex of a layer with weights."""
+    decided = alone.movable[layer] and alone.weight_bytes[layer] <= alone.left_bytes
+    return 2 + layer if decided else SERVER if alone.held[layer] else DEVICE
+
+
 def _readers(alone: Alone, vertices: list[int]) -> list[set[int]]:
-    """Return the vertices that read each tensor (0 = the network's input); the device reads results."""
+    """Return the vertices that read each tensor, inputs last (-1 is the first); the device reads results."""
     packed, user = alone.packed, alone.user
-    readers: list[set[int]] = [set() for _ in range(1 + len(vertices))]
+    readers: list[set[int]] = [set() for _ in range(len(vertices) + _num_inputs(packed))]
     for layer, vertex in enumerate(vertices):
         for edge in range(packed.predecessor_offsets[0, user, layer], packed.predecessor_offsets[0, user, layer + 1]):
-            readers[packed.predecessors[0, user, edge] + 1].add(vertex)
-        if packed.is_sink[0, user, layer]:
-            readers[layer + 1].add(DEVICE)
+            readers[packed.predecessors[0, user, edge]].add(vertex)
+        if packed.is_output[0, user, layer]:
+            readers[layer].add(DEVICE)
     return readers
+
+
+def _num_inputs(packed: PackedScenarios) -> int:
+    return int(packed.tensor_bytes.shape[2] - packed.weight_bytes.shape[2])
 
 
 def _fan_out(maker: int, readers: set[int], there: int, auxiliary: int, seconds: float) -> list[Edge]:

@@ -72,8 +72,8 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
                 effective_assignment(packed, b, u, node[u], usable, assignment[u])
                 query_delay_s(packed, b, u, 0, assignment[u], slowdown, finish_s, free_s)
                 end_s = finish_s[v]
-                if packed.is_sink[b, u, v] and candidate > 0:
-                    end_s += transfer_s(packed, b, u, 0, candidate, 0, packed.tensor_bytes[b, u, v + 1])
+                if packed.is_output[b, u, v] and candidate > 0:
+                    end_s += transfer_s(packed, b, u, 0, candidate, 0, packed.tensor_bytes[b, u, v])
                 if end_s < best_s:
                     best_s, chosen = end_s, candidate
             node[u, v] = chosen

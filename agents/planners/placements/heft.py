@@ -13,9 +13,9 @@ For a result, its return to the device takes the place of the readers. Then laye
 
 Reconstruction: the return of a result counts into its layer's finish; a server without room for a layer is no choice
 for it; weightless layers, which are not decided in this model, are scheduled where their latest predecessor on a server
-runs, and layers already uploaded where they are. Users come in index order, and each schedules one query of its own
-with nobody else at work. The schedule is HEFT's estimate: queries run their layers in topological order, without
-insertion.
+runs or, if they share weights, where these are; layers already uploaded where they are. Users come in index order, and
+each schedules one query of its own with nobody else at work. The schedule is HEFT's estimate: queries run their layers
+in topological order, without insertion.
 
 O(U L^2 S) for L layers, in plain Python.
 """
@@ -32,15 +32,18 @@ import numpy as np
 from agents.planners.placements.transfers import transfers_s
 from agents.planners.protocol import Placement
 from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
+from dnnmig_env.arrays import Int32s
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class Tasks(NamedTuple):
-    """One user's network as tasks; tensor 0 is its input, tensor v + 1 the output of layer v."""
+    """One user's network as tasks; tensor v is the output of layer v, tensors -1, -2, ... are its inputs."""
 
-    predecessors: list[list[int]]  # per layer; -1 is the network's input
-    is_sink: list[bool]  # per layer
+    predecessors: list[list[int]]  # per layer: tensors
+    shares: list[list[int]]  # per layer: layers whose weights it needs too
+    on_device: list[bool]  # per layer
+    is_output: list[bool]  # per layer
     execution_s: list[list[float]]  # per layer and node
     transfer_s: list[list[list[float]]]  # per tensor, source and target
     weight_bytes: list[float]  # per layer
@@ -68,14 +71,12 @@ def heft(scenario: Scenario, rng: np.random.Generator) -> Placement:
 
 def tasks_of(packed: PackedScenarios, user: int, movable: list[bool]) -> Tasks:
     """Return a user's network as tasks."""
-    count, offsets, predecessors = (
-        len(movable),
-        packed.predecessor_offsets[0, user].tolist(),
-        packed.predecessors[0, user].tolist(),
-    )
+    count = len(movable)
     return Tasks(
-        [predecessors[offsets[layer] : offsets[layer + 1]] for layer in range(count)],
-        packed.is_sink[0, user, :count].tolist(),
+        _per_layer(packed.predecessor_offsets[0, user], packed.predecessors[0, user], count),
+        _per_layer(packed.share_offsets[0, user], packed.shares[0, user], count),
+        packed.on_device[0, user, :count].tolist(),
+        packed.is_output[0, user, :count].tolist(),
         packed.execution_s[0, user, :count].tolist(),
         transfers_s(packed, 0, user, 0).tolist(),
         packed.weight_bytes[0, user, :count].tolist(),
@@ -84,16 +85,20 @@ def tasks_of(packed: PackedScenarios, user: int, movable: list[bool]) -> Tasks:
     )
 
 
+def _per_layer(offsets: Int32s, values: Int32s, count: int) -> list[list[int]]:
+    return [values[offsets[layer] : offsets[layer + 1]].tolist() for layer in range(count)]
+
+
 def upward_ranks_s(tasks: Tasks, nodes: list[int]) -> list[float]:
     """Return the upward rank of each layer, averaged over some nodes, in seconds."""
-    rank_s = [0.0] * len(tasks.is_sink)
+    rank_s = [0.0] * len(tasks.is_output)
     for layer in reversed(range(len(rank_s))):  # all readers have been seen: rank_s[layer] is the most that they need
-        if tasks.is_sink[layer]:
-            rank_s[layer] = _mean([tasks.transfer_s[layer + 1][node][0] for node in nodes])
+        if tasks.is_output[layer]:
+            rank_s[layer] = max(rank_s[layer], _mean([tasks.transfer_s[layer][node][0] for node in nodes]))
         rank_s[layer] += _mean([tasks.execution_s[layer][node] for node in nodes])
         for predecessor in tasks.predecessors[layer]:
             if predecessor >= 0:
-                seconds = [tasks.transfer_s[predecessor + 1][one][two] for one in nodes for two in nodes if one != two]
+                seconds = [tasks.transfer_s[predecessor][one][two] for one in nodes for two in nodes if one != two]
                 rank_s[predecessor] = max(rank_s[predecessor], _mean(seconds) + rank_s[layer])
     return rank_s
 
@@ -114,7 +119,7 @@ def schedule(tasks: Tasks, nodes: list[int], left_bytes: list[float]) -> list[in
         for node in _choices(tasks, layer, nodes, node_of, left_bytes):
             lasting_s = tasks.execution_s[layer][node]
             start_s = _first_gap_s(busy[node], _ready_s(tasks, layer, node, node_of, finish_s), lasting_s)
-            returning_s = tasks.transfer_s[layer + 1][node][0] if tasks.is_sink[layer] else 0.0
+            returning_s = tasks.transfer_s[layer][node][0] if tasks.is_output[layer] else 0.0
             options.append((start_s + lasting_s + returning_s, start_s, node))
         _, start_s, node = min(options, key=itemgetter(0))
         node_of[layer], finish_s[layer] = node, start_s + tasks.execution_s[layer][node]
@@ -130,6 +135,10 @@ def _choices(tasks: Tasks, layer: int, nodes: list[int], node_of: list[int], lef
         return [node for node in nodes if tasks.weight_bytes[layer] <= left_bytes[node]]
     if tasks.weight_bytes[layer] > 0.0:
         return [tasks.held[layer]]
+    if tasks.on_device[layer]:
+        return [0]
+    if tasks.shares[layer]:
+        return [node_of[tasks.shares[layer][0]]]
     return [
         next(
             (
@@ -145,9 +154,9 @@ def _choices(tasks: Tasks, layer: int, nodes: list[int], node_of: list[int], lef
 def _ready_s(tasks: Tasks, layer: int, node: int, node_of: list[int], finish_s: list[float]) -> float:
     """Return when all that a layer reads is on a node."""
     arrivals_s = [
-        finish_s[predecessor] + tasks.transfer_s[predecessor + 1][node_of[predecessor]][node]
+        finish_s[predecessor] + tasks.transfer_s[predecessor][node_of[predecessor]][node]
         if predecessor >= 0
-        else tasks.transfer_s[0][0][node]
+        else tasks.transfer_s[predecessor][0][node]
         for predecessor in tasks.predecessors[layer]
     ]
     return max(arrivals_s)

@@ -12,17 +12,21 @@ from dnnmig_env.simulation.packed import PackedScenarios
 
 @jit
 def transfers_s(packed: PackedScenarios, b: int, u: int, slot: int) -> Floats:
-    """Return the seconds of each tensor between each two nodes, shape (L + 1, S + 1, S + 1); infinite without a link.
+    """Return the seconds of each tensor between each two nodes, shape (L + I, S + 1, S + 1); infinite without a link.
+
+    L and I are the user's layers and the inputs that fit; as in `PackedScenarios`, input tensors are counted from the
+    end of the axis.
 
     Args:
         packed: The packed scenarios.
         b: The scenario.
-        u: The user; tensor 0 is its network's input, tensor v + 1 the output of layer v.
+        u: The user.
         slot: The time slot whose rates hold.
     """
-    tensors, nodes = packed.num_layers[b, u] + 1, packed.num_servers[b] + 1
-    seconds = np.zeros((tensors, nodes, nodes))
-    for tensor in range(tensors):
+    layers, nodes = packed.num_layers[b, u], packed.num_servers[b] + 1
+    inputs = packed.tensor_bytes.shape[2] - packed.weight_bytes.shape[2]
+    seconds = np.zeros((layers + inputs, nodes, nodes))
+    for tensor in range(-inputs, layers):
         for source in range(nodes):
             for target in range(nodes):
                 if source != target:

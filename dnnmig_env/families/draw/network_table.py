@@ -13,24 +13,36 @@ from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.preprocessing import prepare
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load_prepared, networks
-from dnnmig_env.simulation.packed import GraphArrays, graph_arrays, num_edges
+from dnnmig_env.simulation.packed import GraphArrays, Limits, graph_arrays, num_edges, num_shares
 
 
 class NetworkTable(NamedTuple):
-    """N networks of at most L layers and E predecessor edges. The last row, N, is padding: no layers, all zero."""
+    """N networks of at most L layers, E predecessor edges, I inputs and H shares.
+
+    The last row, N, is padding: no layers, all zero.
+    """
 
     graphs: tuple[LayerGraph, ...]
     num_layers: Ints  # (N + 1,)
     weight_bytes: Floats  # (N + 1, L)
-    tensor_bytes: Floats  # (N + 1, L + 1)
+    tensor_bytes: Floats  # (N + 1, L + I)
     predecessor_offsets: Int32s  # (N + 1, L + 1)
     predecessors: Int32s  # (N + 1, E)
-    is_sink: Bools  # (N + 1, L)
+    share_offsets: Int32s  # (N + 1, L + 1)
+    shares: Int32s  # (N + 1, H)
+    on_device: Bools  # (N + 1, L)
+    is_output: Bools  # (N + 1, L)
     flops: Floats  # (N + 1, L)
     bytes_moved: Floats  # (N + 1, L)
     operators: Floats  # (N + 1, L)
     total_weight_bytes: Floats  # (N + 1,)
     largest_weight_bytes: Floats  # (N + 1,)
+
+    def limits(self, users: int, servers: int, slots: int) -> Limits:
+        """Return the sizes of scenarios whose users run these networks."""
+        layers, edges = self.weight_bytes.shape[1], self.predecessors.shape[1]
+        inputs = self.tensor_bytes.shape[1] - layers
+        return Limits(users, layers, servers, slots, edges, inputs, self.shares.shape[1])
 
 
 def checked_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
@@ -54,8 +66,8 @@ def checked_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
 def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable:
     """Return networks, merged to at most `max_layers` layers each, as arrays.
 
-    E is at least what every network of the zoo needs, whichever networks are chosen, so that an agent trained on some
-    networks also fits the others.
+    E, I and H are at least what every network of the zoo needs, whichever networks are chosen, so that an agent trained
+    on some networks also fits the others. I is at least 4 and H at least 4 L, so that given scenarios may have more.
 
     Args:
         names: "train", "test" or "all" for these networks of the zoo, or the names of networks. A name that ends in
@@ -71,8 +83,9 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
         raise ValueError("networks is empty; give 'train', 'test', 'all' or at least one name.")
     graphs = tuple(_prepared(name, max_layers) for name in chosen)
     zoo = tuple(load_prepared(name, max_layers) for name in networks())
-    edges = max(num_edges(graph) for graph in (*graphs, *zoo))
-    rows = [graph_arrays(graph, max_layers, edges) for graph in graphs]
+    edges, shares = max(map(num_edges, (*graphs, *zoo))), max(4 * max_layers, *map(num_shares, (*graphs, *zoo)))
+    inputs = max(4, *(graph.num_inputs for graph in (*graphs, *zoo)))
+    rows = [graph_arrays(graph, max_layers, edges, inputs, shares) for graph in graphs]
     stacked: dict[str, Any] = {
         name: _with_padding([getattr(row, name) for row in rows]) for name in GraphArrays._fields
     }

@@ -31,7 +31,7 @@ class ColdQueries(NamedTuple):
     finish_s: Floats  # (U, L): time at which the layer has run
     free_s: Floats  # (U, S + 1): time at which each node has run the layers considered so far
     end_s: Floats  # (U,): time at which the last output considered so far is on the device
-    arrival_s: Floats  # (U, L + 1, S + 1): time at which each tensor reaches each node; -1 = not sent yet
+    arrival_s: Floats  # (U, L + I, S + 1): time at which each tensor reaches each node; -1 = not sent yet
     num_sent: Ints  # (1,): number of tensors sent from devices so far
     sent_start_s: Floats  # (N,): time at which the first byte of each may leave
     sent_end_s: Floats  # (N,): time at which its last byte leaves
@@ -46,7 +46,8 @@ def new_cold_queries(packed: PackedScenarios, b: int) -> ColdQueries:
     raised_s = np.zeros(num_users)
     for u in range(packed.num_users[b]):
         raised_s[u] = present_from_s(packed, b, u, 0.0)
-    most_sent = num_users * (num_layers + 1) * (num_nodes - 1)
+    num_tensors = packed.tensor_bytes.shape[2]
+    most_sent = num_users * num_tensors * (num_nodes - 1)
     return ColdQueries(
         np.zeros((num_users, num_layers), np.int64),
         raised_s,
@@ -54,7 +55,7 @@ def new_cold_queries(packed: PackedScenarios, b: int) -> ColdQueries:
         np.full((num_users, num_layers), np.inf),
         np.repeat(raised_s, num_nodes).reshape((num_users, num_nodes)),
         np.zeros(num_users),
-        np.full((num_users, num_layers + 1, num_nodes), -1.0),
+        np.full((num_users, num_tensors, num_nodes), -1.0),
         np.zeros(1, np.int64),
         np.zeros(most_sent),
         np.zeros(most_sent),
@@ -76,11 +77,15 @@ def execute_layers(packed: PackedScenarios, b: int, u: int, count: int, query: C
 def execute_layer(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries) -> None:
     """Compute when one layer runs, as far as known; for the layers before it this must have been done already."""
     node = query.assignment[u, v]
-    start_s = max(query.free_s[u, node], query.uploaded_s[u, v], inputs_s(packed, b, u, v, query))
+    start_s = max(query.free_s[u, node], inputs_s(packed, b, u, v, query))
+    if node != 0:
+        start_s = max(start_s, query.uploaded_s[u, v])
+        for e in range(packed.share_offsets[b, u, v], packed.share_offsets[b, u, v + 1]):
+            start_s = max(start_s, query.uploaded_s[u, packed.shares[b, u, e]])
     query.finish_s[u, v] = start_s + packed.execution_s[b, u, v, node]
     query.free_s[u, node] = query.finish_s[u, v]
-    if packed.is_sink[b, u, v]:
-        query.end_s[u] = max(query.end_s[u], _reach_s(packed, b, u, v + 1, DEVICE, query))
+    if packed.is_output[b, u, v]:
+        query.end_s[u] = max(query.end_s[u], _reach_s(packed, b, u, v, DEVICE, query))
 
 
 @jit_without_refcounts
@@ -88,19 +93,34 @@ def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries
     """Return the time at which all inputs of a layer are on its node; send there those that have not been sent."""
     arrived_s = query.raised_s[u]
     for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-        arrived_s = max(
-            arrived_s, _reach_s(packed, b, u, packed.predecessors[b, u, e] + 1, query.assignment[u, v], query)
-        )
+        arrived_s = max(arrived_s, _reach_s(packed, b, u, packed.predecessors[b, u, e], query.assignment[u, v], query))
     return float(arrived_s)
 
 
 @jit_without_refcounts
-def awaited(u: int, count: int, query: ColdQueries) -> int:
-    """Return the first of a user's first `count` layers whose weights have not arrived; -1 if there is none."""
+def missing(u: int, count: int, query: ColdQueries) -> int:
+    """Return the first of a user's first `count` layers whose own weights have not arrived; -1 if there is none."""
     for v in range(count):
         if query.uploaded_s[u, v] == np.inf:
             return v
     return -1
+
+
+@jit_without_refcounts
+def awaited(packed: PackedScenarios, b: int, u: int, count: int, query: ColdQueries) -> tuple[int, int]:
+    """Return the first of a user's first `count` layers that waits for weights, and the layer to which these belong.
+
+    The weights are its own or, once these are there, those of a layer with which it shares; (-1, -1) if no layer waits.
+    """
+    for v in range(count):
+        if query.assignment[u, v] != 0:
+            if query.uploaded_s[u, v] == np.inf:
+                return v, v
+            for e in range(packed.share_offsets[b, u, v], packed.share_offsets[b, u, v + 1]):
+                owner = int(packed.shares[b, u, e])
+                if query.uploaded_s[u, owner] == np.inf:
+                    return v, owner
+    return -1, -1
 
 
 @jit_without_refcounts
@@ -119,10 +139,10 @@ def asked_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries)
 
 @jit_without_refcounts
 def _reach_s(packed: PackedScenarios, b: int, u: int, tensor: int, target: int, query: ColdQueries) -> float:
-    """Return the time at which a tensor (0 = the network's input) is on a node; send it if it has not been sent."""
+    """Return the time at which a tensor (below 0, an input) is on a node; send it if it has not been sent."""
     source, ready_s = DEVICE, query.raised_s[u]
-    if tensor > 0:
-        source, ready_s = query.assignment[u, tensor - 1], query.finish_s[u, tensor - 1]
+    if tensor >= 0:
+        source, ready_s = query.assignment[u, tensor], query.finish_s[u, tensor]
     if source == target or ready_s == np.inf:
         return float(ready_s)
     if query.arrival_s[u, tensor, target] < 0.0:

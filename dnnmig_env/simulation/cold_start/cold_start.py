@@ -86,22 +86,22 @@ def serial_cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: i
         delay_s[u] = execute_layers(packed, b, u, packed.num_layers[b, u], query)
     channel_s = 0.0
     while True:
-        owner, layer, start_s, since_s = -1, -1, np.inf, np.inf
+        user, layer, weights, start_s, since_s = -1, -1, -1, np.inf, np.inf
         for u in range(packed.num_users[b]):
-            v = awaited(u, packed.num_layers[b, u], query)
+            v, owner = awaited(packed, b, u, packed.num_layers[b, u], query)
             if v >= 0:
                 own_since_s = asked_s(packed, b, u, v, query)
                 own_start_s = present_from_s(packed, b, u, max(channel_s, own_since_s))
                 if own_start_s < start_s or (own_start_s == start_s and own_since_s < since_s):
-                    owner, layer, start_s, since_s = u, v, own_start_s, own_since_s
-        if owner < 0:
+                    user, layer, weights, start_s, since_s = u, v, owner, own_start_s, own_since_s
+        if user < 0:
             return
-        server = query.assignment[owner, layer] - 1
-        channel_s = weights_in_s(packed, b, owner, server, start_s, packed.weight_bytes[b, owner, layer], query)
+        server = query.assignment[user, layer] - 1
+        channel_s = weights_in_s(packed, b, user, server, start_s, packed.weight_bytes[b, user, weights], query)
         if channel_s == np.inf:
             return
-        query.uploaded_s[owner, layer] = channel_s
-        delay_s[owner] = execute_layers(packed, b, owner, packed.num_layers[b, owner], query)
+        query.uploaded_s[user, weights] = channel_s
+        delay_s[user] = execute_layers(packed, b, user, packed.num_layers[b, user], query)
 
 
 @jit

@@ -21,7 +21,7 @@ def every_plan(scenario: Scenario, starts_s: Sequence[float] = (0.0,)) -> list[P
     free = [
         (u, int(v))
         for u, user in enumerate(scenario.users)
-        for v in np.flatnonzero((user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0))
+        for v in np.flatnonzero(user.graph.movable & (np.asarray(user.uploaded) == 0))
     ]
     return [
         Plan(tuple(Upload(u, server, (v,), at) for (u, v), server, at in zip(order, servers, waits, strict=True)))
@@ -34,7 +34,7 @@ def every_plan(scenario: Scenario, starts_s: Sequence[float] = (0.0,)) -> list[P
 
 def num_free_layers(scenario: Scenario) -> int:
     """Return the number of layers of a scenario that can be uploaded."""
-    return sum(int(np.sum((user.graph.weight_bytes > 0) & (np.asarray(user.uploaded) == 0))) for user in scenario.users)
+    return sum(int(np.sum(user.graph.movable & (np.asarray(user.uploaded) == 0))) for user in scenario.users)
 
 
 def _servers(scenario: Scenario, order: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:

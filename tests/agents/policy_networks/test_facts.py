@@ -1,5 +1,7 @@
 """The network reads observations as they are meant, and its weights know no sizes and no order of users."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import torch
@@ -28,8 +30,7 @@ class Given:
 
     def __init__(self, scenario, extra=0):
         needed = Limits.of([scenario])
-        sizes = (needed.users, needed.layers, needed.servers, needed.slots, needed.edges)
-        self.limits, self._scenario = Limits(*(size + extra for size in sizes)), scenario
+        self.limits, self._scenario = Limits(*(size + extra for size in astuple(needed))), scenario
 
     def draw(self, rng, count):
         return as_batch([self._scenario] * count, self.limits)

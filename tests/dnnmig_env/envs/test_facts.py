@@ -17,7 +17,7 @@ from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.simulator import simulate
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
-LIMITS = Limits(users=7, layers=17, servers=6, slots=31, edges=90)
+LIMITS = Limits(users=7, layers=17, servers=6, slots=31, edges=90, inputs=3, shares=20)
 
 Placement = dict[tuple[int, int], int]
 """Server (1..S) of each (user, layer) that is or is to be on one."""
@@ -42,7 +42,9 @@ def quantities(scenario: Scenario, env: MigrationEnv, placed: Placement) -> dict
     arrived = {(u, v) for u, user in enumerate(scenario.users) for v in np.flatnonzero(user.uploaded)}
     arrived |= {(upload.user, layer) for upload in env.plan().uploads for layer in upload.layers}
     weights = {
-        (u, v): layer.weight_bytes for u, user in enumerate(scenario.users) for v, layer in enumerate(user.graph.layers)
+        (u, v): 0 if layer.on_device else layer.weight_bytes
+        for u, user in enumerate(scenario.users)
+        for v, layer in enumerate(user.graph.layers)
     }
     to_come = sum(weight for (u, v), weight in weights.items() if rates[u] > 0 and (u, v) not in arrived)
     load = np.zeros((len(scenario.users), len(scenario.servers)))
@@ -75,11 +77,12 @@ def quantities(scenario: Scenario, env: MigrationEnv, placed: Placement) -> dict
         x["links", "log_speedup"][here] = whole_s[0] / whole_s[1:]
         x["links", "load_of_others"][here] = np.delete(load, u, axis=0).sum(axis=0)
         for v, layer in enumerate(user.graph.layers):
-            x["layers", "remaining"][u, v] = layer.weight_bytes > 0 and (u, v) not in arrived
+            moves = layer.weight_bytes > 0 and not layer.on_device
+            x["layers", "remaining"][u, v] = moves and (u, v) not in arrived
             x["layers", "node"][u, v] = placed.get((u, v), 0)
             x["layers", "in_use"][u, v] = timeline.event_assignment[event, u, v] != 0
             x["layers", "execution_share"][u, v] = scenario.execution_s[u][v, 0] / device_s
-            x["layers", "log_weight"][u, v] = layer.weight_bytes
+            x["layers", "log_weight"][u, v] = layer.weight_bytes if moves else 0
             x["layers", "log_output"][u, v] = layer.output_bytes
             x["layers", "log_input"][u, v] = sum(user.graph.tensor_bytes(tensor) for tensor in layer.predecessors)
     if mobility is not None:

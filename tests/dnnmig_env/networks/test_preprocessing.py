@@ -45,7 +45,9 @@ def assert_conserved(before: LayerGraph, after: LayerGraph) -> None:
     assert after.bytes_moved.sum() == before.bytes_moved.sum()
     assert after.operators.sum() == before.operators.sum()
     assert after.input_bytes == before.input_bytes
-    assert sum(after.tensor_bytes(sink) for sink in after.sinks) == sum(before.tensor_bytes(s) for s in before.sinks)
+    assert sum(after.tensor_bytes(sink) for sink in after.output_layers) == sum(
+        before.tensor_bytes(s) for s in before.output_layers
+    )
 
 
 @given(graphs())
@@ -115,7 +117,7 @@ def test_blocks_are_a_chain_cut_at_every_dominator(graph: LayerGraph) -> None:
     assert_conserved(graph, chained)
     assert [layer.predecessors for layer in chained.layers] == [(index - 1,) for index in range(len(chained))]
     dominators = [index for index in range(len(graph)) if not reaches_output_without(graph, index)]
-    cuts = [index for index in dominators if index not in graph.sinks]
+    cuts = [index for index in dominators if index not in graph.output_layers]
     assert len(chained) == len(cuts) + 1
     assert [layer.output_bytes for layer in chained.layers[:-1]] == [graph.tensor_bytes(index) for index in cuts]
 
@@ -126,7 +128,7 @@ def reaches_output_without(graph: LayerGraph, removed: int) -> bool:
     for index, layer in enumerate(graph.layers):
         if index != removed and reached.intersection(layer.predecessors):
             reached.add(index)
-    return bool(reached.intersection(graph.sinks))
+    return bool(reached.intersection(graph.output_layers))
 
 
 def test_fuse_by_hand() -> None:

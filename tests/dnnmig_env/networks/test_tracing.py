@@ -88,7 +88,7 @@ def test_a_shared_head_is_uploaded_once_and_runs_twice() -> None:
     assert (layers["head"].weight_bytes, layers["head#2"].weight_bytes) == (40, 0)
     assert (layers["head"].internal_bytes, layers["head#2"].internal_bytes) == (0, 40)  # it reads them all the same
     assert graph.weight_bytes.sum() == 4 * sum(parameter.numel() for parameter in module.parameters())
-    assert len(graph.sinks) == 2
+    assert len(graph.output_layers) == 2
 
 
 class TiedEmbedding(nn.Module):

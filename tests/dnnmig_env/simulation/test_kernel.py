@@ -75,7 +75,7 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
         times.add_edge(("start", v), ("end", v), weight=oracle.execution_s(scenario, user, v, assignment[v]))
         times["start", v]["end", v]["weight"] *= slowdown[assignment[v]]
         for tensor in layer.predecessors:
-            before, source = ("raised", -1) if tensor == -1 else ("end", tensor), assignment.get(tensor, 0)
+            before, source = ("raised", -1) if tensor < 0 else ("end", tensor), assignment.get(tensor, 0)
             seconds = oracle.transfer_s(scenario, 0, user, source, assignment[v], graph.tensor_bytes(tensor))
             times.add_edge(before, ("start", v), weight=seconds)
     for node in set(assignment.values()):
@@ -83,7 +83,7 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
         for earlier, later in pairwise(sequence):
             if not times.has_edge(("end", earlier), ("start", later)):
                 times.add_edge(("end", earlier), ("start", later), weight=0.0)
-    for sink in graph.sinks:
+    for sink in graph.output_layers:
         seconds = oracle.transfer_s(scenario, 0, user, assignment[sink], 0, graph.tensor_bytes(sink))
         times.add_edge(("end", sink), "answered", weight=seconds)
     return float(nx.dag_longest_path_length(times))
@@ -128,7 +128,7 @@ def test_a_batch_equals_its_rows_bit_for_bit() -> None:
     np.testing.assert_array_equal(mean_delays_s(pack(scenarios), plan_arrays(plans), rows), alone)
     np.testing.assert_array_equal(mean_delays_s(pack(scenarios[:20]), plan_arrays(plans[:20]), rows[:20]), alone[:20])
     np.testing.assert_array_equal([simulate(*case).mean_delay_s for case in cases], alone)
-    limits = Limits(users=9, layers=40, servers=7, slots=12, edges=90)
+    limits = Limits(users=9, layers=40, servers=7, slots=12, edges=90, inputs=4, shares=50)
     np.testing.assert_array_equal(mean_delays_s(pack(scenarios, limits), plan_arrays(plans), rows), alone)
 
 

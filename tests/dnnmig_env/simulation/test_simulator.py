@@ -275,7 +275,9 @@ def test_merging_the_layers_of_each_partition_changes_nothing(seed: int) -> None
     # A chain whose runs are uploaded run by run, each as one partition, is the chain of the merged runs, as long as
     # its user does not go away: every layer's upload waits for its user, so a partition may pause, a layer may not.
     rng = np.random.default_rng(seed)
-    sizes = Sizes(users=1, layers=9, chain=True, absences=False, uploaded=False, profiles=False)
+    sizes = Sizes(
+        users=1, layers=9, chain=True, absences=False, uploaded=False, profiles=False, sharing=False, staying=False
+    )
     scenario = make_scenario(RandomChoices(rng), sizes)
     user, count = scenario.users[0], len(scenario.users[0].graph)
     layers = tuple(replace(layer, weight_bytes=layer.weight_bytes + 1000) for layer in user.graph.layers)

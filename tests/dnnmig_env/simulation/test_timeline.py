@@ -257,7 +257,9 @@ def test_a_query_in_detail_explains_its_delay(seed: int) -> None:
             query = timeline.query(user, float(at_s))
             assert query.delay_s == timeline.delay_s(float(at_s))[user]
             node = {computation.layer: computation.node for computation in query.computations}
-            end_s = {(c.layer, c.node): c.end_s for c in query.computations} | {(NETWORK_INPUT, 0): 0.0}
+            end_s = {(c.layer, c.node): c.end_s for c in query.computations} | {
+                (-1 - k, 0): 0.0 for k in range(row.graph.num_inputs)
+            }
             for transfer in query.transfers:
                 assert transfer.start_s == end_s[transfer.tensor, transfer.source]
                 assert transfer.size_bytes == row.graph.tensor_bytes(transfer.tensor)
@@ -267,7 +269,7 @@ def test_a_query_in_detail_explains_its_delay(seed: int) -> None:
                 waits_s = [end_s[tensor, c.node] for tensor in row.graph.layers[c.layer].predecessors]
                 assert c.start_s == pytest.approx(max([free_s[c.node], *waits_s]), abs=1e-9)
                 free_s[c.node] = c.end_s
-            assert query.delay_s == max(end_s[sink, 0] for sink in row.graph.sinks)
+            assert query.delay_s == max(end_s[sink, 0] for sink in row.graph.output_layers)
 
 
 def test_absent_users_queries_run_on_their_device() -> None:

@@ -17,7 +17,7 @@ from tests.agents.planners.hand_made import chain
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 RNG = np.random.default_rng(0)
-CALM = Sizes(users=2, layers=7, servers=2, slots=1, outages=False, absences=False, uploaded=False)
+CALM = Sizes(users=2, layers=7, servers=2, slots=1, outages=False, absences=False, uploaded=False, staying=False)
 
 
 def scenario_of(seed: int, sizes: Sizes = CALM) -> Scenario:

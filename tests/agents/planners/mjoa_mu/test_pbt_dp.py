@@ -29,10 +29,10 @@ RNG = np.random.default_rng(0)
 
 
 def scenario_of(
-    seed: int, layers: int, *, is_chain: bool = False, servers: int = 1, uploaded: bool = False
+    seed: int, layers: int, *, is_chain: bool = False, servers: int = 1, uploaded: bool = False, sharing: bool = False
 ) -> Scenario:
     """One user; links from so slow that nothing is worth uploading to so fast that nearly everything is."""
-    sizes = Sizes(1, layers, servers, 1, chain=is_chain, outages=False, absences=False, uploaded=uploaded)
+    sizes = Sizes(1, layers, servers, 1, is_chain, outages=False, absences=False, uploaded=uploaded, sharing=sharing)
     scenario, _ = random_case(seed, sizes)
     faster, links = 10 ** np.random.default_rng(seed).uniform(0.0, 1.2), scenario.links
     up, down = np.asarray(links.up_bytes_per_s) * faster, np.asarray(links.down_bytes_per_s) * faster
@@ -88,7 +88,8 @@ def test_what_is_uploaded_stays() -> None:
 @pytest.mark.parametrize("is_chain", [False, True])
 def test_delays_are_those_of_the_cold_start(is_chain: bool, serial: bool) -> None:
     for seed in range(60):
-        scenario = scenario_of(seed, 12, is_chain=is_chain, servers=1 + seed % 3, uploaded=bool(seed % 2))
+        options = {"uploaded": bool(seed % 2), "sharing": seed % 3 > 0}
+        scenario = scenario_of(seed, 12, is_chain=is_chain, servers=1 + seed % 3, **options)
         packed, movable = slot_zero_packed(scenario), movable_layers(scenario)[0]
         placed, found_s = best_placement(packed, 1, movable, np.inf, serial=serial)
         assert not np.any((placed != packed.uploaded[0, 0]) & ~movable)

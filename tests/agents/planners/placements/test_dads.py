@@ -21,7 +21,7 @@ from tests.agents.planners.random_scenarios import realistic
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 RNG = np.random.default_rng(0)
-ONE_SERVER = Sizes(users=1, layers=8, servers=1, slots=1, outages=False, absences=False)
+ONE_SERVER = Sizes(users=1, layers=8, servers=1, slots=1, outages=False, absences=False, sharing=False)
 
 
 def one_server(seed: int, *, chain: bool, weightless: bool = True) -> Scenario:
@@ -29,7 +29,7 @@ def one_server(seed: int, *, chain: bool, weightless: bool = True) -> Scenario:
     user = scenario.users[0]
     if not weightless:
         layers = tuple(replace(layer, weight_bytes=max(layer.weight_bytes, 1)) for layer in user.graph.layers)
-        user = replace(user, graph=LayerGraph("weighty", user.graph.input_bytes, layers))
+        user = replace(user, graph=replace(user.graph, layers=layers))
     return replace(scenario, users=(user,))
 
 
@@ -37,7 +37,7 @@ def placements(scenario: Scenario) -> Iterator[np.ndarray]:
     """Yield every placement that keeps what is uploaded."""
     user = scenario.users[0]
     held = np.asarray(user.uploaded, np.int8)
-    movable = np.flatnonzero((user.graph.weight_bytes > 0) & (held == 0))
+    movable = np.flatnonzero(user.graph.movable & (held == 0))
     for nodes in itertools.product((0, 1), repeat=len(movable)):
         placement = held.copy()
         placement[movable] = nodes
@@ -53,13 +53,13 @@ def sum_s(scenario: Scenario, placement: np.ndarray) -> float:
     graph, links, seconds = scenario.users[0].graph, scenario.links, scenario.execution_s[0]
     node = placement.copy()
     for v, layer in enumerate(graph.layers):
-        if layer.weight_bytes == 0:
+        if layer.weight_bytes == 0 and not layer.on_device:
             node[v] = max([node[q] for q in layer.predecessors if q >= 0], default=0)
     total_s = float(seconds[np.arange(len(graph)), node].sum())
-    for tensor in range(-1, len(graph)):
+    for tensor in range(-graph.num_inputs, len(graph)):
         maker = node[tensor] if tensor >= 0 else 0
         readers = {int(node[v]) for v, layer in enumerate(graph.layers) if tensor in layer.predecessors}
-        if tensor in graph.sinks:
+        if tensor in graph.output_layers:
             readers.add(0)
         for rates, latencies, direction in (
             (links.up_bytes_per_s, links.up_latency_s, (0, 1)),

@@ -33,7 +33,7 @@ def paper_example() -> tuple[Tasks, list[int]]:
     """
     predecessors: list[list[int]] = []
     execution: list[tuple[float, ...]] = []
-    tensor = [0.0]
+    tensor: list[float] = []
     place: dict[int, int] = {}
     for task, row in enumerate(PAPER_EXECUTION, start=1):
         sources = []
@@ -47,9 +47,12 @@ def paper_example() -> tuple[Tasks, list[int]]:
         predecessors.append(sources or [-1])
         execution.append(row)
         tensor.append(0.0)
+    tensor.append(0.0)  # the network's input comes last
     count, is_task = len(predecessors), [v in place.values() for v in range(len(predecessors))]
     tasks = Tasks(
         predecessors,
+        [[]] * count,
+        [False] * count,
         [v == place[10] for v in range(count)],
         [list(map(float, row)) for row in execution],
         [[[0.0 if one == two else cost for two in range(3)] for one in range(3)] for cost in tensor],

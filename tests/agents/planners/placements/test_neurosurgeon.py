@@ -47,7 +47,7 @@ def test_no_cut_of_any_server_is_better(seed: int) -> None:
     delays_s = [migration_s(scenario, [np.zeros(len(graph), np.int8)])]
     for server in range(1, len(scenario.servers) + 1):
         for first in range(len(graph)):
-            behind = (np.arange(len(graph)) >= first) & (graph.weight_bytes > 0)
+            behind = (np.arange(len(graph)) >= first) & graph.movable
             delays_s.append(migration_s(scenario, [np.where(behind, server, 0).astype(np.int8)]))
     assert migration_s(scenario, neurosurgeon(scenario, RNG)) == min(delays_s)
 

@@ -172,7 +172,7 @@ def test_the_published_recursion_of_a_chain() -> None:
     waited = 0
     for seed in range(200):
         sizes = Sizes(users=1, servers=1, slots=1, layers=10, chain=True, outages=False, absences=False, uploaded=False)
-        scenario, _ = random_case(seed, sizes)
+        scenario, _ = random_case(seed, replace(sizes, sharing=False, staying=False))
         scenario = replace(scenario, links=replace(scenario.links, up_latency_s=0.0, down_latency_s=0.0))
         graph, seconds = scenario.users[0].graph, scenario.execution_s[0]
         rng = np.random.default_rng(seed)
