@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from dnnmig_env.envs.compile_ahead import Compile
+from dnnmig_env.compile_ahead import Compile
 
 if TYPE_CHECKING:
     from dnnmig_env.networks.layer_graph import LayerGraph

@@ -1,4 +1,4 @@
-"""Calls everything compiled that planners and agents need, for `dnnmig_env.envs.compile_ahead`."""
+"""Calls everything compiled that planners and agents need, for `dnnmig_env.compile_ahead`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS, planner
 from agents.policies.policy import resolve_policy
-from dnnmig_env.envs.compile_ahead import SMALL, play
+from dnnmig_env.compile_ahead import SMALL, play
 from dnnmig_env.envs.registration import make_vector_env
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios

@@ -106,7 +106,7 @@ class EpisodeBatch:
         self.rows, self.generator, self.decision_mode = rows, generator, decisions
         self.limits = _limits(generator, limits)
         sizes = self.limits.users, self.limits.layers, self.limits.servers
-        self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes)
+        self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes, self.limits.edges)
         self.packed = empty_packed(rows, self.limits)
         self._chunk = 0 if generator is None else generator.chunk
         self._drawn = empty_packed(rows * self._chunk, self.limits)

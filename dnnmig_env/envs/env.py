@@ -40,8 +40,9 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, int | np.integer[Any] | 
 
     ## Observation Space
     `Dict(observation=Box(-1, 1, (D,)), action_mask=MultiBinary(U * L * S + 1))`. The vector is laid out as
-    `dnnmig_env.envs.facts.FactsLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5),
-    layers (U x L x 7); absent users and padding are zero. It tells of the present and the past only. `action_mask` is 1
+    `dnnmig_env.envs.facts.FactsLayout` says: time, servers, users, links, layers, lines between servers, seconds of
+    layers on servers, edges of the networks; absent users and padding are zero. It tells of the present and the past
+    only. `action_mask` is 1
     for legal actions; "stop" is always legal. With `observation="candidates"` (joint decisions only) the vector is a
     short list of promising uploads with what may be expected of each (`agents.candidates.layout.CandidateLayout`).
 

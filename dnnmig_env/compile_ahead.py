@@ -21,7 +21,7 @@ SMALL: dict[str, Any] = {"max_layers": 3}
 PARTS = {
     "candidates": "agents.policies.compile_ahead:candidates",
     "planners": "agents.policies.compile_ahead:planners",
-    "environments": "dnnmig_env.envs.compile_ahead:environments",
+    "environments": "dnnmig_env.compile_ahead:environments",
     "searches": "agents.policies.compile_ahead:searches",
 }
 """Module and function that call what each part compiles, the longest first."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dnnmig_env import compile_ahead
 from dnnmig_env.__main__ import main
-from dnnmig_env.envs import compile_ahead
 
 COUNT = """
 import sys
