@@ -32,7 +32,7 @@ install: $(READY)  ## create .venv with the locked versions and the development 
 
 .PHONY: compile
 compile: $(READY)  ## compile the kernels, which takes minutes the first time and seconds afterwards
-	$(BIN)/python -m tests.compile_kernels
+	$(BIN)/python -m dnnmig_env compile
 
 .PHONY: test
 test: compile  ## run the fast tests

@@ -1,4 +1,4 @@
-"""Command line of the problem: trace, measure or list networks, and draw scenarios."""
+"""Command line of the problem: trace, measure or list networks, draw scenarios, and compile ahead of time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from dnnmig_env.compile_ahead import Compile
 from dnnmig_env.networks.foreign_times import Times
 from dnnmig_env.networks.printing import print_graph, print_profile, print_table, totals
 
@@ -230,7 +231,8 @@ def main(arguments: list[str] | None = None) -> int:
         | Annotated[Profiles, tyro.conf.subcommand("profiles")]
         | Annotated[Zoo, tyro.conf.subcommand("zoo")]
         | Annotated[Networks, tyro.conf.subcommand("networks")]
-        | Annotated[Draw, tyro.conf.subcommand("draw")],
+        | Annotated[Draw, tyro.conf.subcommand("draw")]
+        | Annotated[Compile, tyro.conf.subcommand("compile")],
         prog="python -m dnnmig_env",
         description=__doc__,
         args=arguments,

@@ -31,7 +31,7 @@ def assert_rows_are_single_environments(generator: Generator, mode: AutoresetMod
             else:
                 alone[k], reward, done, _, info = env.step(actions[row])
             if done and mode is AutoresetMode.SAME_STEP:
-                np.testing.assert_array_equal(infos["final_obs"]["observation"][row], alone[k]["observation"])
+                np.testing.assert_array_equal(infos["final_obs"][row]["observation"], alone[k]["observation"])
                 assert infos["final_info"]["mean_delay_s"][row] == info["mean_delay_s"]
                 alone[k] = env.reset()[0]
             ends += done

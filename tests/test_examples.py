@@ -1,17 +1,31 @@
 """The scripts in examples/ run, from the repository's root, and print what they say they do."""
 
+import os
 import re
+import site
 import subprocess
 import sys
+import tomllib
+import venv
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(script: str, *arguments: str) -> str:
-    command = [sys.executable, f"examples/{script}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=True)
+    command = [sys.executable, "-W", "error", f"examples/{script}", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """Return the environment variables of a script, which finds this project's packages."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def test_no_plan_is_below_the_bound() -> None:
@@ -26,3 +40,44 @@ def test_no_plan_is_below_the_bound() -> None:
 def test_a_plan_is_drawn(tmp_path: Path) -> None:
     run("draw_plan.py", str(tmp_path / "plan.png"))
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "script", ["cleanrl_ppo.py", "sb3_maskable_ppo.py", "sb3_own_policy.py", "sb3_without_masks.py"]
+)
+def test_an_agent_is_trained(script: str) -> None:
+    printed = run(script, "--steps", "2048")
+    found = re.match(
+        r"mean query delay (\S+) of that on the devices alone \(last \d+ episodes(, 0 illegal)?\)", printed
+    )
+    assert found is not None, printed
+    assert 0.3 < float(found.group(1)) < 1.0
+
+
+LIBRARIES = {
+    "torchrl": "examples/torchrl_ppo.py --steps 4096",
+    "tianshou": "examples/tianshou_dqn.py --steps 2000",
+    "rllib": "examples/rllib_ppo.py --steps 4000",
+    "minari": "examples/minari_dataset.py --episodes 3",
+    "rl-zoo3": "-m rl_zoo3.train --algo ppo --env dnnmig/Toy-v0 --gym-packages dnnmig_env -n 2000 "
+    "--conf-file examples/rl_zoo3.yml",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", LIBRARIES)
+def test_other_libraries_train(extra: str, tmp_path: Path) -> None:
+    """In an environment of its own, which sees the packages of this one and adds those of the extra."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    (own,) = (tmp_path / "venv").glob("lib/*/site-packages")
+    (own / "outside.pth").write_text("\n".join(site.getsitepackages()))
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *extras[extra]], timeout=900, check=True)
+    arguments = [*LIBRARIES[extra].split(), *(["-f", str(tmp_path)] if extra == "rl-zoo3" else [])]
+    home = {**environment(), "HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(Path.home() / ".cache")}
+    done = subprocess.run([python, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600, env=home)
+    assert done.returncode == 0, done.stderr
+    returns = [float(found) for found in re.findall(r"(?:mean return|ep_rew_mean +\|) (-?[\d.]+)", done.stdout)]
+    assert returns
+    assert all(0.0 < each < 1.0 for each in returns), returns

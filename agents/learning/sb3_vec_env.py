@@ -122,7 +122,7 @@ class Sb3VecEnv(VecEnv):
         final = batch_info["final_info"]
         delays = {name: float(final[name][row]) for name in ("mean_delay_s", "device_only_delay_s")}
         return {
-            "terminal_observation": {name: array[row] for name, array in batch_info["final_obs"].items()},
+            "terminal_observation": batch_info["final_obs"][row],
             "episode": {
                 "r": float(self._returns[row]),
                 "l": int(self._lengths[row]),

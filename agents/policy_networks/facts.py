@@ -17,7 +17,7 @@ efficiency's, training seeds 1, 2 and 3 (22 November 2026):
 | all others, by attention | 1.129 | 1.121, 1.157, 1.109 | 1.116 | 182 000 |
 
 So whatever sees further than the neighbours is 1 to 3 % better, and these ways cannot be told apart. Messages along the
-chain are kept, as observations name no edges (after grouping 78 % of the edges lead to the next layer). What
+chain are kept, though observations name all edges (after grouping 78 % of them lead to the next layer). What
 observations say matters more: with candidates (`agents.candidates.network`) the ratio is 0.998.
 """
 
@@ -29,15 +29,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dnnmig_env.envs.facts import (
-    LAYER_FEATURES,
-    LINK_FEATURES,
-    SERVER_FEATURES,
-    TIME_FEATURES,
-    USER_FEATURES,
-    FactsLayout,
-)
+from dnnmig_env.envs.facts import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
 from dnnmig_env.envs.features import names
+from dnnmig_env.envs.network_facts import LAYER_FEATURES
 
 ROUNDS = 2
 """Rounds of messages between neighbouring layers."""
@@ -62,18 +56,21 @@ LOG_SCALES = {
 }
 """(middle, width) with which observations scale decimal logarithms: log10(x) = middle + width * feature."""
 
+# The last feature of a layer is a layer's number, which means nothing to a network for any number of layers.
+_LAYER_WIDTH = len(LAYER_FEATURES) - 1
+_EXISTS = names(LAYER_FEATURES).index("exists")
 _LEAST_SHARE = 1e-4
 _LN_10 = 2.302585
 
 
 class Parts(NamedTuple):
-    """A batch of observations, taken apart; `dnnmig_env.envs.facts` names the features in the last dimension."""
+    """What is looked at in a batch of observations; `dnnmig_env.envs.facts` names the features (last axis)."""
 
     time: Tensor  # (B, 4)
     servers: Tensor  # (B, S, 6)
-    users: Tensor  # (B, U, 9)
-    links: Tensor  # (B, U, S, 5)
-    layers: Tensor  # (B, U, L, 7)
+    users: Tensor  # (B, U, 10)
+    links: Tensor  # (B, U, S, 6)
+    layers: Tensor  # (B, U, L, 13)
 
 
 class FactsNetwork(nn.Module):
@@ -93,7 +90,7 @@ class FactsNetwork(nn.Module):
     def __init__(self, layout: FactsLayout, width: int = 24, context: int = 48) -> None:
         super().__init__()
         self.layout, self.width = layout, width
-        self.layer_in = nn.Linear(len(LAYER_FEATURES) + 1, width)
+        self.layer_in = nn.Linear(_LAYER_WIDTH + 1, width)
         self.messages = nn.ModuleList(nn.Linear(3 * width, width) for _ in range(ROUNDS))
         self.layer_out = nn.Linear(width, width)
         self.user = nn.Linear(len(USER_FEATURES) + 2 * width, context)
@@ -154,8 +151,9 @@ class FactsNetwork(nn.Module):
     def _embed_layers(self, layers: Tensor, of_layer: Tensor) -> Tensor:
         """Return an embedding of each layer from the features of those at most `ROUNDS` away, (B, U, L, width)."""
         placed = (layers[..., 1:2] > 0).to(layers.dtype)  # a server's number means nothing; `neighbours` says where
-        exists = layers[..., 3:4] > 0  # padding executes nothing
-        own = torch.cat([layers[..., :1], placed, layers[..., 2:], torch.where(exists, of_layer / 5.0, 0.0)], dim=-1)
+        exists = layers[..., _EXISTS : _EXISTS + 1] > 0
+        seen = layers[..., 2:_LAYER_WIDTH]
+        own = torch.cat([layers[..., :1], placed, seen, torch.where(exists, of_layer / 5.0, 0.0)], dim=-1)
         embedded = torch.relu(self.layer_in(own)) * exists
         for exchange in self.messages:
             around = functional.pad(embedded, (0, 0, 1, 1))
@@ -165,7 +163,7 @@ class FactsNetwork(nn.Module):
 
     def _embed_pairs(self, parts: Parts, layers: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of the (user, server) pairs, (B, U, S, context), and of everything, (B, context)."""
-        exists = (parts.layers[..., 3] > 0).to(layers.dtype)
+        exists = parts.layers[..., _EXISTS]
         pooled = _means(torch.stack([exists, parts.layers[..., 0]], dim=-2), layers)
         users = torch.cat([parts.users, pooled.flatten(-2)], dim=-1)
         executed = torch.stack([parts.layers[..., 3], parts.layers[..., 3] * parts.layers[..., 2]], dim=-1)
@@ -180,8 +178,8 @@ class FactsNetwork(nn.Module):
 
 def split(observation: Tensor, layout: FactsLayout) -> Parts:
     """Take a batch of flat observations apart."""
-    slices = layout.slices
-    return Parts(**{name: observation[:, slices[name]].unflatten(1, shape) for name, shape in layout.shapes.items()})
+    slices, shapes = layout.slices, layout.shapes
+    return Parts(*(observation[:, slices[name]].unflatten(1, shapes[name]) for name in Parts._fields))
 
 
 def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:

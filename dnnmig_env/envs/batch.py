@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
 
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.actions import ActionLayout, new_decisions, pending_layer
+from dnnmig_env.envs.arguments import check_scenario
 from dnnmig_env.envs.facts import FactsLayout
 from dnnmig_env.envs.observer import FactsObserver, MakeObserver, MakeRewarder, Observer, find_observer
 from dnnmig_env.envs.outputs import new_outputs
+from dnnmig_env.envs.repair import repair_rows
 from dnnmig_env.envs.reward import RewardScale, reward_rules
 from dnnmig_env.envs.stepping import start_rows, step_rows
 from dnnmig_env.scenarios.scenario import Scenario
@@ -28,6 +32,14 @@ if TYPE_CHECKING:
 
 DecisionMode = Literal["joint", "two-phase"]
 
+IllegalMode = Literal["end", "repair"]
+"""`end`: an illegal action ends the episode. `repair`: the nearest legal action is taken in its place (see
+`dnnmig_env.envs.repair.nearest_legal`)."""
+
+RESET_FIRST = "no episode has begun; call reset() first."
+
+NOTHING_TAKEN = -1
+"""Stands for the latest action of a row that has taken none in its episode."""
 
 ROWS_PER_CORE = 64
 """Fewest rows for which a second core makes steps faster: 32 rows on two cores take 1.5 times as long as on one."""
@@ -45,13 +57,20 @@ class EpisodeBatch:
         scale: "seconds" or "device-only".
         observation: "plain", "candidates", or a function that makes an observer.
         limits: Sizes to which scenarios are padded; by default those of the generator.
+        scenario: Scenario that every episode plays; by default they are drawn, or given when an episode begins.
+        illegal: "end" or "repair": what an illegal action leads to.
 
     Raises:
-        ValueError: If an argument is not among those named or does not go with another, or neither a generator nor
-            limits are given.
+        TypeError: If the number of rows is no integer or the scenario no scenario.
+        ValueError: If an argument is not among those named or does not go with another, neither a generator nor limits
+            are given, or the scenario does not fit the limits.
 
     Attributes:
         begun: Number of episodes that each row has begun, shape (B,).
+        random: Source of randomness of each row, from which its scenarios are drawn.
+        seeds: Seed of each of them; -1 if it is unknown.
+        taken: Latest action that each row has taken, shape (B,); `NOTHING_TAKEN` if its episode has just begun.
+        illegal: Whether the latest action given to each row was illegal, shape (B,).
         packed: The scenarios being played, one per row.
         state: Where the episodes stand.
         decisions: What has been decided in them, apart from the uploads.
@@ -72,17 +91,22 @@ class EpisodeBatch:
         scale: RewardScale = "seconds",
         observation: str | MakeObserver = "plain",
         limits: Limits | None = None,
+        scenario: Scenario | None = None,
+        illegal: IllegalMode = "end",
     ) -> None:
+        if isinstance(rows, bool) or not isinstance(rows, int | np.integer):
+            raise TypeError(f"num_envs is {rows!r}; give a whole number.")
         if rows < 1:
             raise ValueError(f"num_envs is {rows}; it must be at least 1.")
-        if decisions not in get_args(DecisionMode):
-            raise ValueError(f"decisions is {decisions!r}; choose one of {', '.join(get_args(DecisionMode))}.")
+        for name, value, known in (("decisions", decisions, DecisionMode), ("illegal", illegal, IllegalMode)):
+            if value not in get_args(known):
+                raise ValueError(f"{name} is {value!r}; choose one of {', '.join(get_args(known))}.")
         self._rules, make_rewarder = reward_rules(reward, scale)
         make_observer = find_observer(observation)
         self.rows, self.generator, self.decision_mode = rows, generator, decisions
         self.limits = _limits(generator, limits)
         sizes = self.limits.users, self.limits.layers, self.limits.servers
-        self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes)
+        self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes, self.limits.edges)
         self.packed = empty_packed(rows, self.limits)
         self._chunk = 0 if generator is None else generator.chunk
         self._drawn = empty_packed(rows * self._chunk, self.limits)
@@ -95,28 +119,47 @@ class EpisodeBatch:
         self.observer: Observer = make_observer(self)
         self.observation, self.layout = self.observer.observation, self.observer.layout
         self._rewarder = None if make_rewarder is None else make_rewarder(self)
-        self._random = [np.random.default_rng() for _ in range(rows)]
+        self.random, self.seeds = map(list, zip(*(seeding.np_random() for _ in range(rows)), strict=True))
         self._stream: list[tuple[ScenarioBatch, int] | None] = [None] * rows
         self.begun = np.zeros(rows, np.int64)
         self._playing: list[tuple[ScenarioBatch, int] | None] = [None] * rows
+        self._repairs, self.taken = illegal == "repair", np.full(rows, NOTHING_TAKEN)
+        self.illegal = np.zeros(rows, np.bool_) if self._repairs else self.decisions.illegal
+        self._given: ScenarioBatch | None = None
+        if scenario is not None:
+            check_scenario("scenario", scenario)
+            self._given = as_batch([scenario], self.limits)
 
     def seed(self, row: int, seed: int | None) -> None:
         """Give a row a new random stream of scenarios."""
-        self._random[row] = np.random.default_rng(seed)
-        self._stream[row] = None
+        self.draw_from(row, *seeding.np_random(seed))
+
+    def draw_from(self, row: int, random: np.random.Generator, seed: int) -> None:
+        """Draw a row's scenarios from a source of randomness; if that is the present one, go on.
+
+        Args:
+            row: The row.
+            random: The source.
+            seed: Its seed, -1 if it is unknown.
+        """
+        if random is not self.random[row]:
+            self.random[row], self.seeds[row], self._stream[row] = random, seed, None
 
     def start(self, rows: Sequence[int] | Ints, scenarios: Sequence[Scenario] | None = None) -> None:
         """Begin new episodes in some rows.
 
         Args:
             rows: The rows, N of them.
-            scenarios: The scenarios to play, one per row; by default they are drawn.
+            scenarios: The scenarios to play, one per row; by default the one given to the batch, or drawn ones.
 
         Raises:
             ValueError: If a scenario does not fit the limits, or none is given and there is no generator.
         """
         if scenarios is not None:
             self.play(rows, as_batch(scenarios, self.limits), range(len(scenarios)))
+            return
+        if self._given is not None:
+            self.play(rows, self._given, np.zeros(len(rows), np.int64))
             return
         chosen = np.arange(len(rows))
         for place, row in enumerate(rows):
@@ -138,7 +181,19 @@ class EpisodeBatch:
         self._begin(rows, batch.packed, np.asarray(chosen, np.int64))
 
     def step(self, actions: Ints, active: Bools) -> None:
-        """Take one decision in every active row; the results are in `outputs`, `decisions` and `state`."""
+        """Take one decision in every active row; the results are in `outputs`, `decisions` and `state`.
+
+        Args:
+            actions: The actions, shape (B,), those of active rows within 0 to A - 1.
+            active: Which rows take them, shape (B,).
+        """
+        sizes = self.actions.layers, self.actions.servers
+        if self._repairs:
+            given = self.outputs.mask, *sizes, actions, active
+            share_rows(repair_rows, self.rows, *given, self.taken, self.illegal, per_core=ROWS_PER_CORE)
+            actions = self.taken.copy()
+        else:
+            self.taken[active] = actions[active]
         share_rows(step_rows, self.rows, *self._episodes, self._rules, actions, active, per_core=ROWS_PER_CORE)
         if not isinstance(self.observer, FactsObserver):
             stepped = np.flatnonzero(active)
@@ -156,9 +211,14 @@ class EpisodeBatch:
         """Return the scenario that a row plays, its future included."""
         playing = self._playing[row]
         if playing is None:
-            raise RuntimeError("reset() has not been called; call it before asking for the scenario.")
+            raise ResetNeeded(RESET_FIRST)
         batch, index = playing
         return batch.scenario(index)
+
+    def check_begun(self) -> None:
+        """Raise a `ResetNeeded` unless every row has begun an episode."""
+        if not self.begun.all():
+            raise ResetNeeded(RESET_FIRST)
 
     def known_scenario(self, row: int) -> Scenario | None:
         """Return what a planner may know of a row's scenario now (see `known_scenario`); None if no user is present."""
@@ -176,6 +236,7 @@ class EpisodeBatch:
     def _begin(self, rows: Sequence[int] | Ints, drawn: PackedScenarios, chosen: Ints) -> None:
         begun = np.asarray(rows, np.int64)
         self.begun[begun] += 1
+        self.taken[begun], self.illegal[begun] = NOTHING_TAKEN, False
         # Steps are a third faster if the scenarios being played lie side by side in memory.
         mine, its = (begun[0], chosen[0]) if len(begun) == 1 else (begun, chosen)
         for name in PackedScenarios._fields:
@@ -190,7 +251,7 @@ class EpisodeBatch:
         if stream is None or stream[1] == len(stream[0]):
             if self.generator is None:
                 raise ValueError("there is no generator to draw a scenario from; give one in the options of reset().")
-            stream = (self.generator.draw(self._random[row], self._chunk), 0)
+            stream = (self.generator.draw(self.random[row], self._chunk), 0)
             first = row * self._chunk
             for name in PackedScenarios._fields:
                 getattr(self._drawn, name)[first : first + self._chunk] = getattr(stream[0].packed, name)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
+from gymnasium.logger import warn
 
-from dnnmig_env.arrays import Bools
-from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
+from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.envs.arguments import METADATA, check_render_mode, check_scenario, checked_options, one_action, one_seed
+from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch, IllegalMode
 from dnnmig_env.envs.observer import MakeObserver, MakeRewarder, ObservationKind
 from dnnmig_env.envs.reward import RewardKind, RewardScale
 from dnnmig_env.envs.row_view import RowView
-from dnnmig_env.envs.vector_env import Observations, check_options, spaces_of
+from dnnmig_env.envs.vector_env import Observations, spaces_of
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from dnnmig_env.families.registry import Generator
 
 
-class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
+class MigrationEnv(RowView, gymnasium.Env[Observations, int | np.integer[Any] | Ints]):
     """Decide where each layer of each user's DNN runs and in which order the weights are uploaded.
 
     ## Description
@@ -38,8 +40,9 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
 
     ## Observation Space
     `Dict(observation=Box(-1, 1, (D,)), action_mask=MultiBinary(U * L * S + 1))`. The vector is laid out as
-    `dnnmig_env.envs.facts.FactsLayout` says: time (4), servers (S x 6), users (U x 9), links (U x S x 5),
-    layers (U x L x 7); absent users and padding are zero. It tells of the present and the past only. `action_mask` is 1
+    `dnnmig_env.envs.facts.FactsLayout` says: time, servers, users, links, layers, lines between servers, seconds of
+    layers on servers, edges of the networks; absent users and padding are zero. It tells of the present and the past
+    only. `action_mask` is 1
     for legal actions; "stop" is always legal. With `observation="candidates"` (joint decisions only) the vector is a
     short list of promising uploads with what may be expected of each (`agents.candidates.layout.CandidateLayout`).
 
@@ -56,13 +59,19 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
 
     ## Episode End
     1. Termination: the horizon is reached, or nothing is left to decide and the rest of the horizon has been charged.
-    2. Termination: an illegal action. The rest of the horizon is charged at the device-only delay.
+    2. Termination: an illegal action. The rest of the horizon is charged at the device-only delay. With
+       `illegal="repair"` the nearest legal action is taken instead (`dnnmig_env.envs.repair.nearest_legal`).
 
-    There is no truncation.
+    There is no truncation. A step after the end changes nothing, earns 0 and warns.
 
     ## Information
-    `action_mask` (int8) always; at the end of an episode also `mean_delay_s` (J), `device_only_delay_s` (J of uploading
-    nothing) and `illegal_action` (whether one ended the episode).
+    Always the same: `action_mask` (int8); `mean_delay_s`, the part of J that has accrued so far, which is J at the end;
+    `device_only_delay_s`, J of uploading nothing; `illegal_action`, whether the latest action was illegal;
+    `action_taken`, the latest action, repaired if need be, or -1 if there is none yet.
+
+    ## Randomness
+    Scenarios are drawn from `np_random`, several at a time. `reset(seed=np_random_seed)` repeats a run, seeded or not;
+    a generator that is assigned to `np_random` serves from the next reset on.
 
     ## Arguments
     ```python
@@ -72,9 +81,10 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
 
     ```
     The arguments are `generator` (or the generator's own options, for registered ids), `scenario` (played in every
-    episode), `decisions`, `reward`, `scale`, `observation` and `render_mode` ("rgb_array": uploads and delays so far as
-    a picture, "ansi": as text). `limits` are the sizes to which scenarios are padded, by default the generator's; with
-    them the generator may be left out, if every scenario is given.
+    episode), `decisions`, `reward`, `scale`, `observation`, `illegal` ("end" or "repair") and `render_mode`
+    ("rgb_array": uploads and delays so far as a picture, "ansi": as text; `gymnasium.make` also has "human",
+    "rgb_array_list" and "ansi_list"). `limits` are the sizes to which scenarios are padded, by default the generator's;
+    with them the generator may be left out, if every scenario is given.
     `reset(options={"scenario": scenario})` plays a given scenario once.
 
     ## Vectorized environment
@@ -84,10 +94,7 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
     - v0: first version.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012  declared so by Gymnasium
-        "render_modes": ["rgb_array", "ansi"],
-        "render_fps": 4,
-    }
+    metadata: dict[str, Any] = METADATA
 
     def __init__(
         self,
@@ -99,16 +106,14 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
         observation: ObservationKind | MakeObserver = "plain",
         render_mode: str | None = None,
         limits: Limits | None = None,
+        illegal: IllegalMode = "end",
     ) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(
-                f"render_mode is {render_mode!r}; choose one of {', '.join(self.metadata['render_modes'])}."
-            )
-        self.episodes = EpisodeBatch(1, generator, decisions, reward, scale, observation, limits)
+        check_render_mode(render_mode)
+        self.episodes = EpisodeBatch(1, generator, decisions, reward, scale, observation, limits, scenario, illegal)
         observation_space, self.action_space = spaces_of(self.episodes)
         self.observation_space = cast(Any, observation_space)
         self.render_mode = render_mode
-        self._scenario = scenario
+        self._active = np.ones(1, np.bool_)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -120,45 +125,64 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, np.int64]):
             options: `{"scenario": Scenario}` plays a given scenario in this episode.
 
         Raises:
-            ValueError: If an option is unknown or the scenario exceeds the environment's limits.
+            TypeError: If the seed is no integer or the scenario no scenario.
+            ValueError: If the seed is negative, an option is unknown or the scenario exceeds the environment's limits.
         """
+        seed = one_seed(seed)
+        scenario = checked_options(options, "scenario").get("scenario")
+        if scenario is not None:
+            check_scenario("options['scenario']", scenario)
         super().reset(seed=seed)
-        options = options or {}
-        check_options(options, "scenario")
-        scenario = options.get("scenario", self._scenario)
-        if seed is not None:
-            self.episodes.seed(0, seed)
+        random = self.np_random
+        self.episodes.draw_from(0, random, self.np_random_seed)
         self.episodes.start([0], None if scenario is None else [scenario])
-        observation = self._observation()
-        return observation, {"action_mask": observation["action_mask"].copy()}
+        return self._observation(), self._info()
 
-    def step(self, action: np.int64) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
-        """Take one decision and let time pass until the next one is due."""
+    def step(self, action: int | np.integer[Any] | Ints) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+        """Take one decision and let time pass until the next one is due.
+
+        Args:
+            action: An integer, or an array of integers with one element.
+
+        Raises:
+            ResetNeeded: If no episode has begun.
+            TypeError: If the action is no integer.
+            ValueError: If it is none of the actions.
+        """
         episodes = self.episodes
-        episodes.step(np.array([action], np.int64), ~episodes.decisions.done)
+        episodes.check_begun()
+        number = one_action(action, episodes.actions.size)
+        if episodes.decisions.done[0]:
+            warn("step() after the end of the episode does nothing and earns 0; call reset() to begin a new one.")
+            return self._observation(), 0.0, True, False, self._info()
+        episodes.step(np.array([number]), self._active)
         terminated = bool(episodes.decisions.done[0])
-        observation = self._observation()
-        info: dict[str, Any] = {"action_mask": observation["action_mask"].copy()}
-        if terminated:
-            info["mean_delay_s"] = episodes.mean_delay_s(0)
-            info["device_only_delay_s"] = float(episodes.outputs.device_only_s[0])
-            info["illegal_action"] = bool(episodes.decisions.illegal[0])
-        return observation, float(episodes.outputs.reward[0]), terminated, False, info
+        return self._observation(), float(episodes.outputs.reward[0]), terminated, False, self._info()
 
     def render(self) -> Any:
-        """Return the uploads decided so far and the delays they lead to, as a picture or as text."""
-        from dnnmig_env.simulation.simulator import simulate
-        from dnnmig_env.simulation.viewer import describe, draw, to_rgb
+        """Return the uploads decided so far and the delays they lead to, as a picture or as text.
 
-        if self.render_mode is None:
-            return None
-        timeline = simulate(self.scenario(), self.plan())
-        return describe(timeline) if self.render_mode == "ansi" else to_rgb(draw(timeline))
+        Raises:
+            ResetNeeded: If no episode has begun.
+        """
+        self.episodes.check_begun()
+        return None if self.render_mode is None else self.frame(self.render_mode)
 
     def action_masks(self) -> Bools:
         """Return the legal actions, shape (A,), as MaskablePPO asks for them."""
+        self.episodes.check_begun()
         return np.asarray(self.episodes.outputs.mask[0], np.bool_)
 
     def _observation(self) -> Observations:
         episodes = self.episodes
         return {"observation": episodes.observation[0].copy(), "action_mask": episodes.outputs.mask[0].copy()}
+
+    def _info(self) -> dict[str, Any]:
+        episodes = self.episodes
+        return {
+            "action_mask": episodes.outputs.mask[0].copy(),
+            "mean_delay_s": episodes.mean_delay_s(0),
+            "device_only_delay_s": float(episodes.outputs.device_only_s[0]),
+            "illegal_action": bool(episodes.illegal[0]),
+            "action_taken": int(episodes.taken[0]),
+        }

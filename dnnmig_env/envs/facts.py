@@ -6,10 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dnnmig_env.arrays import Float32s
+from dnnmig_env.arrays import Float32s, Floats, Ints
 from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer
 from dnnmig_env.envs.features import Feature, positions
+from dnnmig_env.envs.network_facts import (
+    EDGE_FEATURES,
+    EXECUTION_FEATURES,
+    LAYER_FEATURES,
+    LINE_FEATURES,
+    clipped,
+    log_scaled,
+    observe_edges,
+    observe_executions,
+    observe_layers,
+    observe_lines,
+)
 from dnnmig_env.simulation.dynamics import horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
@@ -38,6 +50,7 @@ USER_FEATURES = (
     Feature("position_y", "place from the area's centre", "sides of the area", "x"),
     Feature("velocity_x", "velocity", "sides per slot", "10 x"),
     Feature("velocity_y", "velocity", "sides per slot", "10 x"),
+    Feature("log_query_rate", "queries per second", "1/s", "log10 x / 3"),
 )
 LINK_FEATURES = (
     Feature("log_up_rate", "rate from the device to the server", "bytes/s", "(log10 x - 6.5) / 2"),
@@ -47,15 +60,7 @@ LINK_FEATURES = (
         "log_speedup", "seconds of the whole network on the device by those on the server", "1", "(log10 x - 1) / 2"
     ),
     Feature("load_of_others", "share of the server's time that the other users' queries take", "1", "min(x, 1)"),
-)
-LAYER_FEATURES = (
-    Feature("remaining", "1 if the layer has weights that are not uploaded yet", "1", "x"),
-    Feature("node", "number of the server that holds or is to hold the layer, 0 = none", "1", "x / S"),
-    Feature("in_use", "1 if queries run the layer on a server now", "1", "x"),
-    Feature("execution_share", "seconds on the device by the delay on the device alone", "1", "min(x, 1)"),
-    Feature("log_weight", "weights of the layer", "bytes", "(log10 x - 6) / 3"),
-    Feature("log_output", "output of the layer", "bytes", "(log10 x - 5.5) / 2"),
-    Feature("log_input", "what the layer reads", "bytes", "(log10 x - 5.5) / 2"),
+    Feature("up_latency_ratio", "latency to the server by the delay on the device alone", "1", "min(x, 1)"),
 )
 PARTS = {
     "time": TIME_FEATURES,
@@ -63,6 +68,9 @@ PARTS = {
     "users": USER_FEATURES,
     "links": LINK_FEATURES,
     "layers": LAYER_FEATURES,
+    "lines": LINE_FEATURES,
+    "executions": EXECUTION_FEATURES,
+    "edges": EDGE_FEATURES,
 }
 """The features of each part of the vector. The value of a logarithm is clipped to [-1, 1], and is -1 for x = 0."""
 
@@ -70,6 +78,7 @@ _TIME, _SERVER, _USER = positions(TIME_FEATURES), positions(SERVER_FEATURES), po
 _LINK, _LAYER = positions(LINK_FEATURES), positions(LAYER_FEATURES)
 _TIME_WIDTH, _SERVER_WIDTH, _USER_WIDTH = len(TIME_FEATURES), len(SERVER_FEATURES), len(USER_FEATURES)
 _LINK_WIDTH, _LAYER_WIDTH = len(LINK_FEATURES), len(LAYER_FEATURES)
+_LINE_WIDTH, _EDGE_WIDTH = len(LINE_FEATURES), len(EDGE_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -80,11 +89,14 @@ class FactsLayout:
         users: Most users, U.
         layers: Most layers per network, L.
         servers: Most servers, S.
+        edges: Most edges of a network, E: pairs of a layer and a tensor that it reads. They stand at the end, so that
+            a policy network which looks at no edges need not know their number.
     """
 
     users: int
     layers: int
     servers: int
+    edges: int = 0
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -95,6 +107,9 @@ class FactsLayout:
             "users": (self.users,),
             "links": (self.users, self.servers),
             "layers": (self.users, self.layers),
+            "lines": (self.servers, self.servers),
+            "executions": (self.users, self.layers, self.servers),
+            "edges": (self.users, self.edges),
         }
         return {part: (*size, len(PARTS[part])) for part, size in sizes.items()}
 
@@ -109,6 +124,18 @@ class FactsLayout:
     def size(self) -> int:
         """Length of the vector, D."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    def edge_index(self, observation: Float32s | Floats) -> Ints:
+        """Return the edges of the users' networks, shape (..., U, 2, E), for observations of shape (..., D).
+
+        An edge is a pair: the layer whose output is read, and the layer that reads it. Layers count from 0; -1, -2, ...
+        in place of the first are the network's inputs. Both are L where there is no edge.
+        """
+        part = np.asarray(observation)[..., self.slices["edges"]]
+        numbers = np.rint(part.reshape(*part.shape[:-1], self.users, self.edges, 2) * self.layers).astype(np.int64) - 1
+        reader, read = numbers[..., 0], numbers[..., 1]
+        missing = reader < 0
+        return np.stack([np.where(missing, self.layers, read), np.where(missing, self.layers, reader)], axis=-2)
 
 
 @jit_inlined
@@ -137,6 +164,26 @@ def _layer_at(packed: PackedScenarios, u: int, v: int) -> int:
     return int(_link_at(packed, users, 0) + (u * layers + v) * _LAYER_WIDTH)
 
 
+@jit_inlined
+def _line_at(packed: PackedScenarios) -> int:
+    """Return where the features of the lines between servers begin."""
+    return int(_layer_at(packed, packed.num_layers.shape[1], 0))
+
+
+@jit_inlined
+def _execution_at(packed: PackedScenarios, u: int) -> int:
+    """Return where the features of a user's executions on servers begin."""
+    layers, servers = packed.weight_bytes.shape[2], packed.memory_bytes.shape[1]
+    return int(_line_at(packed) + servers * servers * _LINE_WIDTH + u * layers * servers)
+
+
+@jit_inlined
+def _edge_at(packed: PackedScenarios, u: int) -> int:
+    """Return where the features of a user's edges begin."""
+    users, edges = packed.predecessors.shape[1:]
+    return int(_execution_at(packed, users) + u * edges * _EDGE_WIDTH)
+
+
 @jit_without_refcounts
 def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, out: Float32s) -> None:
     """Clear the vector `out` and write the facts that do not change within a slot: networks, links, positions."""
@@ -159,11 +206,15 @@ def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, out: Fl
         k = _user_at(packed, u)
         out[k + _USER.present], out[k + _USER.query_share] = 1.0, rate / rates
         out[k + _USER.log_device_delay] = log_scaled(device_s, -0.5, 2.0)
+        out[k + _USER.log_query_rate] = log_scaled(rate, 0.0, 3.0)
         for axis in range(2):
-            out[k + _USER.position_x + axis] = _clipped(packed.user_positions[b, slot, u, axis])
-            out[k + _USER.velocity_x + axis] = _clipped(packed.user_velocities[b, slot, u, axis] * 10.0)
+            out[k + _USER.position_x + axis] = clipped(packed.user_positions[b, slot, u, axis])
+            out[k + _USER.velocity_x + axis] = clipped(packed.user_velocities[b, slot, u, axis] * 10.0)
         _observe_links(packed, b, u, slot, device_s, _link_at(packed, u, 0), out)
-        _observe_layers(packed, b, u, device_s, _layer_at(packed, u, 0), out)
+        observe_layers(packed, b, u, device_s, _layer_at(packed, u, 0), out)
+        observe_executions(packed, b, u, _execution_at(packed, u), out)
+        observe_edges(packed, b, u, _edge_at(packed, u), out)
+    observe_lines(packed, b, _line_at(packed), out)
 
 
 @jit_without_refcounts
@@ -212,17 +263,8 @@ def _observe_links(
         out[k + _LINK.log_up_rate] = log_scaled(packed.up_bytes_per_s[b, slot, u, server], 6.5, 2.0)
         out[k + _LINK.log_down_rate] = log_scaled(packed.down_bytes_per_s[b, slot, u, server], 6.5, 2.0)
         out[k + _LINK.latency_ratio] = min(latency_s / device_s, 1.0)
+        out[k + _LINK.up_latency_ratio] = min(packed.up_latency_s[b, slot, u, server] / device_s, 1.0)
         out[k + _LINK.log_speedup] = log_scaled(on_device / on_server, 1.0, 2.0)
-
-
-@jit_without_refcounts
-def _observe_layers(packed: PackedScenarios, b: int, u: int, device_s: float, first: int, out: Float32s) -> None:
-    for v in range(packed.num_layers[b, u]):
-        k = first + v * _LAYER_WIDTH
-        out[k + _LAYER.execution_share] = min(packed.execution_s[b, u, v, 0] / device_s, 1.0)
-        out[k + _LAYER.log_weight] = log_scaled(packed.weight_bytes[b, u, v], 6.0, 3.0)
-        out[k + _LAYER.log_output] = log_scaled(packed.tensor_bytes[b, u, v], 5.5, 2.0)
-        out[k + _LAYER.log_input] = log_scaled(input_bytes(packed, b, u, v), 5.5, 2.0)
 
 
 @jit_without_refcounts
@@ -242,23 +284,3 @@ def _observe_progress(packed: PackedScenarios, b: int, state: State, i: int, u: 
     out[k + _USER.delay_ratio] = min(state.delay_s[i, u] / state.device_delay_s[i, u], 1.0)
     out[k + _USER.weights_left] = bytes_left / all_bytes if all_bytes > 0.0 else 0.0
     return bytes_left
-
-
-@jit_without_refcounts
-def input_bytes(packed: PackedScenarios, b: int, u: int, v: int) -> float:
-    """Return the bytes that a layer reads from its predecessors."""
-    total = 0.0
-    for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-        total += packed.tensor_bytes[b, u, packed.predecessors[b, u, e]]
-    return total
-
-
-@jit_without_refcounts
-def log_scaled(value: float, middle: float, width: float) -> float:
-    """Return (log10(value) - middle) / width, clipped to [-1, 1]; -1 if the value is 0."""
-    return _clipped((np.log10(value) - middle) / width) if value > 0.0 else -1.0
-
-
-@jit_without_refcounts
-def _clipped(value: float) -> float:
-    return min(max(value, -1.0), 1.0)

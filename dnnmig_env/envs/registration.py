@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register, registry
 
+from dnnmig_env.envs.arguments import METADATA
+
 if TYPE_CHECKING:
     from dnnmig_env.envs.env import MigrationEnv
     from dnnmig_env.envs.vector_env import MigrationVectorEnv
+    from dnnmig_env.families.registry import Generator
 
 ENVIRONMENT_IDS = {
     "single": "dnnmig/Single-v0",
@@ -18,9 +22,6 @@ ENVIRONMENT_IDS = {
     "toy": "dnnmig/Toy-v0",
 }
 """Gymnasium id of each family's environment."""
-
-ENVIRONMENT_OPTIONS = ("scenario", "decisions", "reward", "scale", "observation", "render_mode", "autoreset_mode")
-"""Options of `gymnasium.make` that are the environment's own; all others are options of the family's generator."""
 
 
 def register_environments() -> None:
@@ -36,28 +37,61 @@ def register_environments() -> None:
 
 
 def make_env(family: str, **options: Any) -> MigrationEnv:
-    """Return an environment of a family; options that are not the environment's own go to the generator."""
+    """Return an environment of a family; options that are not the environment's own go to the generator.
+
+    Raises:
+        TypeError: If neither the environment nor the family's generator has an option of that name.
+    """
     from dnnmig_env.envs.env import MigrationEnv
 
-    own, generator = _split(family, options)
+    own, generator = _split(family, options, "make_env", MigrationEnv)
     return MigrationEnv(generator, **own)
 
 
 def make_vector_env(family: str, num_envs: int = 1, **options: Any) -> MigrationVectorEnv:
-    """Return a vector environment of a family; options that are not the environment's own go to the generator."""
+    """Return a vector environment of a family; options that are not the environment's own go to the generator.
+
+    Raises:
+        TypeError: If neither the environment nor the family's generator has an option of that name.
+    """
     from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
-    own, generator = _split(family, options)
-    own.pop("render_mode", None)
+    own, generator = _split(family, options, "make_vector_env", MigrationVectorEnv)
     return MigrationVectorEnv(num_envs, generator, **own)
 
 
-def _split(family: str, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    from dnnmig_env.families.registry import make_generator
+# `gymnasium.make` reads here which modes it may add wrappers to.
+make_env.metadata = METADATA  # type: ignore[attr-defined]
 
-    own = {name: value for name, value in options.items() if name in ENVIRONMENT_OPTIONS}
-    rest = {name: value for name, value in options.items() if name not in (*ENVIRONMENT_OPTIONS, "generator")}
+
+def _split(family: str, options: dict[str, Any], function: str, made: type) -> tuple[dict[str, Any], Generator]:
+    """Return the options of the environment, and the generator that the others describe.
+
+    Args:
+        family: Name of the family.
+        options: Options of both.
+        function: Name of the function that they were given to.
+        made: Class of the environment.
+    """
+    from dnnmig_env.families.registry import make_generator, nearest, options_of
+
+    own = list(inspect.signature(made).parameters)
+    others = options_of(family)
+    for name in options:
+        if name not in own + others:
+            raise TypeError(
+                f"{function}() got an unexpected keyword argument {name!r}. "
+                f"{_ELSEWHERE.get(name) or nearest(name, own + others, 'options')}"
+            )
+    rest = {name: value for name, value in options.items() if name not in own}
+    kept = {name: value for name, value in options.items() if name in own and name != "generator"}
     given = options.get("generator")
     if given is not None and rest:
         raise ValueError(f"{next(iter(rest))!r} was given beside a generator; set it in the generator instead.")
-    return own, make_generator(family, **rest) if given is None else given
+    return kept, make_generator(family, **rest) if given is None else given
+
+
+_ELSEWHERE = {
+    "autoreset_mode": "It is an option of gymnasium.make_vec.",
+    "num_envs": "It is an option of gymnasium.make_vec.",
+}

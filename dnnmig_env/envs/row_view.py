@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dnnmig_env.envs.actions import ActionLayout
 from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
+from dnnmig_env.envs.observer import Layout
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 
@@ -14,6 +19,16 @@ class RowView:
     """
 
     episodes: EpisodeBatch
+
+    @property
+    def layout(self) -> ActionLayout:
+        """How actions are numbered: `layout.encode(user, layer, server)`, `layout.decode(action)`, `layout.stop`."""
+        return self.episodes.actions
+
+    @property
+    def observation_layout(self) -> Layout:
+        """Where everything stands in an observation: `slices` and `shapes` name its parts."""
+        return self.episodes.layout
 
     @property
     def num_rows(self) -> int:
@@ -39,14 +54,17 @@ class RowView:
 
     def plan(self, row: int = 0) -> Plan:
         """Return the uploads that a row has decided so far."""
+        self.episodes.check_begun()
         return self.episodes.plan(row)
 
     def pending_layer(self, row: int = 0) -> tuple[int, int] | None:
         """Return the (user, layer) to be placed next; None if the next decision is an upload."""
+        self.episodes.check_begun()
         return self.episodes.pending_layer(row)
 
     def time_s(self, row: int = 0) -> float:
         """Return the time at which a row's next decision is taken."""
+        self.episodes.check_begun()
         return float(self.episodes.state.time_s[row])
 
     def encode(self, user: int, layer: int, server: int) -> int:
@@ -57,3 +75,16 @@ class RowView:
     def stop_action(self) -> int:
         """The action "stop"."""
         return self.episodes.actions.stop
+
+    def frame(self, render_mode: str, row: int = 0) -> NDArray[np.uint8] | str:
+        """Return a row's uploads so far and the delays they lead to, as a picture or as text.
+
+        Args:
+            render_mode: "rgb_array": an array (height, width, 3), whose size never changes; or "ansi".
+            row: The row.
+        """
+        from dnnmig_env.simulation.simulator import simulate
+        from dnnmig_env.simulation.viewer import describe, frame
+
+        timeline = simulate(self.scenario(row), self.plan(row))
+        return describe(timeline) if render_mode == "ansi" else frame(timeline)

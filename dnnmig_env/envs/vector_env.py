@@ -6,16 +6,27 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from gymnasium.logger import warn
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from dnnmig_env.arrays import Bools, Ints
-from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
+from dnnmig_env.envs.arguments import (
+    METADATA,
+    check_render_mode,
+    checked_options,
+    checked_scenarios,
+    row_actions,
+    row_seeds,
+    rows_to_reset,
+)
+from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch, IllegalMode
 from dnnmig_env.envs.observer import MakeObserver, MakeRewarder, ObservationKind
 from dnnmig_env.envs.reward import RewardKind, RewardScale
 from dnnmig_env.envs.row_view import RowView
+from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 
 if TYPE_CHECKING:
@@ -32,13 +43,6 @@ def spaces_of(episodes: EpisodeBatch) -> tuple[Dict, Discrete]:
     )
 
 
-def check_options(options: dict[str, Any], known: str) -> None:
-    """Raise a ValueError if the options of a reset have a key other than the known one."""
-    for key in options:
-        if key != known:
-            raise ValueError(f"options has the unknown key {key!r}; the only one known is {known!r}.")
-
-
 class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
     """A batch of `MigrationEnv`s that one compiled call steps together; see that class for the specification.
 
@@ -51,18 +55,20 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         reward: "delay", "shaped", "reference", or a function that makes a rewarder (`dnnmig_env.envs.observer`).
         scale: "seconds" or "device-only".
         autoreset_mode: NEXT_STEP (the default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows whose
-            episode has ended stay as they are, at reward 0, until `reset(options={"reset_mask": ...})` begins new ones.
+            episode has ended stay as they are, at reward 0, until `reset(options={"reset_mask": ...})` begins new ones;
+            once all have ended, a step warns that it does nothing.
         observation: "plain", "candidates", or a function that makes an observer (`dnnmig_env.envs.observer`).
         limits: Sizes to which scenarios are padded; by default those of the generator.
+        scenario: Scenario that every episode of every row plays; by default they are drawn.
+        illegal: "end" or "repair": what an illegal action leads to.
+        render_mode: "rgb_array" or "ansi": `render` then returns a picture or a text for each row.
 
     Raises:
+        TypeError: If the scenario is no scenario.
         ValueError: If an argument is not valid, or neither a generator nor limits are given.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012  declared so by Gymnasium
-        "render_modes": [],
-        "autoreset_mode": AutoresetMode.NEXT_STEP,
-    }
+    metadata: dict[str, Any] = {**METADATA, "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012  Gymnasium's way
 
     def __init__(
         self,
@@ -74,15 +80,41 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         observation: ObservationKind | MakeObserver = "plain",
         limits: Limits | None = None,
+        scenario: Scenario | None = None,
+        illegal: IllegalMode = "end",
+        render_mode: str | None = None,
     ) -> None:
-        self.episodes = EpisodeBatch(num_envs, generator, decisions, reward, scale, observation, limits)
+        check_render_mode(render_mode)
+        modes = [mode.value for mode in AutoresetMode]
+        if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in modes:
+            raise ValueError(f"autoreset_mode is {autoreset_mode!r}; choose one of {', '.join(modes)}.")
+        self.episodes = EpisodeBatch(
+            num_envs, generator, decisions, reward, scale, observation, limits, scenario, illegal
+        )
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.num_envs = num_envs
+        self.num_envs, self.render_mode = int(num_envs), render_mode
         self.single_observation_space, self.single_action_space = spaces_of(self.episodes)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self._finished = np.zeros(num_envs, np.bool_)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._finished = np.zeros(self.num_envs, np.bool_)
+
+    @property  # type: ignore[override]  # a tuple, as SyncVectorEnv has it
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The source of randomness of each row; setting them takes effect at the rows' next episodes."""
+        return tuple(self.episodes.random)
+
+    @np_random.setter  # type: ignore[override]
+    def np_random(self, value: Sequence[np.random.Generator]) -> None:
+        if isinstance(value, np.random.Generator) or len(value) != self.num_envs:
+            raise ValueError(f"np_random must be {self.num_envs} generators, one per row.")
+        for row, random in enumerate(value):
+            self.episodes.draw_from(row, random, -1)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # a tuple, as SyncVectorEnv has it
+        """The seed of each row, with which `reset` repeats what the row has played; -1 if it is unknown."""
+        return tuple(self.episodes.seeds)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -95,73 +127,103 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
                 `{"reset_mask": mask}` begins episodes only in the rows where the mask, shape (B,), is true.
 
         Raises:
-            ValueError: If the number of seeds or scenarios is not the number of rows, or an option is unknown.
+            TypeError: If a seed is no integer, a scenario no scenario, or the mask no array of truth values.
+            ValueError: If the number of seeds or scenarios is not the number of rows, an option is unknown, the mask
+                has another shape, is false everywhere, or leaves out a row that has never begun an episode.
         """
-        options = options or {}
-        unknown = sorted(set(options) - {"scenarios", "reset_mask"})
-        if unknown:
-            raise ValueError(f"options has the unknown key {unknown[0]!r}; known are 'scenarios' and 'reset_mask'.")
-        chosen = np.flatnonzero(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
-        scenarios = options.get("scenarios")
-        if scenarios is not None and len(scenarios) != len(chosen):
+        checked = checked_options(options, "scenarios", "reset_mask")
+        begins = rows_to_reset(checked, self.num_envs)
+        never = np.flatnonzero(~begins & (self.episodes.begun == 0))
+        if len(never):
             raise ValueError(
-                f"options['scenarios'] has {len(scenarios)} scenarios for {len(chosen)} rows; give one each."
+                f"`options['reset_mask']` leaves out row {never[0]}, which has no episode yet; reset all rows first."
             )
-        for row, row_seed in enumerate(self._row_seeds(seed)):
-            if row_seed is not None and row in chosen:
-                self.episodes.seed(row, row_seed)
+        chosen = np.flatnonzero(begins)
+        scenarios = checked.get("scenarios")
+        if scenarios is not None:
+            scenarios = checked_scenarios(scenarios, len(chosen))
+        for row, seed_of_row in enumerate(row_seeds(seed, self.num_envs)):
+            if seed_of_row is not None and begins[row]:
+                self.episodes.seed(row, seed_of_row)
         self.episodes.start(chosen, scenarios)
         self._finished[chosen] = False
         observations = self._observations()
-        return observations, {"action_mask": observations["action_mask"]}
+        return observations, self._infos(observations["action_mask"])
 
     def step(self, actions: Ints) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Take one decision per row; rows whose episode has ended begin a new one according to the autoreset mode."""
-        episodes, finished = self.episodes, self._finished
-        episodes.step(np.asarray(actions, np.int64), ~finished)
-        rewards = episodes.outputs.reward.copy()
-        rewards[finished] = 0.0
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP and finished.any():
-            episodes.start(np.flatnonzero(finished))
+        """Take one decision per row; rows whose episode has ended begin a new one according to the autoreset mode.
+
+        Args:
+            actions: Integers, shape (B,). Those of rows that have ended are not looked at.
+
+        Raises:
+            ResetNeeded: If no episodes have begun.
+            TypeError: If the actions are no array of integers.
+            ValueError: If there is not one for each row, or one is none of the actions.
+        """
+        episodes, active = self.episodes, ~self._finished
+        episodes.check_begun()
+        episodes.step(row_actions(actions, active, episodes.actions.size), active)
+        rewards = np.where(active, episodes.outputs.reward, 0.0)
+        if not active.all():
+            if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+                episodes.start(np.flatnonzero(~active))
+            elif not active.any():
+                warn("all episodes have ended, so that step() does nothing; call reset() to begin new ones.")
         terminated = episodes.decisions.done.copy()
-        ended = np.flatnonzero(terminated & ~finished)
         infos: dict[str, Any] = {}
-        if len(ended):
-            infos = self._end_infos(ended)
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
-            self._finished = terminated
-        elif len(ended):
-            final = self._observations()
-            infos = {"final_obs": final, "_final_obs": terminated, "final_info": infos, "_final_info": terminated}
-            episodes.start(ended)
+            self._finished = terminated.copy()
+        elif terminated.any():
+            infos = self._final(terminated)
+            episodes.start(np.flatnonzero(terminated))
         observations = self._observations()
-        infos["action_mask"] = observations["action_mask"]
-        return observations, rewards, terminated.copy(), np.zeros(self.num_envs, np.bool_), infos
+        infos |= self._infos(observations["action_mask"])
+        return observations, rewards, terminated, np.zeros(self.num_envs, np.bool_), infos
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Return what `MigrationEnv.render` returns, for every row.
+
+        Raises:
+            ResetNeeded: If no episodes have begun.
+        """
+        self.episodes.check_begun()
+        mode = self.render_mode
+        return None if mode is None else tuple(self.frame(mode, row) for row in range(self.num_envs))
 
     def action_masks(self) -> Bools:
         """Return the legal actions of every row, shape (B, A)."""
+        self.episodes.check_begun()
         return self.episodes.outputs.mask.astype(np.bool_)
 
     def _observations(self) -> Observations:
         episodes = self.episodes
         return {"observation": episodes.observation.copy(), "action_mask": episodes.outputs.mask.copy()}
 
-    def _end_infos(self, ended: Ints) -> dict[str, Any]:
-        episodes = self.episodes
-        delays, device = np.zeros(self.num_envs), np.zeros(self.num_envs)
-        delays[ended] = episodes.state.cost_s[ended] / episodes.state.expected_queries[ended]
-        device[ended] = episodes.outputs.device_only_s[ended]
-        has_ended = np.zeros(self.num_envs, np.bool_)
-        has_ended[ended] = True
-        illegal = episodes.decisions.illegal & has_ended
-        values = {"mean_delay_s": delays, "device_only_delay_s": device, "illegal_action": illegal}
-        return {**values, **{f"_{name}": has_ended.copy() for name in values}}
+    def _infos(self, mask: NDArray[Any]) -> dict[str, Any]:
+        """Return what `MigrationEnv` tells in `info`, of all rows, each beside an array of the rows that tell it."""
+        episodes, state = self.episodes, self.episodes.state
+        values = {
+            "action_mask": mask.copy(),
+            "mean_delay_s": state.cost_s / state.expected_queries,
+            "device_only_delay_s": episodes.outputs.device_only_s.copy(),
+            "illegal_action": episodes.illegal.copy(),
+            "action_taken": episodes.taken.copy(),
+        }
+        return {**values, **{f"_{name}": np.ones(self.num_envs, np.bool_) for name in values}}
 
-    def _row_seeds(self, seed: int | Sequence[int | None] | None) -> Sequence[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, int | np.integer):
-            return [int(seed) + row for row in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise ValueError(f"seed has {len(seed)} values for {self.num_envs} rows; give one number or one per row.")
-        return seed
+    def _final(self, ended: Bools) -> dict[str, Any]:
+        """Return the last observations and infos of the rows whose episodes have just ended, as Gymnasium has them."""
+        observations = self._observations()
+        final_obs = np.full(self.num_envs, None, dtype=object)
+        for row in np.flatnonzero(ended):
+            final_obs[row] = {name: array[row].copy() for name, array in observations.items()}
+        infos = self._infos(observations["action_mask"])
+        for name, values in infos.items():
+            infos[name] = np.where(ended.reshape(-1, *[1] * (values.ndim - 1)), values, np.zeros_like(values))
+        return {
+            "final_obs": final_obs,
+            "_final_obs": ended.copy(),
+            "final_info": infos,
+            "_final_info": ended.copy(),
+        }

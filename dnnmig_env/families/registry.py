@@ -65,12 +65,17 @@ def make_generator(family: str, **options: Any) -> Generator:
             ones), or the value of an option is not valid.
     """
     if family not in FAMILIES:
-        raise ValueError(f"unknown family {family!r}; {_hint(family, list(FAMILIES), 'families')}")
-    known = list(inspect.signature(FAMILIES[family]).parameters)
+        raise ValueError(f"unknown family {family!r}; {nearest(family, list(FAMILIES), 'families')}")
+    known = options_of(family)
     for option in options:
         if option not in known:
-            raise ValueError(f"family {family!r} has no option {option!r}; {_hint(option, known, 'options')}")
+            raise ValueError(f"family {family!r} has no option {option!r}; {nearest(option, known, 'options')}")
     return FAMILIES[family](**options)
+
+
+def options_of(family: str) -> list[str]:
+    """Return the names of the options of a family's generator."""
+    return list(inspect.signature(FAMILIES[family]).parameters)
 
 
 def scenarios(family: str, count: int, seed: int, **options: Any) -> list[Scenario]:
@@ -101,7 +106,8 @@ def drawn(generator: Generator, count: int, rng: np.random.Generator) -> list[Sc
     return found
 
 
-def _hint(name: str, known: list[str], kind: str) -> str:
+def nearest(name: str, known: list[str], kind: str) -> str:
+    """Return sentences for an error about an unknown name: the most similar known one, if any, and all known ones."""
     close = difflib.get_close_matches(name, known, n=1)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
     return f"{suggestion}The {kind} are {', '.join(known) or 'none'}."

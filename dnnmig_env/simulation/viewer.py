@@ -19,30 +19,103 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8
 """Colours of users, which the colour-blind can tell apart (Okabe, Ito); they repeat from the ninth user on."""
 
 
+FRAME_INCHES = (9.0, 6.4)
+"""Width and height of a frame, of `DOTS_PER_INCH` pixels each, whatever the scenario."""
+DOTS_PER_INCH = 110
+
+_CHARACTER_INCHES = 0.078  # a character of the legend and of servers' names, on average
+_LEGEND_ROW_INCHES = 0.2
+_MOST_LEGEND_ROWS = 4  # in a frame; a figure has as many as it needs
+_MOST_NAME = 16  # characters of a server's name
+_MOST_SERVER_LABELS = 16
+
+
 def draw(timeline: Timeline) -> Figure:
     """Return a figure of the uploads over time, one row per server, above the query delays of every user.
 
     Solid lines are the delays and dotted lines the delays on the device alone; grey lines mark the starts of slots.
     The figure is a plain `matplotlib.figure.Figure`: save it with `figure.savefig(path)`.
     """
+    legend, _ = _legend(timeline, len(timeline.scenario.users))
+    height = 4.8 + 0.32 * len(timeline.scenario.servers) + _LEGEND_ROW_INCHES * legend
+    return _figure(timeline, (FRAME_INCHES[0], height), len(timeline.scenario.users))
+
+
+def frame(timeline: Timeline) -> NDArray[np.uint8]:
+    """Return the same picture as pixels, (height, width, 3), whose size does not depend on the scenario."""
+    return to_rgb(_figure(timeline, FRAME_INCHES, _MOST_LEGEND_ROWS))
+
+
+def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> Figure:
+    """Return the figure in a given size, with at most `most_rows` rows of users in its legend.
+
+    Where everything is placed is worked out here, in inches: matplotlib's layout engines take longer than the drawing.
+    """
     from matplotlib.figure import Figure
 
-    scenario = timeline.scenario
-    heights = (0.5 + 0.32 * len(scenario.servers), 3.2)
-    figure = Figure(figsize=(9.0, sum(heights) + 1.1), dpi=110, layout="constrained")
-    channel, delays = figure.subplots(2, 1, sharex=True, height_ratios=heights)
+    scenario, (width, height) = timeline.scenario, inches
+    rows, columns = _legend(timeline, most_rows)
+    figure = Figure(figsize=inches, dpi=DOTS_PER_INCH)
+    left = max(0.85, 0.25 + _CHARACTER_INCHES * max(len(_short(server.name)) for server in scenario.servers))
+    top, gap, bottom = 0.65, 0.45, 0.6 + _LEGEND_ROW_INCHES * rows
+    room = height - top - gap - bottom
+    channel_height = min(0.2 + 0.32 * len(scenario.servers), 0.5 * room)
+
+    def axes_at(low: float, high: float, **shared: Any) -> Axes:
+        box = (left / width, low / height, (width - left - 0.15) / width, (high - low) / height)
+        return figure.add_axes(box, **shared)
+
+    channel = axes_at(height - top - channel_height, height - top)
+    delays = axes_at(bottom, height - top - channel_height - gap, sharex=channel)
+    delays.set_xlim(0, scenario.horizon_s)
+    channel.tick_params(axis="x", labelbottom=False)
+    starts_s = np.asarray(scenario.slot_starts_s)[1:]
     for axes in (channel, delays):
         axes.spines[["top", "right"]].set_visible(False)
-        for start_s in np.asarray(scenario.slot_starts_s)[1:]:
-            axes.axvline(start_s, color="0.85", linewidth=0.8, zorder=0)
+        if len(starts_s):
+            axes.plot(
+                np.repeat(starts_s, 3),
+                np.tile([0.0, 1.0, np.nan], len(starts_s)),
+                transform=axes.get_xaxis_transform(),
+                color="0.85",
+                linewidth=0.8,
+                zorder=0,
+            )
     _draw_channel(channel, timeline)
     _draw_delays(delays, timeline)
-    delays.set_xlim(0, scenario.horizon_s)
     delays.set_xlabel("time (s)")
-    figure.suptitle(_headline(timeline), fontsize=11, x=0.01, horizontalalignment="left")
-    columns = min(4, len(scenario.users))
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    figure.text(0.01, 1 - 0.1 / height, _headline(timeline), fontsize=10, verticalalignment="top")
+    lines, labels = delays.get_legend_handles_labels()
+    shown = rows * columns
+    if shown < len(labels):
+        lines, labels = lines[:shown], [*labels[: shown - 1], f"and {len(labels) - shown + 1} more users"]
+    longest = int((width - 1.0) / _CHARACTER_INCHES)
+    figure.legend(
+        lines,
+        [_short(label, longest) for label in labels],
+        loc="lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        borderaxespad=0.1,
+    )
     return figure
+
+
+def _legend(timeline: Timeline, most_rows: int) -> tuple[int, int]:
+    """Return the number of rows and columns of the legend, so many that the longest label fits."""
+    labels = [_label(timeline, user) for user in range(len(timeline.scenario.users))]
+    column = 0.6 + _CHARACTER_INCHES * max(map(len, labels))
+    columns = max(1, min(len(labels), int((FRAME_INCHES[0] - 0.2) / column)))
+    return min(-(-len(labels) // columns), most_rows), columns
+
+
+def _label(timeline: Timeline, user: int) -> str:
+    return f"{timeline.scenario.users[user].name} ({timeline.scenario.users[user].graph.name})"
+
+
+def _short(text: str, most: int = _MOST_NAME) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def to_rgb(figure: Figure) -> NDArray[np.uint8]:
@@ -95,6 +168,8 @@ def describe(timeline: Timeline) -> str:
 
 
 def _draw_channel(axes: Axes, timeline: Timeline) -> None:
+    from matplotlib.patches import Rectangle
+
     scenario = timeline.scenario
     pixels_per_s = axes.get_window_extent().width / scenario.horizon_s
     for upload in timeline.uploads:
@@ -102,17 +177,17 @@ def _draw_channel(axes: Axes, timeline: Timeline) -> None:
             continue
         user, finished = scenario.users[upload.user], math.isfinite(upload.end_s)
         width_s = min(upload.end_s, scenario.horizon_s) - upload.start_s
-        axes.barh(
-            upload.server - 1,
+        bar = Rectangle(
+            (upload.start_s, upload.server - 1 - 0.37),
             width_s,
-            left=upload.start_s,
-            height=0.74,
-            color=_colour(upload.user),
+            0.74,
+            facecolor=_colour(upload.user),
             alpha=1.0 if finished else 0.45,
             hatch=None if finished else "////",
             edgecolor="white",
             linewidth=0.4,
         )
+        axes.add_patch(bar)
         name = " ".join(user.graph.layers[layer].name for layer in upload.layers)
         if len(name) * 8.0 < width_s * pixels_per_s:
             axes.text(
@@ -124,34 +199,41 @@ def _draw_channel(axes: Axes, timeline: Timeline) -> None:
                 horizontalalignment="center",
                 verticalalignment="center",
             )
-    axes.set_yticks(range(len(scenario.servers)), [server.name for server in scenario.servers])
+    labelled = range(0, len(scenario.servers), -(-len(scenario.servers) // _MOST_SERVER_LABELS))
+    axes.set_yticks(labelled, [_short(scenario.servers[server].name) for server in labelled], fontsize=9)
     axes.set_ylim(len(scenario.servers) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set_title("uploads on the channel", fontsize=9, loc="left", color="0.3")
+    axes.set_title("uploads on the channel", fontsize=9, loc="left", color="0.3", y=1.0)
 
 
 def _draw_delays(axes: Axes, timeline: Timeline) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     scenario = timeline.scenario
     times_s = np.append(timeline.event_time_s, scenario.horizon_s)
     present = timeline.present
     shown = timeline.event_delay_s[present]
-    for user_index, user in enumerate(scenario.users):
+    for user_index in range(len(scenario.users)):
         delays_s = np.where(present[:, user_index], timeline.event_delay_s[:, user_index], np.nan)
-        label = f"{user.name} ({user.graph.name})"
         style: dict[str, Any] = {"color": _colour(user_index), "linewidth": 1.8, "solid_capstyle": "butt"}
+        label = _label(timeline, user_index)
         axes.step(times_s, np.append(delays_s, delays_s[-1]), where="post", label=label, **style)
         axes.axhline(
             timeline.device_delay_s[user_index], color=_colour(user_index), linewidth=0.9, linestyle=":", zorder=1
         )
     if shown.min() > 0 and timeline.device_delay_s.max() > 20 * shown.min():
         axes.set_yscale("log")
+        decades = math.log10(timeline.device_delay_s.max() / shown.min())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3 else (1.0,)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:
         axes.set_ylim(0, 1.08 * max(timeline.device_delay_s.max(), 1e-9))
+    axes.tick_params(axis="y", labelsize=9)
     axes.grid(axis="y", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_title(
-        "delay of a query raised at this time; dotted: on the device alone", fontsize=9, loc="left", color="0.3"
-    )
+    title = "delay of a query raised at this time; dotted: on the device alone"
+    axes.set_title(title, fontsize=9, loc="left", color="0.3", y=1.0)
     axes.set_ylabel("query delay (s)")
 
 

@@ -116,13 +116,13 @@ class Arena:
         while (playing >= 0).any():
             began_s = time.perf_counter()
             actions, state = policy.predict(observation, state, begins, deterministic=True)
-            observation, _, _, _, infos = env.step(actions)
+            observation, _, ended, _, infos = env.step(actions)
             spent_s = time.perf_counter() - began_s
             active = playing[playing >= 0]
             result.planning_s[active] += spent_s / len(active)
             result.decisions[active] += 1
             begins[:] = False
-            for row in np.flatnonzero(infos.get("_mean_delay_s", ())):
+            for row in np.flatnonzero(ended & (playing >= 0)):
                 self._note(result, int(playing[row]), policy, env, int(row), infos)
                 on_end()
                 playing[row] = waiting.popleft() if waiting else -1

@@ -16,6 +16,7 @@ from agents.policy_networks.facts import (
     whereabouts,
 )
 from dnnmig_env.envs.facts import FactsLayout
+from dnnmig_env.envs.network_facts import LAYER_FEATURES
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.families.toy import OPTIMAL_PLAN, toy_scenario
@@ -87,7 +88,7 @@ def test_neighbours_are_where_their_weights_have_been_sent():
 def test_layers_hear_of_each_other_as_far_as_messages_go():
     env, _ = env_of(scenarios("multi-user", 1, seed=3)[0])
     network = network_of(env)
-    layers, of_layer = torch.rand(1, 1, 12, 7) + 0.1, torch.rand(1, 1, 12, 1)
+    layers, of_layer = torch.rand(1, 1, 12, len(LAYER_FEATURES)) + 0.1, torch.rand(1, 1, 12, 1)
     other = layers.clone()
     other[0, 0, 5, 5] += 1.0  # its output
     with torch.no_grad():

@@ -28,8 +28,8 @@ def test_every_feature_says_what_it_is(part: str) -> None:
 
 
 def test_parts_stand_one_after_the_other() -> None:
-    layout = FactsLayout(users=3, layers=5, servers=2)
-    counts = {"time": 1, "servers": 2, "users": 3, "links": 6, "layers": 15}
+    layout = FactsLayout(users=3, layers=5, servers=2, edges=7)
+    counts = {"time": 1, "servers": 2, "users": 3, "links": 6, "layers": 15, "lines": 4, "executions": 30, "edges": 21}
     ends = np.cumsum([counts[part] * len(table) for part, table in PARTS.items()])
     assert [part.stop for part in layout.slices.values()] == ends.tolist()
     assert layout.size == ends[-1]

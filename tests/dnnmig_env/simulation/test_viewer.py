@@ -1,5 +1,6 @@
 """Pictures and text of a timeline: what they show, and that nothing imports a window system."""
 
+import itertools
 import math
 import re
 import subprocess
@@ -16,7 +17,8 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.viewer import COLOURS, describe, draw, to_rgb
+from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.viewer import COLOURS, FRAME_INCHES, _figure, describe, draw, frame, to_rgb
 from tests.strategies import random_case
 
 CHAIN = LayerGraph("net", 500_000, (Layer("a", 0, 1_000_000, 100_000, (-1,)), Layer("b", 0, 3_000_000, 100_000, (0,))))
@@ -25,6 +27,10 @@ PROFILE = [[1.0, 0.1, 0.1], [1.0, 0.2, 0.2]]
 ANN, BOB = User("ann", CHAIN, PHONE, profile_s=PROFILE), User("bob", CHAIN, PHONE, profile_s=PROFILE)
 TOY = Scenario((ANN, BOB), (EDGE, replace(EDGE, name="cloud")), Links(1e6), horizon_s=5.0)
 TIMELINE = simulate(TOY, plan_of([(0, 0, 1), (1, 0, 2), (0, 1, 1)]))
+
+
+def _frame_figure(timeline: Timeline) -> Any:
+    return _figure(timeline, FRAME_INCHES, 4)
 
 
 def test_the_channel_shows_every_upload_on_its_servers_row() -> None:
@@ -67,6 +73,59 @@ def test_pixels() -> None:
     for colour in wanted:
         assert np.sum(np.all(pixels == colour, axis=2)) > 500  # bars and curves of both users are there
     np.testing.assert_array_equal(to_rgb(draw(TIMELINE)), pixels)
+
+
+def scenario_of(users: int, servers: int, name: str = "user") -> Scenario:
+    """Return a scenario with many users and servers, which have long names."""
+    profile = np.ones((2, servers + 1))
+    return Scenario(
+        tuple(
+            User(f"{name}-{user}", replace(CHAIN, name=f"{name}-net"), PHONE, profile_s=profile)
+            for user in range(users)
+        ),
+        tuple(replace(EDGE, name=f"{name}-server-{server}") for server in range(servers)),
+        Links(1e6),
+        horizon_s=5.0,
+    )
+
+
+SIZES = [(1, 1, "a"), (6, 3, "x" * 24), (8, 2, "user"), (40, 60, "user"), (5, 2, "x" * 150)]
+
+
+@pytest.mark.parametrize(("users", "servers", "name"), SIZES)
+def test_every_frame_has_the_same_size(users: int, servers: int, name: str) -> None:
+    pixels = frame(simulate(scenario_of(users, servers, name), plan_of([(0, 0, 1)])))
+    assert pixels.shape == (704, 990, 3)
+    assert pixels.std() > 5
+
+
+@pytest.mark.parametrize("drawn", [draw, _frame_figure])
+@pytest.mark.parametrize(("users", "servers", "name"), SIZES)
+def test_nothing_is_cut_off_and_nothing_lies_upon_another(users: int, servers: int, name: str, drawn: Any) -> None:
+    figure = drawn(simulate(scenario_of(users, servers, name), plan_of([(0, 0, 1)])))
+    to_rgb(figure)
+    width, height = figure.bbox.size
+    channel, delays = figure.axes
+    headline, legend = figure.texts[0], figure.legends[0]
+    boxes = [each.get_window_extent() for each in (headline, legend)] + [
+        each.get_tightbbox() for each in (channel, delays)
+    ]
+    for box in boxes:
+        assert 0 <= box.x0 <= box.x1 <= width
+        assert 0 <= box.y0 <= box.y1 <= height
+    top, bottom, upper, lower = boxes
+    assert bottom.y1 <= lower.y0 <= lower.y1 <= upper.y0 <= upper.y1 <= top.y0
+    labels = [label.get_window_extent() for label in channel.get_yticklabels()]
+    assert all(later.y1 <= sooner.y0 for sooner, later in itertools.pairwise(labels))
+
+
+def test_a_frame_says_how_many_users_its_legend_leaves_out() -> None:
+    figure = _frame_figure(simulate(scenario_of(40, 2), Plan()))
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts[:2] == ["user-0 (user-net)", "user-1 (user-net)"]
+    assert texts[-1] == f"and {40 - len(texts) + 1} more users"
+    texts = [text.get_text() for text in draw(simulate(scenario_of(40, 2), Plan())).legends[0].get_texts()]
+    assert len(texts) == 40  # a figure has room for all
 
 
 def test_anything_can_be_drawn_and_described() -> None:
