@@ -153,7 +153,10 @@ def _with_parameters(name: str, found: Chosen, parameters: list[str]) -> Chosen:
 
 def _value(where: str, kind: type[Any], text: str) -> Any:
     """Return the value that a text stands for: a truth value, a whole number or a number, as `kind` says."""
-    kinds = {bool: ("true or false", {"true": True, "false": False}.__getitem__), int: ("a whole number", _whole)}
+    kinds = {
+        bool: ("true or false", {"true": True, "false": False}.__getitem__),
+        int: ("a whole number, less than 2^31", _whole),
+    }
     wanted, read = kinds.get(kind, ("a number", float))
     try:
         return read(text)
@@ -164,7 +167,7 @@ def _value(where: str, kind: type[Any], text: str) -> Any:
 def _whole(text: str) -> int:
     """Read a whole number, which may be written as 1e6."""
     number = float(text)
-    if not number.is_integer():
+    if not number.is_integer() or abs(number) >= 2**31:
         raise ValueError(text)
     return int(number)
 

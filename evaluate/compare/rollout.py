@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.policies.name import ModelName, PolicyName, parse_policy_name
+from agents.policies.name import ModelName, PlannerName, PolicyName, parse_policy_name
+from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import Policy, resolve_policy
-from dnnmig_env.arrays import Bools
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.observer import ObservationKind
-from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.cold_start import cold_starts_s
@@ -25,7 +26,7 @@ from evaluate.compare.record import Record, Rollout
 
 MOST_ROWS = 16
 """Most scenarios that are played side by side: enough to spare a network most of its overhead, few enough to show
-progress."""
+progress. Policies that plan play one at a time, so that a plan that took hours is kept before the next one is made."""
 
 
 class Arena:
@@ -62,7 +63,8 @@ class Arena:
             ValueError: If no policy has that name, or it cannot act here.
         """
         name = parse_policy_name(name) if isinstance(name, str) else name
-        env = self._env(name, min(len(self._scenarios), MOST_ROWS))
+        plans = isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
+        env = self._env(name, 1 if plans else min(len(self._scenarios), MOST_ROWS))
         return resolve_policy(name, env, seed, self._family), env
 
     def warm_up(self, name: str, seed: int) -> None:
@@ -83,24 +85,57 @@ class Arena:
     ) -> Rollout:
         """Play every scenario once.
 
-        Some scenarios may be known from an earlier rollout that was stopped. Their actions are then repeated without
-        asking the policy, so that each other scenario gets the row and the random numbers that it would have had.
+        Policies that plan play one scenario after another, others several side by side. Either way the random numbers
+        are those of `MOST_ROWS` rows side by side, whatever is known already.
 
         Args:
             policy: The policy.
             env: The environment that `policy` returned with it.
-            on_end: Called at the end of each episode with its record; also of those that were known.
-            known: Records that are known, by the number of their scenario.
+            on_end: Called at the end of each episode with its record; also for records that were known.
+            known: Records of an earlier rollout that was stopped, by the number of their scenario.
 
         Raises:
-            ValueError: If a known scenario ends otherwise than it did.
+            ValueError: If a known scenario is played again and ends otherwise than it did.
         """
         known = {} if known is None else known
         if len(known) == len(self._scenarios):
-            for record in known.values():
-                on_end(record)
-            return Rollout.of(list(known.values()))
-        records: list[Record] = []
+            records = iter(known.values())
+        elif isinstance(policy, PlanPolicy):
+            records = self._one_by_one(policy, env, known)
+        else:
+            records = self._side_by_side(policy, env, known)
+        found = []
+        for record in records:
+            found.append(record)
+            on_end(record)
+        return Rollout.of(found)
+
+    def _one_by_one(self, policy: PlanPolicy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
+        """Yield the record of each scenario in turn: the one that is known, or else that of an episode played now."""
+        episode = env.episode(0) + 1
+        free = [(0, row, episode) for row in range(min(len(self._scenarios), MOST_ROWS))]
+        for index in range(len(self._scenarios)):
+            step, row, episode = heapq.heappop(free)  # the row that would be the first to be free
+            record = known.get(index)
+            if record is None:
+                policy.use_stream(0, (row, episode))
+                record = self._played(index, policy, env)
+            yield record
+            heapq.heappush(free, (step + record.decisions, row, episode + 1))
+
+    def _played(self, index: int, policy: PlanPolicy, env: MigrationVectorEnv) -> Record:
+        """Play a scenario in the one row of an environment, with a policy that plans."""
+        observation, _ = env.reset(options={"scenarios": [self._scenarios[index]]})
+        begins, state, infos, taken = np.ones(1, np.bool_), None, dict[str, Any](), list[int]()
+        while not np.any(infos.get("_mean_delay_s", False)):
+            actions, state = policy.predict(observation, state, begins, deterministic=True)
+            observation, _, _, _, infos = env.step(actions)
+            taken.append(int(actions[0]))
+            begins[:] = False
+        return self._record(index, env, 0, infos, taken, float(policy.planning_s[0]))
+
+    def _side_by_side(self, policy: Policy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
+        """Yield the record of each scenario when it ends; the actions of those that are known are taken again."""
         planning_s = np.zeros(len(self._scenarios))
         taken: list[list[int]] = [[] for _ in self._scenarios]
         waiting = deque(range(env.num_envs, len(self._scenarios)))
@@ -110,26 +145,24 @@ class Arena:
         planning_s[: env.num_envs] += (time.perf_counter() - began_s) / env.num_envs
         begins, state = np.ones(env.num_envs, np.bool_), None
         while (playing >= 0).any():
-            repeats = np.array([int(index) in known for index in playing])
             began_s = time.perf_counter()
-            actions, state = policy.predict(_asking(observation, ~repeats), state, begins, deterministic=True)
-            actions = np.array(actions)
-            for row in np.flatnonzero(repeats):
-                actions[row] = known[int(playing[row])].actions[len(taken[playing[row]])]
+            chosen, state = policy.predict(observation, state, begins, deterministic=True)
+            actions = np.array(chosen)
+            for row, index in enumerate(playing.tolist()):
+                if index in known:
+                    actions[row] = known[index].actions[len(taken[index])]
             observation, _, _, _, infos = env.step(actions)
             spent_s = time.perf_counter() - began_s
-            asked = playing[(playing >= 0) & ~repeats]
-            planning_s[asked] += spent_s / max(1, len(asked))
-            for row in np.flatnonzero(playing >= 0):
-                taken[playing[row]].append(int(actions[row]))
+            active = playing[playing >= 0]
+            planning_s[active] += spent_s / len(active)
+            for row, index in enumerate(playing.tolist()):
+                if index >= 0:
+                    taken[index].append(int(actions[row]))
             begins[:] = False
-            for row in np.flatnonzero(infos.get("_mean_delay_s", ())):
+            for row in np.flatnonzero(infos.get("_mean_delay_s", ())).tolist():
                 index = int(playing[row])
-                own_s = getattr(policy, "planning_s", None)
-                record = self._record(index, env, int(row), infos, tuple(taken[index]))
-                record = replace(record, planning_s=float(planning_s[index] if own_s is None else own_s[row]))
-                records.append(_confirmed(known[index], record) if index in known else record)
-                on_end(records[-1])
+                record = self._record(index, env, row, infos, taken[index], float(planning_s[index]))
+                yield _confirmed(known[index], record) if index in known else record
                 playing[row] = waiting.popleft() if waiting else -1
                 begins[row] = playing[row] >= 0
             if begins.any():
@@ -137,7 +170,6 @@ class Arena:
                 began_s = time.perf_counter()
                 observation, _ = env.reset(options={"scenarios": following, "reset_mask": begins})
                 planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
-        return Rollout.of(records)
 
     def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
         """Return an environment with the kind of observations that a policy needs."""
@@ -159,10 +191,11 @@ class Arena:
         index: int,
         env: MigrationVectorEnv,
         row: int,
-        infos: dict[str, NDArray[np.generic]],
-        actions: tuple[int, ...],
+        infos: Mapping[str, NDArray[np.generic]],
+        actions: Sequence[int],
+        planning_s: float,
     ) -> Record:
-        """Return what came of the episode in a row of the environment, without the time that the policy took."""
+        """Return what came of the episode in a row of the environment."""
         cold_s, device_s = cold_starts_s(self._scenarios[index], env.plan(row))
         illegal = bool(infos["illegal_action"][row])
         return Record(
@@ -171,18 +204,11 @@ class Arena:
             device_only_s=float(infos["device_only_delay_s"][row]),
             cold_start_s=max(cold_s, device_s) if illegal else cold_s,
             device_only_cold_start_s=device_s,
-            planning_s=0.0,
+            planning_s=planning_s,
             decisions=len(actions),
             illegal=illegal,
-            actions=actions,
+            actions=tuple(actions),
         )
-
-
-def _asking(observation: Observations, rows: Bools) -> Observations:
-    """Return observations in which only some rows may act; the masks of the others are empty, so that none plans."""
-    if rows.all():
-        return observation
-    return {**observation, "action_mask": observation["action_mask"] * rows[:, np.newaxis]}
 
 
 def _confirmed(known: Record, again: Record) -> Record:

@@ -124,7 +124,7 @@ def test_other_numbers_than_before_are_refused() -> None:
     arena = Arena(make_generator("toy").limits, given, "toy")
     stop = Record(0, 1.0, 1.0, 1.0, 1.0, 0.0, 1, False, (env_stop(arena),))
     with pytest.raises(ValueError, match=r"scenario 0 now has a mean delay of .*, not 1.0 s .*--overwrite"):
-        arena.roll_out(*arena.policy("front-to-back", seed=0), known={0: stop})
+        arena.roll_out(*arena.policy("random", seed=0), known={0: stop})
 
 
 def env_stop(arena: Arena) -> int:
