@@ -144,15 +144,19 @@ def _with_parameters(name: str, found: Chosen, parameters: list[str]) -> Chosen:
     for text in parameters:
         parameter, _, value = text.partition("=")
         if parameter not in known:
-            listed = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
-            raise ValueError(f"planner {name!r} has no parameter {parameter!r}; {listed}, written {name}:NAME=VALUE.")
+            listed = f"its parameters are {', '.join(known)}, written {name}:NAME=VALUE"
+            hint = listed if known else f"it has none: leave out ':{text}'"
+            raise ValueError(f"planner {name!r} has no parameter {parameter!r}; {hint}.")
         changes[parameter] = _value(f"{name}:{parameter}", known[parameter], value)
     return replace(found, **changes)  # type: ignore[type-var]  # parameters are known only where it is a dataclass
 
 
 def _value(where: str, kind: type[Any], text: str) -> Any:
     """Return the value that a text stands for: a truth value, a whole number or a number, as `kind` says."""
-    kinds = {bool: ("true or false", {"true": True, "false": False}.__getitem__), int: ("a whole number", _whole)}
+    kinds = {
+        bool: ("true or false", {"true": True, "false": False}.__getitem__),
+        int: ("a whole number, less than 2^31", _whole),
+    }
     wanted, read = kinds.get(kind, ("a number", float))
     try:
         return read(text)
@@ -163,7 +167,7 @@ def _value(where: str, kind: type[Any], text: str) -> Any:
 def _whole(text: str) -> int:
     """Read a whole number, which may be written as 1e6."""
     number = float(text)
-    if not number.is_integer():
+    if not number.is_integer() or abs(number) >= 2**31:
         raise ValueError(text)
     return int(number)
 

@@ -42,6 +42,7 @@ class PlanPolicy:
         self._replans = view in ("replan", "forecast")
         self._episode = np.full(env.num_rows, -1)
         self._uploads: list[list[Upload]] = [[] for _ in range(env.num_rows)]
+        self._streams: dict[int, tuple[int, int]] = {}
         self.planning_s = np.zeros(env.num_rows)
         if self._replans and env.decision_mode != "joint":
             raise ValueError(f'@{view} needs decisions="joint": in two phases a placement is not taken back.')
@@ -58,6 +59,10 @@ class PlanPolicy:
         rows = np.atleast_2d(mask)
         actions = np.array([self._act(row, rows[row]) for row in range(len(rows))], np.int64)
         return (actions if mask.ndim == 2 else actions[0]), state
+
+    def use_stream(self, row: int, stream: tuple[int, int]) -> None:
+        """Let a row plan from now on with the random numbers of another row and episode, given as (row, episode)."""
+        self._streams[row] = stream
 
     def _act(self, row: int, mask: Int8s) -> int:
         env = self._env
@@ -87,6 +92,9 @@ class PlanPolicy:
         begin = time.perf_counter()
         if self._view == "forecast":
             scenario = expected_scenario(scenario)
-        plan = self._planner(scenario, np.random.default_rng([self._seed, row, self._episode[row]]))
+        elif self._view == "start" and hasattr(self._planner, "check_whole"):  # what is known may hide that it changes
+            self._planner.check_whole(self._env.scenario(row))
+        stream = self._streams.get(row, (row, int(self._episode[row])))
+        plan = self._planner(scenario, np.random.default_rng([self._seed, *stream]))
         self.planning_s[row] += time.perf_counter() - begin
         return list(plan.singletons().uploads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from dnnmig_env.arrays import Bools, Floats, Int8s, Int32s, Ints
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.scenarios.scenario import MAX_SERVERS, Scenario
+from dnnmig_env.scenarios.bounds import MOST_SERVERS
+from dnnmig_env.scenarios.scenario import Scenario
 
 
 class PackedScenarios(NamedTuple):
@@ -52,6 +53,21 @@ class PackedScenarios(NamedTuple):
     area_m: Floats  # (B,): side of the area; 0 if nobody moves
 
 
+_QUANTITIES = {
+    "users": ("users", ", or give the family a greater num_users"),
+    "layers": ("layers in one network", ", or merge the network to fewer layers (max_layers of the user in its file)"),
+    "servers": ("servers", ", or give the family a greater num_edges"),
+    "slots": ("time slots", ", or make the slots of the scenario longer"),
+    "edges": (
+        "edges in one network (pairs of a layer and a tensor that it reads)",
+        ", or merge the network to fewer layers (max_layers of the user in its file)",
+    ),
+    "inputs": ("inputs of one network", ""),
+    "shares": ("shares in one network (pairs of a layer and another one whose weights it needs)", ""),
+}
+"""For each of the limits, what it counts, and what else to do about a scenario that exceeds it."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """The sizes to which scenarios are padded.
@@ -66,7 +82,7 @@ class Limits:
         shares: Most shares per network, H: pairs of a layer and another one whose weights it needs.
 
     Raises:
-        ValueError: If there are more than `MAX_SERVERS` servers.
+        ValueError: If there are more than `MOST_SERVERS` servers.
     """
 
     users: int
@@ -78,8 +94,8 @@ class Limits:
     shares: int = 0
 
     def __post_init__(self) -> None:
-        if self.servers > MAX_SERVERS:
-            raise ValueError(f"servers is {self.servers}; a scenario can have {MAX_SERVERS} at most (edges and cloud).")
+        if self.servers > MOST_SERVERS:
+            raise ValueError(f"servers is {self.servers}; a scenario has {MOST_SERVERS} at most (edges and cloud).")
 
     @classmethod
     def of(cls, scenarios: Sequence[Scenario]) -> Limits:
@@ -102,11 +118,12 @@ class Limits:
             ValueError: If it does not; the error names the quantity that is too large.
         """
         needed = Limits.of([scenario])
-        for quantity in (field.name for field in fields(self)):
+        for quantity, (meaning, option) in _QUANTITIES.items():
             if getattr(needed, quantity) > getattr(self, quantity):
                 raise ValueError(
-                    f"scenario needs {getattr(needed, quantity)} {quantity}, this environment holds at most "
-                    f"{getattr(self, quantity)}; make one with larger limits or merge the network's layers."
+                    f"scenario needs {getattr(needed, quantity)} {meaning}, this environment holds at most "
+                    f"{getattr(self, quantity)}; make a MigrationEnv with limits=Limits.of([scenario])"
+                    f"{option}."
                 )
 
 

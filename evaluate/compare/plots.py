@@ -41,7 +41,7 @@ def delays_png(
     ranked = sorted(figures, key=lambda name: figures[name].mean_delay_s)
     figure = Figure(figsize=(11.0, max(3.6, 1.8 + 0.35 * len(ranked))), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure.suptitle(_drawable(title))
     means, profile = figure.subplots(1, 2)
     _draw_means(means, ranked, figures)
     _draw_profile(profile, ranked, delays_s, best_known_s(delays_s, device_only_s))
@@ -96,4 +96,9 @@ def _colour(place: int) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 28 else f"...{name[-25:]}"
+    return _drawable(name if len(name) <= 28 else f"...{name[-25:]}")
+
+
+def _drawable(text: str) -> str:
+    """Return a text that Matplotlib draws as it is: no mathematics between dollars, no bytes that are no text."""
+    return text.encode(errors="backslashreplace").decode().replace("$", r"\$")

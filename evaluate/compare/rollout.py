@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.policies.name import ModelName, PolicyName, parse_policy_name
+from agents.policies.name import ModelName, PlannerName, PolicyName, parse_policy_name
+from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import Policy, resolve_policy
-from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.cold_start import cold_starts_s
+from evaluate.compare.record import Record, Rollout
 
 MOST_ROWS = 16
 """Most scenarios that are played side by side: enough to spare a network most of its overhead, few enough to show
-progress."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rollout:
-    """What a policy reached in N scenarios.
-
-    Attributes:
-        mean_delay_s: Mean query delay J, shape (N,).
-        device_only_s: J of uploading nothing, shape (N,).
-        cold_start_s: Cold-start delay of what was uploaded, mean over users (see `evaluate.compare.cold_start`), shape
-            (N,). After an illegal action it is at least that of uploading nothing.
-        device_only_cold_start_s: Cold-start delay of uploading nothing, shape (N,).
-        planning_s: Seconds that the policy took, shape (N,). For a planner it is its own time. For other policies it is
-            the time of `predict` and of the environment, which works out what they see; scenarios that are decided in
-            one call share it equally.
-        decisions: Number of decisions, shape (N,).
-        illegal: Whether an illegal action ended the episode, shape (N,).
-    """
-
-    mean_delay_s: Floats
-    device_only_s: Floats
-    cold_start_s: Floats
-    device_only_cold_start_s: Floats
-    planning_s: Floats
-    decisions: Ints
-    illegal: Bools
+progress. Policies that plan play one at a time, so that a plan that took hours is kept before the next one is made."""
 
 
 class Arena:
@@ -58,7 +35,7 @@ class Arena:
     Args:
         limits: Sizes of the environment.
         scenarios: The scenarios.
-        family: Family to which they belong; models that were trained on it may act.
+        family: Family to which they belong, if models that were trained on another may not act.
         decisions: "joint" or "two-phase".
 
     Raises:
@@ -66,7 +43,7 @@ class Arena:
     """
 
     def __init__(
-        self, limits: Limits, scenarios: Sequence[Scenario], family: str, decisions: DecisionMode = "joint"
+        self, limits: Limits, scenarios: Sequence[Scenario], family: str | None, decisions: DecisionMode = "joint"
     ) -> None:
         if not scenarios:
             raise ValueError("scenarios is 0; evaluate at least 1.")
@@ -86,7 +63,8 @@ class Arena:
             ValueError: If no policy has that name, or it cannot act here.
         """
         name = parse_policy_name(name) if isinstance(name, str) else name
-        env = self._env(name, min(len(self._scenarios), MOST_ROWS))
+        plans = isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
+        env = self._env(name, 1 if plans else min(len(self._scenarios), MOST_ROWS))
         return resolve_policy(name, env, seed, self._family), env
 
     def warm_up(self, name: str, seed: int) -> None:
@@ -98,41 +76,100 @@ class Arena:
         )
         env.step(actions)
 
-    def roll_out(self, policy: Policy, env: MigrationVectorEnv, on_end: Callable[[], object] = lambda: None) -> Rollout:
+    def roll_out(
+        self,
+        policy: Policy,
+        env: MigrationVectorEnv,
+        on_end: Callable[[Record], object] = lambda record: None,
+        known: Mapping[int, Record] | None = None,
+    ) -> Rollout:
         """Play every scenario once.
+
+        Policies that plan play one scenario after another, others several side by side. Either way the random numbers
+        are those of `MOST_ROWS` rows side by side, whatever is known already.
 
         Args:
             policy: The policy.
             env: The environment that `policy` returned with it.
-            on_end: Called at the end of each episode.
+            on_end: Called at the end of each episode with its record; also for records that were known.
+            known: Records of an earlier rollout that was stopped, by the number of their scenario.
+
+        Raises:
+            ValueError: If a known scenario is played again and ends otherwise than it did.
         """
-        result = _empty_rollout(len(self._scenarios))
+        known = {} if known is None else known
+        if len(known) == len(self._scenarios):
+            records = iter(known.values())
+        elif isinstance(policy, PlanPolicy):
+            records = self._one_by_one(policy, env, known)
+        else:
+            records = self._side_by_side(policy, env, known)
+        found = []
+        for record in records:
+            found.append(record)
+            on_end(record)
+        return Rollout.of(found)
+
+    def _one_by_one(self, policy: PlanPolicy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
+        """Yield the record of each scenario in turn: the one that is known, or else that of an episode played now."""
+        episode = env.episode(0) + 1
+        free = [(0, row, episode) for row in range(min(len(self._scenarios), MOST_ROWS))]
+        for index in range(len(self._scenarios)):
+            step, row, episode = heapq.heappop(free)  # the row that would be the first to be free
+            record = known.get(index)
+            if record is None:
+                policy.use_stream(0, (row, episode))
+                record = self._played(index, policy, env)
+            yield record
+            heapq.heappush(free, (step + record.decisions, row, episode + 1))
+
+    def _played(self, index: int, policy: PlanPolicy, env: MigrationVectorEnv) -> Record:
+        """Play a scenario in the one row of an environment, with a policy that plans."""
+        observation, _ = env.reset(options={"scenarios": [self._scenarios[index]]})
+        begins, state, infos, taken = np.ones(1, np.bool_), None, dict[str, Any](), list[int]()
+        while not np.any(infos.get("_mean_delay_s", False)):
+            actions, state = policy.predict(observation, state, begins, deterministic=True)
+            observation, _, _, _, infos = env.step(actions)
+            taken.append(int(actions[0]))
+            begins[:] = False
+        return self._record(index, env, 0, infos, taken, float(policy.planning_s[0]))
+
+    def _side_by_side(self, policy: Policy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
+        """Yield the record of each scenario when it ends; the actions of those that are known are taken again."""
+        planning_s = np.zeros(len(self._scenarios))
+        taken: list[list[int]] = [[] for _ in self._scenarios]
         waiting = deque(range(env.num_envs, len(self._scenarios)))
         playing = np.arange(env.num_envs)  # scenario of each row, -1 = none left
         began_s = time.perf_counter()
         observation, _ = env.reset(options={"scenarios": self._scenarios[: env.num_envs]})
-        result.planning_s[: env.num_envs] += (time.perf_counter() - began_s) / env.num_envs
+        planning_s[: env.num_envs] += (time.perf_counter() - began_s) / env.num_envs
         begins, state = np.ones(env.num_envs, np.bool_), None
         while (playing >= 0).any():
             began_s = time.perf_counter()
-            actions, state = policy.predict(observation, state, begins, deterministic=True)
+            chosen, state = policy.predict(observation, state, begins, deterministic=True)
+            actions = np.array(chosen)
+            for row, index in enumerate(playing.tolist()):
+                if index in known:
+                    actions[row] = known[index].actions[len(taken[index])]
             observation, _, ended, _, infos = env.step(actions)
             spent_s = time.perf_counter() - began_s
             active = playing[playing >= 0]
-            result.planning_s[active] += spent_s / len(active)
-            result.decisions[active] += 1
+            planning_s[active] += spent_s / len(active)
+            for row, index in enumerate(playing.tolist()):
+                if index >= 0:
+                    taken[index].append(int(actions[row]))
             begins[:] = False
-            for row in np.flatnonzero(ended & (playing >= 0)):
-                self._note(result, int(playing[row]), policy, env, int(row), infos)
-                on_end()
+            for row in np.flatnonzero(ended & (playing >= 0)).tolist():
+                index = int(playing[row])
+                record = self._record(index, env, row, infos, taken[index], float(planning_s[index]))
+                yield _confirmed(known[index], record) if index in known else record
                 playing[row] = waiting.popleft() if waiting else -1
                 begins[row] = playing[row] >= 0
             if begins.any():
                 following = [self._scenarios[index] for index in playing[begins]]
                 began_s = time.perf_counter()
                 observation, _ = env.reset(options={"scenarios": following, "reset_mask": begins})
-                result.planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
-        return result
+                planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
 
     def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
         """Return an environment with the kind of observations that a policy needs."""
@@ -149,34 +186,36 @@ class Arena:
             observation=kind,
         )
 
-    def _note(
+    def _record(
         self,
-        result: Rollout,
         index: int,
-        policy: Policy,
         env: MigrationVectorEnv,
         row: int,
-        infos: dict[str, NDArray[np.generic]],
-    ) -> None:
-        """Write what came of the episode in a row of the environment to the result of its scenario."""
-        result.mean_delay_s[index] = infos["mean_delay_s"][row]
-        result.device_only_s[index] = infos["device_only_delay_s"][row]
-        result.illegal[index] = infos["illegal_action"][row]
+        infos: Mapping[str, NDArray[np.generic]],
+        actions: Sequence[int],
+        planning_s: float,
+    ) -> Record:
+        """Return what came of the episode in a row of the environment."""
         cold_s, device_s = cold_starts_s(self._scenarios[index], env.plan(row))
-        result.cold_start_s[index] = max(cold_s, device_s) if result.illegal[index] else cold_s
-        result.device_only_cold_start_s[index] = device_s
-        own_s = getattr(policy, "planning_s", None)
-        if own_s is not None:
-            result.planning_s[index] = own_s[row]
+        illegal = bool(infos["illegal_action"][row])
+        return Record(
+            scenario=index,
+            mean_delay_s=float(infos["mean_delay_s"][row]),
+            device_only_s=float(infos["device_only_delay_s"][row]),
+            cold_start_s=max(cold_s, device_s) if illegal else cold_s,
+            device_only_cold_start_s=device_s,
+            planning_s=planning_s,
+            decisions=len(actions),
+            illegal=illegal,
+            actions=tuple(actions),
+        )
 
 
-def _empty_rollout(count: int) -> Rollout:
-    return Rollout(
-        mean_delay_s=np.zeros(count),
-        device_only_s=np.zeros(count),
-        cold_start_s=np.zeros(count),
-        device_only_cold_start_s=np.zeros(count),
-        planning_s=np.zeros(count),
-        decisions=np.zeros(count, np.int64),
-        illegal=np.zeros(count, np.bool_),
-    )
+def _confirmed(known: Record, again: Record) -> Record:
+    """Return a known record; raise an error if the scenario has now ended otherwise."""
+    if not math.isclose(known.mean_delay_s, again.mean_delay_s, rel_tol=1e-9):
+        raise ValueError(
+            f"scenario {known.scenario} now has a mean delay of {again.mean_delay_s} s, not {known.mean_delay_s} s as "
+            "before the evaluation was stopped; begin anew with --overwrite, or name another --out."
+        )
+    return known

@@ -44,7 +44,7 @@ def check_count(options: Any, *names: str) -> None:
     """
     for name in names:
         value = getattr(options, name)
-        if not (isinstance(value, int) and value >= 1):
+        if isinstance(value, bool) or not (isinstance(value, int) and value >= 1):
             raise ValueError(f"{name} is {value!r}; give a whole number from 1 on.")
 
 
@@ -56,7 +56,9 @@ def check_number(options: Any, *names: str, low: float = 0.0, high: float = math
     """
     for name in names:
         value = getattr(options, name)
-        if not (isinstance(value, int | float) and low <= value <= high and math.isfinite(value)):
+        if isinstance(value, bool) or not (
+            isinstance(value, int | float) and low <= value <= high and math.isfinite(value)
+        ):
             limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
             raise ValueError(f"{name} is {value!r}; give a finite number {limits}.")
 
@@ -96,7 +98,9 @@ def _positive_range(name: str, value: Any) -> Range:
 
 def _pair(value: Any) -> Range | None:
     try:
-        low, high = (value, value) if isinstance(value, int | float) else value
+        low, high = (value, value) if isinstance(value, int | float | np.number) else value
+        if isinstance(low, bool | str) or isinstance(high, bool | str):
+            return None
         return float(low), float(high)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -54,10 +54,11 @@ A file in full, with every key; those marked "=" may be left out and then have t
         phone: {positions_m: [[0, 0], [20, 0]], velocities_m_per_s: [10, 0]}  # = velocities to the next position
         camera: {positions_m: [500, 500]}
 
-Megabits are 10^6 bits. Paths are relative to the file's folder. A network from the zoo or an ONNX file is fused first;
-a network given as layers is used as it is unless `max_layers` is given. Layers may also have `internal_bytes` (= 0),
-`operators` (= 1), `shares` (= []) and `on_device` (= false), and their network `inputs` and `outputs` (= []), see
-`layer_graph`; predecessor -1 is the input of the network.
+Numbers are decimal (20, 0.5, 1e6), and whatever lies beyond the bounds in `dnnmig_env/scenarios/bounds.py`, such as two
+million queries per second, is refused. Megabits are 10^6 bits. Paths are relative to the file's folder. A network from
+the zoo or an ONNX file is fused first; a network given as layers is used as it is unless `max_layers` is given. Layers
+may also have `internal_bytes` (= 0), `operators` (= 1), `shares` (= []) and `on_device` (= false), and their network
+`inputs` and `outputs` (= []), see `layer_graph`; predecessor -1 is the first input of the network, -2 the second.
 
 What is sent of a network's input is by default what its first layers read, 32 bits per number for images. `input_dtype`
 and `input_ratio` hold for inputs of floating-point numbers; `input_bytes` is a number, or a list with one per input.
@@ -82,6 +83,7 @@ from pathlib import Path
 
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.strict_model import checked
+from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import FORMATS
 from dnnmig_env.scenarios.file.read import scenario_of
 from dnnmig_env.scenarios.file.schema import ScenarioForm
@@ -99,7 +101,9 @@ def load_scenario(path: str | Path) -> Scenario:
     path = Path(path)
     parse, _ = FORMATS[_suffix(path)]
     try:
-        return scenario_of(checked(ScenarioForm, parse(_text(path))), path.parent)
+        return scenario_of(
+            checked(ScenarioForm, parse(read_text(path, "give an existing .yaml or .json file"))), path.parent
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -123,12 +127,3 @@ def _suffix(path: Path) -> str:
     if suffix not in FORMATS:
         raise ValueError(f"{path}: a scenario's file ends in {', '.join(FORMATS)}, not {suffix!r}; rename it.")
     return suffix
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
-    except OSError as error:
-        raise ValueError(f"{error.strerror}; give an existing .yaml or .json file.") from None

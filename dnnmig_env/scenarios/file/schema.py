@@ -12,6 +12,7 @@ from dnnmig_env.files.quantities import (
     ONE,
     Amount,
     BetweenServers,
+    Bytes,
     BytesPerInput,
     Capacity,
     Count,
@@ -20,10 +21,10 @@ from dnnmig_env.files.quantities import (
     Number,
     PerSlot,
     Positive,
-    Quantity,
     Track,
 )
 from dnnmig_env.files.strict_model import Form
+from dnnmig_env.networks.graph_file import LayerForm
 
 AnyForm = TypeVar("AnyForm", bound=Form)
 TextOr = Annotated[
@@ -33,28 +34,20 @@ TextOr = Annotated[
 """A text, or a mapping of a given form in its place."""
 
 
-class LayerForm(Form):
-    """A `layer_graph.Layer`; without predecessors it reads the layer before it."""
+class InlineLayerForm(LayerForm):
+    """A layer that is written in a scenario's file; without predecessors it reads the layer before it."""
+
+    predecessors: list[Index] | None = None  # type: ignore[assignment]  # in a network's own file they are required
+
+
+class InlineGraphForm(Form):
+    """A `layer_graph.LayerGraph` that is written in a scenario's file, with all its layers."""
 
     name: str
-    flops: Quantity
-    weight_bytes: Quantity
-    output_bytes: Quantity
-    predecessors: list[Index] | None = None
-    internal_bytes: Quantity = 0
-    operators: Quantity = 1
-    shares: list[Index] = Field(default_factory=list)
-    on_device: bool = False
-
-
-class GraphForm(Form):
-    """A `layer_graph.LayerGraph`, with all its layers."""
-
-    name: str
-    input_bytes: Quantity
-    layers: list[LayerForm]
+    input_bytes: Bytes
+    layers: list[InlineLayerForm]
     origin: str = ""
-    inputs: list[Quantity] = Field(default_factory=list)
+    inputs: list[Bytes] = Field(default_factory=list)
     outputs: list[Index] = Field(default_factory=list)
 
 
@@ -62,7 +55,7 @@ class DeviceForm(Form):
     """A `node.Node` that is a user's device."""
 
     name: str = "device"
-    tier: Literal["device", "edge", "cloud"] = "device"
+    tier: Literal["device"] = "device"
     flops_per_s: Positive
     memory_bytes_per_s: Positive
     layer_overhead_s: Amount = 0.0
@@ -73,7 +66,7 @@ class ServerForm(DeviceForm):
     """A `node.Node` that is a server."""
 
     name: str
-    tier: Literal["device", "edge", "cloud"] = "edge"
+    tier: Literal["edge", "cloud"] = "edge"  # type: ignore[assignment]  # a server is no device
 
 
 class LinkForm(Form):
@@ -138,7 +131,7 @@ class UserForm(Form):
     """A `scenario.User` and its links to servers."""
 
     name: str
-    network: TextOr[GraphForm]
+    network: TextOr[InlineGraphForm]
     max_layers: Count | None = None
     input_shape: InputShape | None = None
     input_values: dict[str, Number | bool] | None = None

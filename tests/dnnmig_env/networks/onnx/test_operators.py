@@ -265,7 +265,7 @@ def test_parameters_of_classic_models_stand_in_attributes(tmp_path: Path) -> Non
 
 
 def test_operators_on_blocks_of_channels(tmp_path: Path) -> None:
-    """As ONNX Runtime saves an optimised convolution: blocks of eight channels, of which three are filled at the end."""
+    """As ONNX Runtime saves an optimised convolution: blocks of eight channels, three of them filled at the end."""
     nodes = [
         node("Conv", "x w b", "h", domain=f"{MS}.nchwc", pads=[1, 1, 1, 1], strides=[2, 2]),
         node("MaxPool", "h", "p", domain=f"{MS}.nchwc", kernel_shape=[2, 2], strides=[2, 2]),
