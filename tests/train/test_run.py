@@ -20,6 +20,7 @@ from agents.policies.trained import BEST_MODEL, CARD, MODEL, load, read_card
 from agents.pretrained import pretrained_families, pretrained_file
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
+from tests.overriding import overriding
 from train.__main__ import main
 from train.callbacks import TrainingDelays
 from train.config import NetworkConfig
@@ -31,7 +32,7 @@ TINY += ["--held-out.every", "256", "--held-out.baselines", "device-only", "join
 
 
 def run(folder, *arguments):
-    return main([*TINY, "--out", str(folder), *arguments])
+    return main(overriding(TINY, "--out", str(folder), *arguments))
 
 
 def points(folder):
@@ -60,7 +61,7 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_models_configuration_versions_and_curves(finished):
     assert sorted(path.name for path in finished.iterdir()) == sorted(
-        [MODEL, BEST_MODEL, "config.json", "versions.json", "held_out.csv", "tensorboard"]
+        [MODEL, BEST_MODEL, "baselines.json", "config.json", "versions.json", "held_out.csv", "tensorboard"]
     )
     config = json.loads((finished / "config.json").read_text())
     assert (config["family"], config["seed"], config["settings"]) == ("toy", 5, ["n_steps=32"])
@@ -149,7 +150,7 @@ def complaint(capsys, arguments):
 )
 def test_bad_input_is_one_line_and_leaves_nothing_behind(arguments, text, tmp_path, capsys):
     out = tmp_path / "run"
-    assert text in complaint(capsys, [*TINY, "--out", str(out), *arguments])
+    assert text in complaint(capsys, overriding(TINY, "--out", str(out), *arguments))
     assert not out.exists()
 
 
@@ -186,8 +187,8 @@ def test_what_cannot_be_resumed_is_named(finished, tmp_path, capsys):
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "train", *TINY, "--out", str(folder), "--total-steps", "100000000"]
-    command += ["--held-out.baselines", "device-only"]
+    options = ["--out", str(folder), "--total-steps", "100000000", "--held-out.baselines", "device-only"]
+    command = [sys.executable, "-m", "train", *overriding(TINY, *options)]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=os.environ
     )

@@ -1,0 +1,186 @@
+"""Command lines: their options come from a dataclass, none that was given is dropped, and mistakes end in one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import is_dataclass
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tyro
+
+from dnnmig_env.files.strict_model import suggestion
+
+Options = TypeVar("Options")
+
+_STOPS = ("SIGTERM", "SIGHUP")
+"""Signals that end a command as Ctrl-C does: from `kill`, `timeout` and batch systems, and of a closing terminal."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Raised where the process is asked to end by a signal, whose number is its argument."""
+
+
+def parsed(kind: type[Options], program: str, arguments: Sequence[str], description: str | None = None) -> Options:
+    """Return the options of a command line.
+
+    `--help`, an unknown option and a value of the wrong type end the program with a message.
+
+    Args:
+        kind: The dataclass whose fields are the options.
+        program: How the command is called, for its help.
+        arguments: The words behind that.
+        description: What the help says at its top; by default the dataclass's docstring.
+
+    Raises:
+        ValueError: If an option is given twice or names nothing, see `joined`.
+    """
+    return tyro.cli(kind, prog=program, args=joined(kind, arguments), description=description)
+
+
+def joined(kind: type[Any], arguments: Sequence[str]) -> list[str]:
+    """Return the words of a command line in which every option stands once; argparse would keep the last one silently.
+
+    The values of an option that takes several are put together: `--option a=1 --option b=2` becomes
+    `--option a=1 b=2`. Words that belong to no option come first, so that no option takes them for its own.
+
+    Args:
+        kind: The dataclass whose fields are the options.
+        arguments: The words.
+
+    Raises:
+        ValueError: If an option that takes one value is given twice, a switch is turned on and off, or an option that
+            takes several values is given none.
+    """
+    takes = dict(_options(kind, "--"))
+    alone: list[str] = []
+    groups: list[list[str]] = []
+    first: dict[str, list[str]] = {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            groups.append([word, *words])
+            break
+        name, equals, value = word.replace("_", "-").partition("=")
+        value = word[len(name) + 1 :]
+        option = f"--{name.removeprefix('--no-')}" if takes.get(f"--{name.removeprefix('--no-')}") == "switch" else name
+        if option not in takes:
+            if word.startswith("-"):
+                groups.append([word])
+            else:
+                alone.append(word)
+            continue
+        group = [name]
+        if equals:
+            group.append(value)
+        elif takes[option] != "switch":
+            most = 1 if takes[option] == "one" else len(words)
+            while words and len(group) <= most and not words[0].startswith("--") and words[0] != "-h":
+                group.append(words.pop(0))
+        if takes[option] == "many" and len(group) == 1:
+            raise ValueError(f"{option} names nothing; give at least one value, or leave it out.")
+        if option not in first:
+            first[option] = group
+            groups.append(group)
+        elif takes[option] == "many":
+            first[option] += group[1:]
+        elif takes[option] == "one" or first[option] != group:
+            raise ValueError(f"{' '.join(first[option])} and {' '.join(group)} are both given; keep one.")
+    return [*alone, *(word for group in groups for word in group)]
+
+
+def unknown_command(name: str, commands: Iterable[str]) -> ValueError:
+    """Return the error for a command that does not exist, which names the nearest one and all of them."""
+    known = list(commands)
+    listed = f"the commands are {', '.join(known)}"
+    hint = suggestion(name, known)
+    return ValueError(f"there is no command {name!r}; {hint + f' ({listed})' if hint.endswith('?') else listed}.")
+
+
+def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> int:
+    """Run a command and return its exit status: 0; 2 after a mistake or a failure, which is one line on stderr.
+
+    It is 130 after Ctrl-C, and 128 and the signal's number after another signal that ends it.
+
+    Args:
+        run: The command.
+        interrupted: What to say on stderr after Ctrl-C.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # a file's name need not be text that the terminal knows
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        with _stopped_by_signals():
+            run()
+            sys.stdout.flush()
+    except KeyboardInterrupt as stop:
+        print(interrupted, file=sys.stderr)
+        return 128 + int(stop.args[0]) if isinstance(stop, Stopped) else 130
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (ValueError, OSError, MemoryError, RecursionError) as error:
+        print(f"error: {_in_one_line(error)}", file=sys.stderr)
+        if isinstance(error, OSError):
+            with suppress(OSError, ValueError):  # what is left to write, such as to a full disk, would fail again
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    return 0
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        file = f"{error.filename}: " if error.filename else "cannot write the output: "
+        return f"{file}{error.strerror}; free some space, or name another file."
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({' '.join(str(error).split())}); take fewer or smaller scenarios."
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Raise `Stopped` where a signal in `_STOPS` arrives, unless the process ignores it, as under `nohup`."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    numbers = [getattr(signal, name) for name in _STOPS if hasattr(signal, name)]
+    mine = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
+    before = {number: signal.getsignal(number) for number in numbers if mine}
+    try:
+        for number, handler in before.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _options(kind: type[Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield the options of a dataclass, with whether each takes "one" value, "many", or is a "switch"."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        option = prefix + name.replace("_", "-")
+        found = _bare(hint)
+        if is_dataclass(found):
+            yield from _options(found, f"{option}.")  # type: ignore[arg-type]  # a class, as types are no instances
+        elif get_origin(found) in (tuple, list):
+            yield option, "many"
+        else:
+            yield option, "switch" if found is bool else "one"
+
+
+def _bare(hint: Any) -> Any:
+    """Return a type without annotations and without None beside it."""
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    if get_origin(hint) in (Union, types.UnionType):
+        parts = [part for part in get_args(hint) if part is not type(None)]
+        return _bare(parts[0]) if len(parts) == 1 else hint
+    return hint
