@@ -13,6 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter
 from tqdm import tqdm
 
+from agents.learning.masked_policy import NotFiniteError
 from dnnmig_env.files.atomic_file import replace_text
 from train.held_out import HeldOut
 
@@ -81,17 +82,7 @@ class LearningCurve(BaseCallback):
 
 
 class OnlyFinite(BaseCallback):
-    """Ends the training at the first loss, weight, value or probability that is not finite.
-
-    The model is not saved then, so that the one in the folder is from before.
-
-    Args:
-        remedy: What to do about it, for the error.
-    """
-
-    def __init__(self, remedy: str) -> None:
-        super().__init__()
-        self._remedy = remedy
+    """Ends the training at the first loss, weight, reward or value that is NaN or infinite, before a model is saved."""
 
     def _on_step(self) -> bool:
         return True
@@ -102,21 +93,21 @@ class OnlyFinite(BaseCallback):
     def _on_rollout_end(self) -> None:
         buffer = getattr(self.model, "rollout_buffer", None)
         for name in ("rewards", "values", "log_probs") if buffer is not None else ():
-            self._check(name.replace("_", " "), bool(np.isfinite(getattr(buffer, name)).all()))
+            _check(f"{name} of the latest decisions are", np.isfinite(getattr(buffer, name)).all())
 
     def _on_training_end(self) -> None:
         self._check_model()
 
     def _check_model(self) -> None:
         for name, value in self.logger.name_to_value.items():
-            if name.endswith(("loss", "error")):
-                self._check(f"{name} ({value})", bool(np.isfinite(value)))
+            _check(f"{name} ({value}) is", np.isfinite(value) or not name.endswith(("loss", "error")))
         for name, weights in self.model.policy.named_parameters():
-            self._check(f"weights {name}", bool(torch.isfinite(weights).all()))
+            _check(f"weights {name} are", torch.isfinite(weights).all())
 
-    def _check(self, what: str, is_finite: bool) -> None:
-        if not is_finite:
-            raise ValueError(f"training has failed at step {self.num_timesteps}: {what} not finite. {self._remedy}")
+
+def _check(what: str, is_finite: object) -> None:
+    if not is_finite:
+        raise NotFiniteError(what)
 
 
 class TrainingDelays(BaseCallback):

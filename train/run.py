@@ -18,6 +18,7 @@ from tqdm import tqdm
 from agents.learning.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
 from agents.learning.checkpoint import restore, save
 from agents.learning.imitation import EPOCHS, demonstrate, imitate
+from agents.learning.masked_policy import NotFiniteError
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import Policy, check_policy_name, resolve_policy
 from agents.policies.trained import BEST_MODEL, MODEL, read_card
@@ -73,8 +74,8 @@ def train(config: TrainConfig) -> int:
             if config.resume is None:
                 if config.warm_start is not None:
                     _warm_start(model, config, generator, config.warm_start)
-                folder.begin(out, config)
                 _save(model, config, out, is_best=False)
+                folder.begin(out, config)
             else:
                 folder.write_config(out, config)
         except OSError as error:
@@ -163,37 +164,39 @@ def _learn(
     try:
         read_lines(out / folder.BASELINES), read_points(out / folder.HELD_OUT)  # if damaged, say so before playing
         curves = out / folder.CURVES
-        lines = play_baselines(baselines, held_out, out / folder.BASELINES, curves, config.total_steps)
+        end = _end(model, config.total_steps)
+        lines = play_baselines(baselines, held_out, out / folder.BASELINES, curves, end)
         model.set_logger(logger.configure(str(curves / config.algorithm), ["tensorboard"]))
         best_step = read_card(out / BEST_MODEL).steps if (out / BEST_MODEL).is_file() else None
         saving = partial(_save, model, config, out)
         curve = LearningCurve(
             held_out, config.held_out.every, out / folder.HELD_OUT, best_step, saving, interruption.check
         )
-        progress = Progress(curve, config.total_steps)
-        remedy = f"The model saved last is kept in {out}; train anew with a smaller --learning-rate."
-        model.learn(
-            config.total_steps - steps,
-            callback=[OnlyFinite(remedy), curve, TrainingDelays(), progress, interruption],
-            log_interval=1 if config.algorithm != "a2c" else 50,
-            reset_num_timesteps=steps == 0,
-        )
+        progress = Progress(curve, end)
+        with np.errstate(over="ignore", invalid="ignore"):  # `OnlyFinite` says more of these
+            model.learn(
+                config.total_steps - steps,
+                callback=[OnlyFinite(), curve, TrainingDelays(), progress, interruption],
+                log_interval=1 if config.algorithm != "a2c" else 50,
+                reset_num_timesteps=steps == 0,
+            )
         curve.measure()
-        progress.close()
     except KeyboardInterrupt as stopped:
-        if progress is not None:
-            progress.close()
-        status = stopped.status if isinstance(stopped, Stopped) else Stopped().status
         try:
             _save(model, config, out, is_best=False)
-            saved = f"Stopped and saved at step {model.num_timesteps} of {config.total_steps}"
+            saved = f"Stopped and saved at step {model.num_timesteps} of {config.total_steps}{_not_learned(model)}"
         except KeyboardInterrupt:
             saved = f"Stopped at once; the model saved last is of step {read_card(out / MODEL).steps}"
-        print(f"\n{saved}. Go on with: {go_on}", file=sys.stderr)
-        return status
-    except (OSError, ValueError) as error:
         if progress is not None:
             progress.close()
+        print(f"\n{saved}. Go on with: {go_on}", file=sys.stderr)
+        return stopped.status if isinstance(stopped, Stopped) else Stopped().status
+    except NotFiniteError as error:
+        raise ValueError(
+            f"training has failed at step {model.num_timesteps}: {error}. The model saved last, of step "
+            f"{read_card(out / MODEL).steps}, is kept in {out}; train anew with a smaller --learning-rate."
+        ) from None
+    except (OSError, ValueError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(cause, OSError):
             raise
@@ -202,10 +205,32 @@ def _learn(
             f"of step {read_card(out / MODEL).steps}, is kept. Make room, then go on with: {go_on}"
         ) from None
     finally:
+        if progress is not None:
+            progress.close()
         interruption.restore()
         threading.excepthook = before
-    _report(curve, lines, out)
+    _report(config.algorithm, curve, lines, out)
     return 0
+
+
+def _end(model: Any, total_steps: int) -> int:
+    """Return the step at which training ends, and say so if that is later than asked for."""
+    each = model.n_envs
+    if hasattr(model, "rollout_buffer"):
+        each *= model.n_steps
+    elif hasattr(model, "train_freq"):
+        each *= model.train_freq if isinstance(model.train_freq, int) else model.train_freq.frequency
+    end: int = model.num_timesteps - (model.num_timesteps - total_steps) // each * each
+    if end > total_steps:
+        print(f"Training ends at step {end}, as {each} decisions are learned from at a time.", file=sys.stderr)
+    return end
+
+
+def _not_learned(model: Any) -> str:
+    buffer = getattr(model, "rollout_buffer", None)
+    if buffer is None or buffer.full or not buffer.pos:
+        return ""
+    return f" (the last {buffer.pos * model.n_envs} decisions are too few to learn from, and forgotten)"
 
 
 def _without_writers(report: Any) -> Any:
@@ -224,12 +249,14 @@ def _save(model: BaseAlgorithm, config: TrainConfig, out: Path, is_best: bool) -
         save(model, out / BEST_MODEL, config.family, config.decisions, config.algorithm, for_training=False)
 
 
-def _report(curve: LearningCurve, lines: dict[str, Line], out: Path) -> None:
+def _report(algorithm: str, curve: LearningCurve, lines: dict[str, Line], out: Path) -> None:
     """Print the delays of the best model and of the baselines, and what to do next."""
     best = curve.best or curve.points[-1]
-    rows = [(f"{curve.model.__class__.__name__.lower()} (best model)", best[1], best[2])]
+    rows = [(f"{algorithm} (step {best[0]})", best[1], best[2])]
     rows += [(name, line.mean_delay_s, line.share_of_device_only) for name, line in lines.items()]
-    print("Mean query delay on held-out scenarios:")
+    print("Mean query delay on held-out scenarios, of the best model and the baselines:")
     for name, delay_s, share in rows:
-        print(f"  {name:<24} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only")
+        print(f"  {name:<26} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only")
+    if best[0] == 0:
+        print("No later model was better than the one before training.")
     print(f"Saved in {out}. Curves: tensorboard --logdir {out / folder.CURVES}")

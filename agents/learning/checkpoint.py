@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.learning.masked_policy import NotFiniteError
 from agents.policies.trained import CARD, FORMAT, WEIGHTS, Card, read_torch, reading
 from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.files.yaml_json import parse_json
@@ -88,11 +89,13 @@ def save(
         for_training: Whether the training is to go on with this file; without, it can only act.
 
     Raises:
-        ValueError: If a weight is not finite.
+        NotFiniteError: If a weight or a number of the optimiser is NaN or infinite.
         OSError: If the file cannot be written.
     """
     states = model.get_parameters()
-    check_finite(states, "the model")
+    for name in states:
+        if not _is_finite(states[name]):
+            raise NotFiniteError(f"numbers in the model's {name} are")
     policy: Any = model.policy
     users, layers, servers = policy.sizes
     sizes = (users, layers, servers, policy.width, policy.context)
@@ -144,7 +147,12 @@ def restore(model: BaseAlgorithm, path: Path) -> None:
         states = {name: read_torch(archive, f"{name}.pth") for name in learning}
         names = [name for name in archive.namelist() if name.startswith(MEMORY)]
         arrays = {name.removeprefix(MEMORY).removesuffix(".npy"): _array(archive, name) for name in names}
-    check_finite(states, str(path))
+    for name, state in states.items():
+        if not _is_finite(state):
+            raise ValueError(
+                f"{path} has numbers in {name}.pth that are not finite: its training has failed; train anew with a "
+                "smaller --learning-rate."
+            )
     fitting: Any = model
     try:
         for name, state in states.items():
@@ -165,24 +173,6 @@ def restore(model: BaseAlgorithm, path: Path) -> None:
         raise ValueError(
             f"{path} does not fit the training that is to go on ({_line(error)}); train anew with another --out."
         ) from None
-
-
-def check_finite(states: Mapping[str, Any], what: str) -> None:
-    """Check that all numbers in torch states are finite.
-
-    Args:
-        states: State dictionaries by name.
-        what: What has these states, for the error.
-
-    Raises:
-        ValueError: If one is NaN or infinite.
-    """
-    for name, state in states.items():
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in _tensors(state)):
-            raise ValueError(
-                f"{what} has numbers in {name!r} that are not finite: its training has failed; "
-                "take an earlier model, or train anew with a smaller learning rate."
-            )
 
 
 def _write_training(archive: zipfile.ZipFile, model: Any, states: Mapping[str, Any]) -> None:
@@ -207,6 +197,10 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(name) as member:
         array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
     return array
+
+
+def _is_finite(state: Any) -> bool:
+    return all(bool(torch.isfinite(tensor).all()) for tensor in _tensors(state))
 
 
 def _tensors(state: Any) -> Iterator[torch.Tensor]:

@@ -14,7 +14,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
-from agents.learning.masked_policy import OwnArguments
+from agents.learning.masked_policy import OwnArguments, all_finite
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.arrays import Ints
 
@@ -40,9 +40,14 @@ class MaskedQNetwork(QNetwork):
         self.network = make_network()
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:  # type: ignore[override]
-        """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling)."""
+        """Return the action values, shape (B, A): the state's value plus the action's advantage (dueling).
+
+        Raises:
+            NotFiniteError: If one is NaN or infinite.
+        """
         parts: Any = self.extract_features(obs, self.features_extractor)
         scores, value = self.network(parts["observation"], parts["action_mask"])
+        all_finite(scores, value)
         legal = scores > 0.1 * ILLEGAL  # the action is legal and, if the network sees candidates, one of them
         mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / legal.sum(-1, keepdim=True).clamp(min=1)
         return torch.where(legal, value + ADVANTAGE_PER_SCORE * (scores - mean), scores)
