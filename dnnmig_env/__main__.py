@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+from dnnmig_env.files.command_line import exit_status, parsed, unknown_command
 
 if TYPE_CHECKING:
     from dnnmig_env.networks.layer_graph import LayerGraph
@@ -212,28 +214,31 @@ class Draw:
             print(file)
 
 
+COMMANDS: dict[str, type[Any]] = {
+    "trace": Trace,
+    "profile": Measure,
+    "profiles": Profiles,
+    "zoo": Zoo,
+    "networks": Networks,
+    "draw": Draw,
+}
+"""The commands: the dataclass of each one's options."""
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; for a user's mistake, print one line to stderr and return exit status 2."""
-    command = tyro.cli(
-        Annotated[Trace, tyro.conf.subcommand("trace")]
-        | Annotated[Measure, tyro.conf.subcommand("profile")]
-        | Annotated[Profiles, tyro.conf.subcommand("profiles")]
-        | Annotated[Zoo, tyro.conf.subcommand("zoo")]
-        | Annotated[Networks, tyro.conf.subcommand("networks")]
-        | Annotated[Draw, tyro.conf.subcommand("draw")],
-        prog="python -m dnnmig_env",
-        description=__doc__,
-        args=arguments,
-    )
-    try:
-        command.run()
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    """Run a command and return its exit status; a user's mistake is one line on stderr, see `exit_status`."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    return exit_status(lambda: _run(words))
+
+
+def _run(words: list[str]) -> None:
+    program = "python -m dnnmig_env"
+    if words and words[0] in COMMANDS:
+        parsed(COMMANDS[words[0]], f"{program} {words[0]}", words[1:]).run()
+    elif words and not words[0].startswith("-"):
+        raise unknown_command(words[0], COMMANDS)
+    else:  # prints the help, or says that a command is missing
+        tyro.extras.subcommand_cli_from_dict(dict(COMMANDS), prog=program, description=__doc__, args=words)
 
 
 def _print_graph(graph: LayerGraph) -> None:

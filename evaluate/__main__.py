@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-import tyro
-
+from dnnmig_env.files.command_line import exit_status, parsed, unknown_command
 from evaluate.compare.config import Config
 from evaluate.papers.eosdnn.config import EosdnnConfig
 from evaluate.papers.ionn.config import PaperConfig
@@ -31,24 +31,31 @@ them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return the exit status: 0, 2 after a user's mistake (one line on stderr), 130 after Ctrl-C."""
+    """Run a command and return the exit status; a user's mistake is one line on stderr, see `exit_status`."""
     # Set before torch is imported: policy networks are so small that its threads would mostly wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    return exit_status(lambda: _run(words), interrupted="interrupted: nothing was written.")
+
+
+def _run(words: list[str]) -> None:
     program, config, module, function = "python -m evaluate", Config, "evaluate.compare.compare", "compare"
-    if arguments and arguments[0] in COMMANDS:
-        program, (config, module, function) = f"{program} {arguments[0]}", COMMANDS[arguments[0]]
-        arguments = arguments[1:]
-    try:
-        chosen = tyro.cli(config, prog=program, args=arguments)
-        getattr(import_module(module), function)(chosen)
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written.", file=sys.stderr)
-        return 130
-    return 0
+    description = None
+    if words and words[0] in COMMANDS:
+        program, (config, module, function) = f"{program} {words[0]}", COMMANDS[words[0]]
+        words = words[1:]
+    elif words and not words[0].startswith("-"):
+        raise unknown_command(words[0], COMMANDS)
+    else:
+        description = f"{inspect.cleandoc(Config.__doc__ or '')}\n\n{_further()}"
+    chosen = parsed(config, program, words, description)
+    getattr(import_module(module), function)(chosen)
+
+
+def _further() -> str:
+    """Return a list of the commands beside the comparison, with the first sentence of each one's help."""
+    lines = [f"  {name}: {(kind.__doc__ or '').strip().splitlines()[0]}" for name, (kind, _, _) in COMMANDS.items()]
+    return "\n".join(["Further commands, each with a --help of its own:", "", *lines])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from train.command_line import parse
-from train.signals import Stopped, handled, stop
+from train.signals import handled, status, stop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as stopped:
         print("\nStopped before training began.", file=sys.stderr)
-        return stopped.status if isinstance(stopped, Stopped) else Stopped().status
+        return status(stopped)
 
 
 _SMALLER = (

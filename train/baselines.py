@@ -14,6 +14,7 @@ from tqdm import tqdm
 from agents.policies.policy import Policy
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.strict_model import Form, checked
+from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import parse_json
 from train.callbacks import draw
 from train.held_out import HeldOut
@@ -43,12 +44,10 @@ def read_lines(file: Path) -> dict[str, Line]:
     Raises:
         ValueError: If the file is damaged.
     """
-    if not file.is_file():
+    if not file.exists():
         return {}
     try:
-        return dict(checked(_Lines, {"lines": parse_json(file.read_text(encoding="utf-8"))}).lines)
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}; see to it that it can be read.") from None
+        return dict(checked(_Lines, {"lines": parse_json(read_text(file))}).lines)
     except ValueError as error:
         raise ValueError(f"{file} is damaged: {error}; remove it, and baselines are played again.") from None
 

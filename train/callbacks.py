@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from agents.learning.masked_policy import NotFiniteError
 from dnnmig_env.files.atomic_file import replace_text
+from dnnmig_env.files.text_file import read_text
 from train.held_out import HeldOut
 
 TAG_DELAY, TAG_SHARE = "heldout/mean_delay_s", "heldout/share_of_device_only"
@@ -168,18 +170,19 @@ def read_points(table: Path) -> list[Point]:
     Raises:
         ValueError: If the file is damaged.
     """
-    if not table.is_file():
+    if not table.exists():
         return []
+    try:
+        text = read_text(table)
+    except ValueError as error:
+        raise ValueError(f"{table} cannot be read: {error}") from None
     points: list[Point] = []
     try:
-        with table.open(newline="", encoding="utf-8") as file:
-            for step, delay_s, share in list(csv.reader(file))[1:]:
-                point = (int(step), float(delay_s), float(share))
-                if not np.isfinite(point).all() or (points and point[0] <= points[-1][0]):
-                    raise ValueError
-                points.append(point)
-    except OSError as error:
-        raise ValueError(f"cannot read {table}: {error.strerror}; see to it that it can be read.") from None
+        for step, delay_s, share in list(csv.reader(io.StringIO(text)))[1:]:
+            point = (int(step), float(delay_s), float(share))
+            if not np.isfinite(point).all() or (points and point[0] <= points[-1][0]):
+                raise ValueError
+            points.append(point)
     except (ValueError, OverflowError, csv.Error):
         raise ValueError(
             f"{table} is damaged at line {len(points) + 2}, which should be {','.join(COLUMNS)}, steps rising; "

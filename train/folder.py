@@ -12,6 +12,7 @@ from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import parse_json
 from train.config import TrainConfig
 
@@ -60,9 +61,7 @@ def read_config(folder: Path) -> TrainConfig:
     if not file.is_file():
         raise ValueError(f"no run to resume in {folder}: it has no {CONFIG}; give the folder that --out named.")
     try:
-        values = parse_json(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}; see to it that it can be read.") from None
+        values = parse_json(read_text(file))
     except ValueError as error:
         raise ValueError(f"{file} is damaged: {error}; mend it or train anew.") from None
     if not isinstance(values, dict):

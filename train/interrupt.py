@@ -11,7 +11,8 @@ from types import FrameType
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from train.signals import Stopped, handled, stop
+from dnnmig_env.files.command_line import Stopped
+from train.signals import handled, stop
 
 
 class StopBetweenSteps(BaseCallback):

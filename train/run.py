@@ -33,7 +33,7 @@ from train.config import TrainConfig
 from train.held_out import HeldOut
 from train.interrupt import StopBetweenSteps
 from train.resume import check_same_run
-from train.signals import Stopped
+from train.signals import status
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -190,7 +190,7 @@ def _learn(
         if progress is not None:
             progress.close()
         print(f"\n{saved}. Go on with: {go_on}", file=sys.stderr)
-        return stopped.status if isinstance(stopped, Stopped) else Stopped().status
+        return status(stopped)
     except NotFiniteError as error:
         raise ValueError(
             f"training has failed at step {model.num_timesteps}: {error}. The model saved last, of step "

@@ -8,20 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dnnmig_env.files.command_line import Stopped
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal has asked the program to end; raised in place of KeyboardInterrupt.
-
-    Args:
-        number: Number of the signal.
-    """
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(number)
-        self.status = 128 + number
-        """The customary exit status: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+def status(stopped: KeyboardInterrupt) -> int:
+    """Return the customary exit status: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+    return 128 + (int(stopped.args[0]) if isinstance(stopped, Stopped) else signal.SIGINT)
 
 
 @contextmanager

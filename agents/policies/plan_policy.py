@@ -64,6 +64,8 @@ class PlanPolicy:
         begins = self._episode[row] != env.episode(row)
         if begins:
             self._episode[row], self.planning_s[row] = env.episode(row), 0.0
+        if not mask.any():
+            return env.stop_action
         if begins or self._replans:
             self._uploads[row] = self._plan(row)
         pending = env.pending_layer(row)

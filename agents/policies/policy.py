@@ -24,7 +24,10 @@ class Policy(Protocol):
         episode_start: Bools | None = None,
         deterministic: bool = True,
     ) -> tuple[Ints, Any]:
-        """Return one action per row of a batch of observations (or for a single observation), and the next state."""
+        """Return one action per row of a batch of observations (or for a single observation), and the next state.
+
+        Whoever asks does without the action of a row whose mask is empty, so that no plan need be made for it.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from dnnmig_env.files.strict_model import suggestion
 Options = TypeVar("Options")
 
 _STOPS = ("SIGTERM", "SIGHUP")
-"""Signals that end a command as Ctrl-C does: from `kill`, `timeout` and batch systems, and of a closing terminal."""
+"""Signals that end a command as Ctrl-C does: of `kill`, `timeout` and batch systems, and of a terminal that closes."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -110,7 +110,7 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
 
     Args:
         run: The command.
-        interrupted: What to say on stderr after Ctrl-C.
+        interrupted: What to say on stderr after Ctrl-C, unless the exception has notes that say it.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a file's name need not be text that the terminal knows
@@ -120,7 +120,7 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
             run()
             sys.stdout.flush()
     except KeyboardInterrupt as stop:
-        print(interrupted, file=sys.stderr)
+        print("\n".join(getattr(stop, "__notes__", [interrupted])), file=sys.stderr)
         return 128 + int(stop.args[0]) if isinstance(stop, Stopped) else 130
     except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,8 @@ ONE, MANY = "<one>", "<many>"
 
 
 def _finite(value: Any) -> float:
+    if isinstance(value, str):
+        raise ValueError("must be a number in decimal digits, such as 20, 0.5 or 1e6, without quotes")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     if not abs(value) <= sys.float_info.max:
@@ -37,11 +39,21 @@ def _capacity(value: Any) -> float:
 
 
 def _quantity(value: Any) -> float:
-    """Return whole numbers, even those written like 1e6, as integers, since a float may not hold them exactly."""
+    """Return whole numbers, even those written like 1e6, as integers, since a float may not hold them exactly.
+
+    Numpy knows no integers from 2^63 on; those come as floats.
+    """
     number = _not_negative(value)
-    if not number.is_integer():
+    if not number.is_integer() or number >= 2**63:
         return number
     return value if isinstance(value, int) else int(value)
+
+
+def _bytes(value: Any) -> int:
+    number = _quantity(value)
+    if not isinstance(number, int):
+        raise ValueError("must be a whole number of bytes, less than 2^63")
+    return number
 
 
 def _index(value: Any) -> int:
@@ -65,12 +77,14 @@ def _point_or_points(value: object) -> str:
 
 
 # Number: any finite number. Amount: at least 0. Positive: above 0. Capacity: above 0 or infinite. Quantity: at least 0,
-# and an integer if it is whole. Index: any whole number. Count: a whole number of at least 1.
+# and an integer if it is whole. Bytes: a whole number of at least 0, which may be written like 1e6. Index: any whole
+# number. Count: a whole number of at least 1.
 Number = Annotated[float, PlainValidator(_finite)]
 Amount = Annotated[float, PlainValidator(_not_negative)]
 Positive = Annotated[float, PlainValidator(_positive)]
 Capacity = Annotated[float, PlainValidator(_capacity)]
 Quantity = Annotated[int, PlainValidator(_quantity)]
+Bytes = Annotated[int, PlainValidator(_bytes)]
 Index = Annotated[int, PlainValidator(_index)]
 Count = Annotated[int, PlainValidator(_count)]
 PerSlot = Annotated[

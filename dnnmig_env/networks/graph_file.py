@@ -6,23 +6,47 @@ import json
 from pathlib import Path
 
 from dnnmig_env.files.atomic_file import replace_text
+from dnnmig_env.files.quantities import Bytes, Index, Quantity
+from dnnmig_env.files.strict_model import Form, checked
+from dnnmig_env.files.text_file import read_text
+from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.networks.layer_graph import LayerGraph
 
 
+class LayerForm(Form):
+    """A `layer_graph.Layer` in a file."""
+
+    name: str
+    flops: Quantity
+    weight_bytes: Bytes
+    output_bytes: Bytes
+    predecessors: list[Index]
+    internal_bytes: Bytes = 0
+    operators: Bytes = 1
+
+
+class GraphForm(Form):
+    """A `layer_graph.LayerGraph` in a file, with all its layers."""
+
+    name: str
+    input_bytes: Bytes
+    layers: list[LayerForm]
+    origin: str = ""
+
+
 def read_graph(path: Path) -> LayerGraph:
-    """Read a graph that `write_graph` wrote.
+    """Read a graph that `write_graph` wrote, or that somebody wrote in the same form.
 
     Raises:
-        ValueError: If the file cannot be read or does not hold a valid graph.
+        ValueError: If the file cannot be read or does not hold a valid graph; in one line that names the file, the
+            place in it, the value and the remedy.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(f"cannot read the network {path}: {reason}; trace it again.") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"cannot read the network {path}: it holds a {type(data).__name__}; trace it again.")
-    return LayerGraph.from_dict(data)
+        form = checked(GraphForm, parse_json(read_text(path)))
+        return LayerGraph.from_dict({**dict(form), "layers": [dict(layer) for layer in form.layers]})
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+        raise ValueError(f"cannot read the network {path}: {reason}; correct it, or trace it again.") from None
 
 
 def write_graph(graph: LayerGraph, path: Path) -> None:

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.quantities import Amount, Count, Positive, Quantity
 from dnnmig_env.files.strict_model import Form, checked, suggestion
+from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.networks.layer_graph import LayerGraph
 
@@ -173,15 +174,14 @@ def read_profile(path: Path) -> Profile:
         ValueError: If the file cannot be read, does not hold a profile, or its sums do not add up; in one line.
     """
     try:
-        data = parse_json(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path))
         given = [data.pop(key, None) for key in ("layers_s", "ratio")] if isinstance(data, dict) else []
         profile = checked(Profile, data)
         sums = list(_sums(profile).values())
         if any(value not in (None, right) for value, right in zip(given, sums, strict=True)):
             raise ValueError(f"layers_s and ratio are {given}, its layers give {sums}")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
-        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else reason
+    except ValueError as error:
+        reason = str(error).rstrip(".")
         raise ValueError(
             f"cannot read the profile {path}: {reason}; measure it with `python -m dnnmig_env profile`."
         ) from None

@@ -10,6 +10,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.scenarios.bounds import LATENCY, NODE_RATE, check_bounds
 
 
 class Tier(StrEnum):
@@ -33,7 +34,8 @@ class Node:
         memory_bytes: Most bytes of weights that the node can hold; infinite by default.
 
     Raises:
-        ValueError: If a rate is not positive, or a number is negative or NaN.
+        ValueError: If a rate is not positive, or a number is negative, NaN or out of bounds
+            (`dnnmig_env.scenarios.bounds`).
     """
 
     name: str
@@ -45,14 +47,8 @@ class Node:
 
     def __post_init__(self) -> None:
         for quantity in ("flops_per_s", "memory_bytes_per_s"):
-            value = getattr(self, quantity)
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"node {self.name!r}: {quantity} is {value!r}; it must be positive and finite.")
-        if not (self.layer_overhead_s >= 0 and math.isfinite(self.layer_overhead_s)):
-            raise ValueError(
-                f"node {self.name!r}: layer_overhead_s is {self.layer_overhead_s!r}; it must be finite and not "
-                "negative."
-            )
+            check_bounds(f"node {self.name!r}: {quantity}", getattr(self, quantity), NODE_RATE)
+        check_bounds(f"node {self.name!r}: layer_overhead_s", self.layer_overhead_s, LATENCY)
         if not self.memory_bytes > 0:
             raise ValueError(f"node {self.name!r}: memory_bytes is {self.memory_bytes!r}; it must be positive.")
 

@@ -12,6 +12,20 @@ from numpy.typing import ArrayLike
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.layer_graph import LayerGraph
+from dnnmig_env.scenarios.bounds import (
+    AREA,
+    HORIZON,
+    LATENCY,
+    LINK_RATE,
+    MOST_NODES,
+    NUMBER,
+    PLACE,
+    QUERY_RATE,
+    START,
+    WORK,
+    check_bounds,
+    full,
+)
 from dnnmig_env.scenarios.node import Node, execution_s
 
 
@@ -139,10 +153,12 @@ def _validated(scenario: Scenario) -> dict[str, Any]:
         raise ValueError("users is empty; give at least one user.")
     if not servers:
         raise ValueError("servers is empty; give at least one edge or cloud server.")
+    for argument, given in (("users", users), ("servers", servers)):
+        if len(given) > MOST_NODES:
+            raise ValueError(f"{argument} has {len(given)} of them; at most {MOST_NODES} are possible.")
     _check_unique("users", [user.name for user in users])
     _check_unique("servers", [server.name for server in servers])
-    if not (np.isfinite(scenario.horizon_s) and scenario.horizon_s > 0):
-        raise ValueError(f"horizon_s is {scenario.horizon_s!r}; it must be positive and finite.")
+    check_bounds("horizon_s", scenario.horizon_s, HORIZON)
     starts = _slot_starts(scenario.slot_starts_s, scenario.horizon_s)
     shape = (len(starts), len(users), len(servers))
     users = tuple(_checked_user(user, shape) for user in users)
@@ -158,7 +174,7 @@ def _validated(scenario: Scenario) -> dict[str, Any]:
 
 
 def _slot_starts(starts: Sequence[float] | Floats, horizon_s: float) -> Floats:
-    array = _full("slot_starts_s", starts, (len(starts),))
+    array = full("slot_starts_s", starts, (len(starts),), START)
     if len(array) == 0 or array[0] != 0 or np.any(np.diff(array) <= 0) or array[-1] >= horizon_s:
         raise ValueError(
             f"slot_starts_s is {array.tolist()}; slots start at 0, increase, and begin before the horizon "
@@ -170,6 +186,8 @@ def _slot_starts(starts: Sequence[float] | Floats, horizon_s: float) -> Floats:
 def _checked_user(user: User, shape: tuple[int, int, int]) -> User:
     num_slots, _, num_servers = shape
     where, num_layers = f"user {user.name!r}: ", len(user.graph)
+    check_bounds(f"{where}flops of {user.graph.name!r}", user.graph.flops.sum(), WORK)
+    check_bounds(f"{where}bytes_moved of {user.graph.name!r}", user.graph.bytes_moved.sum(), WORK)
     if user.device.memory_bytes < user.graph.weight_bytes.sum():
         raise ValueError(
             f"{where}memory_bytes of its device is {user.device.memory_bytes!r}, less than the "
@@ -177,8 +195,8 @@ def _checked_user(user: User, shape: tuple[int, int, int]) -> User:
         )
     profile = user.profile_s
     if profile is not None:
-        profile = _full(f"{where}profile_s", profile, (num_layers, num_servers + 1))
-    given = _full(f"{where}uploaded", 0 if user.uploaded is None else user.uploaded, (num_layers,))
+        profile = full(f"{where}profile_s", profile, (num_layers, num_servers + 1), LATENCY)
+    given = full(f"{where}uploaded", 0 if user.uploaded is None else user.uploaded, (num_layers,), NUMBER)
     uploaded = given.astype(np.int8)
     if np.any(given > num_servers) or np.any(uploaded != given):
         raise ValueError(
@@ -186,7 +204,7 @@ def _checked_user(user: User, shape: tuple[int, int, int]) -> User:
         )
     uploaded[user.graph.weight_bytes == 0] = 0
     uploaded.flags.writeable = False
-    rate = _full(f"{where}query_rate_hz", user.query_rate_hz, (num_slots,))
+    rate = full(f"{where}query_rate_hz", user.query_rate_hz, (num_slots,), QUERY_RATE)
     return replace(user, query_rate_hz=rate, profile_s=profile, uploaded=uploaded)
 
 
@@ -196,25 +214,24 @@ def _checked_links(links: Links, shape: tuple[int, int, int]) -> Links:
     down_latency = links.up_latency_s if links.down_latency_s is None else links.down_latency_s
     return replace(
         links,
-        up_bytes_per_s=_full("up_bytes_per_s", links.up_bytes_per_s, shape),
-        down_bytes_per_s=_full("down_bytes_per_s", down, shape),
-        up_latency_s=_full("up_latency_s", links.up_latency_s, shape),
-        down_latency_s=_full("down_latency_s", down_latency, shape),
-        between_bytes_per_s=_full("between_bytes_per_s", links.between_bytes_per_s, between),
-        between_latency_s=_full("between_latency_s", links.between_latency_s, between),
+        up_bytes_per_s=full("up_bytes_per_s", links.up_bytes_per_s, shape, LINK_RATE),
+        down_bytes_per_s=full("down_bytes_per_s", down, shape, LINK_RATE),
+        up_latency_s=full("up_latency_s", links.up_latency_s, shape, LATENCY),
+        down_latency_s=full("down_latency_s", down_latency, shape, LATENCY),
+        between_bytes_per_s=full("between_bytes_per_s", links.between_bytes_per_s, between, LINK_RATE),
+        between_latency_s=full("between_latency_s", links.between_latency_s, between, LATENCY),
     )
 
 
 def _checked_mobility(mobility: Mobility, shape: tuple[int, int, int]) -> Mobility:
     num_slots, num_users, num_servers = shape
-    if not (np.isfinite(mobility.area_m) and mobility.area_m > 0):
-        raise ValueError(f"area_m is {mobility.area_m!r}; it must be positive and finite.")
+    check_bounds("area_m", mobility.area_m, AREA)
     moving = (num_slots, num_users, 2)
     return replace(
         mobility,
-        user_positions_m=_full("user_positions_m", mobility.user_positions_m, moving, signed=True),
-        user_velocities_m_per_s=_full("user_velocities_m_per_s", mobility.user_velocities_m_per_s, moving, signed=True),
-        server_positions_m=_full("server_positions_m", mobility.server_positions_m, (num_servers, 2), signed=True),
+        user_positions_m=full("user_positions_m", mobility.user_positions_m, moving, PLACE),
+        user_velocities_m_per_s=full("user_velocities_m_per_s", mobility.user_velocities_m_per_s, moving, PLACE),
+        server_positions_m=full("server_positions_m", mobility.server_positions_m, (num_servers, 2), PLACE),
     )
 
 
@@ -253,17 +270,3 @@ def _check_unique(argument: str, names: list[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"{argument} repeats the name {repeated[0]!r}; names must be unique.")
-
-
-def _full(argument: str, value: ArrayLike, shape: tuple[int, ...], *, signed: bool = False) -> Floats:
-    array = np.asarray(value, dtype=np.float64)
-    try:
-        array = np.broadcast_to(array, shape).copy()
-    except ValueError:
-        raise ValueError(f"{argument} has shape {array.shape}; it must fit {shape}.") from None
-    wrong = ~np.isfinite(array) if signed else ~np.isfinite(array) | (array < 0)
-    if np.any(wrong):
-        rule = "finite" if signed else "finite and not negative"
-        raise ValueError(f"{argument} contains {array[wrong][0]}; every value must be {rule}.")
-    array.flags.writeable = False
-    return array

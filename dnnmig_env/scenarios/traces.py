@@ -1,18 +1,24 @@
 """Bandwidth traces, recorded or synthetic: read from files and averaged over a scenario's time slots.
 
-A trace file has one of two formats, which its first line tells apart. Empty lines and lines that start with `#` are
-ignored.
+A trace file has one of three formats, which its first line tells apart. Empty lines and lines that start with `#` are
+ignored, as are a byte-order mark and the kind of line ends.
 
-- CSV with a header of two columns, `time_s` and either `bytes_per_s` or `mbps` (10^6 bits/s). A rate holds until the
-  time of the next row; the last rate holds as long as the one before it. Times count from the first row.
+- CSV with a header: `time_s` and either `bytes_per_s` or `mbps` (10^6 bits/s) are among the columns; others are not
+  read. Commas, semicolons, tabs or blanks stand between the columns, and cells may be in double quotes.
+- Pensieve: two columns without a header, seconds and Mbit/s, with blanks, tabs, commas or semicolons between them.
 - Mahimahi: one whole number of milliseconds per line, each the time of one chance to deliver a packet of 1500 bytes.
+
+In the first two, a rate holds until the time of the next row; the last rate holds as long as the one before it. Times
+count from the first row.
 
 A trace that has come to its end starts again.
 """
 
 from __future__ import annotations
 
+import csv
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +27,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dnnmig_env.arrays import Floats
+from dnnmig_env.files.text_file import read_text
 
 PACKET_BYTES = 1500
 """Bytes that are delivered at each line of a Mahimahi trace."""
 
 BYTES_PER_S = {"bytes_per_s": 1.0, "mbps": 125_000.0}
 """Names of the rate columns of a CSV trace, with the bytes/s that one unit of each stands for."""
+
+MOST = 1e12
+"""Greatest number in a file; more is taken for a mistake, such as a wrong unit."""
+
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,57 +111,79 @@ class Trace:
 
 
 def load_trace(path: str | Path) -> Trace:
-    """Read a trace in CSV or Mahimahi format.
+    """Read a trace in one of the three formats.
 
     Raises:
         ValueError: If the file cannot be read or is not a trace; the error names the file, the line, the value and the
             remedy.
     """
-    lines = _numbered_lines(Path(path))
-    if not lines:
-        raise ValueError(f"trace {path}: it is empty; give a CSV or Mahimahi trace.")
-    read = _read_mahimahi if _is_number(lines[0][1]) else _read_csv
     try:
-        return read(lines)
+        text = read_text(Path(path), "give an existing CSV, Pensieve or Mahimahi trace")
+    except ValueError as error:
+        raise ValueError(f"trace {path}: {error}") from None
+    numbered = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    lines = [(number, line) for number, line in numbered if line and not line.startswith("#")]
+    if not lines:
+        raise ValueError(f"trace {path}: it is empty; give a CSV, Pensieve or Mahimahi trace.")
+    first, separator = lines[0][1], _separator(lines[0][1])
+    cells = _cells(first, separator)
+    try:
+        if not all(_is_number(cell) for cell in cells):
+            return _read_columns(lines[1:], separator, cells, lines[0])
+        if len(cells) == 1:
+            return _read_mahimahi(lines)
+        if len(cells) == 2:
+            return _read_columns(lines, separator, ["time_s", "mbps"], lines[0])
+        raise ValueError(
+            f"line {lines[0][0]}: {first!r} has {len(cells)} numbers and no header says what they are; begin with a "
+            "line of column names, time_s and mbps or bytes_per_s among them."
+        )
     except ValueError as error:
         raise ValueError(f"trace {path}, {error}") from None
 
 
-def _numbered_lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"trace {path}: it is not UTF-8 text; give a CSV or Mahimahi trace.") from None
-    except OSError as error:
-        raise ValueError(f"trace {path}: {error.strerror}; give an existing CSV or Mahimahi trace.") from error
-    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+def _separator(line: str) -> str | None:
+    """Return what stands between the cells of a line; None is any number of blanks and tabs."""
+    return next((mark for mark in (",", ";", "\t") if mark in line), None)
 
 
-def _read_csv(lines: list[tuple[int, str]]) -> Trace:
-    (number, header), *rows = lines
-    columns = [column.strip() for column in header.split(",")]
-    rate_column = next((column for column in columns if column in BYTES_PER_S), "")
-    if sorted(columns) != sorted(["time_s", rate_column]):
+def _cells(line: str, separator: str | None) -> list[str]:
+    if separator in (None, "\t"):
+        cells = line.split(separator)
+    else:
+        cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    return [cell.strip().strip('"').strip() for cell in cells]
+
+
+def _read_columns(
+    rows: list[tuple[int, str]], separator: str | None, columns: list[str], first: tuple[int, str]
+) -> Trace:
+    names = [column.lower() for column in columns]
+    found = [name for name in names if name in ("time_s", *BYTES_PER_S)]
+    if len(found) != 2 or found.count("time_s") != 1:
         raise ValueError(
-            f"line {number}: the columns are {header!r}; a CSV trace begins with 'time_s,bytes_per_s' or 'time_s,mbps'."
+            f"line {first[0]}: the columns are {first[1]!r}; a header names time_s and one of "
+            f"{' and '.join(BYTES_PER_S)}, once each."
         )
+    rate_column = next(name for name in found if name != "time_s")
+    time_at, rate_at = names.index("time_s"), names.index(rate_column)
     if not rows:
-        raise ValueError(f"line {number}: no row follows the header; give at least one time and rate.")
-    at = columns.index("time_s")
+        raise ValueError(f"line {first[0]}: no row follows the header; give at least one time and rate.")
     times: list[float] = []
     rates: list[float] = []
     for number, line in rows:
-        cells = line.split(",")
-        if len(cells) != 2:
-            raise ValueError(f"line {number}: {line!r} has {len(cells)} cells; give a time and a rate.")
-        time_s = _number(number, "time_s", cells[at])
+        cells = _cells(line, separator)
+        if len(cells) != len(columns):
+            raise ValueError(
+                f"line {number}: {line!r} has {_count(len(cells), 'cell')}, not {len(columns)} as the first line."
+            )
+        time_s = _number(number, "time_s", cells[time_at])
         if times and time_s <= times[-1]:
             raise ValueError(
-                f"line {number}: time_s {cells[at].strip()} does not exceed {times[-1]}; sort the rows by time."
+                f"line {number}: time_s {cells[time_at]} does not exceed {times[-1]}; sort the rows by time."
             )
         times.append(time_s)
-        rates.append(_number(number, rate_column, cells[1 - at]) * BYTES_PER_S[rate_column])
+        rates.append(_number(number, rate_column, cells[rate_at]) * BYTES_PER_S[rate_column])
     return Trace(np.array(times) - times[0], rates)
 
 
@@ -178,14 +212,16 @@ def _read_mahimahi(lines: list[tuple[int, str]]) -> Trace:
 
 def _number(line: int, column: str, cell: str) -> float:
     value = float(cell) if _is_number(cell) else math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"line {line}: {column} is {cell.strip()!r}; it must be a finite number, not negative.")
+    if not 0 <= value <= MOST:
+        raise ValueError(
+            f"line {line}: {column} is {cell!r}; it must be a finite number, not negative and at most {MOST:g}."
+        )
     return value
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return _NUMBER.fullmatch(text) is not None
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -2,116 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from dnnmig_env.families.registry import make_generator
-from dnnmig_env.families.registry import scenarios as drawn_scenarios
+from agents.policies.name import ModelName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
-from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.config import Config
+from evaluate.compare.given import Given, given_scenarios, title_of
+from evaluate.compare.journal import Journal, is_unfinished
 from evaluate.compare.plots import delays_png
+from evaluate.compare.progress import showing
+from evaluate.compare.record import Record, Rollout
 from evaluate.compare.results import Results, records_csv, summary
-from evaluate.compare.rollout import Arena, Rollout
+from evaluate.compare.rollout import Arena
 from evaluate.compare.summary_table import HEADINGS, summary_rows
-from evaluate.output.folder import as_json, check_folder, write_folder
+from evaluate.output.folder import as_json, output_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
 
 
 def compare(config: Config) -> Results:
     """Play every scenario with every policy, print the table and write the files.
 
+    Records are kept in a journal as they come. If there is one already, the evaluation goes on where it was stopped.
+
     Raises:
         ValueError: If anything in the config is not valid; nothing has been written then.
+        KeyboardInterrupt: If the evaluation is stopped; a note says what is kept.
     """
-    names = config.policy_names
-    check_folder(config.out, overwrite=config.overwrite)
-    limits, scenarios = _scenarios(config)
-    arena = Arena(limits, scenarios, config.family, config.decisions)
-    rollouts = roll_out_all(arena, names, config.seed)
-    results = Results(config.family, config.seed, rollouts, config.objective)
-    _publish(config, results)
+    names, seed = config.policy_names, config.chosen_policy_seed
+    given = given_scenarios(config)
+    arena = Arena(given.limits, given.scenarios, given.family, config.decisions)
+    with output_folder(config.out, overwrite=config.overwrite or is_unfinished(config.out)):
+        journal = Journal(config.out, _settings(config, names, given), anew=config.overwrite)
+        rollouts: dict[str, Rollout] = {}
+        try:
+            roll_out_all(arena, names, seed, journal, rollouts)
+        except KeyboardInterrupt as stop:
+            if rollouts:
+                _print(_title(config, given, len(names) - len(rollouts)), _results(config, given, rollouts))
+            if journal.count:
+                stop.add_note(
+                    f"interrupted: {journal.count} of {len(names) * len(given.scenarios)} records are kept in "
+                    f"{config.out}; the same command goes on from there."
+                )
+            raise
+        results = _results(config, given, rollouts)
+        _publish(config, given, results)
+        journal.remove()
     return results
 
 
-def roll_out_all(arena: Arena, names: Sequence[str], seed: int) -> dict[str, Rollout]:
+def roll_out_all(
+    arena: Arena,
+    names: Sequence[str],
+    seed: int,
+    journal: Journal | None = None,
+    rollouts: dict[str, Rollout] | None = None,
+) -> dict[str, Rollout]:
     """Play every scenario with every policy, and show progress.
+
+    Args:
+        arena: The environment with the scenarios.
+        names: The policies.
+        seed: Seed of whatever is random in them.
+        journal: Keeps the records, and knows those of earlier; by default nothing does.
+        rollouts: Receives the rollout of each policy as soon as it is there; by default a new dictionary.
 
     Raises:
         ValueError: If one of the policies cannot act; nothing has been played then.
     """
     # All policies are made before the first one plays, so that a wrong name ends the command here.
     policies = {name: arena.policy(name, seed) for name in names}
-    rollouts: dict[str, Rollout] = {}
-    with _progress() as progress:
-        task = progress.add_task("", total=len(names) * arena.num_scenarios)
+    rollouts = {} if rollouts is None else rollouts
+    with showing(len(names), arena.num_scenarios) as show:
         for name, (policy, env) in policies.items():
-            progress.update(task, description=name)
-            arena.warm_up(name, seed)
-            rollouts[name] = arena.roll_out(policy, env, lambda: progress.advance(task))
+            known = {} if journal is None else dict(journal.known.get(name, {}))
+            played = 0
+
+            def on_end(record: Record, name: str = name) -> None:
+                nonlocal played
+                played += 1
+                if journal is not None:
+                    journal.add(name, record)
+                show(name, played)
+
+            show(name, 0)
+            if len(known) < arena.num_scenarios:
+                arena.warm_up(name, seed)
+            rollouts[name] = arena.roll_out(policy, env, on_end, known)
     return rollouts
 
 
-def _scenarios(config: Config) -> tuple[Limits, list[Scenario]]:
-    if config.scenario_file:
-        from dnnmig_env.scenarios.file import load_scenario
+def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, Any]:
+    """Return whatever the records of an evaluation depend on."""
+    asked = {key: value for key, value in _plain(asdict(config)).items() if key not in ("out", "overwrite")}
+    models = {}
+    for text in names:
+        name = parse_policy_name(text)
+        if isinstance(name, ModelName):
+            from agents.policies.trained import find
 
-        if config.generator_options:
-            raise ValueError("--option and --networks say how to draw scenarios; leave them out with --scenario-file.")
-        if config.family != "custom":
-            make_generator(config.family)  # raises if there is no such family
-        loaded = [load_scenario(path) for path in config.scenario_file]
-        return Limits.of(loaded), loaded
-    if config.scenarios < 1:
-        raise ValueError(f"--scenarios is {config.scenarios}; evaluate at least 1.")
-    if config.seed < 0:
-        raise ValueError(f"--seed is {config.seed}; it must not be negative.")
-    options = config.generator_options
-    return make_generator(config.family, **options).limits, drawn_scenarios(
-        config.family, config.scenarios, config.seed, **options
+            models[text] = hashlib.sha256(find(name.path(given.family)).read_bytes()).hexdigest()
+    return {**asked, "scenarios drawn or read": given.digest(), "models": models, "versions": versions()}
+
+
+def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> Results:
+    seed = config.chosen_policy_seed
+    return Results(
+        family=given.family or "custom",
+        seed=seed if given.files else config.scenario_seed,
+        rollouts=rollouts,
+        objective=config.objective,
+        policy_seed=seed,
+        files=given.files,
     )
 
 
-def _publish(config: Config, results: Results) -> None:
-    figures = results.figures()
-    rows = summary_rows(figures)
-    count = f"{len(results.device_only_s)} scenario{'' if len(results.device_only_s) == 1 else 's'}"
-    title = f"{results.family}: {count}, seed {results.seed}, {config.decisions} decisions"
-    title += ", cold-start delay" if config.objective == "cold-start" else ""
+def _title(config: Config, given: Given, missing: int = 0) -> str:
+    if given.files:
+        title = title_of(given.files)
+    else:
+        count = len(given.scenarios)
+        title = f"{given.family}: {count} scenario{'' if count == 1 else 's'}, seed {config.scenario_seed}"
+    title += f", {config.decisions} decisions" + (", cold-start delay" if config.objective == "cold-start" else "")
+    return f"{title}, {missing} more polic{'y' if missing == 1 else 'ies'} to play" if missing else title
+
+
+def _publish(config: Config, given: Given, results: Results) -> None:
+    """Write the files, then print the table, even if the files cannot be written."""
+    title, figures = _title(config, given), results.figures()
     made_with = {"config": _plain(asdict(config)), "versions": versions(), "machine": machine()}
-    write_folder(
-        config.out,
-        {
-            "summary.json": as_json(summary(results, figures)),
-            "records.csv": records_csv(results),
-            "table.md": markdown_table(HEADINGS, rows),
-            "delays.png": delays_png(title, figures, results.delays_s, results.device_only_s),
-            "config.json": as_json(made_with),
-        },
-    )
+    files: dict[str, str | bytes] = {
+        "summary.json": as_json(summary(results, figures)),
+        "records.csv": records_csv(results),
+        "table.md": markdown_table(HEADINGS, summary_rows(figures)),
+        "delays.png": delays_png(title, figures, results.delays_s, results.device_only_s),
+        "config.json": as_json(made_with),
+    }
+    try:
+        write_folder(config.out, files)
+    except ValueError:
+        _print(title, results)
+        raise
+    _print(title, results)
+    Console().print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print(title: str, results: Results) -> None:
     console = Console()
-    console.print(terminal_table(title, HEADINGS, rows))
+    console.print(terminal_table(title, HEADINGS, summary_rows(results.figures())))
     for name, rollout in results.rollouts.items():
         if rollout.illegal.any():
             console.print(f"{name}: {int(rollout.illegal.sum())} episodes ended by an illegal action.", markup=False)
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    sys.stdout.flush()
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:

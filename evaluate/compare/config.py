@@ -19,8 +19,7 @@ class Config:
     """Compare policies in the same scenarios: how long do queries take, on average over each scenario's horizon?
 
     A table is printed. The folder --out receives summary.json, records.csv (a row per policy and scenario), table.md,
-    delays.png and config.json. There are further commands: `python -m evaluate NAME --help` describes each, with NAME
-    one of study, paper, eosdnn, mjoa-mu, speed and publish.
+    delays.png and config.json. If the evaluation is stopped, the same command goes on where it was.
     """
 
     policies: str
@@ -30,13 +29,15 @@ class Config:
     family. NAME@64 plans with a trained model by the best of 64 samples."""
     out: Path
     """Folder to which the results are written."""
-    family: str = "multi-user"
-    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile or toy. With scenario files, it is
-    the family that models were trained on, or custom."""
-    scenarios: int = 50
-    """Number of scenarios to draw."""
-    seed: int = 1
-    """Seed of the scenarios and of whatever is random in the policies."""
+    family: str | None = None
+    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile or toy. The default is multi-user.
+    Scenario files say their family themselves."""
+    scenarios: int | None = None
+    """Number of scenarios to draw. The default is 50."""
+    seed: int | None = None
+    """Seed of the drawn scenarios. The default is 1."""
+    policy_seed: int | None = None
+    """Seed of whatever is random in the policies. The default is that of the scenarios, and 1 with scenario files."""
     decisions: Literal["joint", "two-phase"] = "joint"
     """With joint, each decision places a layer and uploads it next. With two-phase, all layers are placed before the
     first upload."""
@@ -45,14 +46,62 @@ class Config:
     scenario_file: tuple[Path, ...] = ()
     """Scenario files (YAML or JSON) to play instead of drawn scenarios."""
     networks: Literal["default", "train", "test", "all"] = "default"
-    """Networks of the zoo that users have. With default, these are the networks of the family."""
+    """Networks of the zoo that users of drawn scenarios have. With default, these are the networks of the family."""
     option: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE ...")] = ()
     """Further options of the family's generator, such as num_users=4 or num_users=2,4."""
     samples: int = 0
     """Play each trained model a second time, as NAME@SAMPLES: it plans once, by the best of that many samples. With 0
     it is played only once."""
     overwrite: bool = False
-    """Write into a folder that is not empty. Files of an earlier evaluation are replaced."""
+    """Write into a folder that is not empty. Files of an earlier evaluation are replaced, and one of other settings, if
+    it was stopped, is given up."""
+
+    @property
+    def drawn_family(self) -> str:
+        """The family from which scenarios are drawn, with the default filled in."""
+        return "multi-user" if self.family is None else self.family
+
+    @property
+    def scenario_seed(self) -> int:
+        """The seed of drawn scenarios, with the default filled in.
+
+        Raises:
+            ValueError: If it is negative.
+        """
+        return _checked_seed("--seed", 1 if self.seed is None else self.seed)
+
+    @property
+    def chosen_policy_seed(self) -> int:
+        """The seed of the policies, with the default filled in.
+
+        Raises:
+            ValueError: If it is negative.
+        """
+        return self.scenario_seed if self.policy_seed is None else _checked_seed("--policy-seed", self.policy_seed)
+
+    def check_files(self) -> None:
+        """Check that nothing is asked for that says how to draw scenarios, as they come from files.
+
+        Raises:
+            ValueError: If something is, or a file is named twice.
+        """
+        drawing = {
+            "--family": self.family is not None,
+            "--scenarios": self.scenarios is not None,
+            "--seed": self.seed is not None,
+            "--networks": self.networks != "default",
+            "--option": bool(self.option),
+        }
+        for option, is_given in drawing.items():
+            if is_given:
+                hint = ", or seed the policies by --policy-seed" if option == "--seed" else ""
+                raise ValueError(
+                    f"{option} says how to draw scenarios, but --scenario-file gives them; leave one of the two "
+                    f"out{hint}."
+                )
+        for index, path in enumerate(self.scenario_file):
+            if path in self.scenario_file[:index]:
+                raise ValueError(f"--scenario-file has {str(path)!r} twice; name every file once.")
 
     @property
     def policy_names(self) -> tuple[str, ...]:
@@ -69,12 +118,16 @@ class Config:
         """The options of the generator; values that are numbers are read as numbers.
 
         Raises:
-            ValueError: If an option is not written NAME=VALUE.
+            ValueError: If an option is not written NAME=VALUE, or is given twice.
         """
         from dnnmig_env.files.named_values import named_values
 
-        options: dict[str, Any] = {} if self.networks == "default" else {"networks": self.networks}
-        return {**options, **named_values("--option", self.option)}
+        options = named_values("--option", self.option)
+        if self.networks == "default":
+            return options
+        if "networks" in options:
+            raise ValueError(f"--networks is {self.networks}, and --option has networks too; keep one.")
+        return {"networks": self.networks, **options}
 
 
 def separate_names(policies: str) -> tuple[str, ...]:
@@ -103,3 +156,9 @@ def _with_samples(names: tuple[str, ...], samples: int) -> tuple[str, ...]:
     if not any(isinstance(parse_policy_name(name), ModelName) for name in names):
         raise ValueError(f"--samples is {samples}, but --policies names no trained model; name one or leave it out.")
     return tuple(more)
+
+
+def _checked_seed(option: str, seed: int) -> int:
+    if seed < 0:
+        raise ValueError(f"{option} is {seed}; it must not be negative.")
+    return seed

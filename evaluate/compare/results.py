@@ -10,7 +10,7 @@ from typing import Any
 
 from dnnmig_env.arrays import Floats
 from evaluate.compare.config import Objective
-from evaluate.compare.rollout import Rollout
+from evaluate.compare.record import Rollout
 from evaluate.compare.statistics import PolicyFigures, best_known_s, delay_ratios, is_best, policy_figures
 
 RECORD_COLUMNS = (
@@ -26,6 +26,7 @@ RECORD_COLUMNS = (
     "planning_s",
     "decisions",
     "illegal_action",
+    "scenario_file",
 )
 """Columns of records.csv."""
 
@@ -35,16 +36,20 @@ class Results:
     """What all policies have reached in the same N scenarios.
 
     Attributes:
-        family: Family of the scenarios.
-        seed: Seed of scenarios and policies.
+        family: Family of the scenarios; "custom" if they have none.
+        seed: Seed of the scenarios that were drawn, and of the intervals; of scenario files, that of the policies.
         rollouts: Rollout of each policy.
         objective: The delay by which policies are compared.
+        policy_seed: Seed of the policies; by default `seed`.
+        files: The file of each scenario; empty if they were drawn.
     """
 
     family: str
     seed: int
     rollouts: Mapping[str, Rollout]
     objective: Objective = "mean-delay"
+    policy_seed: int | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def delays_s(self) -> dict[str, Floats]:
@@ -68,7 +73,7 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
     """Return the contents of summary.json.
 
     `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a divided by that of b, with its
-    interval. All delays are those of the objective.
+    interval. All delays are those of the objective. Scenarios that came from files have no seed.
     """
     ratios = {
         one: {other: {"ratio": ratio, "ci95": [low, high]} for other, (ratio, low, high) in others.items()}
@@ -77,7 +82,9 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
     return {
         "family": results.family,
         "scenarios": len(results.device_only_s),
-        "seed": results.seed,
+        "scenario_files": list(results.files),
+        "seed": None if results.files else results.seed,
+        "policy_seed": results.seed if results.policy_seed is None else results.policy_seed,
         "objective": results.objective,
         "policies": {name: asdict(each) for name, each in figures.items()},
         "device_only_delay_s": float(results.device_only_s.mean()),
@@ -107,5 +114,6 @@ def records_csv(results: Results) -> str:
                 delay_s / best_s[k] - 1.0,
             )
             counts = (int(rollout.decisions[k]), int(rollout.illegal[k]))
-            writer.writerow((name, k, *map(float, numbers), int(won[k]), float(rollout.planning_s[k]), *counts))
+            file = results.files[k] if results.files else ""
+            writer.writerow((name, k, *map(float, numbers), int(won[k]), float(rollout.planning_s[k]), *counts, file))
     return text.getvalue()

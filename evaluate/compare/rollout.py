@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -13,43 +14,18 @@ from numpy.typing import NDArray
 
 from agents.policies.name import ModelName, PolicyName, parse_policy_name
 from agents.policies.policy import Policy, resolve_policy
-from dnnmig_env.arrays import Bools, Floats, Ints
+from dnnmig_env.arrays import Bools
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.observer import ObservationKind
-from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.cold_start import cold_starts_s
+from evaluate.compare.record import Record, Rollout
 
 MOST_ROWS = 16
 """Most scenarios that are played side by side: enough to spare a network most of its overhead, few enough to show
 progress."""
-
-
-@dataclass(frozen=True, eq=False)
-class Rollout:
-    """What a policy reached in N scenarios.
-
-    Attributes:
-        mean_delay_s: Mean query delay J, shape (N,).
-        device_only_s: J of uploading nothing, shape (N,).
-        cold_start_s: Cold-start delay of what was uploaded, mean over users (see `evaluate.compare.cold_start`), shape
-            (N,). After an illegal action it is at least that of uploading nothing.
-        device_only_cold_start_s: Cold-start delay of uploading nothing, shape (N,).
-        planning_s: Seconds that the policy took, shape (N,). For a planner it is its own time. For other policies it is
-            the time of `predict` and of the environment, which works out what they see; scenarios that are decided in
-            one call share it equally.
-        decisions: Number of decisions, shape (N,).
-        illegal: Whether an illegal action ended the episode, shape (N,).
-    """
-
-    mean_delay_s: Floats
-    device_only_s: Floats
-    cold_start_s: Floats
-    device_only_cold_start_s: Floats
-    planning_s: Floats
-    decisions: Ints
-    illegal: Bools
 
 
 class Arena:
@@ -58,7 +34,7 @@ class Arena:
     Args:
         limits: Sizes of the environment.
         scenarios: The scenarios.
-        family: Family to which they belong; models that were trained on it may act.
+        family: Family to which they belong, if models that were trained on another may not act.
         decisions: "joint" or "two-phase".
 
     Raises:
@@ -66,7 +42,7 @@ class Arena:
     """
 
     def __init__(
-        self, limits: Limits, scenarios: Sequence[Scenario], family: str, decisions: DecisionMode = "joint"
+        self, limits: Limits, scenarios: Sequence[Scenario], family: str | None, decisions: DecisionMode = "joint"
     ) -> None:
         if not scenarios:
             raise ValueError("scenarios is 0; evaluate at least 1.")
@@ -98,41 +74,70 @@ class Arena:
         )
         env.step(actions)
 
-    def roll_out(self, policy: Policy, env: MigrationVectorEnv, on_end: Callable[[], object] = lambda: None) -> Rollout:
+    def roll_out(
+        self,
+        policy: Policy,
+        env: MigrationVectorEnv,
+        on_end: Callable[[Record], object] = lambda record: None,
+        known: Mapping[int, Record] | None = None,
+    ) -> Rollout:
         """Play every scenario once.
+
+        Some scenarios may be known from an earlier rollout that was stopped. Their actions are then repeated without
+        asking the policy, so that each other scenario gets the row and the random numbers that it would have had.
 
         Args:
             policy: The policy.
             env: The environment that `policy` returned with it.
-            on_end: Called at the end of each episode.
+            on_end: Called at the end of each episode with its record; also of those that were known.
+            known: Records that are known, by the number of their scenario.
+
+        Raises:
+            ValueError: If a known scenario ends otherwise than it did.
         """
-        result = _empty_rollout(len(self._scenarios))
+        known = {} if known is None else known
+        if len(known) == len(self._scenarios):
+            for record in known.values():
+                on_end(record)
+            return Rollout.of(list(known.values()))
+        records: list[Record] = []
+        planning_s = np.zeros(len(self._scenarios))
+        taken: list[list[int]] = [[] for _ in self._scenarios]
         waiting = deque(range(env.num_envs, len(self._scenarios)))
         playing = np.arange(env.num_envs)  # scenario of each row, -1 = none left
         began_s = time.perf_counter()
         observation, _ = env.reset(options={"scenarios": self._scenarios[: env.num_envs]})
-        result.planning_s[: env.num_envs] += (time.perf_counter() - began_s) / env.num_envs
+        planning_s[: env.num_envs] += (time.perf_counter() - began_s) / env.num_envs
         begins, state = np.ones(env.num_envs, np.bool_), None
         while (playing >= 0).any():
+            repeats = np.array([int(index) in known for index in playing])
             began_s = time.perf_counter()
-            actions, state = policy.predict(observation, state, begins, deterministic=True)
+            actions, state = policy.predict(_asking(observation, ~repeats), state, begins, deterministic=True)
+            actions = np.array(actions)
+            for row in np.flatnonzero(repeats):
+                actions[row] = known[int(playing[row])].actions[len(taken[playing[row]])]
             observation, _, _, _, infos = env.step(actions)
             spent_s = time.perf_counter() - began_s
-            active = playing[playing >= 0]
-            result.planning_s[active] += spent_s / len(active)
-            result.decisions[active] += 1
+            asked = playing[(playing >= 0) & ~repeats]
+            planning_s[asked] += spent_s / max(1, len(asked))
+            for row in np.flatnonzero(playing >= 0):
+                taken[playing[row]].append(int(actions[row]))
             begins[:] = False
             for row in np.flatnonzero(infos.get("_mean_delay_s", ())):
-                self._note(result, int(playing[row]), policy, env, int(row), infos)
-                on_end()
+                index = int(playing[row])
+                own_s = getattr(policy, "planning_s", None)
+                record = self._record(index, env, int(row), infos, tuple(taken[index]))
+                record = replace(record, planning_s=float(planning_s[index] if own_s is None else own_s[row]))
+                records.append(_confirmed(known[index], record) if index in known else record)
+                on_end(records[-1])
                 playing[row] = waiting.popleft() if waiting else -1
                 begins[row] = playing[row] >= 0
             if begins.any():
                 following = [self._scenarios[index] for index in playing[begins]]
                 began_s = time.perf_counter()
                 observation, _ = env.reset(options={"scenarios": following, "reset_mask": begins})
-                result.planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
-        return result
+                planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
+        return Rollout.of(records)
 
     def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
         """Return an environment with the kind of observations that a policy needs."""
@@ -149,34 +154,42 @@ class Arena:
             observation=kind,
         )
 
-    def _note(
+    def _record(
         self,
-        result: Rollout,
         index: int,
-        policy: Policy,
         env: MigrationVectorEnv,
         row: int,
         infos: dict[str, NDArray[np.generic]],
-    ) -> None:
-        """Write what came of the episode in a row of the environment to the result of its scenario."""
-        result.mean_delay_s[index] = infos["mean_delay_s"][row]
-        result.device_only_s[index] = infos["device_only_delay_s"][row]
-        result.illegal[index] = infos["illegal_action"][row]
+        actions: tuple[int, ...],
+    ) -> Record:
+        """Return what came of the episode in a row of the environment, without the time that the policy took."""
         cold_s, device_s = cold_starts_s(self._scenarios[index], env.plan(row))
-        result.cold_start_s[index] = max(cold_s, device_s) if result.illegal[index] else cold_s
-        result.device_only_cold_start_s[index] = device_s
-        own_s = getattr(policy, "planning_s", None)
-        if own_s is not None:
-            result.planning_s[index] = own_s[row]
+        illegal = bool(infos["illegal_action"][row])
+        return Record(
+            scenario=index,
+            mean_delay_s=float(infos["mean_delay_s"][row]),
+            device_only_s=float(infos["device_only_delay_s"][row]),
+            cold_start_s=max(cold_s, device_s) if illegal else cold_s,
+            device_only_cold_start_s=device_s,
+            planning_s=0.0,
+            decisions=len(actions),
+            illegal=illegal,
+            actions=actions,
+        )
 
 
-def _empty_rollout(count: int) -> Rollout:
-    return Rollout(
-        mean_delay_s=np.zeros(count),
-        device_only_s=np.zeros(count),
-        cold_start_s=np.zeros(count),
-        device_only_cold_start_s=np.zeros(count),
-        planning_s=np.zeros(count),
-        decisions=np.zeros(count, np.int64),
-        illegal=np.zeros(count, np.bool_),
-    )
+def _asking(observation: Observations, rows: Bools) -> Observations:
+    """Return observations in which only some rows may act; the masks of the others are empty, so that none plans."""
+    if rows.all():
+        return observation
+    return {**observation, "action_mask": observation["action_mask"] * rows[:, np.newaxis]}
+
+
+def _confirmed(known: Record, again: Record) -> Record:
+    """Return a known record; raise an error if the scenario has now ended otherwise."""
+    if not math.isclose(known.mean_delay_s, again.mean_delay_s, rel_tol=1e-9):
+        raise ValueError(
+            f"scenario {known.scenario} now has a mean delay of {again.mean_delay_s} s, not {known.mean_delay_s} s as "
+            "before the evaluation was stopped; begin anew with --overwrite, or name another --out."
+        )
+    return known

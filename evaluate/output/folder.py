@@ -6,9 +6,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from dnnmig_env.files.folder_lock import LOCK, locked
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
@@ -20,13 +23,25 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     try:
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"--out is {folder}, which is a file; name a folder.")
-        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()) and not overwrite:
             raise ValueError(f"--out is {folder}, which is not empty; name another folder or add --overwrite.")
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     except OSError as error:
         raise ValueError(f"--out is {folder}, which cannot be used: {error.strerror}; name another folder.") from error
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ValueError(f"--out is {folder}, but {existing} cannot be written; name another folder.")
+
+
+@contextmanager
+def output_folder(folder: Path, *, overwrite: bool) -> Iterator[None]:
+    """Check a folder as `check_folder` does, and keep others from writing to it until the results are there.
+
+    Raises:
+        ValueError: If the results cannot be written, or somebody else is at work in the folder.
+    """
+    check_folder(folder, overwrite=overwrite)
+    with locked(folder):
+        yield
 
 
 def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
@@ -43,7 +58,9 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         temporary.chmod(0o755)
         for name, content in files.items():
-            (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            (temporary / name).write_bytes(
+                content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
+            )
         if folder.is_dir() and any(folder.iterdir()):
             for name in files:
                 os.replace(temporary / name, folder / name)

@@ -13,12 +13,16 @@ import pytest
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.file import save_scenario
 from evaluate.__main__ import main
+from evaluate.compare.given import title_of
 
+FILE = str(Path(__file__).parents[2] / "examples" / "one_phone.yaml")
 KEYS = {"mean_delay_s", "ci95", "relative_to_device_only", "gap_to_best_known", "wins", "planning_s"}
 
 
 def run(out: Path, *arguments: str) -> int:
-    return main(["--family", "toy", "--scenarios", "4", "--out", str(out), *arguments])
+    defaults = {} if "--scenario-file" in arguments else {"--family": "toy", "--scenarios": "4"}
+    words = [word for option, value in defaults.items() if option not in arguments for word in (option, value)]
+    return main([*words, "--out", str(out), *arguments])
 
 
 def records_in(out: Path) -> list[dict[str, str]]:
@@ -93,6 +97,21 @@ def test_the_same_seed_gives_the_same_delays(tmp_path: Path) -> None:
         (["--policies", "random", "--family", "multi-user", "--option", "num_user=4"], "did you mean 'num_users'"),
         (["--policies", "front-to-back@replan", "--decisions", "two-phase"], "joint"),
         (["--policies", "random", "--scenario-file", "absent.yaml"], "absent.yaml"),
+        (["--policies", "random", "--scenario-file"], "--scenario-file names nothing; give at least one value"),
+        (["--policies", "random", "--seed", "1", "--seed", "2"], "--seed 1 and --seed 2 are both given; keep one"),
+        (["--policies", "random", "--option", "a=1", "--option", "a=2"], "--option has 'a' twice"),
+        (
+            ["--policies", "random", "--networks", "test", "--option", "networks=train"],
+            "--networks is test, and --option",
+        ),
+        (["--policies", "random", "--scenario-file", FILE, "--scenarios", "3"], "--scenarios says how to draw"),
+        (["--policies", "random", "--scenario-file", FILE, "--family", "toy"], "--family says how to draw"),
+        (["--policies", "random", "--scenario-file", FILE, "--seed", "1"], "or seed the policies by --policy-seed"),
+        (["--policies", "random", "--scenario-file", FILE, "--option", "num_users=2"], "--option says how to draw"),
+        (["--policies", "random", "--scenario-file", FILE, "--networks", "test"], "--networks says how to draw"),
+        (["--policies", "random", "--scenario-file", FILE, FILE], f"--scenario-file has '{FILE}' twice"),
+        (["--policies", "pretrained", "--scenario-file", FILE], "the family of the scenario files is 'custom'; name a"),
+        (["--policies", "random", "--policy-seed", "-1"], "--policy-seed is -1; it must not be negative"),
     ],
 )
 def test_a_users_mistake_is_one_line(
@@ -138,18 +157,32 @@ def test_interruption_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("family", ["custom", "edge-cloud"])
-def test_given_scenarios_are_played(tmp_path: Path, family: str) -> None:
+def test_given_scenarios_are_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [tmp_path / f"{index}.json" for index in range(2)]
     for path, scenario in zip(paths, scenarios("edge-cloud", 2, seed=0), strict=True):
         save_scenario(scenario, path)
-    for name, arguments in (("drawn", []), ("given", ["--scenario-file", *map(str, paths)])):
-        out = str(tmp_path / name)
-        family_arguments = ["--family", family if arguments else "edge-cloud", "--scenarios", "2", "--seed", "0"]
-        assert main([*family_arguments, "--policies", "front-to-back", "--out", out, *arguments]) == 0
-    delays = [[float(row["mean_delay_s"]) for row in records_in(tmp_path / name)] for name in ("drawn", "given")]
+    drawing, files = (
+        ["--family", "edge-cloud", "--scenarios", "2", "--seed", "0"],
+        ["--scenario-file", *map(str, paths)],
+    )
+    for name, arguments in (("drawn", drawing), ("given", files)):
+        assert run(tmp_path / name, "--policies", "front-to-back", *arguments) == 0
+    rows = [records_in(tmp_path / name) for name in ("drawn", "given")]
+    delays = [[float(row["mean_delay_s"]) for row in each] for each in rows]
     assert delays[0] == pytest.approx(delays[1], rel=1e-12)
-    assert json.loads((tmp_path / "given" / "summary.json").read_text())["family"] == family
+    assert [[row["scenario_file"] for row in each] for each in rows] == [["", ""], list(map(str, paths))]
+    drawn, given = (json.loads((tmp_path / name / "summary.json").read_text()) for name in ("drawn", "given"))
+    keys = ("family", "seed", "policy_seed", "scenario_files")
+    assert [drawn[key] for key in keys] == ["edge-cloud", 0, 0, []]
+    assert [given[key] for key in keys] == ["edge-cloud", None, 1, list(map(str, paths))]
+    said = capsys.readouterr().out
+    assert "edge-cloud: 2 scenarios, seed 0, joint decisions" in said
+    assert "2 scenario files (0.json, 1.json), joint decisions" in said
+
+
+def test_many_files_are_named_in_short() -> None:
+    assert title_of(["a/two.yaml"]) == "two.yaml"
+    assert title_of([f"{index}.yaml" for index in range(9)]) == "9 scenario files (0.yaml ... 8.yaml)"
 
 
 def test_help_imports_nothing_heavy() -> None:

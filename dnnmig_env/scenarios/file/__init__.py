@@ -52,9 +52,11 @@ A file in full, with every key; those marked "=" may be left out and then have t
         phone: {positions_m: [[0, 0], [20, 0]], velocities_m_per_s: [10, 0]}  # = velocities to the next position
         camera: {positions_m: [500, 500]}
 
-Megabits are 10^6 bits. Paths are relative to the file's folder. A network from the zoo or an ONNX file is fused first;
-a network given as layers is used as it is unless `max_layers` is given. Layers may also have `internal_bytes` (= 0) and
-`operators` (= 1), see `layer_graph.Layer`; predecessor -1 is the input of the network.
+Numbers are decimal (20, 0.5, 1e6), and whatever lies beyond the bounds in `dnnmig_env/scenarios/bounds.py`, such as two
+million queries per second, is refused. Megabits are 10^6 bits. Paths are relative to the file's folder. A network from
+the zoo or an ONNX file is fused first; a network given as layers is used as it is unless `max_layers` is given. Layers
+may also have `internal_bytes` (= 0) and `operators` (= 1), see `layer_graph.Layer`; predecessor -1 is the input of the
+network.
 
 `python -m dnnmig_env profile` measures a profile on the machine that it runs on, `python -m dnnmig_env profiles` lists
 those that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as
@@ -70,6 +72,7 @@ from pathlib import Path
 
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.strict_model import checked
+from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import FORMATS
 from dnnmig_env.scenarios.file.read import scenario_of
 from dnnmig_env.scenarios.file.schema import ScenarioForm
@@ -87,7 +90,9 @@ def load_scenario(path: str | Path) -> Scenario:
     path = Path(path)
     parse, _ = FORMATS[_suffix(path)]
     try:
-        return scenario_of(checked(ScenarioForm, parse(_text(path))), path.parent)
+        return scenario_of(
+            checked(ScenarioForm, parse(read_text(path, "give an existing .yaml or .json file"))), path.parent
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -111,12 +116,3 @@ def _suffix(path: Path) -> str:
     if suffix not in FORMATS:
         raise ValueError(f"{path}: a scenario's file ends in {', '.join(FORMATS)}, not {suffix!r}; rename it.")
     return suffix
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
-    except OSError as error:
-        raise ValueError(f"{error.strerror}; give an existing .yaml or .json file.") from None

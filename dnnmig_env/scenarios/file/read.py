@@ -17,11 +17,12 @@ from dnnmig_env.networks import zoo
 from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 from dnnmig_env.networks.preprocessing import fuse, merge
+from dnnmig_env.scenarios.bounds import LATENCY, LINK_RATE, OFFSET, QUERY_RATE, Bounds, check_bounds
 from dnnmig_env.scenarios.file.profiles import profile_table
 from dnnmig_env.scenarios.file.schema import (
     BackhaulForm,
     DeviceForm,
-    GraphForm,
+    InlineGraphForm,
     LinkForm,
     ScenarioForm,
     UserForm,
@@ -47,7 +48,7 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
     Raises:
         ValueError: If the scenario is not valid, in one line that begins with the place, such as `users[0].links`.
     """
-    servers = tuple(_node(server) for server in form.servers)
+    servers = tuple(_node(f"servers[{server_index}]", server) for server_index, server in enumerate(form.servers))
     frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers])
     users = tuple(_user(f"users[{user_index}]", user, frame, servers) for user_index, user in enumerate(form.users))
     links, mobility = _links(form, frame), _mobility(form, frame)
@@ -112,14 +113,15 @@ def _slot_starts(form: ScenarioForm) -> Floats:
     return np.array(starts, dtype=np.float64)
 
 
-def _node(form: DeviceForm) -> Node:
-    return Node(**{**dict(form), "tier": Tier(form.tier)})
+def _node(place: str, form: DeviceForm) -> Node:
+    with _at(place):
+        return Node(**{**dict(form), "tier": Tier(form.tier)})
 
 
 def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) -> User:
     with _at(f"{place}.network"):
         before, graph = _graphs(form, frame.folder)
-    device = _node(form.device)
+    device = _node(f"{place}.device", form.device)
     profile: ArrayLike | None = None
     if form.profile_s is not None:
         shape = (len(graph), 1 + len(frame.servers))
@@ -131,7 +133,7 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
         name=form.name,
         graph=graph,
         device=device,
-        query_rate_hz=_per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame),
+        query_rate_hz=_per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame, QUERY_RATE),
         profile_s=profile,
         uploaded=_uploaded(f"{place}.uploaded", form.uploaded, graph, frame),
     )
@@ -140,8 +142,8 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
 def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
     """Return a user's network before and after merging; it is fused first, unless given as layers not to be merged."""
     network, max_layers = form.network, form.max_layers
-    if isinstance(network, GraphForm) or network.endswith(".json"):
-        graph = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
+    if isinstance(network, InlineGraphForm) or network.endswith(".json"):
+        graph = _inline_graph(network) if isinstance(network, InlineGraphForm) else read_graph(folder / network)
         before = graph if max_layers is None else fuse(graph)
     elif network.endswith(".onnx"):
         from dnnmig_env.networks.onnx.reader import import_onnx
@@ -152,7 +154,7 @@ def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
     return before, before if max_layers is None else merge(before, max_layers)
 
 
-def _inline_graph(form: GraphForm) -> LayerGraph:
+def _inline_graph(form: InlineGraphForm) -> LayerGraph:
     layers = []
     for index, row in enumerate(form.layers):
         layer_before = index - 1 if index else NETWORK_INPUT
@@ -194,17 +196,19 @@ def _link(place: str, form: LinkForm, frame: _Frame) -> _Link:
     else:
         with _at(f"{place}.trace"):
             trace = load_trace(frame.folder / form.trace)
-        up = trace.mean_rates(frame.starts_s, frame.horizon_s, form.trace_offset_s)
+            check_bounds("trace_offset_s", form.trace_offset_s, OFFSET)
+            up = trace.mean_rates(frame.starts_s, frame.horizon_s, form.trace_offset_s)
     has_down = form.down_mbps is not None or form.down_bytes_per_s is not None
     down = _rates(place, "down_", form, frame) if has_down else up
-    latency = _per_slot(f"{place}.latency_s", form.latency_s, frame)
-    back = form.down_latency_s
-    return _Link(up, down, latency, latency if back is None else _per_slot(f"{place}.down_latency_s", back, frame))
+    latency = back = _per_slot(f"{place}.latency_s", form.latency_s, frame, LATENCY)
+    if form.down_latency_s is not None:
+        back = _per_slot(f"{place}.down_latency_s", form.down_latency_s, frame, LATENCY)
+    return _Link(up, down, latency, back)
 
 
 def _rates(place: str, way: str, form: LinkForm, frame: _Frame) -> Floats:
     key = next(way + unit for unit in BYTES_PER_S if getattr(form, way + unit) is not None)
-    return _per_slot(f"{place}.{key}", getattr(form, key), frame) * BYTES_PER_S[key.removeprefix(way)]
+    return _per_slot(f"{place}.{key}", getattr(form, key), frame, LINK_RATE, BYTES_PER_S[key.removeprefix(way)])
 
 
 def _backhaul(form: BackhaulForm, frame: _Frame) -> tuple[Floats, Floats]:
@@ -269,11 +273,13 @@ def _velocities(positions_m: Floats, frame: _Frame) -> Floats:
     return np.concatenate([moving, moving[-1:]])
 
 
-def _per_slot(place: str, value: float | list[float], frame: _Frame) -> Floats:
+def _per_slot(place: str, value: float | list[float], frame: _Frame, bounds: Bounds, factor: float = 1.0) -> Floats:
     slots = len(frame.starts_s)
     if isinstance(value, list) and len(value) != slots:
         raise ValueError(f"{place}: {len(value)} values for {slots} time slots; give one number or one per slot.")
-    return np.broadcast_to(np.asarray(value, dtype=np.float64), (slots,))
+    values = np.asarray(value, dtype=np.float64) * factor
+    check_bounds(place, values, bounds)
+    return np.broadcast_to(values, (slots,))
 
 
 def _table(place: str, rows: Sequence[ArrayLike], shape: tuple[int, int], meaning: str) -> Floats:

@@ -12,16 +12,17 @@ from dnnmig_env.files.quantities import (
     ONE,
     Amount,
     BetweenServers,
+    Bytes,
     Capacity,
     Count,
     Index,
     Number,
     PerSlot,
     Positive,
-    Quantity,
     Track,
 )
 from dnnmig_env.files.strict_model import Form
+from dnnmig_env.networks.graph_file import LayerForm
 
 AnyForm = TypeVar("AnyForm", bound=Form)
 TextOr = Annotated[
@@ -31,24 +32,18 @@ TextOr = Annotated[
 """A text, or a mapping of a given form in its place."""
 
 
-class LayerForm(Form):
-    """A `layer_graph.Layer`; without predecessors it reads the layer before it."""
+class InlineLayerForm(LayerForm):
+    """A layer that is written in a scenario's file; without predecessors it reads the layer before it."""
+
+    predecessors: list[Index] | None = None  # type: ignore[assignment]  # in a network's own file they are required
+
+
+class InlineGraphForm(Form):
+    """A `layer_graph.LayerGraph` that is written in a scenario's file, with all its layers."""
 
     name: str
-    flops: Quantity
-    weight_bytes: Quantity
-    output_bytes: Quantity
-    predecessors: list[Index] | None = None
-    internal_bytes: Quantity = 0
-    operators: Quantity = 1
-
-
-class GraphForm(Form):
-    """A `layer_graph.LayerGraph`, with all its layers."""
-
-    name: str
-    input_bytes: Quantity
-    layers: list[LayerForm]
+    input_bytes: Bytes
+    layers: list[InlineLayerForm]
     origin: str = ""
 
 
@@ -56,7 +51,7 @@ class DeviceForm(Form):
     """A `node.Node` that is a user's device."""
 
     name: str = "device"
-    tier: Literal["device", "edge", "cloud"] = "device"
+    tier: Literal["device"] = "device"
     flops_per_s: Positive
     memory_bytes_per_s: Positive
     layer_overhead_s: Amount = 0.0
@@ -67,7 +62,7 @@ class ServerForm(DeviceForm):
     """A `node.Node` that is a server."""
 
     name: str
-    tier: Literal["device", "edge", "cloud"] = "edge"
+    tier: Literal["edge", "cloud"] = "edge"  # type: ignore[assignment]  # a server is no device
 
 
 class LinkForm(Form):
@@ -132,7 +127,7 @@ class UserForm(Form):
     """A `scenario.User` and its links to servers."""
 
     name: str
-    network: TextOr[GraphForm]
+    network: TextOr[InlineGraphForm]
     max_layers: Count | None = None
     device: DeviceForm
     query_rate_hz: PerSlot = 1.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from dnnmig_env.files.quantities import Amount, Capacity, Count, Index, Number, Positive, Quantity
+from dnnmig_env.files.quantities import Amount, Bytes, Capacity, Count, Index, Number, Positive, Quantity
 from dnnmig_env.files.yaml_json import write_json
 
 TAKES: list[tuple[Any, list[float], list[object]]] = [
@@ -17,6 +17,7 @@ TAKES: list[tuple[Any, list[float], list[object]]] = [
     (Positive, [1e-9, 3], [0, -1, math.inf]),
     (Capacity, [1e-9, math.inf], [0, -1, -math.inf, math.nan, True]),
     (Quantity, [0, 3, 1.5, 2**60 + 1], [-1, True, math.inf]),
+    (Bytes, [0, 2**60 + 1, 1e6], [0.5, -1, True, "3", 2**63, 1e30]),
     (Index, [-1, 0, 5], [1.0, True, "0"]),
     (Count, [1, 5], [0, -1, 1.0, True]),
 ]

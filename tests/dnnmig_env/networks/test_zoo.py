@@ -221,8 +221,8 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "cannot read the network"),
-        ("[1]", "it holds a list"),
-        (json.dumps({"name": "net", "input_bytes": 1}), "'layers'; expected the keys"),
+        ("[1]", r"\[1\]; must be a mapping of keys to values"),
+        (json.dumps({"name": "net", "input_bytes": 1}), "layers: missing; add it"),
         (json.dumps({"name": "net", "input_bytes": 1, "layers": []}), "has no layers"),
     ],
 )

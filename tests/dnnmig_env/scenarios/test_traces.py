@@ -1,4 +1,4 @@
-"""Traces: both formats read, exact averages per slot, and errors that say what to do."""
+"""Traces: all formats read, exact averages per slot, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -29,8 +29,30 @@ def written(folder: Path, text: str, name: str = "trace.csv") -> Path:
         "mbps, time_s\n2,0\n4,1\n0,3\n",
         "# a comment\n\ntime_s,mbps\n100,2\n\n# another\n101,4\n103,0\n",
         "\ufefftime_s,mbps\r\n0,2\r\n1,4\r\n3,0\r\n",
+        '"time_s","mbps"\n"0","2"\n1,4\n3,"0"\n',
+        'place,time_s,delay_ms,Mbps,\nA,0,7,2,\n"B, C",1,8,4,\nD,3,9,0,\n',
+        "time_s;mbps\n0;2\n1;4\n3;0\n",
+        "time_s\tmbps\n0\t2\n1\t4\n3\t0\n",
+        "0 2\n1 4\n3 0\n",
+        "\ufeff# Pensieve\r\n0.0\t2.0\r\n1.0\t4e0\r\n3.0\t.0\r\n",
+        "7   2\n8 \t4\n10  0",
+        "0,2\n1,4\n3,0\n",
     ],
-    ids=["bytes", "mbps", "columns swapped", "comments and a late start", "byte order mark"],
+    ids=[
+        "bytes",
+        "mbps",
+        "columns swapped",
+        "comments and a late start",
+        "byte order mark",
+        "quotes",
+        "extra columns",
+        "semicolons",
+        "tabs",
+        "Pensieve",
+        "Pensieve, tabs, line ends of Windows",
+        "Pensieve, several blanks and a late start",
+        "Pensieve, commas",
+    ],
 )
 def test_csv_is_read(tmp_path: Path, text: str) -> None:
     trace = load_trace(written(tmp_path, text))
@@ -130,11 +152,16 @@ def test_a_trace_cannot_be_changed() -> None:
     [
         ("", "it is empty; give"),
         ("# only a comment\n", "it is empty; give"),
-        ("time_s,kbps\n0,1\n", "line 1: the columns are 'time_s,kbps'; a CSV trace begins with"),
+        ("time_s,kbps\n0,1\n", "line 1: the columns are 'time_s,kbps'; a header names time_s and one of"),
         ("time_s,mbps,bytes_per_s\n0,1,1\n", "line 1: the columns are"),
-        ("0,5\n1,6\n", "line 1: the columns are '0,5'"),
+        ("0,5,7\n1,6,7\n", "line 1: '0,5,7' has 3 numbers and no header says what they are; begin with a line of"),
+        ("0 5\n1 6 7\n", "line 2: '1 6 7' has 3 cells, not 2 as the first line"),
+        ("0 5\n1 2_0\n", "line 2: mbps is '2_0'; it must be a finite number"),
+        ("time_s,mbps\n0,1e13\n", "line 2: mbps is '1e13'; it must be a finite number, not negative and at most 1e+12"),
+        ("time,mbps\n0,1\n", "line 1: the columns are 'time,mbps'; a header names time_s"),
+        ("time_s,mbps,mbps\n0,1,1\n", "line 1: the columns are"),
         ("time_s,mbps\n", "line 1: no row follows the header; give"),
-        ("time_s,mbps\n0,1\n1\n", "line 3: '1' has 1 cells; give a time and a rate"),
+        ("time_s,mbps\n0,1\n1\n", "line 3: '1' has 1 cell, not 2 as the first line"),
         ("time_s,mbps\n0,1\n1,-2\n", "line 3: mbps is '-2'; it must be a finite number, not negative"),
         ("time_s,mbps\n0,1\n1,nan\n", "line 3: mbps is 'nan'"),
         ("time_s,mbps\n0,1\n1,fast\n", "line 3: mbps is 'fast'"),
@@ -157,7 +184,7 @@ def test_bad_traces_are_explained_in_one_line(tmp_path: Path, text: str, message
 def test_unreadable_files_are_explained(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"trace .*absent\.csv: No such file or directory; give an existing"):
         load_trace(tmp_path / "absent.csv")
-    with pytest.raises(ValueError, match="Is a directory; give an existing"):
+    with pytest.raises(ValueError, match="it is a folder; give an existing"):
         load_trace(tmp_path)
     (tmp_path / "latin.csv").write_bytes("time_s,mbps # \u00e9\n".encode("latin-1"))
     with pytest.raises(ValueError, match="not UTF-8 text"):

@@ -97,7 +97,7 @@ def test_every_scenario_ends_once_and_is_planned_once() -> None:
     count, ends = 2 * MOST_ROWS + 1, []
     arena = Arena(make_generator("toy").limits, scenarios("toy", count, seed=0), "toy")
     _, env = arena.policy("device-only", seed=0)
-    rollout = arena.roll_out(Counting(), env, lambda: ends.append(1))
+    rollout = arena.roll_out(Counting(), env, lambda _: ends.append(1))
     assert len(ends) == len(planned) == count
     assert (rollout.mean_delay_s > 0).all()
 

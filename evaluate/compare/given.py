@@ -1,0 +1,89 @@
+"""The scenarios in which policies are compared: drawn from a family, or read from files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agents.policies.name import PRETRAINED, ModelName, parse_policy_name
+from dnnmig_env.families.registry import FAMILIES, make_generator
+from dnnmig_env.families.registry import scenarios as drawn_scenarios
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits, pack
+from evaluate.compare.config import Config
+
+NAMED_FILES = 3
+"""Most files that a title names one by one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The scenarios of a comparison.
+
+    Attributes:
+        limits: Sizes of the environment in which all of them can be played.
+        scenarios: The scenarios, N of them.
+        family: Their family; None if they come from files of none, or of several.
+        files: The file of each, in the same order; empty if they were drawn.
+    """
+
+    limits: Limits
+    scenarios: Sequence[Scenario]
+    family: str | None
+    files: tuple[str, ...]
+
+    def digest(self) -> str:
+        """Return a number in hexadecimal digits that differs wherever any of the scenarios differs."""
+        content = hashlib.sha256()
+        for scenario in self.scenarios:
+            for array in pack([scenario], self.limits):
+                content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()
+
+
+def given_scenarios(config: Config) -> Given:
+    """Draw or read the scenarios that a command line asks for.
+
+    Raises:
+        ValueError: If it asks for what does not exist, or for both drawn scenarios and files.
+    """
+    if config.scenario_file:
+        return _read(config)
+    scenarios = 50 if config.scenarios is None else config.scenarios
+    if scenarios < 1:
+        raise ValueError(f"--scenarios is {scenarios}; evaluate at least 1.")
+    options = config.generator_options
+    drawn = drawn_scenarios(config.drawn_family, scenarios, config.scenario_seed, **options)
+    return Given(make_generator(config.drawn_family, **options).limits, drawn, config.drawn_family, ())
+
+
+def title_of(files: Sequence[str]) -> str:
+    """Return how a title names scenario files: each without its folder, or the first, the last and how many."""
+    names = [Path(file).name for file in files]
+    if len(names) == 1:
+        return names[0]
+    listed = ", ".join(names) if len(names) <= NAMED_FILES else f"{names[0]} ... {names[-1]}"
+    return f"{len(names)} scenario files ({listed})"
+
+
+def _read(config: Config) -> Given:
+    from dnnmig_env.scenarios.file import load_scenario
+
+    config.check_files()
+    scenarios = [load_scenario(path) for path in config.scenario_file]
+    families = sorted({scenario.family for scenario in scenarios})
+    family = families[0] if len(families) == 1 and families[0] in FAMILIES else None
+    if family is None:
+        for text in config.policy_names:
+            name = parse_policy_name(text)
+            if isinstance(name, ModelName) and name.model == PRETRAINED:
+                raise ValueError(
+                    f"--policies has {text!r}, the agent of a family, but the family of the scenario files is "
+                    f"{' or '.join(map(repr, families))}; name a model's file, such as "
+                    "agents/pretrained/multi-user.zip, or write `family: multi-user` in the files."
+                )
+    return Given(Limits.of(scenarios), scenarios, family, tuple(map(str, config.scenario_file)))
