@@ -34,7 +34,7 @@ class LearningCurve(BaseCallback):
 
     Args:
         held_out: The scenarios.
-        every: Number of decisions between two points.
+        every: Number of decisions between two points; the model learns from those that it has begun to collect first.
         table: CSV file that receives the points, and from which a resumed run reads the earlier ones.
         best_step: Number of decisions on which the best model in the folder was trained; None if there is none.
         save: Writes the model; its argument says whether the model is the best so far.
@@ -77,9 +77,12 @@ class LearningCurve(BaseCallback):
     def _on_training_start(self) -> None:
         self.measure()
 
-    def _on_step(self) -> bool:
+    def _on_rollout_start(self) -> None:
+        # Here all decisions so far have been learned from, so that nothing is lost if training goes on from this model.
         if self.num_timesteps // self._every > self.points[-1][0] // self._every:
             self.measure()
+
+    def _on_step(self) -> bool:
         return True
 
 

@@ -20,17 +20,23 @@ class StopBetweenSteps(BaseCallback):
 
     def __init__(self) -> None:
         super().__init__()
+        self.learned_steps: int | None = None
+        """Number of decisions that have been learned from; None before training."""
         self._number: int | None = None
         self._handlers = ExitStack()
 
     def _on_training_start(self) -> None:
         self._handlers.enter_context(handled(self._note))
 
+    def _on_rollout_start(self) -> None:
+        self.learned_steps = self.num_timesteps
+
     def _on_step(self) -> bool:
         self.check()
         return True
 
     def _on_training_end(self) -> None:
+        self.learned_steps = self.num_timesteps
         self.restore()
 
     def check(self) -> None:

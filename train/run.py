@@ -176,15 +176,16 @@ def _learn(
         with np.errstate(over="ignore", invalid="ignore"):  # `OnlyFinite` says more of these
             model.learn(
                 config.total_steps - steps,
-                callback=[OnlyFinite(), curve, TrainingDelays(), progress, interruption],
+                callback=[interruption, OnlyFinite(), curve, TrainingDelays(), progress],
                 log_interval=1 if config.algorithm != "a2c" else 50,
                 reset_num_timesteps=steps == 0,
             )
         curve.measure()
     except KeyboardInterrupt as stopped:
         try:
+            forgotten = _forget(model, interruption.learned_steps)
             _save(model, config, out, is_best=False)
-            saved = f"Stopped and saved at step {model.num_timesteps} of {config.total_steps}{_not_learned(model)}"
+            saved = f"Stopped and saved at step {model.num_timesteps} of {config.total_steps}{forgotten}"
         except KeyboardInterrupt:
             saved = f"Stopped at once; the model saved last is of step {read_card(out / MODEL).steps}"
         if progress is not None:
@@ -226,11 +227,11 @@ def _end(model: Any, total_steps: int) -> int:
     return end
 
 
-def _not_learned(model: Any) -> str:
-    buffer = getattr(model, "rollout_buffer", None)
-    if buffer is None or buffer.full or not buffer.pos:
-        return ""
-    return f" (the last {buffer.pos * model.n_envs} decisions are too few to learn from, and forgotten)"
+def _forget(model: Any, learned_steps: int | None) -> str:
+    """Set the count of decisions back to those that were learned from or are remembered; return what to say of it."""
+    others = 0 if learned_steps is None or hasattr(model, "replay_buffer") else model.num_timesteps - learned_steps
+    model.num_timesteps -= others
+    return f" (forgetting {others} later decisions, too few to learn from)" if others else ""
 
 
 def _without_writers(report: Any) -> Any:

@@ -137,7 +137,7 @@ def test_a_file_size_limit_ends_a_real_training_in_one_line(tmp_path):
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (24_000, 24_000)),
         check=False,
         timeout=120,
     )
