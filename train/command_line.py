@@ -98,6 +98,8 @@ def _folder_name(config: TrainConfig) -> str:
     """Return a name that tells a run from others, so that they do not share a folder by default."""
     name = f"{config.family}-{config.algorithm}-{config.decisions}-{config.seed}"
     unusual: list[str] = []
+    if config.preset is not None:
+        unusual.append(config.preset)
     if config.observation is not None:
         unusual.append(config.observation)
     if config.warm_start is not None:
@@ -107,12 +109,13 @@ def _folder_name(config: TrainConfig) -> str:
             unusual.append(f"{setting}={getattr(config, setting)}")
     unusual += [*config.settings, *config.generator]
     unusual += [
-        f"{one.name}={value if isinstance(value, int) else ' '.join(value)}"
+        f"{one.name}={value if isinstance(value, int) else ','.join(value)}"
         for one in fields(NetworkConfig)
         if (value := getattr(config.network, one.name)) != one.default
     ]
     for words in unusual:
-        name += "-" + re.sub(r"[^A-Za-z0-9.,=_+@-]+", "_", words).strip("_")
+        plain = re.sub(r"[\s()'\"]+", "", words)
+        name += "-" + re.sub(r"[^A-Za-z0-9.,=_+@-]+", "_", plain).strip("_")
     if len(name) <= _LONGEST_NAME:
         return name
     return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

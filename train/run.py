@@ -59,7 +59,7 @@ def train(config: TrainConfig) -> int:
     out = Path(config.out or "runs")
     settings = _settings(config)
     generator = make_generator(config.family, **named_values("--generator", config.generator))
-    for name in (*config.held_out.baselines, *filter(None, [config.warm_start])):
+    for name in (*config.held_out.baselines, *([] if config.warm_start is None else [config.warm_start])):
         check_policy_name(name, config.family)
     device = _device(config.device)
     with locked(out):
@@ -148,8 +148,8 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        torch.zeros(1, device=name).item()
+    except Exception:  # every kind of device fails in its own way
         raise ValueError(f"--device {name!r} cannot be used here; choose auto or cpu.") from None
     return name
 
@@ -215,12 +215,15 @@ def _learn(
 
 
 def _end(model: Any, total_steps: int) -> int:
-    """Return the step at which training ends, and say so if that is later than asked for."""
+    """Return the step at which training ends; say so if that is later than asked for, or too early to learn."""
     each = model.n_envs
     if hasattr(model, "rollout_buffer"):
         each *= model.n_steps
     elif hasattr(model, "train_freq"):
         each *= model.train_freq if isinstance(model.train_freq, int) else model.train_freq.frequency
+    starts = getattr(model, "learning_starts", 0)
+    if starts >= total_steps:
+        print(f"Nothing will be learned, as learning begins after step {starts} (learning_starts).", file=sys.stderr)
     end: int = model.num_timesteps - (model.num_timesteps - total_steps) // each * each
     if end > total_steps:
         print(f"Training ends at step {end}, as {each} decisions are learned from at a time.", file=sys.stderr)
