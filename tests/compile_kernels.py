@@ -81,7 +81,7 @@ def searches() -> None:
     (scenario,) = scenarios("edge-cloud", 1, seed=1, num_users=2, **SMALL)
     planner("local-search:evaluations=200")(scenario, np.random.default_rng(0))
     env = MigrationVectorEnv(1, make_generator("mobile", **SMALL))
-    for name in ("joint-efficiency@forecast", "exact:clairvoyant=false", "local-search:evaluations=200@clairvoyant"):
+    for name in ("joint-efficiency@forecast", "exact:first_slot=true", "local-search:evaluations=200@clairvoyant"):
         observations, _ = env.reset(seed=0)
         try:
             resolve_policy(name, env, 0).predict(observations)

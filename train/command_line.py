@@ -27,7 +27,7 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
         ValueError: If an option is given twice, an option cannot work, or a run cannot be resumed, or not with these
             options.
     """
-    arguments = joined(TrainConfig, sys.argv[1:] if arguments is None else arguments)
+    arguments = joined(TrainConfig, sys.argv[1:] if arguments is None else arguments, ("--held-out.baselines",))
     first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     first.add_argument("--preset", choices=PRESETS)
     first.add_argument("--resume", type=Path)

@@ -32,7 +32,7 @@ class HeldOutConfig:
     every: int = 50_000
     """Number of decisions between two points of the curve. The model is saved at each point."""
     baselines: tuple[str, ...] = ("device-only", "pso-ga+lmu", "joint-efficiency")
-    """Planners that are drawn beside the curve, for comparison."""
+    """Planners that are drawn beside the curve, for comparison; none if nothing follows the option."""
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,9 @@ def _with_parameters(name: str, found: Chosen, parameters: list[str]) -> Chosen:
     for text in parameters:
         parameter, _, value = text.partition("=")
         if parameter not in known:
-            listed = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
-            raise ValueError(f"planner {name!r} has no parameter {parameter!r}; {listed}, written {name}:NAME=VALUE.")
+            listed = f"its parameters are {', '.join(known)}, written {name}:NAME=VALUE"
+            hint = listed if known else f"it has none: leave out ':{text}'"
+            raise ValueError(f"planner {name!r} has no parameter {parameter!r}; {hint}.")
         changes[parameter] = _value(f"{name}:{parameter}", known[parameter], value)
     return replace(found, **changes)  # type: ignore[type-var]  # parameters are known only where it is a dataclass
 

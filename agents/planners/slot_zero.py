@@ -29,6 +29,20 @@ def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> Packed
     return packed._replace(num_slots=np.ones(1, np.int64), slot_edges_s=edges_s, **sliced)
 
 
+def first_change_s(scenario: Scenario) -> float | None:
+    """Return when something first changes: who is present and how often they query, a link's rate, or its latency.
+
+    Returns:
+        The start of the first slot that differs from slot 0, or None if all are alike.
+    """
+    links = scenario.links
+    rates = (links.up_bytes_per_s, links.down_bytes_per_s, links.up_latency_s, links.down_latency_s)
+    courses = [np.asarray(user.query_rate_hz) for user in scenario.users] + [np.asarray(rate) for rate in rates]
+    arrays = [course.reshape(scenario.num_slots, -1) for course in courses]
+    differs = np.any([(array != array[:1]).any(axis=1) for array in arrays], axis=0)
+    return float(np.asarray(scenario.slot_starts_s)[np.argmax(differs)]) if differs.any() else None
+
+
 def present_users(scenario: Scenario) -> list[int]:
     """Return the indices of the users who raise queries in slot 0."""
     return [user_index for user_index, user in enumerate(scenario.users) if np.asarray(user.query_rate_hz)[0] > 0]

@@ -80,13 +80,22 @@ def parse_policy_name(text: str) -> PolicyName:
     model is not checked.
 
     Raises:
-        ValueError: If a model is asked for fewer samples than 1, or a suffix does not go with what it stands behind.
+        ValueError: If a model is asked for fewer samples than 1, or a suffix is unknown or does not go with what it
+            stands behind.
     """
     if text == RANDOM:
         return RandomName()
     if _looks_like_path(text) and Path(text).exists():
         return ModelName(text)  # a path may have an "@" in it
     bare, suffix = _split(text)
+    if bare == RANDOM:
+        raise ValueError(f"{text!r}: random decides anew each time; leave out {suffix}.")
+    unknown = "@" + bare.rpartition("@")[2]
+    if "@" in bare and not (_SAMPLES.fullmatch(bare) or _looks_like_path(unknown)):
+        raise ValueError(
+            f"{text!r} ends in {unknown!r}, which means nothing; planners take {', '.join(_SUFFIXES)}, and trained "
+            "models a number of samples, such as @64, and @replan behind it."
+        )
     sampled = _SAMPLES.fullmatch(bare)
     model = sampled.group(1) if sampled else bare
     if model != PRETRAINED and not _looks_like_path(model):

@@ -89,6 +89,8 @@ class PlanPolicy:
         begin = time.perf_counter()
         if self._view == "forecast":
             scenario = expected_scenario(scenario)
+        elif self._view == "start" and hasattr(self._planner, "check_whole"):  # what is known may hide that it changes
+            self._planner.check_whole(self._env.scenario(row))
         plan = self._planner(scenario, np.random.default_rng([self._seed, row, self._episode[row]]))
         self.planning_s[row] += time.perf_counter() - begin
         return list(plan.singletons().uploads)

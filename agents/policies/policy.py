@@ -108,7 +108,14 @@ def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family:
 
 def _planner(name: PlannerName) -> Planner:
     try:
-        return planner(name.planner + (":clairvoyant=true" if name.view == "clairvoyant" else ""))
+        known = planner(name.planner)
+        if name.view != "clairvoyant":
+            return known
+        if not hasattr(known, "clairvoyant"):
+            raise ValueError(
+                f"{name.planner!r} cannot know the slots to come; @clairvoyant is for exact and local-search."
+            )
+        return planner(f"{name.planner}:clairvoyant=true")
     except ValueError as error:
         if Path(name.planner).exists():
             raise ValueError(f"{error} For the trained model in {name.planner!r} write './{name.planner}'.") from None

@@ -49,6 +49,19 @@ class PackedScenarios(NamedTuple):
     area_m: Floats  # (B,): side of the area; 0 if nobody moves
 
 
+_QUANTITIES = {
+    "users": ("users", ", or give the family a greater num_users"),
+    "layers": ("layers in one network", ", or merge the network to fewer layers (max_layers of the user in its file)"),
+    "servers": ("servers", ", or give the family a greater num_edges"),
+    "slots": ("time slots", ", or make the slots of the scenario longer"),
+    "edges": (
+        "edges in one network (pairs of a layer and a tensor that it reads)",
+        ", or merge the network to fewer layers (max_layers of the user in its file)",
+    ),
+}
+"""For each of the limits, what it counts, and what else to do about a scenario that exceeds it."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """The sizes to which scenarios are padded.
@@ -85,11 +98,12 @@ class Limits:
             ValueError: If it does not; the error names the quantity that is too large.
         """
         needed = Limits.of([scenario])
-        for quantity in ("users", "layers", "servers", "slots", "edges"):
+        for quantity, (meaning, option) in _QUANTITIES.items():
             if getattr(needed, quantity) > getattr(self, quantity):
                 raise ValueError(
-                    f"scenario needs {getattr(needed, quantity)} {quantity}, this environment holds at most "
-                    f"{getattr(self, quantity)}; make one with larger limits or merge the network's layers."
+                    f"scenario needs {getattr(needed, quantity)} {meaning}, this environment holds at most "
+                    f"{getattr(self, quantity)}; make a MigrationEnv with limits=Limits.of([scenario])"
+                    f"{option}."
                 )
 
 

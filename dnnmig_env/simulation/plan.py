@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,9 +56,14 @@ class Plan:
         )
 
     def placement(self, scenario: Scenario) -> tuple[Int8s, ...]:
-        """Return for each user the server (0 = device) of every layer once the whole plan is uploaded, shape (L,)."""
+        """Return for each user the server (0 = device) of every layer once the whole plan is uploaded, shape (L,).
+
+        Raises:
+            ValueError: If an upload has an unknown user, server or layer.
+        """
         placement = [np.array(user.uploaded, dtype=np.int8) for user in scenario.users]
-        for upload in self.uploads:
+        for index, upload in enumerate(self.uploads):
+            _check_indices(f"upload {index} ({upload})", upload, scenario)
             placement[upload.user][list(upload.layers)] = upload.server
         return tuple(placement)
 
@@ -95,6 +100,7 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
 
 
 def _check_indices(where: str, upload: Upload, scenario: Scenario) -> None:
+    _check_types(where, upload)
     if not 0 <= upload.user < len(scenario.users):
         raise ValueError(f"{where}: user is {upload.user}; known users are 0 to {len(scenario.users) - 1}.")
     if not 1 <= upload.server <= len(scenario.servers):
@@ -107,6 +113,22 @@ def _check_indices(where: str, upload: Upload, scenario: Scenario) -> None:
     for layer in upload.layers:
         if not 0 <= layer < count:
             raise ValueError(f"{where}: layer {layer} is not among 0 to {count - 1}.")
+
+
+def _check_types(where: str, upload: Upload) -> None:
+    if not isinstance(upload.layers, Sequence | np.ndarray) or isinstance(upload.layers, str):
+        raise ValueError(
+            f"{where}: layers is {upload.layers!r}; give the indices of layers, such as ({upload.layers},)."
+        )
+    for argument, number in (
+        ("user", upload.user),
+        ("server", upload.server),
+        *(("layer", one) for one in upload.layers),
+    ):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise ValueError(f"{where}: {argument} is {number!r}; it must be a whole number.")
+    if not isinstance(upload.not_before_s, int | float | np.number):
+        raise ValueError(f"{where}: not_before_s is {upload.not_before_s!r}; it must be a time in seconds.")
 
 
 def plan_of(steps: Iterable[tuple[int, int, int]]) -> Plan:

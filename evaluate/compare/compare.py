@@ -146,10 +146,8 @@ def _publish(config: Config, given: Given, results: Results) -> None:
     }
     try:
         write_folder(config.out, files)
-    except ValueError:
+    finally:
         _print(title, results)
-        raise
-    _print(title, results)
     Console().print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -19,6 +19,7 @@ from agents.policies.trained import CARD, Card, find, read_card
 from agents.pretrained import AgentCard, Check, Figures, Measured
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.families.registry import make_generator, scenarios
+from dnnmig_env.files.folder_lock import locked
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.compare import roll_out_all
 from evaluate.compare.results import Results
@@ -74,10 +75,14 @@ def publish(config: PublishConfig) -> AgentCard:
             scenarios=CHECK_SCENARIOS, seed=config.seed, mean_delay_s=check_delay_s(agent, CHECK_SCENARIOS, config.seed)
         )
     card = _agent_card(run, results, check, hashlib.sha256(content).hexdigest())
-    write_folder(config.out, {f"{family}.zip": content, f"{family}.json": card.model_dump_json(indent=1) + "\n"})
+    files: dict[str, str | bytes] = {f"{family}.zip": content, f"{family}.json": card.model_dump_json(indent=1) + "\n"}
     title = f"{family}: {config.scenarios} scenarios, seed {config.seed}"
     console = Console()
-    console.print(terminal_table(title, HEADINGS, summary_rows(results.figures())))
+    try:
+        with locked(config.out):
+            write_folder(config.out, files)
+    finally:
+        console.print(terminal_table(title, HEADINGS, summary_rows(results.figures())))
     console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return card
 

@@ -103,10 +103,14 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
     if not is_trained:
         _save_untrained(config)
         return
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = train(config)
-    if status != 0:
+    if status > 128:  # Ctrl-C, or another signal
         raise KeyboardInterrupt
+    if status != 0:
+        last = (said.getvalue().strip() or f"status {status}").splitlines()[-1]
+        raise ValueError(f"the training in {config.out} failed ({last}); train it alone with python -m train.")
 
 
 def _save_untrained(config: TrainConfig) -> None:

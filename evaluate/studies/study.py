@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from dnnmig_env.families.registry import make_generator
+from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, check_folder, write_folder
+from evaluate.output.folder import as_json, output_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.studies.config import StudyConfig
 
@@ -31,12 +32,15 @@ def run(config: StudyConfig) -> dict[str, Any]:
 
     Raises:
         ValueError: If anything in the config is not valid; nothing has been written then.
-        SystemExit: With status 130 after Ctrl-C in a study that trains; its finished training runs are kept.
-        KeyboardInterrupt: After Ctrl-C in the study that does not.
+        KeyboardInterrupt: After Ctrl-C. If the study trains, a note says that its finished training runs are kept.
     """
     config.check()
     make_generator(config.family)  # raises if there is no such family
-    check_folder(config.out, overwrite=config.overwrite or _has_runs_alone(config))
+    with output_folder(config.out, overwrite=config.overwrite or _has_runs_alone(config)):
+        return _run(config)
+
+
+def _run(config: StudyConfig) -> dict[str, Any]:
     progress = Console(stderr=True)
 
     def say(line: str) -> None:
@@ -44,11 +48,12 @@ def run(config: StudyConfig) -> dict[str, Any]:
 
     try:
         result, table = (_elsewhere if config.name == "generalisation" else _comparison)(config, say)
-    except KeyboardInterrupt:
-        if config.name == "generalisation":
-            raise
-        say(f"interrupted: finished training runs are in {config.runs}; the same command goes on from there.")
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stop:
+        if config.name != "generalisation":
+            stop.add_note(
+                f"interrupted: finished training runs are in {config.runs}; the same command goes on from there."
+            )
+        raise
     result = {
         "study": config.name,
         **result,
@@ -57,9 +62,11 @@ def run(config: StudyConfig) -> dict[str, Any]:
         "machine": machine(),
     }
     text = f"**{table.title}**\n\n{markdown_table(table.headings, table.rows)}"
-    write_folder(config.out, {JSON: as_json(result), TABLE: text})
     console = Console()
-    console.print(terminal_table(*table))
+    try:
+        write_folder(config.out, {JSON: as_json(result), TABLE: text})
+    finally:
+        console.print(terminal_table(*table))
     console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return result
 
@@ -86,7 +93,7 @@ def _elsewhere(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[st
 
 def _has_runs_alone(config: StudyConfig) -> bool:
     """Return whether a folder holds nothing but the training runs of a study that was not finished."""
-    return config.out.is_dir() and {path.name for path in config.out.iterdir()} <= {config.runs.name}
+    return config.out.is_dir() and {path.name for path in config.out.iterdir()} <= {config.runs.name, LOCK}
 
 
 def _scenarios(config: StudyConfig) -> str:

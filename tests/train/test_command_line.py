@@ -55,12 +55,16 @@ def test_numbers_out_of_range_are_named(arguments, text):
         (["--resume", "a", "--resume", "b"], "--resume a and --resume b are both given"),
         (["--network.width", "8", "--network.width", "9"], "--network.width 8 and --network.width 9 are both given"),
         (["--settings"], "--settings names nothing"),
-        (["--held-out.baselines", "--seed", "1"], "--held-out.baselines names nothing"),
+        (["--network.blind", "--seed", "1"], "--network.blind names nothing"),
     ],
 )
 def test_no_option_is_dropped(arguments, text):
     with pytest.raises(ValueError, match=text):
         parse(arguments)
+
+
+def test_there_need_be_no_baselines():
+    assert parse(["--held-out.baselines", "--seed", "1"]).held_out.baselines == ()
 
 
 def test_the_values_of_repeated_options_add_up():

@@ -1,5 +1,11 @@
 """Exact: the best plan there is, with a proof, for small scenarios; the oracle for every test of quality.
 
+The proof is about scenarios in which nothing changes. Where links change, or users come and go, a plan that is made in
+the first slot from what is known then may be far from the best: it uploads nothing for users who arrive later. Such
+scenarios are refused, unless the name says what is meant: `exact@replan` plans anew at every decision (no proof of the
+whole), `exact@clairvoyant` knows all slots (the best plan of all), and `exact:first_slot=true` plans once, as if the
+first slot lasted until the horizon.
+
 Branch and bound over the environment's decisions (upload this layer of this user to that server next, or stop). The
 plan of joint efficiency is the first upper bound on the cost; lower bounds come from the relaxed problem of
 `agents.planners.exact.bound`. `agents.planners.exact.search` says which decisions are not pursued, and why that is
@@ -21,7 +27,7 @@ import numpy as np
 from agents.planners.exact.bound import Bound, Vectors, bound_of, vectors_of
 from agents.planners.exact.search import Nodes, grow, root
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
-from agents.planners.slot_zero import movable_layers, slot_zero_packed
+from agents.planners.slot_zero import first_change_s, movable_layers, slot_zero_packed
 from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.dynamics import begin
@@ -46,6 +52,7 @@ class Exact:
         clairvoyant: Plan with all time slots known, not the first alone: also for users who arrive later, and waiting
             for better slots where that pays. The result is no policy but a bound for all policies; `simulate` plays it.
         tolerance: Share by which the J of another plan may be smaller at most.
+        first_slot: Accept scenarios in which something changes later, and plan as if nothing did.
 
     Raises:
         ValueError: If the tolerance is negative.
@@ -53,10 +60,25 @@ class Exact:
 
     clairvoyant: bool = False
     tolerance: float = 1e-10
+    first_slot: bool = False
 
     def __post_init__(self) -> None:
         if not self.tolerance >= 0.0:
             raise ValueError(f"tolerance is {self.tolerance}; it must be 0 or more.")
+
+    def check_whole(self, scenario: Scenario) -> None:
+        """Check that a plan for the first slot of a scenario is one for all of it.
+
+        Raises:
+            ValueError: If something changes later, unless all slots are known or only the first is asked for.
+        """
+        change_s = None if self.clairvoyant or self.first_slot else first_change_s(scenario)
+        if change_s is not None:
+            raise ValueError(
+                f"exact proves that its plan is the best where nothing changes, but here links or users change after "
+                f"{change_s:g} s; write exact@replan to plan anew at every decision, exact@clairvoyant to know all "
+                "slots, or exact:first_slot=true to plan once as if nothing changed."
+            )
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the plan, every layer a partition of its own.
@@ -66,8 +88,9 @@ class Exact:
             rng: Not used.
 
         Raises:
-            ValueError: If the scenario is too large.
+            ValueError: If the scenario is too large, or something changes in it (`check_whole`).
         """
+        self.check_whole(scenario)
         packed = pack([scenario]) if self.clairvoyant else slot_zero_packed(scenario)
         movable = _ever_movable(packed) if self.clairvoyant else movable_layers(scenario)
         _check_size(int(np.count_nonzero(movable)), len(scenario.servers))

@@ -15,6 +15,10 @@ from dnnmig_env.networks.preprocessing import prepare
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load_prepared, networks
 from dnnmig_env.simulation.packed import GraphArrays, graph_arrays, num_edges
 
+ROOM = 300
+"""Predecessor edges for which there is room in any case, if so many are possible: 24 layers that all read the input and
+each other have as many."""
+
 
 class NetworkTable(NamedTuple):
     """N networks of at most L layers and E predecessor edges. The last row, N, is padding: no layers, all zero."""
@@ -55,7 +59,7 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
     """Return networks, merged to at most `max_layers` layers each, as arrays.
 
     E is at least what every network of the zoo needs, whichever networks are chosen, so that an agent trained on some
-    networks also fits the others.
+    networks also fits the others. Up to 24 layers, any network has room that somebody may bring.
 
     Args:
         names: "train", "test" or "all" for these networks of the zoo, or the names of networks. A name that ends in
@@ -71,7 +75,7 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
         raise ValueError("networks is empty; give 'train', 'test', 'all' or at least one name.")
     graphs = tuple(_prepared(name, max_layers) for name in chosen)
     zoo = tuple(load_prepared(name, max_layers) for name in networks())
-    edges = max(num_edges(graph) for graph in (*graphs, *zoo))
+    edges = max(min(max_layers * (max_layers + 1) // 2, ROOM), *(num_edges(graph) for graph in (*graphs, *zoo)))
     rows = [graph_arrays(graph, max_layers, edges) for graph in graphs]
     stacked: dict[str, Any] = {
         name: _with_padding([getattr(row, name) for row in rows]) for name in GraphArrays._fields

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, check_folder, write_folder
+from evaluate.output.folder import as_json, output_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.papers.eosdnn.config import EosdnnConfig
 from evaluate.papers.eosdnn.placements import SWARM, PlacementStudy, place_and_compare
@@ -35,7 +35,11 @@ def reproduce(config: EosdnnConfig) -> dict[str, Any]:
         ValueError: If anything in the config is not valid; nothing has been written then.
     """
     config.check()
-    check_folder(config.out, overwrite=config.overwrite)
+    with output_folder(config.out, overwrite=config.overwrite):
+        return _reproduced(config)
+
+
+def _reproduced(config: EosdnnConfig) -> dict[str, Any]:
     console, placements, uploads = Console(), [], []
     with Console(stderr=True).status("placing") as status:
         for placed in place_and_compare(config.scenarios, config.seed, config.iterations):
@@ -57,12 +61,14 @@ def reproduce(config: EosdnnConfig) -> dict[str, Any]:
     tables = list(_tables(placements, uploads))
     text = "\n".join(f"**{title}**\n\n{markdown_table(headings, rows)}" for title, headings, rows in tables)
     picture = studies_png(placements, uploads)
-    write_folder(config.out, {"eosdnn.json": as_json(result), "table.md": text, "eosdnn.png": picture})
-    for title, headings, rows in tables:
-        shown = [column for column, heading in enumerate(headings) if heading != INTERVAL]
-        narrow = [[row[column] for column in shown] for row in (headings, *rows)]
-        console.print(terminal_table(title, narrow[0], narrow[1:]))
-        console.print()
+    try:
+        write_folder(config.out, {"eosdnn.json": as_json(result), "table.md": text, "eosdnn.png": picture})
+    finally:
+        for title, headings, rows in tables:
+            shown = [column for column, heading in enumerate(headings) if heading != INTERVAL]
+            narrow = [[row[column] for column in shown] for row in (headings, *rows)]
+            console.print(terminal_table(title, narrow[0], narrow[1:]))
+            console.print()
     console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return result
 

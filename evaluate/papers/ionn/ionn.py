@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, check_folder, write_folder
+from evaluate.output.folder import as_json, output_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.papers.ionn.config import PaperConfig
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork, load_profiles
@@ -24,17 +24,24 @@ def reproduce(config: PaperConfig) -> list[Replay]:
         ValueError: If anything in the config or a profile is not valid; nothing has been written then.
     """
     rates = config.rates_mbps
-    check_folder(config.out, overwrite=config.overwrite)
+    with output_folder(config.out, overwrite=config.overwrite):
+        return _reproduced(config, rates)
+
+
+def _reproduced(config: PaperConfig, rates: Sequence[float]) -> list[Replay]:
     networks, console = load_profiles(config.profiles), Console()
     with Console(stderr=True).status("replaying"):
         replays = list(replay(networks, rates))
-        lines = [*map(str, greatest_improvements(replays)), *assumptions(networks)]
+    lines = [*map(str, greatest_improvements(replays)), *assumptions(networks)]
+    try:
         write_folder(config.out, _files(config, networks, replays, lines))
-    for title, rows in tables(replays).items():
-        console.print(terminal_table(title, HEADINGS, rows))
-        console.print()
-    for line in (*lines, f"written to {config.out}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    finally:
+        for title, rows in tables(replays).items():
+            console.print(terminal_table(title, HEADINGS, rows))
+            console.print()
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return replays
 
 

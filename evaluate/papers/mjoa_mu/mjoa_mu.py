@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, check_folder, write_folder
+from evaluate.output.folder import as_json, output_folder, write_folder
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.papers.mjoa_mu.cases import BASELINES, Case, cases
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
@@ -46,7 +46,11 @@ def reproduce(config: MjoaMuConfig) -> dict[str, Any]:
         ValueError: If anything in the config is not valid; nothing has been written then.
     """
     config.check()
-    check_folder(config.out, overwrite=config.overwrite)
+    with output_folder(config.out, overwrite=config.overwrite):
+        return _reproduced(config)
+
+
+def _reproduced(config: MjoaMuConfig) -> dict[str, Any]:
     console, alone, together = Console(), list[Case](), list[UsersStudy]()
     edges, devices = [1e12 * speed for speed in config.edge_tflops], [1e9 * speed for speed in config.device_gflops]
     with Console(stderr=True).status("one user") as status:
@@ -72,12 +76,15 @@ def reproduce(config: MjoaMuConfig) -> dict[str, Any]:
     texts = [f"**{title}**\n\n{markdown_table(headings, rows)}" for title, headings, rows in tables]
     text = "\n".join([*texts, "".join(f"- {line}\n" for line in lines)])
     picture = study_png(alone, together, PUBLISHED)
-    write_folder(config.out, {"mjoa_mu.json": as_json(result), "table.md": text, "mjoa_mu.png": picture})
-    for title, headings, rows in tables:
-        console.print(terminal_table(title, headings, rows))
-        console.print()
-    for line in (*lines, f"written to {config.out}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    try:
+        write_folder(config.out, {"mjoa_mu.json": as_json(result), "table.md": text, "mjoa_mu.png": picture})
+    finally:
+        for title, headings, rows in tables:
+            console.print(terminal_table(title, headings, rows))
+            console.print()
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return result
 
 

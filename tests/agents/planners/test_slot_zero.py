@@ -6,8 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
-from dnnmig_env.scenarios.scenario import Links
+from agents.planners.slot_zero import (
+    first_change_s,
+    memory_left_bytes,
+    movable_layers,
+    reachable_servers,
+    slot_zero_packed,
+)
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.scenario import Links, Scenario
 from dnnmig_env.simulation.packed import PackedScenarios, pack
 from tests.agents.planners.hand_made import chain
 
@@ -41,3 +48,24 @@ def test_servers_without_a_way_back_are_out_of_reach() -> None:
     scenario = chain([1], [0], server_s=[1.0, 1.0], rate_mb_per_s=[1.0, 1.0])
     links = replace(scenario.links, down_bytes_per_s=[1.0, 0.0])
     assert reachable_servers(replace(scenario, links=links)).tolist() == [[True, False]]
+
+
+def test_when_something_first_changes() -> None:
+    still = scenarios("multi-user", 1, seed=0)[0]
+    assert first_change_s(still) is None
+    for user, link, expected in (
+        ({"query_rate_hz": [1.0, 1.0, 0.0]}, {}, 5.0),
+        ({"query_rate_hz": [0.0, 1.0, 1.0]}, {}, 2.0),
+        ({}, {"up_bytes_per_s": [1e6, 1e6, 2e6]}, 5.0),
+        ({}, {"down_bytes_per_s": [1e6, 2e6, 2e6]}, 2.0),
+        ({}, {"up_latency_s": [0.0, 0.0, 1.0]}, 5.0),
+        ({}, {"down_latency_s": [0.0, 0.1, 0.1]}, 2.0),
+        ({}, {}, None),
+    ):
+        first = replace(still.users[0], query_rate_hz=1.0, **user)
+        columns = {name: np.reshape(values, (3, 1, 1)) for name, values in link.items()}
+        links = replace(Links(1e6), **columns)
+        given = Scenario(
+            (first, replace(still.users[1], query_rate_hz=1.0)), still.servers, links, 9.0, (0.0, 2.0, 5.0)
+        )
+        assert first_change_s(given) == expected

@@ -27,6 +27,8 @@ from dnnmig_env.families.registry import make_generator
         ("model.zip@8", ModelName("model.zip", 8)),
         ("runs/quick@8@replan", ModelName("runs/quick", 8, replan=True)),
         ("runs/a+b", ModelName("runs/a+b")),
+        ("runs/a@b/c", ModelName("runs/a@b/c")),
+        ("run@v2.zip", ModelName("run@v2.zip")),
     ],
 )
 def test_what_a_name_means(text: str, meaning: object) -> None:
@@ -43,6 +45,13 @@ def test_what_a_name_means(text: str, meaning: object) -> None:
         ("pretrained@replan", "a model decides anew each time; leave out @replan"),
         ("model.zip@clairvoyant", "a model decides anew each time; leave out @clairvoyant"),
         ("pretrained@8@forecast", "@forecast is for planners; leave it out, or write @replan"),
+        ("pretrained@x", "ends in '@x', which means nothing; planners take @replan, @forecast, @clairvoyant, and"),
+        ("joint-efficiency@replann", "ends in '@replann', which means nothing"),
+        ("joint-efficiency@", "ends in '@', which means nothing"),
+        ("joint-efficiency@replan@replan", "ends in '@replan', which means nothing"),
+        ("pretrained@x@replan", "ends in '@x', which means nothing"),
+        ("runs/quick@x", "ends in '@x', which means nothing"),
+        ("random@replan", "random decides anew each time; leave out @replan"),
     ],
 )
 def test_a_suffix_that_does_not_go_with_a_name_is_explained(text: str, message: str) -> None:
@@ -72,6 +81,16 @@ def test_a_folder_that_is_no_planner_is_pointed_out(tmp_path: Path, monkeypatch:
         check_policy_name("quick", "toy")
     with pytest.raises(ValueError, match=r"holds no best_model\.zip"):
         check_policy_name("./quick", "toy")
+
+
+def test_only_some_planners_can_know_what_is_to_come() -> None:
+    with pytest.raises(ValueError, match=r"'joint-efficiency' cannot know the slots to come; @clairvoyant is"):
+        check_policy_name("joint-efficiency@clairvoyant", "toy")
+    with pytest.raises(ValueError, match=r"'joint-efficiency' has no parameter 'clairvoyant'; it has none: leave out"):
+        check_policy_name("joint-efficiency:clairvoyant=true", "toy")
+    with pytest.raises(ValueError, match=r"'pso-ga' has no parameter 'swarms'; its parameters are swarm"):
+        check_policy_name("pso-ga:swarms=3+lmu", "toy")
+    check_policy_name("exact:tolerance=0.01@clairvoyant", "toy")
 
 
 def test_a_path_may_have_an_at_sign_in_it(tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ def test_plans_that_can_be_carried_out_pass(plan: Plan) -> None:
         (plan_of([(0, 0, 0)]), r"upload 0 .*: server is 0; known servers are 1 to 2"),
         (plan_of([(0, 3, 1)]), r"upload 0 .*: layer 3 is not among 0 to 2"),
         (plan_of([(0, -1, 1)]), r"upload 0 .*: layer -1 is not among 0 to 2"),
+        (plan_of([(0, 0, 128)]), r"upload 0 .*: server is 128; known servers are 1 to 2"),
+        (plan_of([(0, 0, -1)]), r"upload 0 .*: server is -1; known servers are 1 to 2"),
+        (plan_of([(0, 0, 1.5)]), r"upload 0 .*: server is 1\.5; it must be a whole number"),
+        (plan_of([(0, 0.0, 1)]), r"upload 0 .*: layer is 0\.0; it must be a whole number"),
+        (plan_of([(True, 0, 1)]), r"upload 0 .*: user is True; it must be a whole number"),
+        (Plan((Upload(0, 1, 0),)), r"upload 0 .*: layers is 0; give a tuple of indices, such as \(0,\)"),
+        (Plan((Upload(0, 1, (0,), "1"),)), r"upload 0 .*: not_before_s is '1'; it must be a time"),
         (Plan((Upload(0, 1, ()),)), r"upload 0 .*: layers is empty; every partition needs at least one layer"),
         (plan_of([(0, 1, 1)]), r"upload 0 .*: layer 1 has no weights and is never uploaded; leave it out"),
         (plan_of([(0, 0, 1), (0, 0, 2)]), r"upload 1 .*: layer 0 was uploaded before; upload every layer at most once"),
@@ -56,6 +63,12 @@ def test_plans_that_can_be_carried_out_pass(plan: Plan) -> None:
 def test_errors_name_the_upload_at_fault(plan: Plan, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_plan(SCENARIO, plan)
+
+
+def test_a_placement_knows_the_servers_that_there_are() -> None:
+    for server in (128, -1, 3):
+        with pytest.raises(ValueError, match=f"server is {server}; known servers are 1 to 2"):
+            plan_of([(0, 0, server)]).placement(SCENARIO)
 
 
 def test_layers_uploaded_before_count() -> None:

@@ -27,13 +27,14 @@ def run(tmp_path_factory):
 
 
 def published(run, folder, *arguments):
-    planners = ["--policies", "device-only,joint-efficiency"]
-    return main(["publish", str(run), "--out", str(folder), "--scenarios", "5", *planners, *arguments])
+    defaults = {"--policies": "device-only,joint-efficiency", "--scenarios": "5"}
+    words = [word for option, value in defaults.items() if option not in arguments for word in (option, value)]
+    return main(["publish", str(run), "--out", str(folder), *words, *arguments])
 
 
 def evaluated(folder, policies, *arguments):
-    options = ["--family", "toy", "--scenarios", "5", "--policies", policies, "--out", str(folder)]
-    return main([*options, *arguments])
+    family = [] if "--family" in arguments else ["--family", "toy"]
+    return main([*family, "--scenarios", "5", "--policies", policies, "--out", str(folder), *arguments])
 
 
 def test_an_agent_is_published_whole_and_used_by_its_name(run, tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S, OPTIMAL_PLAN, toy_scenario
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.packed import Limits, pack
 from dnnmig_env.simulation.plan import Plan, check_plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
@@ -30,7 +31,7 @@ from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario
 RNG = np.random.default_rng(0)
 ROUNDING = 1e-9
 
-EXACT, CLAIRVOYANT = Exact(), Exact(clairvoyant=True)
+EXACT, CLAIRVOYANT = Exact(first_slot=True), Exact(clairvoyant=True)
 
 
 def present_delays_s(scenario: Scenario, plans: list[Plan]) -> np.ndarray:
@@ -245,3 +246,28 @@ def test_room_is_made_as_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_negative_tolerance_is_refused() -> None:
     with pytest.raises(ValueError, match=r"tolerance is -0.1; it must be 0 or more"):
         Exact(tolerance=-0.1)
+
+
+def test_where_something_changes_the_name_has_to_say_what_is_meant() -> None:
+    scenario = tiny(np.random.default_rng(3), users=2, layers=3)
+    arriving = replace(scenario.users[1], query_rate_hz=[0.0, 1.0])
+    links = {
+        name: np.asarray(getattr(scenario.links, name))[[0, 0]]
+        for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
+    }
+    changing = replace(
+        scenario,
+        users=(scenario.users[0], arriving),
+        links=replace(scenario.links, **links),
+        slot_starts_s=(0.0, scenario.horizon_s / 2),
+    )
+    with pytest.raises(ValueError, match=rf"users change after {scenario.horizon_s / 2:g} s; write exact@replan"):
+        Exact()(changing, RNG)
+    first = EXACT(changing, RNG)
+    assert {upload.user for upload in first.uploads} <= {0}  # whoever comes later is not thought of
+    assert {upload.user for upload in CLAIRVOYANT(changing, RNG).uploads} == {0, 1}
+    env = MigrationVectorEnv(1, limits=Limits.of([changing]))
+    for name, is_refused in {"exact": True, "exact@replan": False, "exact:first_slot=true": False}.items():
+        observations, _ = env.reset(options={"scenarios": [changing]})
+        with pytest.raises(ValueError, match="exact@replan") if is_refused else nullcontext():
+            resolve_policy(name, env, 0).predict(observations)

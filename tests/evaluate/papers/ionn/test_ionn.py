@@ -56,7 +56,7 @@ def test_many_rates_are_drawn_in_a_few_panels(tmp_path: Path) -> None:
         (TINY, ["--mbps", "0"], "--mbps has 0; every rate must be positive"),
         (TINY, ["--mbps", "nan"], "--mbps has nan"),
         (TINY, ["--mbps", "10", "10"], "--mbps has 10 twice"),
-        (TINY, ["--mbps"], "--mbps is empty"),
+        (TINY, ["--mbps"], "--mbps names nothing"),
     ],
 )
 def test_a_users_mistake_is_one_line(
