@@ -5,24 +5,41 @@ from __future__ import annotations
 import sys
 
 from train.command_line import parse
+from train.signals import handled, status, stop
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train and return the exit status: 0, 2 after a user's mistake, 130 after Ctrl-C.
+    """Train and return the exit status.
 
-    A mistake is one line on stderr. Ctrl-C during training saves the model first.
+    It is 0; 2 if the training cannot begin or go on, with one line on stderr that says why; or 128 and the number of
+    the signal that has ended it: 130 after Ctrl-C, 143 after SIGTERM. Once training has begun, signals save the model.
     """
     try:
-        config = parse(arguments)
-        from train.run import train
+        with handled(stop):
+            config = parse(arguments)
+            from train.run import train
 
-        return train(config)
+            return train(config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except MemoryError:
+        print("error: the memory of this machine does not suffice; " + _SMALLER, file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if "allocate" not in str(error):
+            raise
+        print("error: the memory of this machine or its GPU does not suffice; " + _SMALLER, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:
         print("\nStopped before training began.", file=sys.stderr)
-        return 130
+        return status(stopped)
+
+
+_SMALLER = (
+    "take a smaller --num-envs, --network.width, --network.context or --held-out.scenarios, or smaller --settings such "
+    "as n_steps and buffer_size."
+)
 
 
 if __name__ == "__main__":

@@ -3,62 +3,116 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import KVWriter, TensorBoardOutputFormat
+from stable_baselines3.common.logger import KVWriter
 from tqdm import tqdm
 
-from train.held_out import Delays, HeldOut
+from agents.learning.masked_policy import NotFiniteError
+from dnnmig_env.files.atomic_file import replace_text
+from dnnmig_env.files.text_file import read_text
+from train.held_out import HeldOut
 
 TAG_DELAY, TAG_SHARE = "heldout/mean_delay_s", "heldout/share_of_device_only"
 """Names of the two curves in TensorBoard."""
+Point = tuple[int, float, float]
+"""A point of the learning curve, as `COLUMNS` names it."""
 COLUMNS = ("step", "mean_delay_s", "share_of_device_only")
 """Columns of the CSV file with the points of the learning curve."""
 
 
 class LearningCurve(BaseCallback):
-    """Plays the held-out scenarios from time to time, adds a point to the learning curve and saves the model.
+    """Plays the held-out scenarios from time to time, saves the model and adds a point to the learning curve.
+
+    A model is saved before its point is, so that no point is better than the best model in the folder.
 
     Args:
         held_out: The scenarios.
-        every: Number of decisions between two points.
-        table: CSV file that receives the points, and from which a resumed run reads the best one so far.
+        every: Number of decisions between two points; the model learns from those that it has begun to collect first.
+        table: CSV file that receives the points, and from which a resumed run reads the earlier ones.
+        best_step: Number of decisions on which the best model in the folder was trained; None if there is none.
         save: Writes the model; its argument says whether the model is the best so far.
+        advance: Called after each step on the held-out scenarios.
+
+    Raises:
+        ValueError: If the CSV file is damaged.
     """
 
-    def __init__(self, held_out: HeldOut, every: int, table: Path, save: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        held_out: HeldOut,
+        every: int,
+        table: Path,
+        best_step: int | None,
+        save: Callable[[bool], None],
+        advance: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__()
-        self._held_out, self._every, self._table, self._save = held_out, every, table, save
+        self._held_out, self._every, self._table, self._save, self._advance = held_out, every, table, save, advance
         self.points = read_points(table)
-
-    @property
-    def best_s(self) -> float:
-        """Least mean delay on the held-out scenarios so far, in seconds."""
-        return min((point[1] for point in self.points), default=np.inf)
+        self.best: Point | None = next((point for point in self.points if point[0] == best_step), None)
+        """The point of the best model in the folder."""
 
     def measure(self) -> None:
-        """Add a point to the curve now, unless there is one already, and save the model."""
+        """Save the model and add a point to the curve, unless there is one already."""
         if self.points and self.points[-1][0] >= self.num_timesteps:
             return
-        delays = self._held_out.play(self.model)
-        is_best = delays.mean_s < self.best_s
-        self.points.append((self.num_timesteps, delays.mean_s, delays.share_of_device_only))
-        with self._table.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *self.points])
-        _draw(self.model.logger.output_formats, delays, self.num_timesteps)
+        delays = self._held_out.play(self.model, self._advance)
+        point = (self.num_timesteps, delays.mean_s, delays.share_of_device_only)
+        is_best = self.best is None or delays.mean_s < self.best[1]
         self._save(is_best)
+        lines = [COLUMNS, *self.points, point]
+        replace_text(self._table, "".join(",".join(map(str, line)) + "\n" for line in lines))
+        self.points.append(point)
+        if is_best:
+            self.best = point
+        draw(self.model.logger.output_formats, delays.mean_s, delays.share_of_device_only, self.num_timesteps)
 
     def _on_training_start(self) -> None:
         self.measure()
 
-    def _on_step(self) -> bool:
+    def _on_rollout_start(self) -> None:
+        # Here all decisions so far have been learned from, so that nothing is lost if training goes on from this model.
         if self.num_timesteps // self._every > self.points[-1][0] // self._every:
             self.measure()
+
+    def _on_step(self) -> bool:
         return True
+
+
+class OnlyFinite(BaseCallback):
+    """Ends the training at the first loss, weight, reward or value that is NaN or infinite, before a model is saved."""
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self._check_model()
+
+    def _on_rollout_end(self) -> None:
+        buffer = getattr(self.model, "rollout_buffer", None)
+        for name in ("rewards", "values", "log_probs") if buffer is not None else ():
+            _check(f"{name} of the latest decisions are", np.isfinite(getattr(buffer, name)).all())
+
+    def _on_training_end(self) -> None:
+        self._check_model()
+
+    def _check_model(self) -> None:
+        for name, value in self.logger.name_to_value.items():
+            _check(f"{name} ({value}) is", np.isfinite(value) or not name.endswith(("loss", "error")))
+        for name, weights in self.model.policy.named_parameters():
+            _check(f"weights {name} are", torch.isfinite(weights).all())
+
+
+def _check(what: str, is_finite: object) -> None:
+    if not is_finite:
+        raise NotFiniteError(what)
 
 
 class TrainingDelays(BaseCallback):
@@ -100,9 +154,10 @@ class Progress(BaseCallback):
 
     def _on_step(self) -> bool:
         if self._bar is not None:
+            best = self._curve.best or self._curve.points[-1]
             self._bar.update(min(self.num_timesteps, self._total) - self._bar.n)
             self._bar.set_postfix_str(
-                f"held-out delay {self._curve.points[-1][1]:.3f} s, best {self._curve.best_s:.3f} s", refresh=False
+                f"held-out delay {self._curve.points[-1][1]:.3f} s, best {best[1]:.3f} s", refresh=False
             )
         return True
 
@@ -112,24 +167,34 @@ class Progress(BaseCallback):
             self._bar.close()
 
 
-def read_points(table: Path) -> list[tuple[int, float, float]]:
-    """Return the points of a learning curve that was written to a CSV file; none if there is no such file."""
-    if not table.is_file():
+def read_points(table: Path) -> list[Point]:
+    """Return the points of a learning curve that was written to a CSV file; none if there is no such file.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    if not table.exists():
         return []
-    with table.open(newline="") as file:
-        return [(int(step), float(delay_s), float(share)) for step, delay_s, share in list(csv.reader(file))[1:]]
+    try:
+        text = read_text(table)
+    except ValueError as error:
+        raise ValueError(f"{table} cannot be read: {error}") from None
+    points: list[Point] = []
+    try:
+        for step, delay_s, share in list(csv.reader(io.StringIO(text)))[1:]:
+            point = (int(step), float(delay_s), float(share))
+            if not np.isfinite(point).all() or (points and point[0] <= points[-1][0]):
+                raise ValueError
+            points.append(point)
+    except (ValueError, OverflowError, csv.Error):
+        raise ValueError(
+            f"{table} is damaged at line {len(points) + 2}, which should be {','.join(COLUMNS)}, steps rising; "
+            "mend that line, or remove it and all below it."
+        ) from None
+    return points
 
 
-def draw_line(folder: Path, delays: Delays, total_steps: int) -> None:
-    """Draw a baseline as a horizontal line in TensorBoard, as a run of its own with the tags of the learning curve."""
-    output = TensorBoardOutputFormat(str(folder))
-    for step in (0, total_steps):
-        _draw([output], delays, step)
-    output.close()
-
-
-def _draw(outputs: Sequence[KVWriter], delays: Delays, step: int) -> None:
+def draw(outputs: Sequence[KVWriter], mean_s: float, share_of_device_only: float, step: int) -> None:
+    """Draw a point of both curves in TensorBoard."""
     for output in outputs:
-        output.write(
-            {TAG_DELAY: delays.mean_s, TAG_SHARE: delays.share_of_device_only}, {TAG_DELAY: (), TAG_SHARE: ()}, step
-        )
+        output.write({TAG_DELAY: mean_s, TAG_SHARE: share_of_device_only}, {TAG_DELAY: (), TAG_SHARE: ()}, step)

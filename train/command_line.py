@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import math
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 import tyro
 
-from train.config import PRESETS, HeldOutConfig, TrainConfig
+from agents.policy_networks import WIDEST
+from dnnmig_env.files.command_line import joined
+from train.config import PRESETS, HeldOutConfig, NetworkConfig, TrainConfig
+
+_LONGEST_NAME = 120
 
 
 def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
     """Return the configuration of a command line; a command line that cannot be read ends the program with a message.
 
     Raises:
-        ValueError: If a run cannot be resumed, or is to be resumed with another configuration.
+        ValueError: If an option is given twice, an option cannot work, or a run cannot be resumed, or not with these
+            options.
     """
+    arguments = joined(TrainConfig, sys.argv[1:] if arguments is None else arguments, ("--held-out.baselines",))
     first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     first.add_argument("--preset", choices=PRESETS)
     first.add_argument("--resume", type=Path)
@@ -52,22 +62,22 @@ def check(config: TrainConfig) -> TrainConfig:
         ValueError: If an option cannot work; the message names it, its value and the remedy.
     """
     counts = {
-        "--total-steps": config.total_steps,
-        "--num-envs": 1 if config.num_envs is None else config.num_envs,
-        "--threads": config.threads,
-        "--warm-start-episodes": config.warm_start_episodes,
-        "--network.width": config.network.width,
-        "--network.context": config.network.context,
-        "--held-out.scenarios": config.held_out.scenarios,
-        "--held-out.every": config.held_out.every,
+        "--total-steps": (config.total_steps, 10**12),
+        "--num-envs": (1 if config.num_envs is None else config.num_envs, 2**16),
+        "--threads": (config.threads, 1024),
+        "--warm-start-episodes": (config.warm_start_episodes, 10**7),
+        "--network.width": (config.network.width, WIDEST),
+        "--network.context": (config.network.context, WIDEST),
+        "--held-out.scenarios": (config.held_out.scenarios, 10**5),
+        "--held-out.every": (config.held_out.every, 10**12),
     }
-    for option, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{option} is {value}; give 1 or more.")
+    for option, (value, most) in counts.items():
+        if not 1 <= value <= most:
+            raise ValueError(f"{option} is {value}; give 1 to {most}.")
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
-    if config.learning_rate is not None and not config.learning_rate > 0:
-        raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive number.")
+    if config.learning_rate is not None and not 0.0 < config.learning_rate < math.inf:
+        raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive, finite number.")
     if config.observation == "candidates" and config.decisions == "two-phase":
         raise ValueError(
             "--observation candidates needs --decisions joint; with two-phase, leave it out or take plain."
@@ -81,10 +91,34 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take ppo.")
     if config.resume is not None:
         return replace(config, out=config.resume)
-    if config.out is None:
-        name = f"{config.family}-{config.algorithm}-{config.decisions}-{config.seed}"
-        return replace(config, out=Path("runs") / name)
-    return config
+    return config if config.out is not None else replace(config, out=Path("runs") / _folder_name(config))
+
+
+def _folder_name(config: TrainConfig) -> str:
+    """Return a name that tells a run from others, so that they do not share a folder by default."""
+    name = f"{config.family}-{config.algorithm}-{config.decisions}-{config.seed}"
+    unusual: list[str] = []
+    if config.preset is not None:
+        unusual.append(config.preset)
+    if config.observation is not None:
+        unusual.append(config.observation)
+    if config.warm_start is not None:
+        unusual.append(f"{config.warm_start}-{config.warm_start_episodes}")
+    for setting in ("num_envs", "learning_rate"):
+        if getattr(config, setting) is not None:
+            unusual.append(f"{setting}={getattr(config, setting)}")
+    unusual += [*config.settings, *config.generator]
+    unusual += [
+        f"{one.name}={value if isinstance(value, int) else ','.join(value)}"
+        for one in fields(NetworkConfig)
+        if (value := getattr(config.network, one.name)) != one.default
+    ]
+    for words in unusual:
+        plain = re.sub(r"[\s()'\"]+", "", words)
+        name += "-" + re.sub(r"[^A-Za-z0-9.,=_+@-]+", "_", plain).strip("_")
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _check_blind(config: TrainConfig) -> None:

@@ -32,15 +32,15 @@ class HeldOutConfig:
     every: int = 50_000
     """Number of decisions between two points of the curve. The model is saved at each point."""
     baselines: tuple[str, ...] = ("device-only", "pso-ga+lmu", "joint-efficiency")
-    """Planners that are drawn beside the curve, for comparison."""
+    """Planners that are drawn beside the curve, for comparison; none if nothing follows the option."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Train an agent to decide where each layer runs and in which order layers are uploaded.
 
-    The folder of the run receives models, configuration, versions and TensorBoard curves. Ctrl-C saves the model, and
-    --resume goes on with it.
+    The folder of the run receives models, configuration, versions and TensorBoard curves. Ctrl-C and SIGTERM save the
+    model, and --resume goes on with it.
     """
 
     family: str = "multi-user"
@@ -72,7 +72,8 @@ class TrainConfig:
     """Number of threads of torch. More threads can be faster on an idle machine, but results then differ in the last
     digits."""
     out: Path | None = None
-    """Folder of the run, which must be new or empty. The default is runs/FAMILY-ALGORITHM-DECISIONS-SEED."""
+    """Folder of the run, which must be new or empty. The default is runs/FAMILY-ALGORITHM-DECISIONS-SEED, followed by
+    what else is not as usual."""
     learning_rate: float | None = None
     """Step size of the optimiser. The default depends on the algorithm."""
     settings: tuple[str, ...] = ()

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from dnnmig_env.files.atomic_file import replace_text
+from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.provenance import machine, versions
+from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.text_file import read_text
+from dnnmig_env.files.yaml_json import parse_json
 from train.config import TrainConfig
 
 CONFIG, VERSIONS, CURVES, HELD_OUT = "config.json", "versions.json", "tensorboard", "held_out.csv"
 """Names of the configuration, the versions, the folder of TensorBoard curves, and the points of the learning curve."""
+BASELINES = "baselines.json"
+"""Name of the file with the delays of the baselines."""
+
+_FORMER = ("curriculum", "curriculum_share")
+"""Names in configurations of former versions."""
 
 
 def check_free(folder: Path) -> None:
     """Check that a new run may begin in a folder.
 
     Raises:
-        ValueError: If something is in it already, or it is a file.
+        ValueError: If something is in it already (a lock does not count), or it is a file.
     """
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
         remedy = f"go on with --resume {folder}, or choose" if (folder / VERSIONS).is_file() else "choose"
         raise ValueError(f"folder {folder} is not empty; {remedy} another --out.")
     if folder.exists() and not folder.is_dir():
@@ -53,11 +61,22 @@ def read_config(folder: Path) -> TrainConfig:
     if not file.is_file():
         raise ValueError(f"no run to resume in {folder}: it has no {CONFIG}; give the folder that --out named.")
     try:
-        values = TypeAdapter(dict[str, Any]).validate_json(file.read_text())
-        if values.get("curriculum"):
-            raise ValueError(f"{file} has a curriculum, which this version does not know; train anew without one.")
-        # A configuration that does not say what the agent sees is of a run with plain observations.
-        return TypeAdapter(TrainConfig).validate_python({"observation": "plain", **values})
+        values = parse_json(read_text(file))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}; mend it or train anew.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{file} is damaged: it is no mapping of names to values; mend it or train anew.")
+    if values.get("curriculum"):
+        raise ValueError(f"{file} has a curriculum, which this version does not know; train anew without one.")
+    known = {one.name for one in fields(TrainConfig)}
+    for name in values:
+        if name not in known and name not in _FORMER:
+            raise ValueError(f"{file} has {name!r}, which this version does not know; {suggestion(name, known)}")
+    # A configuration that does not say what the agent sees is of a run with plain observations.
+    values = {"observation": "plain", **{name: value for name, value in values.items() if name in known}}
+    try:
+        return TypeAdapter(TrainConfig).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ValueError(f"{file} is damaged at {first['loc']}: {first['msg']}; mend it or train anew.") from None
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{file} is damaged at {place}: {first['msg']}; mend it or train anew.") from None

@@ -1,48 +1,56 @@
-"""Ctrl-C during training: noted at once, acted upon between two steps.
+"""Signals during training: noted at once, acted upon between two steps.
 
-Python raises KeyboardInterrupt wherever it happens to be. If that is in a finaliser or a callback of a library, the
+Python raises exceptions of signals wherever it happens to be. If that is in a finaliser or a callback of a library, the
 exception is printed and forgotten, and the training goes on as if nothing had happened.
 """
 
 from __future__ import annotations
 
-import signal
-import threading
+from contextlib import ExitStack
 from types import FrameType
-from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
+from dnnmig_env.files.command_line import Stopped
+from train.signals import handled, stop
+
 
 class StopBetweenSteps(BaseCallback):
-    """Raises KeyboardInterrupt after the step in which Ctrl-C is pressed; if it is pressed again, at once."""
+    """Raises `Stopped` after the step in which a signal comes; if another one comes, at once."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._pressed = False
-        self._previous: Any = None
+        self.learned_steps: int | None = None
+        """Number of decisions that have been learned from; None before training."""
+        self._number: int | None = None
+        self._handlers = ExitStack()
 
     def _on_training_start(self) -> None:
-        if threading.current_thread() is threading.main_thread():  # no other thread may set handlers
-            self._previous = signal.signal(signal.SIGINT, self._note)
+        self._handlers.enter_context(handled(self._note))
+
+    def _on_rollout_start(self) -> None:
+        self.learned_steps = self.num_timesteps
 
     def _on_step(self) -> bool:
-        if self._pressed:
-            self.restore()
-            raise KeyboardInterrupt
+        self.check()
         return True
 
     def _on_training_end(self) -> None:
+        self.learned_steps = self.num_timesteps
         self.restore()
 
+    def check(self) -> None:
+        """Raise `Stopped` if a signal has come."""
+        if self._number is not None:
+            self.restore()
+            raise Stopped(self._number)
+
     def restore(self) -> None:
-        """Give Ctrl-C the meaning back that it had before training."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        """Give signals the meaning back that they had before training."""
+        self._handlers.close()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._pressed:
+        if self._number is not None:
             self.restore()
-            raise KeyboardInterrupt
-        self._pressed = True
+            stop(number)
+        self._number = number

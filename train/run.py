@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+import threading
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,24 +16,27 @@ from stable_baselines3.common import logger
 from tqdm import tqdm
 
 from agents.learning.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
+from agents.learning.checkpoint import restore, save
 from agents.learning.imitation import EPOCHS, demonstrate, imitate
+from agents.learning.masked_policy import NotFiniteError
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import Policy, check_policy_name, resolve_policy
-from agents.policies.trained import BEST_MODEL, FORMAT, MODEL, load, save
+from agents.policies.trained import BEST_MODEL, MODEL, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator, make_generator
+from dnnmig_env.files.folder_lock import locked
 from dnnmig_env.files.named_values import named_values
 from train import folder
-from train.callbacks import LearningCurve, Progress, TrainingDelays, draw_line
+from train.baselines import Line, play_baselines, read_lines
+from train.callbacks import LearningCurve, OnlyFinite, Progress, TrainingDelays, read_points
 from train.config import TrainConfig
-from train.held_out import Delays, HeldOut
+from train.held_out import HeldOut
 from train.interrupt import StopBetweenSteps
+from train.resume import check_same_run
+from train.signals import status
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
 
 WARM_START, WARM_START_ROWS = 2**32, 16
 """The first stands for the number of steps in the seed of a warm start's scenarios; the second is the number of its
@@ -39,34 +44,43 @@ episodes that are played side by side."""
 
 
 def train(config: TrainConfig) -> int:
-    """Train as configured, or go on with a run; return the exit status, which is 0, or 130 after Ctrl-C.
+    """Train as configured, or go on with a run; return the exit status.
+
+    It is 0, or 128 and the number of the signal that stopped it, such as 130 after Ctrl-C.
 
     Args:
         config: The configuration, from `train.command_line.parse`.
 
     Raises:
-        ValueError: If the configuration cannot work; nothing has been written then.
+        ValueError: If the configuration cannot work, or somebody else trains in the folder; nothing has been written
+            then. Or if the training fails or cannot be written; the model saved last is kept then.
     """
     torch.set_num_threads(config.threads)
     out = Path(config.out or "runs")
-    options = named_values("--generator", config.generator)
-    generator = make_generator(config.family, **options)
-    for name in (*config.held_out.baselines, *filter(None, [config.warm_start])):
+    settings = _settings(config)
+    generator = make_generator(config.family, **named_values("--generator", config.generator))
+    for name in (*config.held_out.baselines, *([] if config.warm_start is None else [config.warm_start])):
         check_policy_name(name, config.family)
     device = _device(config.device)
-    if config.resume is None:
-        folder.check_free(out)
-    model = (_new_model if config.resume is None else _saved_model)(config, generator, device)
-    held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
-    baselines = {name: resolve_policy(name, held_out.env, 0, config.family) for name in config.held_out.baselines}
-    if config.resume is None:
-        if config.warm_start is not None:
-            _warm_start(model, config, generator, config.warm_start)
-        folder.begin(out, config)
-        _save(model, config, out, is_best=False)
-    else:
-        folder.write_config(out, config)
-    return _learn(model, config, held_out, baselines, out)
+    with locked(out):
+        if config.resume is None:
+            folder.check_free(out)
+            model = _new_model(config, generator, device, settings)
+        else:
+            model = _saved_model(config, generator, device, settings)
+        held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
+        baselines = {name: resolve_policy(name, held_out.env, 0, config.family) for name in config.held_out.baselines}
+        try:
+            if config.resume is None:
+                if config.warm_start is not None:
+                    _warm_start(model, config, generator, config.warm_start)
+                _save(model, config, out, is_best=False)
+                folder.begin(out, config)
+            else:
+                folder.write_config(out, config)
+        except OSError as error:
+            raise ValueError(f"cannot write to {out}: {error.strerror}; make room, or name another --out.") from None
+        return _learn(model, config, held_out, baselines, out)
 
 
 def environment_seed(seed: int, steps: int) -> int:
@@ -74,9 +88,7 @@ def environment_seed(seed: int, steps: int) -> int:
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
-def _new_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
-    settings = _settings(config)
-    check_settings(config.algorithm, settings)
+def _new_model(config: TrainConfig, generator: Generator, device: str, settings: dict[str, Any]) -> BaseAlgorithm:
     env = _environments(config, generator)
     is_warm_started = config.warm_start is not None
     model = make_model(config.algorithm, env, config.seed, device, settings, asdict(config.network), is_warm_started)
@@ -95,21 +107,13 @@ def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator,
     print(f"Warm start: decides as {teacher} in {100 * alike:.1f} % of {len(shown.action)} decisions.", file=sys.stderr)
 
 
-def _saved_model(config: TrainConfig, generator: Generator, device: str) -> BaseAlgorithm:
+def _saved_model(config: TrainConfig, generator: Generator, device: str, settings: dict[str, Any]) -> BaseAlgorithm:
     file = Path(config.out or "") / MODEL
-    card = load(file).card  # which says what is wrong with a file better than SB3 does
-    if card.format != FORMAT:
-        raise ValueError(
-            f"{file} was written by another version of this project (format {card.format}, not {FORMAT}), and its "
-            "training cannot go on; evaluate it as it is, or train anew with another --out."
-        )
-    steps = card.steps
-    if steps >= config.total_steps:
-        raise ValueError(
-            f"{file} has been trained for {steps} of {config.total_steps} steps; give a larger --total-steps to go on."
-        )
-    model_class: Any = algorithm(config.algorithm).model_class
-    model: BaseAlgorithm = model_class.load(file, env=_environments(config, generator), device=device)
+    env = _environments(config, generator)
+    steps, saved = check_same_run(file, config, env.env, settings)
+    model = make_model(config.algorithm, env, config.seed, device, saved, asdict(config.network))
+    restore(model, file)
+    model.num_timesteps = steps
     model.set_random_seed(environment_seed(config.seed, steps))
     return model
 
@@ -129,82 +133,134 @@ def _batch(config: TrainConfig, generator: Generator, rows: int, autoreset_mode:
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     settings = named_values("--settings", config.settings)
-    return settings if config.learning_rate is None else {"learning_rate": config.learning_rate, **settings}
+    if config.learning_rate is not None:
+        if "learning_rate" in settings:
+            raise ValueError("--learning-rate and --settings learning_rate are both given; keep one.")
+        settings["learning_rate"] = config.learning_rate
+    algorithm(config.algorithm)
+    try:
+        return check_settings(config.algorithm, settings)
+    except ValueError as error:
+        raise ValueError(f"--settings: {error}") from None
 
 
 def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        torch.zeros(1, device=name).item()
+    except Exception:  # every kind of device fails in its own way
         raise ValueError(f"--device {name!r} cannot be used here; choose auto or cpu.") from None
     return name
 
 
 def _learn(
-    model: BaseAlgorithm,
-    config: TrainConfig,
-    held_out: HeldOut,
-    baselines: dict[str, Policy],
-    out: Path,
+    model: BaseAlgorithm, config: TrainConfig, held_out: HeldOut, baselines: dict[str, Policy], out: Path
 ) -> int:
-    steps = model.num_timesteps
-    curve = None
-    progress = None
+    steps, go_on = model.num_timesteps, f"python -m train --resume {shlex.quote(str(out))}"
+    progress: Progress | None = None
     interruption = StopBetweenSteps()
+    threading.excepthook, before = _without_writers(threading.excepthook), threading.excepthook
     try:
-        lines = _play(baselines, held_out, out / folder.CURVES, config.total_steps)
-        model.set_logger(logger.configure(str(out / folder.CURVES / config.algorithm), ["tensorboard"]))
+        read_lines(out / folder.BASELINES), read_points(out / folder.HELD_OUT)  # if damaged, say so before playing
+        curves = out / folder.CURVES
+        end = _end(model, config.total_steps)
+        lines = play_baselines(baselines, held_out, out / folder.BASELINES, curves, end)
+        model.set_logger(logger.configure(str(curves / config.algorithm), ["tensorboard"]))
+        best_step = read_card(out / BEST_MODEL).steps if (out / BEST_MODEL).is_file() else None
+        saving = partial(_save, model, config, out)
         curve = LearningCurve(
-            held_out, config.held_out.every, out / folder.HELD_OUT, partial(_save, model, config, out)
+            held_out, config.held_out.every, out / folder.HELD_OUT, best_step, saving, interruption.check
         )
-        progress = Progress(curve, config.total_steps)
-        model.learn(
-            config.total_steps - steps,
-            callback=[curve, TrainingDelays(), progress, interruption],
-            log_interval=1 if config.algorithm != "a2c" else 50,
-            reset_num_timesteps=steps == 0,
-        )
+        progress = Progress(curve, end)
+        with np.errstate(over="ignore", invalid="ignore"):  # `OnlyFinite` says more of these
+            model.learn(
+                config.total_steps - steps,
+                callback=[interruption, OnlyFinite(), curve, TrainingDelays(), progress],
+                log_interval=1 if config.algorithm != "a2c" else 50,
+                reset_num_timesteps=steps == 0,
+            )
         curve.measure()
-        progress.close()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        try:
+            forgotten = _forget(model, interruption.learned_steps)
+            _save(model, config, out, is_best=False)
+            saved = f"Stopped and saved at step {model.num_timesteps} of {config.total_steps}{forgotten}"
+        except KeyboardInterrupt:
+            saved = f"Stopped at once; the model saved last is of step {read_card(out / MODEL).steps}"
         if progress is not None:
             progress.close()
-        _save(model, config, out, is_best=False)
-        print(
-            f"\nStopped and saved at step {model.num_timesteps} of {config.total_steps}. "
-            f"Go on with: python -m train --resume {out}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
+        print(f"\n{saved}. Go on with: {go_on}", file=sys.stderr)
+        return status(stopped)
+    except NotFiniteError as error:
+        raise ValueError(
+            f"training has failed at step {model.num_timesteps}: {error}. The model saved last, of step "
+            f"{read_card(out / MODEL).steps}, is kept in {out}; train anew with a smaller --learning-rate."
+        ) from None
+    except (OSError, ValueError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        raise ValueError(
+            f"cannot write to {out} at step {model.num_timesteps}: {cause.strerror or cause}. The model saved last, "
+            f"of step {read_card(out / MODEL).steps}, is kept. Make room, then go on with: {go_on}"
+        ) from None
     finally:
+        if progress is not None:
+            progress.close()
         interruption.restore()
-    _report(curve, lines, out)
+        threading.excepthook = before
+    _report(config.algorithm, curve, lines, out)
     return 0
 
 
-def _play(baselines: dict[str, Policy], held_out: HeldOut, curves: Path, total_steps: int) -> dict[str, Delays]:
-    """Play the baselines and draw each as a horizontal line."""
-    lines = {}
-    for name, policy in baselines.items():
-        with tqdm(desc=f"baseline {name}", unit=" steps", leave=False) as bar:
-            lines[name] = held_out.play(policy, partial(bar.update, 1))
-        draw_line(curves / name, lines[name], total_steps)
-    return lines
+def _end(model: Any, total_steps: int) -> int:
+    """Return the step at which training ends; say so if that is later than asked for, or too early to learn."""
+    each = model.n_envs
+    if hasattr(model, "rollout_buffer"):
+        each *= model.n_steps
+    elif hasattr(model, "train_freq"):
+        each *= model.train_freq if isinstance(model.train_freq, int) else model.train_freq.frequency
+    starts = getattr(model, "learning_starts", 0)
+    if starts >= total_steps:
+        print(f"Nothing will be learned, as learning begins after step {starts} (learning_starts).", file=sys.stderr)
+    end: int = model.num_timesteps - (model.num_timesteps - total_steps) // each * each
+    if end > total_steps:
+        print(f"Training ends at step {end}, as {each} decisions are learned from at a time.", file=sys.stderr)
+    return end
+
+
+def _forget(model: Any, learned_steps: int | None) -> str:
+    """Set the count of decisions back to those that were learned from or are remembered; return what to say of it."""
+    others = 0 if learned_steps is None or hasattr(model, "replay_buffer") else model.num_timesteps - learned_steps
+    model.num_timesteps -= others
+    return f" (forgetting {others} later decisions, too few to learn from)" if others else ""
+
+
+def _without_writers(report: Any) -> Any:
+    """Return a `threading.excepthook` that omits TensorBoard's writers, whose errors come up in the main thread too."""
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not (issubclass(failure.exc_type, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
+            report(failure)
+
+    return hook
 
 
 def _save(model: BaseAlgorithm, config: TrainConfig, out: Path, is_best: bool) -> None:
-    for name in (MODEL, BEST_MODEL) if is_best else (MODEL,):
-        save(model, out / name, config.family, config.decisions, config.algorithm)
+    save(model, out / MODEL, config.family, config.decisions, config.algorithm)
+    if is_best:
+        save(model, out / BEST_MODEL, config.family, config.decisions, config.algorithm, for_training=False)
 
 
-def _report(curve: LearningCurve, lines: dict[str, Delays], out: Path) -> None:
+def _report(algorithm: str, curve: LearningCurve, lines: dict[str, Line], out: Path) -> None:
     """Print the delays of the best model and of the baselines, and what to do next."""
-    best = min(curve.points, key=lambda point: point[1])
-    rows = [(f"{curve.model.__class__.__name__.lower()} (best model)", best[1], best[2])]
-    rows += [(name, delays.mean_s, delays.share_of_device_only) for name, delays in lines.items()]
-    print("Mean query delay on held-out scenarios:")
+    best = curve.best or curve.points[-1]
+    rows = [(f"{algorithm} (step {best[0]})", best[1], best[2])]
+    rows += [(name, line.mean_delay_s, line.share_of_device_only) for name, line in lines.items()]
+    print("Mean query delay on held-out scenarios, of the best model and the baselines:")
     for name, delay_s, share in rows:
-        print(f"  {name:<24} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only")
+        print(f"  {name:<26} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only")
+    if best[0] == 0:
+        print("No later model was better than the one before training.")
     print(f"Saved in {out}. Curves: tensorboard --logdir {out / folder.CURVES}")

@@ -16,20 +16,23 @@ weighing them, and prefers what often saves a little and at times loses much. Ou
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
-from torch import Tensor, nn
+from torch import nn
 
 from agents.candidates.layout import MOST_CANDIDATES
 from agents.candidates.network import CandidateNetwork, numbers
+from agents.learning.decision_buffer import DecisionBuffer
 from agents.learning.masked_policy import MaskedActorCriticPolicy
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats, Ints
@@ -44,30 +47,6 @@ FAR = 3.0
 
 LEAST_STEP = 0.1
 """The learning rate falls linearly, down to this share of its first value."""
-
-
-class DecisionBuffer:
-    """Ring buffer of N moments with what K candidates and waiting were worth at each.
-
-    Args:
-        places: Number of moments, N.
-        size: Length of an observation, D.
-        choices: Number of choices at a moment, K + 1.
-    """
-
-    def __init__(self, places: int, size: int, choices: int) -> None:
-        self.observation = torch.zeros((places, size))
-        self.action = torch.zeros((places, choices), dtype=torch.long)
-        self.gain = torch.zeros((places, choices))  # against the action taken; NaN = that action, or no candidate
-        self.taken = torch.zeros(places, dtype=torch.long)  # the action that was decided
-        self._next, self.count = 0, 0
-
-    def add(self, observation: Tensor, action: Tensor, gain: Tensor, taken: Tensor) -> None:
-        """Add moments in place of the oldest ones."""
-        places = len(self.observation)
-        at = (self._next + torch.arange(len(observation))) % places
-        self.observation[at], self.action[at], self.gain[at], self.taken[at] = observation, action, gain, taken
-        self._next, self.count = (self._next + len(observation)) % places, min(places, self.count + len(observation))
 
 
 class Hindsight(BaseAlgorithm):
@@ -92,7 +71,7 @@ class Hindsight(BaseAlgorithm):
         _init_setup_model: As in SB3.
 
     Raises:
-        ValueError: If the environments show no candidates, or an argument is out of range.
+        ValueError: If the environments show no candidates, or there are not so many.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {}
@@ -121,10 +100,8 @@ class Hindsight(BaseAlgorithm):
                 f"observation is {env.env.episodes.observer.kind!r}, but hindsight is about candidates; "
                 'make the environments with observation="candidates", or take ppo.'
             )
-        if not 1 <= candidates <= MOST_CANDIDATES:
+        if candidates > MOST_CANDIDATES:
             raise ValueError(f"candidates is {candidates}; look at 1 to {MOST_CANDIDATES}, as many as are listed.")
-        if not 0.0 < share <= 1.0:
-            raise ValueError(f"share is {share}; look at more than 0 and at most 1 of the moments.")
         super().__init__(
             policy,
             env,
@@ -154,6 +131,10 @@ class Hindsight(BaseAlgorithm):
         self.policy = policy_class(
             self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
         ).to(self.device)
+        self.learner = copy.deepcopy(_network(self.policy))
+        self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=self.lr_schedule(1.0))
+        space: Any = self.observation_space
+        self._buffer = DecisionBuffer(self.buffer_size, space["observation"].shape[0], self.candidates + 1)
 
     def _setup_lr_schedule(self) -> None:
         self.lr_schedule = FloatSchedule(self.learning_rate)
@@ -169,9 +150,9 @@ class Hindsight(BaseAlgorithm):
     ) -> Hindsight:
         """Play and learn for `total_timesteps` decisions; those of the second pass through a round do not count."""
         total, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
-        arena, learner = self._arena(), copy.deepcopy(_network(self.policy))
-        optimizer = torch.optim.Adam(learner.parameters(), lr=self.lr_schedule(1.0))
-        buffer = DecisionBuffer(self.buffer_size, arena.episodes.layout.size, self.candidates + 1)
+        arena = self._arena()
+        if self.rounds == 0:  # the policy may have imitated a teacher
+            self.learner.load_state_dict(_network(self.policy).state_dict())
         callback.on_training_start(locals(), globals())
         while self.num_timesteps < total:
             callback.on_rollout_start()
@@ -180,11 +161,11 @@ class Hindsight(BaseAlgorithm):
             if actions is None:
                 break
             callback.on_rollout_end()
-            looked_at = self._look_back(arena, begun, actions, buffer)
+            looked_at = self._look_back(arena, begun, actions, self._buffer)
             self._update_current_progress_remaining(self.num_timesteps, total)
             left = self._current_progress_remaining
-            update_learning_rate(optimizer, self.lr_schedule(left) * max(left, LEAST_STEP))
-            self._train(learner, optimizer, buffer, looked_at)
+            update_learning_rate(self.optimizer, self.lr_schedule(left) * max(left, LEAST_STEP))
+            self._train(self.learner, self.optimizer, self._buffer, looked_at)
             self.rounds += 1
             if self.rounds % log_interval == 0:
                 self.logger.dump(self.num_timesteps)
@@ -285,8 +266,20 @@ class Hindsight(BaseAlgorithm):
             losses.append(loss.item())
         self.logger.record("hindsight/error", float(np.mean(losses)) if losses else 0.0)
 
+    def memory(self) -> dict[str, NDArray[Any]]:
+        """Return the moments that are learned from."""
+        return self._buffer.arrays()
+
+    def remember(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over moments that `memory` returned.
+
+        Raises:
+            ValueError: If they are of another size.
+        """
+        self._buffer.take(arrays)
+
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        return ["policy"], []
+        return ["policy", "learner", "optimizer"], []
 
 
 def _network(policy: Any) -> CandidateNetwork:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from agents.learning.settings import check_batches, checked_settings, defaults
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -155,17 +156,13 @@ def algorithm(name: str) -> Algorithm:
     return ALGORITHMS[name]
 
 
-def check_settings(name: str, settings: Mapping[str, Any]) -> None:
-    """Check that an algorithm's class takes these arguments.
+def check_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of an algorithm in the types that it expects.
 
     Raises:
-        ValueError: If it does not take one of them.
+        ValueError: If it does not have one of them, or it cannot have that value.
     """
-    own = {"self", "policy", "env", "policy_kwargs", "seed", "device", "verbose", "_init_setup_model"}
-    known = set(inspect.signature(algorithm(name).model_class).parameters) - own
-    for setting in settings:
-        if setting not in known:
-            raise ValueError(f"algorithm {name!r} has no setting {setting!r}; it knows {', '.join(sorted(known))}.")
+    return checked_settings(name, algorithm(name).model_class, settings)
 
 
 def make_model(
@@ -177,7 +174,7 @@ def make_model(
     network: Mapping[str, Any] = MappingProxyType({}),
     is_warm_started: bool = False,
 ) -> BaseAlgorithm:
-    """Return a new, untrained model.
+    """Return a new, untrained model; its attribute `settings` has all its settings by their names.
 
     Args:
         name: A name in `ALGORITHMS`.
@@ -190,25 +187,34 @@ def make_model(
             `Algorithm.warm_start_settings`.
 
     Raises:
-        ValueError: If the algorithm or a setting is unknown.
+        ValueError: If the algorithm or a setting is unknown, or a setting has an impossible value.
     """
     chosen = algorithm(name)
-    check_settings(name, settings)
+    settings = check_settings(name, settings)
     layout = env.env.episodes.layout
     sizes = layout.users, layout.layers, layout.servers
     policy: dict[str, Any] = {"sizes": sizes, "observation": env.env.episodes.observer.kind, **network}
     if name != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
-    merged = {**chosen.settings, **(chosen.warm_start_settings if is_warm_started else {}), **settings}
+    model_class: Any = chosen.model_class
+    merged = {
+        **defaults(name, model_class),
+        **chosen.settings,
+        **(chosen.warm_start_settings if is_warm_started else {}),
+        **settings,
+    }
     if "batch_size" not in settings and "n_steps" in merged and "batch_size" in merged:
         merged["batch_size"] = _even_batch(merged["n_steps"] * env.num_envs, merged["batch_size"])
-    model_class: Any = chosen.model_class
-    model: BaseAlgorithm = model_class(
+    check_batches(merged, env.num_envs, normalizes_single=name == "maskable-ppo")
+    model: Any = model_class(
         chosen.policy_class, env, seed=seed, device=device, policy_kwargs=policy, verbose=0, **merged
     )
-    return model
+    model.settings = merged
+    made: BaseAlgorithm = model
+    return made
 
 
 def _even_batch(samples: int, most: int) -> int:
-    """Return the largest batch size up to `most` that divides the samples of a rollout evenly."""
-    return next(size for size in range(min(samples, most), 0, -1) if samples % size == 0)
+    """Return the largest batch size up to `most` that divides a rollout's samples evenly; if only 1 does, `most`."""
+    size = next(size for size in range(min(samples, most), 0, -1) if samples % size == 0)
+    return size if size > 1 else min(samples, most)

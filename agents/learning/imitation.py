@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from agents.learning.masked_policy import NotFiniteError
 from agents.policies.policy import resolve_policy
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.arrays import Float32s, Int8s, Ints
@@ -102,6 +103,7 @@ def imitate(
     Raises:
         ValueError: If the model has no probabilities of actions to train (DQN), or the network can take none of the
             teacher's decisions.
+        NotFiniteError: If the loss is NaN or infinite.
     """
     policy: Any = model.policy
     network = getattr(getattr(policy, "mlp_extractor", None), "network", None)
@@ -119,6 +121,8 @@ def imitate(
             target = action[at].to(policy.device)
             error = values.squeeze(1) - value[at].to(policy.device)
             loss = nn.functional.cross_entropy(scores, target) + 0.5 * error.square().mean()
+            if not torch.isfinite(loss):
+                raise NotFiniteError("the loss of imitation is")
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)

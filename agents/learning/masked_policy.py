@@ -23,6 +23,27 @@ from agents.policy_networks.make import Sizes, make_network
 from dnnmig_env.envs.observer import ObservationKind
 
 
+class NotFiniteError(ValueError):
+    """A number of a model or of its training is NaN or infinite, so that nothing good can come any more.
+
+    Args:
+        what: The number, or numbers, and a verb, such as "weights are".
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} not finite")
+
+
+def all_finite(scores: Tensor, values: Tensor) -> None:
+    """Check what a policy network has returned.
+
+    Raises:
+        NotFiniteError: If a score or value is NaN or infinite.
+    """
+    if not torch.isfinite(scores.detach().sum() + values.detach().sum()):
+        raise NotFiniteError("scores or values of the policy network are")
+
+
 class Unchanged(BaseFeaturesExtractor):
     """Hands the parts of an observation on as they are; the policy network behind it takes them apart."""
 
@@ -46,8 +67,13 @@ class ScoresAndValue(nn.Module):
         self.network = network
 
     def forward(self, observations: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return scores (B, A) and values (B, 1)."""
+        """Return scores (B, A) and values (B, 1).
+
+        Raises:
+            NotFiniteError: If one is NaN or infinite.
+        """
         scores, values = self.network(observations["observation"], observations["action_mask"])
+        all_finite(scores, values)
         return scores, values
 
     def forward_actor(self, observations: dict[str, Tensor]) -> Tensor:

@@ -1,43 +1,39 @@
-"""Trained models as files: what is written beside SB3's own zip file, and the policy that is read back from it.
+"""Trained models as files: the policy that is read back from one.
 
-A model file is SB3's zip file with a card in it, `dnnmig.json`, that says what the model was trained for. Reading a
-policy needs only the card and the weights: nothing is unpickled, SB3 is not imported, and the environment may have
-other sizes.
+A model file is a zip file with weights and a card, `dnnmig.json`, that says what the model was trained for. Nothing is
+unpickled, so that no code from the file is run; SB3 is not imported, and the environment may have other sizes. What
+else is in the file is for going on with the training (`agents.learning.checkpoint`).
 """
 
 from __future__ import annotations
 
 import io
-import json
-import os
-import pickle
 import zipfile
-import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from torch import nn
 
+from agents.policy_networks import WIDEST
 from agents.policy_networks.make import make_network
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
-if TYPE_CHECKING:
-    from stable_baselines3.common.base_class import BaseAlgorithm
-
-CARD = "dnnmig.json"
-"""Name of the card in a model file."""
+CARD, WEIGHTS = "dnnmig.json", "policy.pth"
+"""Names of the card and of the weights in a model file."""
 MODEL, BEST_MODEL = "model.zip", "best_model.zip"
 """Names of the model files in a training run's folder: the latest model, and the best on held-out scenarios."""
 
-FORMAT = 2
-"""Number of the layout of model files. Training goes on only with files of the same number, as SB3's part of them names
-modules of this project; the networks of older ones still act. 1: before modules were moved into rooms."""
+FORMAT = 3
+"""Number of the layout of model files. Training goes on only with files of the same number; the networks of older ones
+still act. 1: before modules were moved into rooms. 2: with pickled objects of SB3, which are not read any more."""
 
 NETWORK_PREFIXES = {
     **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "hindsight"), "mlp_extractor.network."),
@@ -45,19 +41,11 @@ NETWORK_PREFIXES = {
 }
 """What the names of the policy network's weights begin with in the SB3 policy that each algorithm trains."""
 
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    pickle.UnpicklingError,
-    json.JSONDecodeError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    EOFError,
-)
-"""Errors that reading a damaged file may raise."""
+_Count = Annotated[int, Field(ge=1, le=10**6)]
+_Width = Annotated[int, Field(ge=1, le=WIDEST)]
 
 
+@with_config(ConfigDict(extra="forbid", strict=True))
 @dataclass(frozen=True)
 class Card:
     """What a model was trained for.
@@ -80,12 +68,12 @@ class Card:
     algorithm: str
     family: str
     decisions: str
-    users: int
-    layers: int
-    servers: int
-    width: int
-    context: int
-    steps: int
+    users: _Count
+    layers: _Count
+    servers: _Count
+    width: _Width
+    context: _Width
+    steps: Annotated[int, Field(ge=0)]
     observation: ObservationKind = "plain"
     blind: Sequence[str] = ()
     format: int = 1
@@ -123,34 +111,22 @@ class TrainedPolicy:
         return (found[0] if single else found), state
 
     def scores(self, observation: Observations) -> torch.Tensor:
-        """Return the scores of all actions for a batch of observations, shape (B, A), `ILLEGAL` for illegal ones."""
+        """Return the scores of all actions for a batch of observations, shape (B, A), `ILLEGAL` for illegal ones.
+
+        Raises:
+            ValueError: If one is not finite, so that the network says nothing.
+        """
         with torch.no_grad():
             scores: torch.Tensor = self.network(
                 torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"])
             )[0]
+        if not torch.isfinite(scores).all():
+            raise ValueError(
+                f"the network that {self.card.algorithm} has trained for {self.card.steps} steps in family "
+                f"{self.card.family!r} gives scores that are not finite, as its weights are too large: its training "
+                "has failed; take an earlier model, or train anew with a smaller learning rate."
+            )
         return scores
-
-
-def save(model: BaseAlgorithm, path: Path, family: str, decisions: str, algorithm: str) -> None:
-    """Write a model made by `make_model` with its card; an older file is replaced only when the new one is complete.
-
-    Args:
-        model: The model.
-        path: File to write.
-        family: Family of the scenarios on which it was trained.
-        decisions: "joint" or "two-phase".
-        algorithm: Its name in `ALGORITHMS`.
-    """
-    policy: Any = model.policy
-    users, layers, servers = policy.sizes
-    sizes = (users, layers, servers, policy.width, policy.context)
-    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation, policy.blind, FORMAT)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        model.save(file)
-    with zipfile.ZipFile(partial, "a") as archive:
-        archive.writestr(CARD, json.dumps(asdict(card), indent=1))
-    os.replace(partial, path)
 
 
 def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | None = None) -> TrainedPolicy:
@@ -178,13 +154,21 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
         layout = env.episodes.layout
         card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
     sizes = card.users, card.layers, card.servers
-    network = make_network(card.observation, sizes, card.width, card.context, card.blind)
+    try:
+        network = make_network(card.observation, sizes, card.width, card.context, card.blind)
+    except ValueError as error:
+        raise ValueError(f"{file} has a card, {CARD}, of another version: {error}") from None
     try:
         network.load_state_dict(_of_network(weights, prefix))
-    except RuntimeError:
+    except (RuntimeError, TypeError, AttributeError):
         raise ValueError(
             f"the weights in {file} do not fit this version's network; train again, or use the version that wrote it."
         ) from None
+    if not all(bool(torch.isfinite(weight).all()) for weight in network.state_dict().values()):
+        raise ValueError(
+            f"{file} has weights that are not finite (NaN or infinite): its training has failed; "
+            "take an earlier model, or train anew with a smaller learning rate."
+        )
     return TrainedPolicy(network, card)
 
 
@@ -221,18 +205,45 @@ def find(path: str | Path) -> Path:
     return path
 
 
-def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn whatever comes up while a model file is read into an error that names the file.
+
+    Raises:
+        ValueError: If anything comes up.
+    """
     try:
-        with zipfile.ZipFile(file) as archive:
-            if CARD not in archive.namelist():
-                raise ValueError(f"{file} has no {CARD}: it is damaged, or was not saved by `python -m train`.")
-            card = Card(**json.loads(archive.read(CARD)))
-            weights = torch.load(io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror or error}; give a file that can be read.") from None
+    except Exception as error:  # damaged archives and weights raise all sorts of errors
         raise ValueError(
             f"{file} is damaged ({type(error).__name__}); copy it again, or train the model again."
         ) from None
-    return card, weights
+
+
+def read_torch(archive: zipfile.ZipFile, name: str) -> Any:
+    """Return a torch state in a model file, which can hold nothing but numbers and tensors."""
+    return torch.load(io.BytesIO(archive.read(name)), map_location="cpu", weights_only=True)
+
+
+def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
+    with reading(file), zipfile.ZipFile(file) as archive:
+        text = archive.read(CARD) if CARD in archive.namelist() else None
+        weights = read_torch(archive, WEIGHTS) if text is not None else {}
+        if not isinstance(weights, dict):
+            raise TypeError
+    if text is None:
+        raise ValueError(f"{file} has no {CARD}: it is damaged, or was not saved by `python -m train`.")
+    try:
+        return TypeAdapter(Card).validate_json(text), weights
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(
+            f"{file} is damaged in its card, {CARD}{f', at {place}' if place else ''}: {first['msg']}; "
+            "copy it again, or train the model again."
+        ) from None
 
 
 def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -43,7 +43,7 @@ def parsed(kind: type[Options], program: str, arguments: Sequence[str], descript
     return tyro.cli(kind, prog=program, args=joined(kind, arguments), description=description)
 
 
-def joined(kind: type[Any], arguments: Sequence[str]) -> list[str]:
+def joined(kind: type[Any], arguments: Sequence[str], may_be_empty: Collection[str] = ()) -> list[str]:
     """Return the words of a command line in which every option stands once; argparse would keep the last one silently.
 
     The values of an option that takes several are put together: `--option a=1 --option b=2` becomes
@@ -52,10 +52,11 @@ def joined(kind: type[Any], arguments: Sequence[str]) -> list[str]:
     Args:
         kind: The dataclass whose fields are the options.
         arguments: The words.
+        may_be_empty: Options that may be given without a value, which means none of its values.
 
     Raises:
-        ValueError: If an option that takes one value is given twice, a switch is turned on and off, or an option that
-            takes several values is given none.
+        ValueError: If an option that takes one value is given twice, a switch is turned on and off, or another option
+            that takes several values is given none.
     """
     takes = dict(_options(kind, "--"))
     alone: list[str] = []
@@ -83,7 +84,7 @@ def joined(kind: type[Any], arguments: Sequence[str]) -> list[str]:
             most = 1 if takes[option] == "one" else len(words)
             while words and len(group) <= most and not words[0].startswith("--") and words[0] != "-h":
                 group.append(words.pop(0))
-        if takes[option] == "many" and len(group) == 1:
+        if takes[option] == "many" and len(group) == 1 and option not in may_be_empty:
             raise ValueError(f"{option} names nothing; give at least one value, or leave it out.")
         if option not in first:
             first[option] = group

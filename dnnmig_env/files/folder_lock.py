@@ -40,6 +40,8 @@ def locked(folder: Path) -> Iterator[None]:
             file = _taken(folder)
             os.ftruncate(file, 0)
             os.pwrite(file, f"{os.getpid()} on {platform.node()}\n".encode(), 0)
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(f"{folder} is a file, or leads through one; name a folder.") from None
         except OSError as error:
             raise ValueError(
                 f"cannot write to folder {folder}: {error.strerror}; name a folder that can be written to."

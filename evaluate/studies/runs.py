@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from agents.policies.trained import MODEL, read_card, save
+from agents.learning.checkpoint import save
+from agents.policies.trained import MODEL, read_card
 from dnnmig_env.families.registry import make_generator
 from evaluate.studies.variants import Agent
 from train.command_line import check

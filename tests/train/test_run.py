@@ -20,6 +20,7 @@ from agents.policies.trained import BEST_MODEL, CARD, MODEL, load, read_card
 from agents.pretrained import pretrained_families, pretrained_file
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
+from tests.overriding import overriding
 from train.__main__ import main
 from train.callbacks import TrainingDelays
 from train.config import NetworkConfig
@@ -31,7 +32,7 @@ TINY += ["--held-out.every", "256", "--held-out.baselines", "device-only", "join
 
 
 def run(folder, *arguments):
-    return main([*TINY, "--out", str(folder), *arguments])
+    return main(overriding(TINY, "--out", str(folder), *arguments))
 
 
 def points(folder):
@@ -60,7 +61,7 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_models_configuration_versions_and_curves(finished):
     assert sorted(path.name for path in finished.iterdir()) == sorted(
-        [MODEL, BEST_MODEL, "config.json", "versions.json", "held_out.csv", "tensorboard"]
+        [MODEL, BEST_MODEL, "baselines.json", "config.json", "versions.json", "held_out.csv", "tensorboard"]
     )
     config = json.loads((finished / "config.json").read_text())
     assert (config["family"], config["seed"], config["settings"]) == ("toy", 5, ["n_steps=32"])
@@ -149,7 +150,7 @@ def complaint(capsys, arguments):
 )
 def test_bad_input_is_one_line_and_leaves_nothing_behind(arguments, text, tmp_path, capsys):
     out = tmp_path / "run"
-    assert text in complaint(capsys, [*TINY, "--out", str(out), *arguments])
+    assert text in complaint(capsys, overriding(TINY, "--out", str(out), *arguments))
     assert not out.exists()
 
 
@@ -184,25 +185,142 @@ def test_what_cannot_be_resumed_is_named(finished, tmp_path, capsys):
         assert (copy / "config.json").read_bytes() == before
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_saves_and_says_how_to_go_on(number, status, tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "train", *TINY, "--out", str(folder), "--total-steps", "100000000"]
-    command += ["--held-out.baselines", "device-only"]
+    options = ["--out", str(folder), "--total-steps", "100000000", "--held-out.baselines", "device-only"]
+    command = [sys.executable, "-m", "train", *overriding(TINY, *options)]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=os.environ
     )
-    while not (folder / "held_out.csv").exists() or len(points(folder)) < 3:
+    while not (folder / "held_out.csv").exists() or len(points(folder)) < 2:
         assert process.poll() is None, process.stderr.read()
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    process.send_signal(number)
     _, printed = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"python -m train --resume {folder}" in printed
-    assert "Traceback" not in printed
+    assert process.returncode == status
     steps = read_card(folder / MODEL).steps
-    assert steps >= 512
-    assert main(["--resume", str(folder), "--total-steps", str(steps + 300)]) == 0
-    assert read_card(folder / MODEL).steps >= steps + 300
+    assert steps >= points(folder)[-1][0] >= 256
+    last = printed.rstrip("\n").rpartition("\n")[2]
+    assert last.startswith(f"Stopped and saved at step {steps} of 100000000")
+    assert last.endswith(f". Go on with: python -m train --resume {folder}")
+    assert "Traceback" not in printed
+    assert not list(folder.glob(".*"))
+    if number == signal.SIGTERM:
+        assert main(["--resume", str(folder), "--total-steps", str(steps + 300)]) == 0
+        assert read_card(folder / MODEL).steps >= steps + 300
+
+
+def test_a_signal_before_training_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "run"
+    options = ["--out", str(folder), "--warm-start", "exact", "--warm-start-episodes", "10000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "train", *overriding(TINY, *options)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    while not folder.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, printed = process.communicate(timeout=60)
+    assert (process.returncode, printed.rstrip("\n").rpartition("\n")[2]) == (143, "Stopped before training began.")
+    assert not folder.exists()
+
+
+def test_baselines_are_played_once_and_their_lines_grow(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    assert run(folder, "--total-steps", "256", "--held-out.baselines", "device-only") == 0
+    kept = json.loads((folder / "baselines.json").read_text())
+    assert kept == {"device-only": {"mean_delay_s": 3.5, "share_of_device_only": 1.0, "drawn_to": 256}}
+    (folder / "baselines.json").write_text(json.dumps({"device-only": {**kept["device-only"], "mean_delay_s": 3.25}}))
+    for total, drawn in (("512", [(0, 3.5), (256, 3.5), (512, 3.25)]), ("600", None)):
+        assert main(["--resume", str(folder), "--total-steps", total]) == 0
+        if drawn is not None:  # what is drawn is what was kept
+            assert curve(folder / "tensorboard" / "device-only")[0] == drawn
+    assert [step for step, _ in curve(folder / "tensorboard" / "device-only")[0]] == [0, 256, 512, 640]
+
+
+def test_a_run_that_was_stopped_does_not_draw_its_lines_again(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+
+    def stopped(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("train.interrupt.StopBetweenSteps._on_step", stopped)
+        assert run(folder, "--total-steps", "256", "--held-out.baselines", "device-only") == 130
+    assert main(["--resume", str(folder)]) == 0
+    assert curve(folder / "tensorboard" / "device-only")[0] == [(0, 3.5), (256, 3.5)]
+
+
+def test_baselines_are_drawn_inside_the_folder_whatever_they_are_called(finished, tmp_path):
+    model = tmp_path / "elsewhere" / MODEL
+    model.parent.mkdir()
+    model.write_bytes((finished / MODEL).read_bytes())
+    assert run(tmp_path / "run", "--total-steps", "64", "--held-out.baselines", str(model)) == 0
+    assert [path.name for path in model.parent.iterdir()] == [MODEL]
+    name = str(model).strip("/").replace("/", "_")
+    assert curve(tmp_path / "run" / "tensorboard" / name)[0][0][0] == 0
+
+
+def test_training_says_where_it_ends_if_that_is_later_than_asked_for(tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert run(folder, "--total-steps", "200") == 0
+    assert "Training ends at step 256, as 128 decisions are learned from at a time.\n" in capsys.readouterr().err
+    assert read_card(folder / MODEL).steps == 256
+    said = complaint(capsys, ["--resume", str(folder), "--total-steps", "256"])
+    assert "has been trained for 256 of 256 steps" in said
+    assert "give a --total-steps above 256" in said
+    assert main(["--resume", str(folder), "--total-steps", "257"]) == 0
+    assert "Training ends at step 384, as 128" in capsys.readouterr().err
+    assert run(tmp_path / "whole", "--total-steps", "128") == 0
+    assert "Training ends" not in capsys.readouterr().err
+
+
+def stop_at(monkeypatch, step):
+    """Stop trainings after a number of decisions."""
+
+    def on_step(self):
+        if self.num_timesteps == step:
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr("train.interrupt.StopBetweenSteps._on_step", on_step)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "hindsight"])
+def test_decisions_that_were_not_learned_from_do_not_count(algorithm, tmp_path, capsys, monkeypatch):
+    folder, arguments = tmp_path / "run", ["--algorithm", algorithm, "--total-steps", "256"]
+    arguments += ["--settings", "batch_size=16"] if algorithm == "hindsight" else []
+    with monkeypatch.context() as patch:
+        stop_at(patch, 140)
+        assert run(folder, *arguments) == 130
+    saved = read_card(folder / MODEL).steps
+    assert 128 <= saved < 140
+    said = (
+        f"Stopped and saved at step {saved} of 256 (forgetting {140 - saved} later decisions, too few to learn from)."
+    )
+    assert said in capsys.readouterr().err
+    assert main(["--resume", str(folder)]) == 0
+    assert read_card(folder / MODEL).steps == 256
+
+
+def test_decisions_that_dqn_remembers_count(tmp_path, capsys, monkeypatch):
+    stop_at(monkeypatch, 140)
+    settings = ["--settings", "buffer_size=500", "learning_starts=64", "target_update_interval=16"]
+    assert run(tmp_path / "run", "--algorithm", "dqn", *settings) == 130
+    assert "Stopped and saved at step 140 of 3000000. Go on" in capsys.readouterr().err
+    assert read_card(tmp_path / "run" / MODEL).steps == 140
+
+
+def test_a_point_is_of_a_model_that_has_learned_from_all_decisions_until_then(tmp_path):
+    folder = tmp_path / "run"
+    assert run(folder, "--total-steps", "512", "--held-out.every", "100") == 0
+    assert [step for step, _ in points(folder)] == [0, 128, 256, 384, 512]
+    held_out = HeldOut(make_generator("toy"), "joint", 2, "candidates")
+    assert held_out.play(load(folder / MODEL, held_out.env)).mean_s == pytest.approx(points(folder)[-1][1])
 
 
 def test_slow_networks_weigh_no_more_than_fast_ones_in_the_share_of_device_only():

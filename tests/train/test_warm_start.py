@@ -10,6 +10,7 @@ import torch
 from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, load, read_card
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
+from tests.overriding import overriding
 from train.__main__ import main
 from train.command_line import parse
 from train.folder import read_config
@@ -23,13 +24,13 @@ PPO = ["--settings", "n_steps=16"]
 
 
 def run(folder, *arguments):
-    return main([*TINY, "--out", str(folder), *arguments])
+    return main(overriding(TINY, "--out", str(folder), *arguments))
 
 
 def complaint(capsys, *arguments):
     """Return the one line of an unsuccessful command."""
     capsys.readouterr()
-    assert main([*TINY, *arguments]) == 2
+    assert main(overriding(TINY, *arguments)) == 2
     printed = capsys.readouterr().err.rpartition("\r")[2]  # progress bars wipe themselves away
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1
@@ -163,7 +164,7 @@ def test_a_teacher_that_sees_something_else_is_refused_before_anything_is_writte
         ),
         (["--warm-start", "joint-eficiency"], "unknown planner 'joint-eficiency'; did you mean 'joint-efficiency'"),
         (["--warm-start", "runs/no-such-run/"], "no model at runs/no-such-run"),
-        (["--warm-start", "exact", "--warm-start-episodes", "0"], "--warm-start-episodes is 0; give 1 or more"),
+        (["--warm-start", "exact", "--warm-start-episodes", "0"], "--warm-start-episodes is 0; give 1 to 10000000"),
         (["--warm-start", "joint-efficiency@replan", "--decisions", "two-phase"], '@replan needs decisions="joint"'),
         (["--warm-start", "device-only@clairvoyant"], "clairvoyant"),
         (["--held-out.baselines", "exact@replan", "--decisions", "two-phase"], '@replan needs decisions="joint"'),
@@ -203,7 +204,7 @@ def test_a_run_of_another_version_acts_but_is_not_resumed(tmp_path, capsys):
     assert load(folder / MODEL).card.steps == card["steps"]
     capsys.readouterr()
     assert main(["--resume", str(folder), "--total-steps", "4096"]) == 2
-    assert "was written by another version of this project (format 1, not 2)" in capsys.readouterr().err
+    assert "was written by another version of this project (format 1, not 3)" in capsys.readouterr().err
 
 
 def test_a_run_with_a_curriculum_is_not_resumed_without_it(tmp_path):

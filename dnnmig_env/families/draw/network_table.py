@@ -71,7 +71,7 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
     """Return networks, merged to at most `max_layers` layers each, as arrays.
 
     E, I and H are at least what every network of the zoo needs, whichever networks are chosen, so that an agent trained
-    on some networks also fits the others. I is at least 4 and H at least 4 L, so that given scenarios may have more. With
+    on some networks also fits the others. I is at least 4 and H at least 4 L, so given scenarios may have more. With
     up to 24 layers there is room for the edges of any network that somebody may bring.
 
     Args:

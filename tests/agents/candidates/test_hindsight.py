@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.candidates.hindsight import FAR, LEAST_STEP, MOST_GAIN, DecisionBuffer, Hindsight
+from agents.candidates.hindsight import FAR, LEAST_STEP, MOST_GAIN, Hindsight
 from agents.candidates.network import numbers
 from agents.learning.algorithms import CANDIDATES_REWARD, make_model
+from agents.learning.decision_buffer import DecisionBuffer
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
@@ -257,9 +258,9 @@ def test_environments_without_candidates_are_refused():
     ("setting", "value", "text"),
     [
         ("candidates", 25, "candidates is 25; look at 1 to 24"),
-        ("candidates", 0, "candidates is 0; look at 1 to 24"),
-        ("share", 0.0, "share is 0.0; look at more than 0 and at most 1"),
-        ("share", 1.5, "share is 1.5; look at more than 0 and at most 1"),
+        ("candidates", 0, "setting 'candidates' of algorithm 'hindsight' is 0; give a whole number from 1"),
+        ("share", 0.0, "setting 'share' of algorithm 'hindsight' is 0.0; give a number above 0 and at most 1"),
+        ("share", 1.5, "setting 'share' of algorithm 'hindsight' is 1.5; give a number above 0 and at most 1"),
     ],
 )
 def test_settings_out_of_range_are_named(setting, value, text):

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from agents.learning.algorithms import TRAINING_REWARD, make_model
+from agents.learning.checkpoint import save
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
 from agents.policies.sampling import _drawn, make_sampler, one_thread
-from agents.policies.trained import MODEL, load, save
+from agents.policies.trained import MODEL, load
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
+from agents.learning.checkpoint import save
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, read_card, save
+from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
@@ -140,7 +141,7 @@ def test_a_card_that_does_not_say_what_is_seen_means_plain_observations(file, tm
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        (None, b"", "it is damaged"),
+        (None, b"", "copy.zip is damaged"),
         ("policy.pth", b"not a tensor", "copy.zip is damaged"),
         ("policy.pth", None, "copy.zip is damaged"),
         (CARD, b"{", "copy.zip is damaged"),

@@ -108,23 +108,25 @@ def test_a_lock_whose_file_its_last_holder_removes_in_between_is_tried_again(
 
 
 def test_where_nothing_can_be_written_is_said_at_once(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "taken" / LOCK).mkdir(parents=True)
     for folder in (
-        tmp_path / "file",
-        tmp_path / "file" / "run",
-        tmp_path / "loop",
         tmp_path / ("n" * 300),
         tmp_path / "taken",
         Path("/proc/no-such-process"),
-        Path("/dev/null/run"),
     ):
         with pytest.raises(
             ValueError, match=r"cannot write to folder .*; name a folder that can be written to"
         ) as said:
             locked(folder).__enter__()
         assert "\n" not in str(said.value)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for folder in (tmp_path / "file", tmp_path / "loop", tmp_path / "file" / "run", Path("/dev/null/run")):
+        with pytest.raises(ValueError, match=r".* is a file, or leads through one; name a folder\."):
+            locked(folder).__enter__()
 
 
 def test_a_full_disk_is_said_and_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from evaluate.__main__ import main
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from agents.learning.algorithms import make_model
+    from agents.learning.checkpoint import save
     from agents.learning.sb3_vec_env import Sb3VecEnv
-    from agents.policies.trained import BEST_MODEL, save
+    from agents.policies.trained import BEST_MODEL
 
     folder = tmp_path_factory.mktemp("run")
     env = Sb3VecEnv(MigrationVectorEnv(2, make_generator("toy"), autoreset_mode=AutoresetMode.SAME_STEP))

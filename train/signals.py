@@ -1,0 +1,43 @@
+"""Signals that ask a program to end: Ctrl-C, SIGTERM (Slurm, containers, `timeout`) and SIGHUP (a closed terminal)."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from dnnmig_env.files.command_line import Stopped
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def status(stopped: KeyboardInterrupt) -> int:
+    """Return the customary exit status: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+    return 128 + (int(stopped.args[0]) if isinstance(stopped, Stopped) else signal.SIGINT)
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let a function handle the signals; SIGHUP only where it is not ignored, as it is under `nohup`.
+
+    Only the main thread can set handlers; in others this does nothing.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        for number, previous in before.items():
+            if number != signal.SIGHUP or previous is not signal.SIG_IGN:
+                signal.signal(number, handler)
+        yield
+    finally:
+        for number, previous in before.items():
+            if previous is not None:  # None: it was set by a program that is not Python
+                signal.signal(number, previous)
+
+
+def stop(number: int, frame: FrameType | None = None) -> None:
+    """Handle a signal by raising `Stopped`."""
+    raise Stopped(number)
