@@ -180,7 +180,7 @@ _NAME = re.compile(r"[A-Za-z]")
 _NO_BATCH = re.compile(r"(?i)seq|len|time|frame|token|width|height|steps")
 """What the names of dynamic dimensions contain at all, and the names of first dimensions that are no batch."""
 
-_PAST = re.compile(r"past(_key_values?)?(?![a-z]*_?len)")
+_PAST = re.compile(r"past(_key_values?)?(?!\w*len)")
 _PRESENT = re.compile(r"present(_key_values?)?")
 """Beginnings of the names of a decoder's cache; `past_sequence_length` is none."""
 

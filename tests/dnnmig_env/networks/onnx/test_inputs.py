@@ -71,9 +71,10 @@ def test_any_inputs_and_outputs_can_be_called_state(tmp_path: Path) -> None:
         import_onnx(path, given=Given(state=("hh",)))
 
 
-def test_lengths_are_no_cache(tmp_path: Path) -> None:
-    nodes = [node("Add", "x past_sequence_length", "y"), node("Relu", "y", "present")]
-    path = save(tmp_path, nodes, {"x": (1, 4), "past_sequence_length": (1,)}, ["y", "present"])
+@pytest.mark.parametrize("length", ["past_sequence_length", "past_len", "past_seqlen"])
+def test_lengths_are_no_cache(tmp_path: Path, length: str) -> None:
+    nodes = [node("Add", f"x {length}", "y"), node("Concat", "past_key x", "present_key", axis=0)]
+    path = save(tmp_path, nodes, {"x": (1, 4), length: (1,), "past_key": (7, 4)}, ["y", "present_key"])
     assert import_onnx(path).inputs == (16, 4)
 
 
