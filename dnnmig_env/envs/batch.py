@@ -178,8 +178,8 @@ class EpisodeBatch:
         self.begun[begun] += 1
         # Steps are a third faster if the scenarios being played lie side by side in memory.
         mine, its = (begun[0], chosen[0]) if len(begun) == 1 else (begun, chosen)
-        for played, given in zip(self.packed, drawn, strict=True):
-            played[mine] = given[its]
+        for name in PackedScenarios._fields:
+            getattr(self.packed, name)[mine] = getattr(drawn, name)[its]
         start_rows(*self._episodes, begun)
         if self._rewarder is not None:
             self._rewarder.start(begun)

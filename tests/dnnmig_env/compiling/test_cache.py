@@ -106,7 +106,8 @@ def test_code_is_kept_between_runs_in_a_folder_closed_to_others(project: Path) -
     before = {path: path.stat().st_mtime_ns for path in entries(folder)}
     assert len(before) == 2
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    hits = "; print(sum(delay.called_from_python.stats.cache_hits.values()), sum(delay.called_from_python.stats.cache_misses.values()))"
+    hits = "; kept = delay.called_from_python.stats"
+    hits += "; print(sum(kept.cache_hits.values()), sum(kept.cache_misses.values()))"
     assert ask(project, ASK + hits)[0].split() == ["20.0", "1", "0"]
     assert {path: path.stat().st_mtime_ns for path in entries(folder)} == before
 

@@ -1,4 +1,4 @@
-"""The decorators: compiled code divides by zero as NumPy does, and has wrappers for Python only where these are used."""
+"""The decorators: compiled code divides by zero as NumPy does, and has wrappers only where Python calls it."""
 
 from __future__ import annotations
 
