@@ -18,6 +18,7 @@ from dnnmig_env.networks.onnx.inputs import Given
 from dnnmig_env.networks.onnx.reader import import_onnx
 from dnnmig_env.networks.profiling.measure import Effort, measure
 from dnnmig_env.networks.tracing import InputSpec, parse_inputs, trace
+from dnnmig_env.networks.tracing.constants import ValuesNeededError
 from dnnmig_env.networks.tracing.libraries import LIBRARIES, Make, Recipe, with_weights, without_memory
 
 
@@ -41,7 +42,14 @@ def trace_source(
     if given not in (None, Given()):
         raise ValueError(f"{source} is no ONNX file; only such files have dimensions by name, input values and state.")
     recipe = find(source, inputs)
-    return trace(recipe.module, *recipe.inputs, name=name or name_of(source), origin=origin_of("trace", source, recipe))
+    name, origin = name or name_of(source), origin_of("trace", source, recipe)
+    try:
+        return trace(recipe.module, *recipe.inputs, name=name, origin=origin)
+    except ValueError as error:
+        if not isinstance(error.__cause__, ValuesNeededError):
+            raise
+    recipe = find(source, inputs, with_weights)  # its buffers may have the values that it asks for
+    return trace(recipe.module, *recipe.inputs, name=name, origin=origin)
 
 
 def measure_source(
@@ -123,30 +131,30 @@ def read_inputs(
 
     Args:
         source: As for `trace_source`.
-        shapes: As for `parse_inputs`; for an ONNX file also sizes of dimensions and shapes of inputs by their names
-            (`sequence=128 image=1x3x224x224`).
+        shapes: As for `parse_inputs`; the names are those of an ONNX file's inputs and dynamic dimensions
+            (`image=1x3x224x224 sequence=128`).
         values: For an ONNX file the values of inputs that decide its course (`rate=16000 use_cache=true`).
-        state: For an ONNX file the names of inputs and outputs that are state, or `none`.
+        state: For an ONNX file the names of further inputs, and of outputs, that are state, or `none`.
 
     Raises:
         ValueError: If a word cannot be read.
     """
-    named = [word for word in shapes if "=" in word]
-    inputs = parse_inputs([word for word in shapes if "=" not in word])
-    sizes: dict[str, int | Sequence[int]] = {}
-    for word in named:
-        name, _, size = word.rpartition("=")
-        shape = parse_inputs([size])[0].shape
-        sizes[name] = shape[0] if size.isdecimal() else shape
-    given = Given(
+    specs = parse_inputs(shapes)
+    if not source.endswith(".onnx"):
+        if values or state:
+            raise ValueError(f"{source} is no ONNX file; give example values from Python, and mark state by :state.")
+        return specs, None
+    named = [entry for entry in specs if entry.name]
+    inputs = tuple(entry for entry in specs if not entry.name)
+    if any(entry.state for entry in inputs):
+        raise ValueError("an input with :state has no name; give NAME=SHAPE:state, or --state NAME.")
+    return inputs, Given(
         element_types=[entry.dtype if entry.dtype != "float32" else "" for entry in inputs],
-        sizes=sizes,
+        sizes={entry.name: entry.shape[0] if len(entry.shape) == 1 else entry.shape for entry in named},
         values=dict(_input_value(word) for word in values),
         state=None if not state else () if list(state) == ["none"] else tuple(state),
+        marked=[entry.name for entry in named if entry.state],
     )
-    if not source.endswith(".onnx") and not (named or values or state):
-        return inputs, None
-    return inputs, given
 
 
 def name_of(source: str) -> str:

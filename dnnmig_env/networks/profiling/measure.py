@@ -2,9 +2,11 @@
 
 **How.** The module runs for real, with random weights, while a dispatch mode (as in tracing) reads a clock before and
 after every operator: this is the instrument. It is checked that these operators are those of the traced graph, one to
-one: a first forward pass on real tensors is recorded as a graph too, and the two graphs must agree in every tensor,
-FLOP and edge. Modules that run other operators on real tensors than on shapes alone are refused: recurrent layers,
-modules laid out channels-last. Views, constants and dead code are no layers and cost nothing.
+one: a first forward pass on real tensors fills what the module keeps for later passes, a second one is recorded as a
+graph too, and the two graphs must agree in every tensor, FLOP and edge. Where they differ, but not in operators with
+FLOPs or weights (copies in modules laid out channels-last, for example), an operator that runs here only counts for the
+layer after it. Other modules that do something else on real tensors than on shapes alone are refused. Views, constants
+and dead code are no layers and cost nothing.
 
 **What is timed.** Forward passes with and without the instrument take turns, so that both see the machine in the same
 state. The seconds of a layer are the median, over the passes with the instrument, of the sum of its operators; the
@@ -39,7 +41,10 @@ from dnnmig_env.networks.profiling.clocks import clock_for
 from dnnmig_env.networks.profiling.real_operators import find_operators
 from dnnmig_env.networks.profiling.stopwatch import idle_s, time_round
 from dnnmig_env.networks.tracing import InputSpec, trace
-from dnnmig_env.networks.tracing.recorder import inference
+from dnnmig_env.networks.tracing.examples import example_call
+from dnnmig_env.networks.tracing.meta_run import inference, same_random_numbers
+from dnnmig_env.networks.tracing.module_copy import copy_with_same_parameters
+from dnnmig_env.networks.tracing.reasons import as_module
 
 
 @dataclass(frozen=True)
@@ -117,19 +122,27 @@ def measure(
         ValueError: If the module cannot be traced or executed, or runs other operators on this device than its trace.
     """
     effort = effort or Effort()
+    module = as_module(module)
     graph = trace(module, *inputs, name=name, origin=origin)
     groups = prepared_groups(graph, max_layers)
     clock = clock_for(effort.device, effort.threads)
-    with _undisturbed(effort.threads), torch.no_grad(), inference(module), _without_gradients(module):
-        _check_memory(graph.name, module)
-        module.to(effort.device)
-        examples = [_filled(entry, effort.device) for entry in inputs]
-        operators = find_operators(module, examples, graph)
+    examples = example_call(module, inputs)
+    call = examples.map(lambda example: example.filled(effort.device))
+    _check_memory(graph.name, module)
+    module = copy_with_same_parameters(module.to(effort.device))
+    with (
+        _undisturbed(effort.threads),
+        torch.no_grad(),
+        same_random_numbers(),
+        inference(module),
+        _without_gradients(module),
+    ):
+        operators = find_operators(module, call, examples, graph)
         rounds = []
         for number in range(1, effort.rounds + 1):
             time.sleep(effort.pause_s if number > 1 else 0.0)
             on_round(number)
-            rounds.append(time_round(module, examples, operators, clock, effort.warm_up, effort.repeats))
+            rounds.append(time_round(module, call, operators, clock, effort.warm_up, effort.repeats))
         overhead_s = idle_s(clock, effort.device)
     quietest = min(rounds, key=lambda times: times.whole_s)
     layer_s = np.stack([quietest.operators_s[:, list(group)].sum(axis=1) for group in groups], axis=1)
@@ -197,17 +210,6 @@ def _check_memory(name: str, module: nn.Module) -> None:
         for path, tensor in tensors:
             if tensor.is_meta:
                 raise ValueError(f"{name!r} has no memory for its {kind} {path!r}; build it off the meta device.")
-
-
-def _filled(entry: Sequence[int] | InputSpec | Tensor, device: str) -> Tensor:
-    if isinstance(entry, Tensor):
-        return entry.to(device)
-    spec = entry if isinstance(entry, InputSpec) else InputSpec(tuple(entry))
-    dtype: torch.dtype = getattr(torch, spec.dtype)  # tracing has checked it
-    if not dtype.is_floating_point:
-        return torch.zeros(spec.shape, dtype=dtype, device=device)
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(spec.shape, generator=generator).to(device, dtype)
 
 
 def _described_machine(device: str) -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.profiling.clocks import Clock, Span
 from dnnmig_env.networks.profiling.real_operators import Operators
-from dnnmig_env.networks.tracing.recorder import ATTENTION, attention_as_one_operator, side_by_side
+from dnnmig_env.networks.tracing.examples import Call
+from dnnmig_env.networks.tracing.whole_calls import WholeCall, whole_calls
 
 _IDLE_CALLS = 1000
 """How often an operator that does nothing is timed."""
@@ -39,14 +39,12 @@ class Times:
     wall_s: float
 
 
-def time_round(
-    module: nn.Module, examples: list[Tensor], operators: Operators, clock: Clock, warm_up: int, repeats: int
-) -> Times:
+def time_round(module: nn.Module, call: Call, operators: Operators, clock: Clock, warm_up: int, repeats: int) -> Times:
     """Time forward passes with and without the instrument in turn.
 
     Args:
         module: The module, in inference mode.
-        examples: Its inputs.
+        call: Its arguments.
         operators: The operators that it executes.
         clock: The clock to read.
         warm_up: Number of passes of both kinds before those that count.
@@ -59,15 +57,16 @@ def time_round(
     rows, whole, walls = [], [], []
     for _ in range(warm_up + repeats):
         begin, start = time.perf_counter(), clock.read()
-        module(*examples)
+        module(*call.args, **call.kwargs)
         whole.append(clock.seconds([(start, clock.read())])[0])
         walls.append(time.perf_counter() - begin)
         stopwatch = _Stopwatch(clock)
-        with attention_as_one_operator(stopwatch.attend), stopwatch:
-            module(*examples)
-        rows.append(clock.seconds(stopwatch.spans)[operators.of_layers])
+        with whole_calls(stopwatch.observe), stopwatch:
+            module(*call.args, **call.kwargs)
         if stopwatch.names != operators.names:
             raise ValueError("the module executes other operators each time; it cannot be measured layer by layer.")
+        seconds = clock.seconds(stopwatch.spans)
+        rows.append([seconds[positions].sum() for positions in operators.of_layers])
     kept = slice(warm_up, None)
     return Times(load, np.array(rows[kept]), float(np.median(whole[kept])), float(np.median(walls[kept])))
 
@@ -88,7 +87,7 @@ class _Stopwatch(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.spans: list[Span] = []
         self._read = clock.read
-        self._executed: list[Any] = []
+        self.names: list[str] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -98,19 +97,14 @@ class _Stopwatch(TorchDispatchMode):
         start = self._read()
         result = func(*args, **kwargs)
         self.spans.append((start, self._read()))
-        self._executed.append(func)
+        self.names.append(func._schema.name)
         return result
 
-    def attend(self, fused: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Run attention as one operator, including the copy of its result that some kernels make necessary."""
+    def observe(self, call: WholeCall) -> Any:
+        """Run attention or a recurrent layer as one operator, including the copy that some kernels make necessary."""
         with _disable_current_modes():
             start = self._read()
-            result = side_by_side(fused(*args, **kwargs))
+            result = call.run()
             self.spans.append((start, self._read()))
-        self._executed.append(None)
+        self.names.append(call.name)
         return result
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the operators that ran, as a recorder logs them."""
-        return [ATTENTION if func is None else func._schema.name for func in self._executed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.metadata
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -39,9 +40,10 @@ Make = Callable[[Callable[[], Any]], Any]
 def without_memory(build: Callable[[], Any]) -> Any:
     """Build a module on the meta device, or for real if its construction depends on values of tensors."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of weights that are not loaded
             return build()
-    except RuntimeError:
+    except Exception:  # whatever the builder does with tensors that have no values
         return build()
 
 
@@ -129,6 +131,18 @@ class _DenseDetector(nn.Module):
 _DETECTOR_SIZES = {"ssd300_vgg16": 300, "ssdlite320_mobilenet_v3_large": 320}
 
 
+def _boxes_only(detector: Any) -> Any:
+    """Let a detector return its predictions without the hidden states from which it computes them."""
+
+    class Detector(type(detector)):  # type: ignore[misc]
+        def forward(self, pixel_values: Tensor) -> Any:
+            found = super().forward(pixel_values)
+            return {"logits": found.logits, "pred_boxes": found.pred_boxes}
+
+    detector.__class__ = Detector
+    return detector
+
+
 def _albert_base(library: Any) -> Any:
     config = library.AlbertConfig(hidden_size=768, num_attention_heads=12, intermediate_size=3072)
     return library.AlbertModel(config)
@@ -144,7 +158,7 @@ def _detr_resnet50(library: Any) -> Any:
     config = library.DetrConfig(
         use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone
     )
-    return library.DetrForObjectDetection(config)
+    return _boxes_only(library.DetrForObjectDetection(config))
 
 
 def _gpt2(library: Any) -> Any:
@@ -168,7 +182,7 @@ def _yolos_tiny(library: Any) -> Any:
         use_mid_position_embeddings=False,
         num_labels=91,
     )
-    return library.YolosForObjectDetection(config)
+    return _boxes_only(library.YolosForObjectDetection(config))
 
 
 _TRANSFORMERS: Mapping[str, tuple[Callable[[Any], Any], tuple[InputSpec, ...]]] = {

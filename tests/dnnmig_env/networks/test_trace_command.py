@@ -34,6 +34,15 @@ class Pair(nn.Module):
     def forward(self, ids, scale):
         return ids * scale
 
+class Strided(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("stride", torch.tensor([2]))
+        self.conv = nn.Conv2d(3, 3, 3)
+
+    def forward(self, image):
+        return self.conv(image)[..., :: int(self.stride)]  # looks at values: cannot be traced if built without memory
+
 ready = nn.Linear(3, 4)
 number = lambda: 3
 def broken():
@@ -78,6 +87,14 @@ def test_trace_with_several_inputs_a_name_and_preprocessing(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("own_code")
+def test_trace_of_a_module_that_asks_for_its_buffers_values(tmp_path: Path) -> None:
+    assert main(["trace", "own_code:Strided", "--input-shape", "image=1x3x8x8", "--out", "strided.json"]) == 0
+    graph = read_graph(tmp_path / "strided.json")
+    assert [(layer.name, layer.output_bytes) for layer in graph.layers] == [("conv", 4 * 3 * 6 * 3)]
+    assert "--input-shape image=1x3x8x8;" in graph.origin
+
+
+@pytest.mark.usefixtures("own_code")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -93,11 +110,12 @@ def test_trace_with_several_inputs_a_name_and_preprocessing(tmp_path: Path) -> N
         (["transformers:bert_bse"], "transformers has no model 'bert_bse' that can be traced; try bert_base"),
         (["gone.onnx"], "cannot read gone.onnx: No such file or directory"),
         (["own_code:ready", "--input-shape", "1x3", "--out", "gone/a.json"], "cannot write gone/a.json: No such file"),
-        (["own_code:ready", "--input-shape", "n=3"], "own_code:ready is no ONNX file; only such files have dimensions"),
-        (["own_code:ready", "--input-shape", "1x3", "--state", "h"], "own_code:ready is no ONNX file; only such"),
+        (["own_code:ready", "--input-shape", "1x3", "--state", "h"], "own_code:ready is no ONNX file; give example"),
+        (["own_code:ready", "--input-shape", "1x3", "--input-value", "a=1"], "own_code:ready is no ONNX file; give"),
+        (["net.onnx", "--input-shape", "1x3:state"], "an input with :state has no name; give NAME=SHAPE:state"),
         (["net.onnx", "--input-value", "rate"], "input value is 'rate'; give NAME=VALUE with a number, true or false"),
         (["net.onnx", "--input-value", "rate=fast"], "input value is 'rate=fast'; give NAME=VALUE with a number"),
-        (["net.onnx", "--input-shape", "n=3.5"], "input shape is '3.5'; give sizes such as"),
+        (["net.onnx", "--input-shape", "n=3.5"], "input shape is 'n=3.5'; give sizes such as"),
         (["own_code:ready", "--input-shape", "1x3", "--input-dtype", "jpg"], "input_dtype is 'jpg'; give the type of"),
         (
             ["own_code:ready", "--input-shape", "1x3", "--input-bytes", "1", "2"],
@@ -138,7 +156,7 @@ def test_trace_of_an_onnx_file_with_all_that_it_leaves_open(tmp_path: Path, caps
         graph = read_graph(tmp_path / "net.json")
         assert (graph.input_bytes, graph.flops.sum(), graph.weight_bytes.sum()) == (32, 64, 128)
         assert graph.layers[0].internal_bytes == 7 * 32
-        assert "--input-shape 1x1x8 cache=1x7x8 rate=scalar --input-value rate=16000.0" in graph.origin
+        assert "--input-shape 1x1x8 cache=1x7x8:state rate=scalar --input-value rate=16000.0" in graph.origin
     assert "note: state that stays where it is used: cache, cache_out" in capsys.readouterr().out
     given[3] = "none"
     assert main(["trace", "net.onnx", "--input-shape", "past=7", *given, "--input-dtype", "uint8"]) == 0
