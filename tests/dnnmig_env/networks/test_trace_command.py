@@ -175,6 +175,8 @@ def test_trace_says_what_is_really_sent(tmp_path: Path) -> None:
     assert main([*command, "--input-dtype", "uint8", "--input-ratio", "10", "--max-layers", "2"]) == 0
     graph = read_graph(tmp_path / "net.json")
     assert (graph.input_bytes, network_input_bytes(graph)) == (20, 768)
+    assert main([*command, "--on-device", "0", "--max-layers", "2"]) == 0
+    assert [layer.on_device for layer in read_graph(tmp_path / "net.json").layers] == [True, False]
 
 
 @pytest.mark.parametrize(
