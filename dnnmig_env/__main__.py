@@ -36,6 +36,8 @@ class Trace:
     """Type of the numbers that are sent for inputs of floating-point numbers, e.g. uint8 for images."""
     input_ratio: float | None = None
     """How many times smaller these inputs are sent by compression, e.g. 10 for JPEG with uint8."""
+    on_device: tuple[str, ...] = ()
+    """Layers that never leave the user's device, e.g. because what they read is private: "stem.*"."""
     max_layers: int | None = None
     """Fuse cheap layers, then merge neighbours until at most this many remain. By default keep every operator."""
     name: str | None = None
@@ -46,7 +48,7 @@ class Trace:
     def run(self) -> None:
         """Trace the network, write its graph if a file is named, and print the graph."""
         from dnnmig_env.networks.graph_file import write_graph
-        from dnnmig_env.networks.preprocessing import prepare
+        from dnnmig_env.networks.preprocessing import keep_fused_on_device, prepare
         from dnnmig_env.networks.sent_input import Sent, with_sent_input
         from dnnmig_env.networks.sources import read_inputs, trace_source
 
@@ -54,6 +56,7 @@ class Trace:
             raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
         inputs, given = read_inputs(self.source, self.input_shape, self.input_value, self.state)
         graph = trace_source(self.source, inputs, self.name, given)
+        graph = keep_fused_on_device(graph, self.on_device)
         graph = with_sent_input(graph, Sent(self.input_bytes, self.input_dtype, self.input_ratio))
         if self.max_layers is not None:
             graph = prepare(graph, self.max_layers)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from glob import escape
 from itertools import pairwise
 
 from dnnmig_env.networks.grouping import Grouping, Groups
@@ -103,6 +104,22 @@ def keep_on_device(graph: LayerGraph, patterns: Iterable[str]) -> LayerGraph:
             replace(layer, on_device=layer.on_device or index in staying) for index, layer in enumerate(graph.layers)
         ),
     )
+
+
+def keep_fused_on_device(graph: LayerGraph, patterns: Iterable[str]) -> LayerGraph:
+    """Do as `keep_on_device`, and let what would be fused with a layer that stays stay too: groups remain as they are.
+
+    So a profile of the fused layers fits whichever layers stay.
+
+    Raises:
+        ValueError: If a pattern matches no layer.
+    """
+    groups, marked = prepared_groups(graph), keep_on_device(graph, patterns)
+    while True:
+        staying = [index for group in groups for index in group if any(marked.layers[each].on_device for each in group)]
+        if all(marked.layers[index].on_device for index in staying):
+            return marked
+        marked = keep_on_device(marked, [escape(graph.layers[index].name) for index in staying])
 
 
 def merged_groups(graph: LayerGraph, max_layers: int) -> Groups:

@@ -97,9 +97,10 @@ def _shrunk(graph: LayerGraph, raw: Sequence[int], sent: Sent) -> list[int]:
 
 def _input_types(graph: LayerGraph, count: int) -> list[np.dtype[np.generic]]:
     """Return the types of a graph's inputs, which its origin names as in `--input-shape 1x3x224x224 1x128:int64`."""
-    stated = re.search(r"--input-shape ([^;]*)", graph.origin)
+    stated, values = (re.search(rf"--input-{what} ([^;]*)", graph.origin) for what in ("shape", "value"))
     words = list(takewhile(lambda word: not word.startswith("--"), stated[1].split())) if stated else []
-    words = [word for word in words if "=" not in word]  # inputs by name are not sent
+    constants = [word.partition("=")[0] for word in values[1].split()] if values else []
+    words = [word for word in words if not word.endswith(":state") and word.rpartition("=")[0] not in constants]
     if not words or all(word.isdecimal() for word in words):  # not stated, or the sizes of one input
         words = ["float32"] * (1 if words else count)
     if len(words) != count:

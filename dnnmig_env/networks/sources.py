@@ -131,30 +131,30 @@ def read_inputs(
 
     Args:
         source: As for `trace_source`.
-        shapes: As for `parse_inputs`; for an ONNX file also sizes of dimensions and shapes of inputs by their names
-            (`sequence=128 image=1x3x224x224`).
+        shapes: As for `parse_inputs`; the names are those of an ONNX file's inputs and dynamic dimensions
+            (`image=1x3x224x224 sequence=128`).
         values: For an ONNX file the values of inputs that decide its course (`rate=16000 use_cache=true`).
-        state: For an ONNX file the names of inputs and outputs that are state, or `none`.
+        state: For an ONNX file the names of further inputs, and of outputs, that are state, or `none`.
 
     Raises:
         ValueError: If a word cannot be read.
     """
-    named = [word for word in shapes if "=" in word]
-    inputs = parse_inputs([word for word in shapes if "=" not in word])
-    sizes: dict[str, int | Sequence[int]] = {}
-    for word in named:
-        name, _, size = word.rpartition("=")
-        shape = parse_inputs([size])[0].shape
-        sizes[name] = shape[0] if size.isdecimal() else shape
-    given = Given(
+    specs = parse_inputs(shapes)
+    if not source.endswith(".onnx"):
+        if values or state:
+            raise ValueError(f"{source} is no ONNX file; give example values from Python, and mark state by :state.")
+        return specs, None
+    named = [entry for entry in specs if entry.name]
+    inputs = tuple(entry for entry in specs if not entry.name)
+    if any(entry.state for entry in inputs):
+        raise ValueError("an input with :state has no name; give NAME=SHAPE:state, or --state NAME.")
+    return inputs, Given(
         element_types=[entry.dtype if entry.dtype != "float32" else "" for entry in inputs],
-        sizes=sizes,
+        sizes={entry.name: entry.shape[0] if len(entry.shape) == 1 else entry.shape for entry in named},
         values=dict(_input_value(word) for word in values),
         state=None if not state else () if list(state) == ["none"] else tuple(state),
+        marked=[entry.name for entry in named if entry.state],
     )
-    if not source.endswith(".onnx") and not (named or values or state):
-        return inputs, None
-    return inputs, given
 
 
 def name_of(source: str) -> str:

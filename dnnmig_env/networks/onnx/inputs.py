@@ -28,6 +28,7 @@ class Given:
         values: Values of inputs that decide which branch the network takes; such an input is a constant, and not sent.
         state: Names of inputs and outputs (* stands for any characters) that stay where the layers that use them run,
             such as the cache of a language model. None = inputs `past*` and outputs `present*` that belong together.
+        marked: Names of further inputs that are state.
     """
 
     shapes: Sequence[Sequence[int]] = ()
@@ -35,6 +36,7 @@ class Given:
     sizes: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
     state: Sequence[str] | None = None
+    marked: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,10 @@ class Inputs:
         for name, entry in self.types.items():
             size = "x".join(map(str, entry.shape)) or "scalar"
             kind = _kind(entry.element_type)
-            if name in self.state or name in self.values:
+            if name in self.values:
                 words.append(f"{name}={size}")
+            elif name in self.state:
+                words.append(f"{name}={size}:state")
             else:
                 words.append(size if kind == "float32" else f"{size}:{kind}")
         values = " ".join(f"{name}={value.reshape(-1)[0]}" for name, value in self.values.items())
@@ -98,9 +102,9 @@ def fixed_inputs(model: onnx.ModelProto, given: Given) -> Inputs:
         name: np.full(types[name].shape, value, helper.tensor_dtype_to_np_dtype(types[name].element_type))
         for name, value in given.values.items()
     }
-    return Inputs(
-        types, sizes, values, _state(list(entries), [entry.name for entry in model.graph.output], given.state)
-    )
+    _check_names("an input", given.marked, [*entries])
+    state = _state([*entries], [entry.name for entry in model.graph.output], given.state).union(given.marked)
+    return Inputs(types, sizes, values, state)
 
 
 def _given_sizes(entries: Mapping[str, ValueInfoProto], given: Given) -> dict[str, int]:
@@ -180,7 +184,7 @@ _NAME = re.compile(r"[A-Za-z]")
 _NO_BATCH = re.compile(r"(?i)seq|len|time|frame|token|width|height|steps")
 """What the names of dynamic dimensions contain at all, and the names of first dimensions that are no batch."""
 
-_PAST = re.compile(r"past(_key_values?)?(?![a-z]*_?len)")
+_PAST = re.compile(r"past(_key_values?)?(?!\w*len)")
 _PRESENT = re.compile(r"present(_key_values?)?")
 """Beginnings of the names of a decoder's cache; `past_sequence_length` is none."""
 

@@ -111,7 +111,9 @@ class Writer:
 
     def _reason(self, value: str) -> str:
         files = self.inference.missing_files
-        return f"is in the file {files[value]!r}, which cannot be read" if value in files else _UNKNOWN
+        if value in files:
+            return f"is in the file {files[value]!r}, which cannot be read"
+        return _UNKNOWN if value in self._made else "is an input of the network"
 
     def stack(self, node: NodeProto, name: str, parts: list[str], axis: int) -> None:
         """Put the tensors that the steps of a loop returned side by side along a new axis."""

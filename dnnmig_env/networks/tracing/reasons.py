@@ -63,6 +63,8 @@ def explain(module: nn.Module, error: Exception) -> str:
         )
     if "quantized::" in text or "quantized" in type(module).__module__ or "QuantizedCPU" in text:
         return "Quantised modules run on their own kernels only; give the module before quantisation, or its ONNX file."
+    if isinstance(error, NotImplementedError) and 'required "forward" function' in text:
+        return "It is a container; give a module that says in `forward` what it computes."
     if "HigherOrderOperator" in text or "FlexAttention" in text:
         return (
             "It uses an operator that runs other functions (cond, while_loop, flex_attention); give it in a form with "

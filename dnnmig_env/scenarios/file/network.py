@@ -8,7 +8,7 @@ from pathlib import Path
 from dnnmig_env.networks import zoo
 from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
-from dnnmig_env.networks.preprocessing import fuse, merge
+from dnnmig_env.networks.preprocessing import fuse, keep_fused_on_device, keep_on_device, merge
 from dnnmig_env.networks.sent_input import Sent, with_sent_input
 from dnnmig_env.scenarios.file.profiles import Forms
 from dnnmig_env.scenarios.file.schema import InlineGraphForm, UserForm
@@ -24,16 +24,19 @@ def networks_of(form: UserForm, folder: Path) -> Forms:
     Raises:
         ValueError: If it cannot be read, or a key does not fit it.
     """
-    network, max_layers = form.network, form.max_layers
+    network, max_layers, is_to_be_fused = form.network, form.max_layers, True
     _check_input_keys(form)
     if isinstance(network, InlineGraphForm) or network.endswith(".json"):
         given = _inline_graph(network) if isinstance(network, InlineGraphForm) else read_graph(folder / network)
-        before = given if max_layers is None else fuse(given)
+        is_to_be_fused = max_layers is not None
     elif network.endswith(".onnx"):
         given = _onnx_graph(form, folder / network)
-        before = fuse(given)
-    else:
+    elif not form.on_device:
         return zoo.load(network), zoo.load_prepared(network), zoo.load_prepared(network, max_layers)
+    else:
+        given = zoo.load(network)
+    given = (keep_fused_on_device if is_to_be_fused else keep_on_device)(given, form.on_device)
+    before = fuse(given) if is_to_be_fused else given
     return given, before, before if max_layers is None else merge(before, max_layers)
 
 

@@ -133,6 +133,7 @@ class UserForm(Form):
     name: str
     network: TextOr[InlineGraphForm]
     max_layers: Count | None = None
+    on_device: list[str] = Field(default_factory=list)
     input_shape: InputShape | None = None
     input_values: dict[str, Number | bool] | None = None
     state: list[str] | None = None

@@ -15,6 +15,7 @@ from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.networks.preprocessing import (
     blocks,
     fuse,
+    keep_fused_on_device,
     keep_on_device,
     merge,
     merged_groups,
@@ -294,3 +295,24 @@ def test_patterns_name_what_stays_on_the_device() -> None:
         keep_on_device(graph, ["stage0.1", "stage7"])
     with pytest.raises(ValueError, match="cannot be cut into blocks"):
         blocks(keep_on_device(graph, ["stage1.1"]))
+
+
+def test_what_is_fused_with_a_layer_that_stays_stays_too() -> None:
+    graph = chain(
+        Layer("a.1", 9, 40, 80, (-1,)),
+        Layer("relu", 0, 0, 80, (0,)),
+        Layer("b", 9, 0, 80, (1,), shares=(3,)),
+        Layer("c", 9, 40, 80, (2,)),
+        Layer("norm", 0, 8, 80, (3,)),
+        Layer("d", 9, 40, 80, (4,)),
+    )
+
+    def staying(*patterns: str) -> str:
+        return "".join(str(int(layer.on_device)) for layer in keep_fused_on_device(graph, patterns).layers)
+
+    assert (staying("relu"), staying("a.*"), staying("d")) == ("110000", "110000", "000001")
+    assert staying("norm") == "001110"  # fused with c, with which b shares weights
+    for pattern in ("relu", "norm", "d"):
+        assert [layer.name for layer in fuse(keep_fused_on_device(graph, [pattern])).layers] == ["a.1", "b", "c", "d"]
+    with pytest.raises(ValueError, match="on_device names 'e'"):
+        staying("e")

@@ -110,11 +110,12 @@ def test_trace_of_a_module_that_asks_for_its_buffers_values(tmp_path: Path) -> N
         (["transformers:bert_bse"], "transformers has no model 'bert_bse' that can be traced; try bert_base"),
         (["gone.onnx"], "cannot read gone.onnx: No such file or directory"),
         (["own_code:ready", "--input-shape", "1x3", "--out", "gone/a.json"], "cannot write gone/a.json: No such file"),
-        (["own_code:ready", "--input-shape", "n=3"], "own_code:ready is no ONNX file; only such files have dimensions"),
-        (["own_code:ready", "--input-shape", "1x3", "--state", "h"], "own_code:ready is no ONNX file; only such"),
+        (["own_code:ready", "--input-shape", "1x3", "--state", "h"], "own_code:ready is no ONNX file; give example"),
+        (["own_code:ready", "--input-shape", "1x3", "--input-value", "a=1"], "own_code:ready is no ONNX file; give"),
+        (["net.onnx", "--input-shape", "1x3:state"], "an input with :state has no name; give NAME=SHAPE:state"),
         (["net.onnx", "--input-value", "rate"], "input value is 'rate'; give NAME=VALUE with a number, true or false"),
         (["net.onnx", "--input-value", "rate=fast"], "input value is 'rate=fast'; give NAME=VALUE with a number"),
-        (["net.onnx", "--input-shape", "n=3.5"], "input shape is '3.5'; give sizes such as"),
+        (["net.onnx", "--input-shape", "n=3.5"], "input shape is 'n=3.5'; give sizes such as"),
         (["own_code:ready", "--input-shape", "1x3", "--input-dtype", "jpg"], "input_dtype is 'jpg'; give the type of"),
         (
             ["own_code:ready", "--input-shape", "1x3", "--input-bytes", "1", "2"],
@@ -155,7 +156,7 @@ def test_trace_of_an_onnx_file_with_all_that_it_leaves_open(tmp_path: Path, caps
         graph = read_graph(tmp_path / "net.json")
         assert (graph.input_bytes, graph.flops.sum(), graph.weight_bytes.sum()) == (32, 64, 128)
         assert graph.layers[0].internal_bytes == 7 * 32
-        assert "--input-shape 1x1x8 cache=1x7x8 rate=scalar --input-value rate=16000.0" in graph.origin
+        assert "--input-shape 1x1x8 cache=1x7x8:state rate=scalar --input-value rate=16000.0" in graph.origin
     assert "note: state that stays where it is used: cache, cache_out" in capsys.readouterr().out
     given[3] = "none"
     assert main(["trace", "net.onnx", "--input-shape", "past=7", *given, "--input-dtype", "uint8"]) == 0
@@ -174,6 +175,8 @@ def test_trace_says_what_is_really_sent(tmp_path: Path) -> None:
     assert main([*command, "--input-dtype", "uint8", "--input-ratio", "10", "--max-layers", "2"]) == 0
     graph = read_graph(tmp_path / "net.json")
     assert (graph.input_bytes, network_input_bytes(graph)) == (20, 768)
+    assert main([*command, "--on-device", "0", "--max-layers", "2"]) == 0
+    assert [layer.on_device for layer in read_graph(tmp_path / "net.json").layers] == [True, False]
 
 
 @pytest.mark.parametrize(

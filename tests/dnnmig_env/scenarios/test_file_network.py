@@ -157,3 +157,17 @@ def test_all_that_a_graph_says_is_saved_and_comes_back(tmp_path: Path) -> None:
     scenario = Scenario((User("me", graph, device),), (edge,), Links(1e6), 10.0)
     save_scenario(scenario, tmp_path / "saved.yaml")
     assert load_scenario(tmp_path / "saved.yaml").users[0].graph == graph
+
+
+def test_layers_that_stay_on_the_device(tmp_path: Path) -> None:
+    user = load(tmp_path, network="resnet18", max_layers=6, on_device=["conv1", "layer1.*"])
+    names = [layer.name for layer in user.graph.layers if layer.on_device]
+    assert names and all(name.startswith(("conv1", "layer1")) for name in names)
+    assert user.graph.weight_bytes.sum() == zoo.load("resnet18").weight_bytes.sum()
+    profile = {"device": "resnet50_xeon_core"}
+    assert load(tmp_path, network="resnet50", max_layers=9, on_device=["conv1"], profile=profile).profile_s is not None
+    assert [layer.on_device for layer in load(tmp_path, network=LAYERS, on_device=["mid"]).graph.layers] == [
+        *(False, False, True, False)
+    ]
+    with pytest.raises(ValueError, match=r"users\[0\].network: on_device names 'convolution'"):
+        load(tmp_path, network=LAYERS, on_device=["convolution"])

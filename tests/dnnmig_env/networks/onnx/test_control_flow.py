@@ -83,6 +83,10 @@ def test_a_condition_that_depends_on_the_input_is_refused_unless_its_value_is_gi
         ValueError, match=r"'If' \(node '/y'\) cannot be written out: its condition \(tensor 'q'\) is comp"
     ):
         import_onnx(path)
+    nodes, own = [node("If", "rate", "y", then_branch=taken, else_branch=other)], tmp_path / "own"
+    own.mkdir()
+    with pytest.raises(ValueError, match=r"its condition \(tensor 'rate'\) is an input of the network; export the"):
+        import_onnx(save(own, nodes, {"x": (1, 8), "rate": ()}, ["y"]))
     fast = import_onnx(path, given=Given(values={"rate": 16000}))
     slow = import_onnx(path, given=Given(values={"rate": 8000}))
     assert (fast.flops.tolist(), slow.flops.tolist()) == ([32], [64])
@@ -163,6 +167,40 @@ def test_a_step_of_a_loop_that_starts_from_constants_costs_as_much_as_the_others
     graph = import_onnx(path)
     assert graph.flops.tolist() == [32, 32, 0, 32, 0, 0]  # the first product counts for the sum that reads it
     assert graph.weight_bytes.sum() == 4 * (4 + 16)
+
+
+@pytest.mark.parametrize(("backward", "turned", "width"), [(0, 0, 4), (1, 0, 3), (0, 1, 3), (1, 1, 4)])
+def test_a_scan_goes_forward_or_backward(tmp_path: Path, backward: int, turned: int, width: int) -> None:
+    """The sizes 3, 2 and 4 are scanned, and a tensor gets them as its shape; its last size tells their order."""
+    step = body([node("Identity", "part", "same")], "part", "same")
+    nodes = [
+        node("Scan", "sizes", "shape", body=step, num_scan_inputs=1, scan_input_directions=[backward],
+             scan_output_directions=[turned]),
+        node("Reshape", "x shape", "r"),
+        node("MatMul", "r m", "y"),
+    ]  # fmt: skip
+    stored = {"sizes": np.array([3, 2, 4]), "m": weights(width, 5)}
+    assert import_onnx(save(tmp_path, nodes, {"x": (1, 24)}, ["y"], stored)).flops.tolist() == [2 * 24 * 5]
+
+
+def test_tensors_are_put_into_and_taken_out_of_sequences(tmp_path: Path) -> None:
+    """Tensors of one, two and three columns; products tell which of them is where."""
+    nodes = [
+        node("SequenceConstruct", "a b", "two"),
+        node("SequenceInsert", "two c one", "three"),  # a, c, b
+        node("SequenceAt", "three one", "middle"),
+        node("MatMul", "middle m3", "p"),
+        node("SequenceErase", "three zero", "rest"),  # c, b
+        node("SequenceAt", "rest one", "last"),
+        node("MatMul", "last m2", "q"),
+        node("SequenceErase", "rest", "first"),  # c
+        node("ConcatFromSequence", "first", "r", axis=1),
+        node("Concat", "p q r", "y", axis=1),
+    ]
+    stored = {"zero": np.array(0), "one": np.array(1), "m3": weights(3, 7), "m2": weights(2, 7)}
+    path = save(tmp_path, nodes, {"a": (1, 1), "b": (1, 2), "c": (1, 3)}, ["y"], stored)
+    assert [(layer.name, layer.flops) for layer in import_onnx(path).layers if layer.flops] == [("p", 42), ("q", 28)]
+    assert import_onnx(path).layers[-1].output_bytes == 4 * (7 + 7 + 3)
 
 
 def test_sequences_of_tensors_are_their_tensors(tmp_path: Path) -> None:

@@ -41,6 +41,17 @@ def test_the_cache_of_a_decoder_stays_where_it_is_read(tmp_path: Path) -> None:
     assert [graph.layers[index].name for index in graph.output_layers] == ["scores"]
 
 
+def test_inputs_that_are_marked_are_state_besides_those_that_are_recognised(tmp_path: Path) -> None:
+    given = Given(sizes={"past_sequence": 127}, marked=("past.0.key",))
+    assert import_onnx(cached(tmp_path), given=given).outputs == ()
+    graph = import_onnx(cached(tmp_path), given=Given(sizes={"past_sequence": 127}, state=(), marked=("past.0.key",)))
+    assert (graph.inputs, graph.outputs) == ((), (1, 2))
+    with pytest.raises(
+        ValueError, match=r"'past' is not the name of an input of this network; there are x, past.0.key"
+    ):
+        import_onnx(cached(tmp_path), given=Given(sizes={"past_sequence": 127}, marked=("past",)))
+
+
 def test_without_state_the_cache_crosses_the_links(tmp_path: Path) -> None:
     graph = import_onnx(cached(tmp_path), given=Given(sizes={"past_sequence": 127}, state=()))
     assert (graph.input_bytes, graph.inputs) == (16 + 127 * 16, (16, 127 * 16))
@@ -71,9 +82,10 @@ def test_any_inputs_and_outputs_can_be_called_state(tmp_path: Path) -> None:
         import_onnx(path, given=Given(state=("hh",)))
 
 
-def test_lengths_are_no_cache(tmp_path: Path) -> None:
-    nodes = [node("Add", "x past_sequence_length", "y"), node("Relu", "y", "present")]
-    path = save(tmp_path, nodes, {"x": (1, 4), "past_sequence_length": (1,)}, ["y", "present"])
+@pytest.mark.parametrize("length", ["past_sequence_length", "past_len", "past_seqlen"])
+def test_lengths_are_no_cache(tmp_path: Path, length: str) -> None:
+    nodes = [node("Add", f"x {length}", "y"), node("Concat", "past_key x", "present_key", axis=0)]
+    path = save(tmp_path, nodes, {"x": (1, 4), length: (1,), "past_key": (7, 4)}, ["y", "present_key"])
     assert import_onnx(path).inputs == (16, 4)
 
 

@@ -114,7 +114,9 @@ def test_a_step_of_grouped_query_attention_reads_its_cache(tmp_path: Path) -> No
                   num_heads=4, kv_num_heads=2)]  # fmt: skip
     stored = {"l": np.array([127], np.int32), "t": np.array([128], np.int32)}
     outputs = ["y", "present_key", "present_value"]
-    inputs = {"x": (1, 1, 64), "past_key": cache, "past_value": cache}
+    inputs: Any = {"x": (1, 1, 64), "past_key": cache, "past_value": cache}
+    unknown = save(tmp_path, nodes, {**inputs, "l": (1,), "t": (1,)}, outputs, domain=MS)
+    assert import_onnx(unknown).flops.tolist() == [4 * 4 * 128 * 8]
     graph = import_onnx(save(tmp_path, nodes, inputs, outputs, stored, domain=MS))
     assert graph.flops.tolist() == [4 * 4 * 128 * 8]
     assert graph.layers[0].output_bytes == 4 * 32
@@ -265,7 +267,7 @@ def test_parameters_of_classic_models_stand_in_attributes(tmp_path: Path) -> Non
 
 
 def test_operators_on_blocks_of_channels(tmp_path: Path) -> None:
-    """As ONNX Runtime saves an optimised convolution: blocks of eight channels, three of them filled at the end."""
+    """As ONNX Runtime saves an optimised convolution: a block of eight channels, three of which are filled."""
     nodes = [
         node("Conv", "x w b", "h", domain=f"{MS}.nchwc", pads=[1, 1, 1, 1], strides=[2, 2]),
         node("MaxPool", "h", "p", domain=f"{MS}.nchwc", kernel_shape=[2, 2], strides=[2, 2]),

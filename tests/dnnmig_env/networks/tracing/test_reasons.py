@@ -77,6 +77,7 @@ class Pair(nn.Module):
             Computing(lambda y: torch.cond(y.sum() > 0, torch.exp, torch.sin, (y,))),
             "It uses an operator that runs other",
         ),
+        (nn.ModuleList([LINEAR]), "It is a container; give a module that says in `forward` what it computes"),
         (nn.Linear(4, 3), "Check the input shapes and element types"),
         (nn.Identity(), "no output is computed from its input"),
     ],
