@@ -202,3 +202,17 @@ def test_weights_in_plain_lists_count_too() -> None:
         ("steps.2", 12),
     ]
     assert measure(Listing(), (1, 3), effort=QUICK).is_of(graph)
+
+
+FOREIGN = nn.Linear(3, 3)
+
+
+def test_weights_of_a_global_variable_count_too() -> None:
+    class Using(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = FOREIGN(x)
+            return result
+
+    assert trace(Using(), (1, 3)).weight_bytes.tolist() == [48]
+    assert measure(Using(), (1, 3), effort=QUICK).is_of(trace(Using(), (1, 3)))
+    assert not FOREIGN.weight.is_meta
