@@ -97,6 +97,6 @@ def first_line(error: Exception) -> str:
 def _signature(module: nn.Module) -> str:
     try:
         entries = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return "(...)"
     return f"({', '.join(str(entry.replace(annotation=entry.empty, default=entry.empty)) for entry in entries)})"

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dnnmig_env.networks.profiling.measure import Effort, measure
@@ -94,6 +96,26 @@ def test_each_step_of_a_cell_is_one_operator() -> None:
     assert graph.flops.tolist() == [2 * 2 * 16 * 7, 2 * 2 * 16 * 7, 2 * 2 * 15 * 9, 2 * 2 * 6 * 11]
     assert graph.layers[1].shares == (0,)
     assert measure(Cells(), (2, 3), effort=QUICK).is_of(graph)
+
+
+def test_attention_that_was_imported_by_name() -> None:
+    class Attending(nn.Module):
+        def forward(self, query: Tensor) -> Tensor:
+            return scaled_dot_product_attention(query, query, query)
+
+    graph = trace(Attending(), (1, 2, 8, 4))
+    assert [(layer.name, layer.flops) for layer in graph.layers] == [
+        ("scaled_dot_product_attention", 2 * 2 * 2 * 64 * 4)
+    ]
+    assert measure(Attending(), (1, 2, 8, 4), effort=QUICK).is_of(graph)
+    assert scaled_dot_product_attention is functional.scaled_dot_product_attention
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about scripts
+def test_a_scripted_recurrent_module_has_the_same_products() -> None:
+    graph = trace(torch.jit.script(Outputs(nn.LSTM(3, 4))), (5, 2, 3))
+    assert graph.flops.sum() == 2 * 10 * 16 * 7
+    assert graph.weight_bytes.sum() == 4 * (16 * 7 + 32)
 
 
 def test_functions_are_put_back() -> None:
