@@ -65,8 +65,8 @@ def explain(module: nn.Module, error: Exception) -> str:
         return "Quantised modules run on their own kernels only; give the module before quantisation, or its ONNX file."
     if "same device" in text or "expected device" in text:
         return (
-            "It holds or makes tensors on a device of its own choice; make them where the inputs are, or give the original "
-            "module instead of a scripted or exported one."
+            "It holds or makes tensors on a device of its own choice; make them where the inputs are, or give the "
+            "original module instead of a scripted or exported one."
         )
     if isinstance(error, NotImplementedError) and 'required "forward" function' in text:
         return "It is a container; give a module that says in `forward` what it computes."
