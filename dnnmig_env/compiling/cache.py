@@ -43,14 +43,15 @@ _SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def keep_compiled(dispatcher: Any, function: Callable[..., Any]) -> None:
+def keep_compiled(dispatcher: Any, function: Callable[..., Any], variant: str = "") -> None:
     """Have Numba look in this cache for a function's machine code before it compiles the function, and store it there.
 
     Args:
         dispatcher: The compiled function, as `numba.njit` returned it.
         function: The Python function.
+        variant: Name that tells this compilation of the function from its others.
     """
-    dispatcher._cache = _KernelCache(function)
+    dispatcher._cache = _KernelCache(function, variant)
 
 
 class _Entries:
@@ -123,9 +124,10 @@ class _KernelCacheImpl(CompileResultCacheImpl):
 class _KernelCache(FunctionCache):
     _impl_class = _KernelCacheImpl
 
-    def __init__(self, py_func: Callable[..., Any]) -> None:
+    def __init__(self, py_func: Callable[..., Any], variant: str) -> None:
         super().__init__(py_func)  # type: ignore[no-untyped-call]
-        self._cache_file: Any = _Entries(Path(self._cache_path), self._impl.filename_base)
+        name = f"{self._impl.filename_base}.{variant}" if variant else self._impl.filename_base
+        self._cache_file: Any = _Entries(Path(self._cache_path), name)
 
 
 @functools.cache

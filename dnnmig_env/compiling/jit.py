@@ -2,16 +2,23 @@
 
 `dnnmig_env.compiling.cache` keeps the machine code for the next start of Python. The cache tells the functions of a
 module apart by their names alone, so the same function must never be compiled by two of these decorators.
+
+A function that Python calls needs a wrapper, which takes its arguments apart; where these are dozens of arrays, the
+wrapper takes longer to compile than most functions. Nearly all functions are called by compiled functions alone. So a
+function is compiled without a wrapper for these, and once more, with a wrapper, when Python calls it for the first
+time. This saves a third of the time that a first start takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
 from dnnmig_env.compiling.cache import keep_compiled
@@ -41,9 +48,12 @@ def jit_nogil(function: Function) -> Function:
 
     The iterations of the loop are independent of each other, so threads may share them. Compiling a loop over rows that
     carries a dozen named tuples takes a second this way, but a minute with `numba.prange`, whose threads also end a
-    forked child.
+    forked child. Only Python calls such a loop, so it has its wrapper from the start.
     """
-    return _compile(function, _nrt=False, nogil=True)
+    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "nogil": True}
+    result: Any = njit(**options)(function)
+    keep_compiled(result, function)
+    return cast(Function, result)
 
 
 def jit_inlined(function: Function) -> Function:
@@ -79,8 +89,28 @@ else:
     borrowed = intrinsic(_lend)
 
 
+class _Kernel(CPUDispatcher):
+    """A function that is compiled without a wrapper for compiled callers, and with one when Python calls it."""
+
+    options: Mapping[str, Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function from Python."""
+        return self.called_from_python(*arguments)
+
+    @cached_property
+    def called_from_python(self) -> Any:
+        """The function with its wrapper."""
+        result: Any = njit(**self.options)(self.py_func)
+        keep_compiled(result, self.py_func, "called_from_python")
+        return result
+
+
 def _compile(function: Function, **options: Any) -> Function:
-    result: Any = njit(error_model="numpy", **options)(function)
+    options = {"error_model": "numpy", **options}
+    without_wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options}
+    result: Any = njit(**without_wrappers)(function)
+    result.__class__, result.options = _Kernel, options
     keep_compiled(result, function)
     return cast(Function, result)
 

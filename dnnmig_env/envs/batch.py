@@ -237,7 +237,11 @@ class EpisodeBatch:
         begun = np.asarray(rows, np.int64)
         self.begun[begun] += 1
         self.taken[begun], self.illegal[begun] = NOTHING_TAKEN, False
-        start_rows(*self._episodes, begun, drawn, chosen)
+        # Steps are a third faster if the scenarios being played lie side by side in memory.
+        mine, its = (begun[0], chosen[0]) if len(begun) == 1 else (begun, chosen)
+        for name in PackedScenarios._fields:
+            getattr(self.packed, name)[mine] = getattr(drawn, name)[its]
+        start_rows(*self._episodes, begun)
         if self._rewarder is not None:
             self._rewarder.start(begun)
         self.observer.start(begun)

@@ -141,9 +141,11 @@ def block_edges(graph: LayerGraph) -> list[int]:
     edges, last = [0], len(graph) - 1
     furthest = max(index for index, layer in enumerate(graph.layers) if layer.predecessors[0] < 0)
     for index, readers in enumerate(graph.successors):
+        if not readers or index in graph.output_layers:
+            furthest = last  # outputs lie in the last block
         if furthest <= index:  # no tensor from before this layer is needed after it
             edges.append(index + 1)
-        furthest = last if not readers or index in graph.output_layers else max(furthest, *readers)
+        furthest = max(furthest, *readers, 0)
     return edges
 
 

@@ -14,6 +14,9 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.scenarios.node import Node, execution_s
 
+MAX_SERVERS = 127
+"""Most servers of a scenario: compiled code keeps the node of every layer as one byte."""
+
 
 @dataclass(frozen=True, eq=False)
 class User:
@@ -97,7 +100,7 @@ class Scenario:
 
     Raises:
         ValueError: If anything is missing, negative, NaN, of the wrong shape, or cannot work (a server that a user
-            never reaches, memory that holds no layer, a horizon of zero).
+            never reaches, memory that holds no layer, a horizon of zero), or there are more than `MAX_SERVERS` servers.
     """
 
     users: tuple[User, ...]
@@ -139,6 +142,8 @@ def _validated(scenario: Scenario) -> dict[str, Any]:
         raise ValueError("users is empty; give at least one user.")
     if not servers:
         raise ValueError("servers is empty; give at least one edge or cloud server.")
+    if len(servers) > MAX_SERVERS:
+        raise ValueError(f"servers has {len(servers)} entries; a scenario can have {MAX_SERVERS} at most.")
     _check_unique("users", [user.name for user in users])
     _check_unique("servers", [server.name for server in servers])
     if not (np.isfinite(scenario.horizon_s) and scenario.horizon_s > 0):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dnnmig_env.arrays import Bools, Floats, Int8s, Int32s, Ints
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.scenario import MAX_SERVERS, Scenario
 
 
 class PackedScenarios(NamedTuple):
@@ -64,6 +64,9 @@ class Limits:
         edges: Most predecessor edges per network, E: pairs of a layer and a tensor that it reads.
         inputs: Most inputs per network, I.
         shares: Most shares per network, H: pairs of a layer and another one whose weights it needs.
+
+    Raises:
+        ValueError: If there are more than `MAX_SERVERS` servers.
     """
 
     users: int
@@ -73,6 +76,10 @@ class Limits:
     edges: int
     inputs: int = 1
     shares: int = 0
+
+    def __post_init__(self) -> None:
+        if self.servers > MAX_SERVERS:
+            raise ValueError(f"servers is {self.servers}; a scenario can have {MAX_SERVERS} at most (edges and cloud).")
 
     @classmethod
     def of(cls, scenarios: Sequence[Scenario]) -> Limits:

@@ -6,6 +6,10 @@ plan of one scenario, from what is uploaded at its start until nothing helps.
 
 from __future__ import annotations
 
+from typing import cast
+
+import numpy as np
+
 from agents.planners.joint_efficiency.intervals import (
     ROUNDING,
     Efficiencies,
@@ -20,6 +24,8 @@ from dnnmig_env.simulation.dynamics import begin, complete, horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State, copy_row
+
+NONE = cast(int, np.int64(-1))  # Numba compiles functions once more for a literal -1
 
 
 @jit_without_refcounts
@@ -95,7 +101,7 @@ def _choose(
 ) -> tuple[int, int, int, int]:
     """Return the interval to upload next as (user, server, first, last); the user is -1 if no candidate is left."""
     best, left_s = 0.0, horizon_s(packed, b) - time_s
-    user, server, first, last = -1, 0, 0, 0
+    user = server = first = last = NONE
     for u in range(packed.num_users[b]):
         for s in range(packed.num_servers[b]):
             most_bytes = min(state.memory_left_bytes[now, s], left_s * packed.up_bytes_per_s[b, 0, u, s])

@@ -25,6 +25,8 @@ partition costs O(U L R) queries for stretches of R layers; there are at most U 
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from agents.planners.protocol import Placement
@@ -37,6 +39,8 @@ from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, sl
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.state import State, new_state
+
+NONE, BEFORE, AFTER = (cast(int, np.int64(number)) for number in (-1, -1, 1))  # literals would be compiled for each
 
 
 def lmu(scenario: Scenario, placement: Placement, rng: np.random.Generator) -> Plan:
@@ -108,7 +112,7 @@ def order_by_efficiency(
     interval, count = np.zeros(2, np.int64), 0
     begin(packed, b, state, i)
     while True:
-        owner, first, last = -1, 0, 0
+        owner = first = last = NONE
         best, best_bytes = 0.0, 0.0
         for u in range(packed.num_users[b]):
             slowdown_for(packed, b, u, state.load[i], slowdown)
@@ -153,8 +157,8 @@ def _merge(
     gain_s = _gain_s(packed, b, state, i, u, seed, seed, pending, slowdown, finish_s)
     while gain_s <= 0.0:
         before, after = (
-            _neighbour(packed, b, u, interval[0], -1, pending),
-            _neighbour(packed, b, u, interval[1], 1, pending),
+            _neighbour(packed, b, u, interval[0], BEFORE, pending),
+            _neighbour(packed, b, u, interval[1], AFTER, pending),
         )
         if before < 0 and after < 0:
             break

@@ -93,7 +93,8 @@ def inputs_s(packed: PackedScenarios, b: int, u: int, v: int, query: ColdQueries
     """Return the time at which all inputs of a layer are on its node; send there those that have not been sent."""
     arrived_s = query.raised_s[u]
     for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-        arrived_s = max(arrived_s, _reach_s(packed, b, u, packed.predecessors[b, u, e], query.assignment[u, v], query))
+        tensor = int(packed.predecessors[b, u, e])
+        arrived_s = max(arrived_s, _reach_s(packed, b, u, tensor, query.assignment[u, v], query))
     return float(arrived_s)
 
 

@@ -106,7 +106,8 @@ def test_code_is_kept_between_runs_in_a_folder_closed_to_others(project: Path) -
     before = {path: path.stat().st_mtime_ns for path in entries(folder)}
     assert len(before) == 2
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    hits = "; print(sum(delay.stats.cache_hits.values()), sum(delay.stats.cache_misses.values()))"
+    hits = "; kept = delay.called_from_python.stats"
+    hits += "; print(sum(kept.cache_hits.values()), sum(kept.cache_misses.values()))"
     assert ask(project, ASK + hits)[0].split() == ["20.0", "1", "0"]
     assert {path: path.stat().st_mtime_ns for path in entries(folder)} == before
 
@@ -281,6 +282,6 @@ def test_a_private_folder_is_removed_by_the_process_that_made_it_and_by_no_child
 
 def test_code_without_checks_is_not_loaded_where_checks_are_asked_for(project: Path) -> None:
     ask(project)
-    misses = "; print(sum(delay.stats.cache_misses.values()))"
+    misses = "; print(sum(delay.called_from_python.stats.cache_misses.values()))"
     assert ask(project, ASK + misses)[0].split() == ["20.0", "0"]
     assert ask(project, ASK + misses, NUMBA_BOUNDSCHECK="1")[0].split() == ["20.0", "1"]

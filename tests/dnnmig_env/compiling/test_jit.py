@@ -1,4 +1,4 @@
-"""The decorators: compiled code divides by zero as NumPy does, not as Python."""
+"""The decorators: compiled code divides by zero as NumPy does, and has wrappers only where Python calls it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ def _by(one: float, other: float) -> float:
 @jit_without_refcounts
 def _by_without_refcounts(one: float, other: float) -> float:
     return one / other
+
+
+@jit
+def _half_by(one: float, other: float) -> float:
+    return 0.5 * _by(one, other)
+
+
+def test_what_compiled_functions_call_gets_a_wrapper_only_when_python_calls_it_too() -> None:
+    assert _half_by(6.0, 3.0) == 1.0
+    assert _by.signatures  # compiled for its caller
+    assert "called_from_python" not in vars(_by)
+    assert _by(6.0, 3.0) == 2.0
+    assert vars(_by)["called_from_python"].signatures == _by.signatures
+    assert _half_by(8.0, 2.0) == 2.0
 
 
 @pytest.mark.parametrize("divide", [_by, _by_without_refcounts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,16 +11,27 @@ from hypothesis import strategies as st
 
 from dnnmig_env.networks import zoo
 from dnnmig_env.networks.grouping import Grouping
-from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
-from dnnmig_env.networks.preprocessing import blocks, fuse, merge, merged_groups, prepare, prepared_groups
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
+from dnnmig_env.networks.preprocessing import (
+    blocks,
+    fuse,
+    keep_on_device,
+    merge,
+    merged_groups,
+    prepare,
+    prepared_groups,
+)
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> LayerGraph:
-    """Graphs with branches, skips, several sinks, cheap layers, views and layers that read the network's input."""
-    layers = []
+def graphs(draw: st.DrawFn, state: bool = False) -> LayerGraph:
+    """Graphs with branches, skips, several sinks, cheap layers, views, several inputs, shared weights, inner outputs.
+
+    With `state`, some layers that nobody reads are no outputs either.
+    """
+    layers, num_inputs = [], draw(st.integers(1, 3))
     for index in range(draw(st.integers(1, 14))):
-        sources = draw(st.sets(st.integers(max(NETWORK_INPUT, index - 4), index - 1), min_size=1, max_size=3))
+        sources = draw(st.sets(st.integers(max(-num_inputs, index - 4), index - 1), min_size=1, max_size=3))
         is_cheap = draw(st.booleans())
         layers.append(
             Layer(
@@ -32,7 +44,14 @@ def graphs(draw: st.DrawFn) -> LayerGraph:
                 operators=draw(st.integers(0, 2)),
             )
         )
-    return LayerGraph("random", draw(st.integers(0, 1000)), tuple(layers))
+    owners = [index for index, layer in enumerate(layers) if layer.weight_bytes > 0]
+    for index in draw(st.sets(st.integers(0, len(layers) - 1), max_size=3)):
+        shares = draw(st.sets(st.sampled_from(owners), max_size=2)) - {index} if owners else set()
+        layers[index] = replace(layers[index], shares=tuple(sorted(shares)))
+    inputs = tuple(draw(st.integers(0, 1000)) for _ in range(num_inputs))
+    graph = LayerGraph("random", sum(inputs), tuple(layers), inputs=inputs)
+    outputs = draw(st.sets(st.integers(0, len(layers) - 1), min_size=1, max_size=3))
+    return replace(graph, outputs=tuple(sorted(outputs if state else outputs.union(graph.output_layers))))
 
 
 def chain(*layers: Layer) -> LayerGraph:
@@ -44,10 +63,12 @@ def assert_conserved(before: LayerGraph, after: LayerGraph) -> None:
     assert after.weight_bytes.sum() == before.weight_bytes.sum()
     assert after.bytes_moved.sum() == before.bytes_moved.sum()
     assert after.operators.sum() == before.operators.sum()
-    assert after.input_bytes == before.input_bytes
-    assert sum(after.tensor_bytes(sink) for sink in after.output_layers) == sum(
-        before.tensor_bytes(s) for s in before.output_layers
-    )
+    assert (after.input_bytes, after.inputs) == (before.input_bytes, before.inputs)
+    assert returned_bytes(after) == returned_bytes(before)
+
+
+def returned_bytes(graph: LayerGraph) -> int:
+    return sum(graph.tensor_bytes(layer) for layer in graph.output_layers)
 
 
 @given(graphs())
@@ -66,6 +87,8 @@ def test_groups_say_of_which_layers_a_prepared_layer_consists(graph: LayerGraph,
             assert layer.flops == sum(part.flops for part in parts)
             assert layer.weight_bytes == sum(part.weight_bytes for part in parts)
             assert layer.operators == sum(part.operators for part in parts)
+            owners = {owner for part in parts for owner in part.shares} - set(group)
+            assert layer.shares == tuple(k for k, other in enumerate(groups) if owners.intersection(other))
             assert layer.name in ({part.name for part in parts} | {f"{parts[0].name}..{parts[-1].name}"}) or max_layers
 
     assert_parts(prepared_groups(graph, max_layers), graph, prepare(graph, max_layers))
@@ -73,7 +96,7 @@ def test_groups_say_of_which_layers_a_prepared_layer_consists(graph: LayerGraph,
         assert_parts(merged_groups(fuse(graph), max_layers), fuse(graph), prepare(graph, max_layers))
 
 
-@given(graphs(), st.integers(1, 14))
+@given(graphs() | graphs(state=True), st.integers(1, 14))
 def test_merge_conserves_and_keeps_its_promise_on_any_graph(graph: LayerGraph, max_layers: int) -> None:
     merged = merge(graph, max_layers)
     assert_conserved(graph, merged)
@@ -87,7 +110,7 @@ def test_prepare_conserves(graph: LayerGraph, max_layers: int) -> None:
     assert prepare(graph) == fuse(graph)
 
 
-@given(graphs(), st.randoms(use_true_random=False))
+@given(graphs() | graphs(state=True), st.randoms(use_true_random=False))
 def test_any_allowed_joins_keep_order_and_let_readers_read_all_they_pay_for(graph: LayerGraph, random) -> None:
     grouping = Grouping(graph)
     while grouping.count > 1:
@@ -98,13 +121,13 @@ def test_any_allowed_joins_keep_order_and_let_readers_read_all_they_pay_for(grap
         home = {member: index for index, members in enumerate(grouping.members) for member in members}
         for index, layer in enumerate(graph.layers):
             for source in layer.predecessors:
-                assert source == NETWORK_INPUT or home[source] <= home[index]
+                assert source < 0 or home[source] <= home[index]
         joined = grouping.to_graph(lambda members: members[0].name)
         assert_conserved(graph, joined)
         order = sorted(set(home.values()))
         for position, layer in enumerate(joined.layers):
             members = grouping.members[order[position]]
-            for source in set(layer.predecessors) - {NETWORK_INPUT}:
+            for source in (source for source in layer.predecessors if source >= 0):
                 read = {
                     p for member in members for p in graph.layers[member].predecessors if home.get(p) == order[source]
                 }
@@ -115,7 +138,9 @@ def test_any_allowed_joins_keep_order_and_let_readers_read_all_they_pay_for(grap
 def test_blocks_are_a_chain_cut_at_every_dominator(graph: LayerGraph) -> None:
     chained = blocks(graph)
     assert_conserved(graph, chained)
-    assert [layer.predecessors for layer in chained.layers] == [(index - 1,) for index in range(len(chained))]
+    inputs = {source for layer in graph.layers for source in layer.predecessors if source < 0}
+    assert chained.layers[0].predecessors == tuple(sorted(inputs))
+    assert [layer.predecessors for layer in chained.layers[1:]] == [(index,) for index in range(len(chained) - 1)]
     dominators = [index for index in range(len(graph)) if not reaches_output_without(graph, index)]
     cuts = [index for index in dominators if index not in graph.output_layers]
     assert len(chained) == len(cuts) + 1
@@ -123,8 +148,8 @@ def test_blocks_are_a_chain_cut_at_every_dominator(graph: LayerGraph) -> None:
 
 
 def reaches_output_without(graph: LayerGraph, removed: int) -> bool:
-    """Whether some path from the input to a sink avoids a layer: the definition of a dominator, by search."""
-    reached = {NETWORK_INPUT}
+    """Whether some path from an input to an output avoids a layer: the definition of a dominator, by search."""
+    reached = set(range(-graph.num_inputs, 0))
     for index, layer in enumerate(graph.layers):
         if index != removed and reached.intersection(layer.predecessors):
             reached.add(index)
@@ -213,3 +238,32 @@ def test_the_largest_networks_are_prepared_in_no_time() -> None:
     prepare(zoo.load("densenet201"), 16)
     prepare(zoo.load("nasnetalarge"), 16)
     assert time.perf_counter() - start < 2  # 0.05 s on an idle machine
+
+
+@given(graphs(), st.sets(st.integers(0, 13), max_size=4), st.integers(1, 14))
+def test_what_stays_on_the_device_is_merged_with_nothing_else(graph: LayerGraph, chosen: set[int], most: int) -> None:
+    names = [layer.name for index, layer in enumerate(graph.layers) if index in chosen]
+    marked = keep_on_device(graph, names)
+    staying = {index for index, layer in enumerate(marked.layers) if layer.on_device}
+    assert staying >= chosen.intersection(range(len(graph)))
+    assert not any(staying.intersection(layer.shares) for i, layer in enumerate(marked.layers) if i not in staying)
+    assert replace(marked, layers=tuple(replace(layer, on_device=False) for layer in marked.layers)) == graph
+    try:
+        merged, groups = merge(marked, most), merged_groups(marked, most)
+    except ValueError as error:
+        least = int(str(error).rpartition(" ")[2].rstrip("."))
+        merged, groups = merge(marked, least), merged_groups(marked, least)
+        assert len(merged) == least > most
+        assert staying
+    assert_conserved(graph, merged)
+    for group, layer in zip(groups, merged.layers, strict=True):
+        assert {index in staying for index in group} == {layer.on_device}
+
+
+def test_patterns_name_what_stays_on_the_device() -> None:
+    graph = chain(*(Layer(f"stage{k // 2}.{k % 2}", 1, 1, 1, (k - 1,)) for k in range(4)))
+    assert [layer.on_device for layer in keep_on_device(graph, ["stage0.*"]).layers] == [True, True, False, False]
+    with pytest.raises(ValueError, match=r"'stage7', .* is called; do you mean 'stage"):
+        keep_on_device(graph, ["stage0.1", "stage7"])
+    with pytest.raises(ValueError, match="cannot be cut into blocks"):
+        blocks(keep_on_device(graph, ["stage1.1"]))

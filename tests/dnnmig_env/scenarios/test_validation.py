@@ -4,9 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dnnmig_env.families.registry import scenarios
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier, execution_s
-from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.scenarios.scenario import MAX_SERVERS, Links, Mobility, Scenario, User
 
 GRAPH = LayerGraph("net", 100, (Layer("a", 1e6, 1000, 10, (-1,)), Layer("b", 1e6, 0, 10, (0,))))
 DEVICE = Node("phone", Tier.DEVICE, 1e9, 1e9)
@@ -31,6 +32,15 @@ def test_downlink_is_as_uplink_when_left_out() -> None:
     links = replace(SCENARIO, links=Links(np.full((1, 1, 1), 3e6), up_latency_s=0.2)).links
     assert np.asarray(links.down_bytes_per_s).item() == 3e6
     assert np.asarray(links.down_latency_s).item() == 0.2
+
+
+def test_as_many_servers_as_a_byte_tells_apart() -> None:
+    servers = tuple(replace(EDGE, name=f"edge{number}") for number in range(MAX_SERVERS + 1))
+    assert len(replace(SCENARIO, servers=servers[:-1]).servers) == 127
+    with pytest.raises(ValueError, match="servers has 128 entries; a scenario can have 127 at most"):
+        replace(SCENARIO, servers=servers)
+    with pytest.raises(ValueError, match=r"servers is 201; a scenario can have 127 at most \(edges and cloud\)"):
+        scenarios("multi-user", 1, num_edges=(200, 200))
 
 
 def test_a_callers_array_is_copied() -> None:
