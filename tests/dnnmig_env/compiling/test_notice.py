@@ -7,7 +7,6 @@ import pytest
 from numba import njit
 
 from dnnmig_env.compiling import notice
-from dnnmig_env.compiling.jit import jit
 from dnnmig_env.compiling.notice import COMPILING, Notice
 
 
@@ -65,12 +64,11 @@ def test_numba_tells_of_what_compiles_and_not_of_what_is_there(monkeypatch: pyte
     begun: list[str] = []
     monkeypatch.setattr(notice.NOTICE, "on_start", lambda event: begun.append(event.data["dispatcher"].__name__))
 
-    @jit
     def half(x: float) -> float:
         return x / 2
 
-    half.__wrapped__ = None  # type: ignore[attr-defined]
-    monkeypatch.setattr(half, "_cache", njit(lambda x: x)._cache)  # keeps nothing on disk
+    half.__module__ = "dnnmig_env.half"
+    half = njit(half)
     assert half(3.0) == 1.5
     assert half(5.0) == 2.5
     assert begun == ["half"]
