@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from dnnmig_env.files.command_line import exit_status, parsed, unknown_command
+from dnnmig_env.files.command_line import exit_status, parsed, print_table, unknown_command
 
 if TYPE_CHECKING:
     from dnnmig_env.networks.layer_graph import LayerGraph
@@ -42,11 +41,8 @@ class Trace:
         from dnnmig_env.networks.graph_file import write_graph
         from dnnmig_env.networks.preprocessing import prepare
         from dnnmig_env.networks.sources import trace_source
-        from dnnmig_env.networks.tracing import parse_inputs
 
-        if self.max_layers is not None and self.max_layers < 1:
-            raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
-        graph = trace_source(self.source, parse_inputs(self.input_shape), self.name)
+        graph = trace_source(self.source, _inputs(self.input_shape, self.max_layers), self.name)
         if self.max_layers is not None:
             graph = prepare(graph, self.max_layers)
         if self.out is not None:
@@ -95,14 +91,13 @@ class Measure:
         from dnnmig_env.networks.measured_profile import write_profile
         from dnnmig_env.networks.profiling.measure import Effort
         from dnnmig_env.networks.sources import measure_source
-        from dnnmig_env.networks.tracing import parse_inputs
 
-        if self.max_layers is not None and self.max_layers < 1:
-            raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
+        inputs = _inputs(self.input_shape, self.max_layers)
+        if self.pause_s > 86400:
+            raise ValueError(f"--pause-s is {self.pause_s}; give at most 86400, a day.")
         if self.out is not None and (self.out.suffix != ".json" or not self.out.parent.is_dir()):
             raise ValueError(f"--out is {self.out}; give a file in an existing folder whose name ends in .json.")
         effort = Effort(self.threads, self.device, self.repeats, self.warm_up, self.rounds, self.pause_s)
-        inputs = parse_inputs(self.input_shape)
         profile = measure_source(
             self.source, inputs, self.name, self.max_layers, effort, self.machine, self._announce_round
         )
@@ -128,7 +123,7 @@ class Profiles:
             how = profile.measured
             what = (name, profile.network, str(len(profile.layers)), f"{profile.layers_s * 1e3:.1f}")
             rows.append((*what, str(how.threads), how.date, how.machine))
-        _print_table(rows)
+        print_table(rows)
 
 
 @dataclass(frozen=True)
@@ -170,7 +165,7 @@ class Networks:
             split = "test" if name in zoo.TEST_NETWORKS else "train"
             fused = len(zoo.load_prepared(name))
             rows.append((name, str(len(graph)), str(fused), *_totals(graph), f"{graph.input_bytes / 1e3:.0f}", split))
-        _print_table(rows)
+        print_table(rows)
 
 
 @dataclass(frozen=True)
@@ -234,11 +229,27 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(words: list[str]) -> None:
     program = "python -m dnnmig_env"
     if words and words[0] in COMMANDS:
-        parsed(COMMANDS[words[0]], f"{program} {words[0]}", words[1:]).run()
+        command = parsed(COMMANDS[words[0]], f"{program} {words[0]}", words[1:])
+        try:
+            command.run()
+        except SystemExit as stop:
+            raise ValueError(f"what {words[0]} was given ended the program itself ({stop}); name another.") from None
     elif words and not words[0].startswith("-"):
         raise unknown_command(words[0], COMMANDS)
     else:  # prints the help, or says that a command is missing
         tyro.extras.subcommand_cli_from_dict(dict(COMMANDS), prog=program, description=__doc__, args=words)
+
+
+def _inputs(shapes: tuple[str, ...], max_layers: int | None) -> Any:
+    """Return the inputs that --input-shape names; check it and --max-layers."""
+    from dnnmig_env.networks.tracing import parse_inputs
+
+    if max_layers is not None and max_layers < 1:
+        raise ValueError(f"--max-layers is {max_layers}; keep at least 1 layer.")
+    inputs = parse_inputs(shapes)
+    for size in (size for entry in inputs for size in entry.shape if size >= 2**31):
+        raise ValueError(f"--input-shape has {size}; give sizes below {2**31}.")
+    return inputs
 
 
 def _print_graph(graph: LayerGraph) -> None:
@@ -253,7 +264,7 @@ def _print_graph(graph: LayerGraph) -> None:
         reads = ",".join("input" if source < 0 else str(source) for source in layer.predecessors)
         numbers = (layer.flops / 1e6, layer.weight_bytes / 1e3, layer.output_bytes / 1e3)
         rows.append((str(index), layer.name, reads, *(f"{number:.1f}" for number in numbers)))
-    _print_table(rows)
+    print_table(rows)
 
 
 def _print_profile(profile: Profile) -> None:
@@ -276,21 +287,11 @@ def _print_profile(profile: Profile) -> None:
     for index, layer in sorted(layers):
         part = f"{100 * layer.seconds / profile.layers_s:.1f}"
         rows.append((str(index), layer.name, f"{layer.seconds * 1e3:.3f}", part))
-    _print_table(rows)
+    print_table(rows)
 
 
 def _totals(graph: LayerGraph) -> tuple[str, str]:
     return f"{graph.weight_bytes.sum() / 4e6:.1f}", f"{graph.flops.sum() / 2e9:.3f}"
-
-
-def _print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    """Print rows as a table, in which text is aligned to the left and numbers to the right."""
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    numeric = [column[-1].replace(".", "").isdigit() for column in columns]
-    for row in zip(*columns, strict=True):
-        cells = zip(row, widths, numeric, strict=True)
-        print("  ".join(f"{cell:>{width}}" if right else f"{cell:<{width}}" for cell, width, right in cells).rstrip())
 
 
 if __name__ == "__main__":
