@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from dnnmig_env.compile_ahead import Compile
-from dnnmig_env.files.command_line import exit_status, parsed, unknown_command
+from dnnmig_env.files.command_line import exit_status, parsed, print_table, unknown_command
 from dnnmig_env.networks.foreign_times import Times
-from dnnmig_env.networks.printing import print_graph, print_profile, print_table, totals
+from dnnmig_env.networks.printing import print_graph, print_profile, totals
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Trace:
         from dnnmig_env.networks.sent_input import Sent, with_sent_input
         from dnnmig_env.networks.sources import read_inputs, trace_source
 
-        if self.max_layers is not None and self.max_layers < 1:
-            raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
+        _check_layers(self.max_layers)
         inputs, given = read_inputs(self.source, self.input_shape, self.input_value, self.state)
         graph = trace_source(self.source, inputs, self.name, given)
         graph = keep_fused_on_device(graph, self.on_device)
@@ -108,12 +107,13 @@ class Measure:
         from dnnmig_env.networks.sources import measure_source
         from dnnmig_env.networks.tracing import parse_inputs
 
-        if self.max_layers is not None and self.max_layers < 1:
-            raise ValueError(f"--max-layers is {self.max_layers}; keep at least 1 layer.")
+        _check_layers(self.max_layers)
+        inputs = parse_inputs(self.input_shape)
+        if self.pause_s > 86400:
+            raise ValueError(f"--pause-s is {self.pause_s}; give at most 86400, a day.")
         if self.out is not None and (self.out.suffix != ".json" or not self.out.parent.is_dir()):
             raise ValueError(f"--out is {self.out}; give a file in an existing folder whose name ends in .json.")
         effort = Effort(self.threads, self.device, self.repeats, self.warm_up, self.rounds, self.pause_s)
-        inputs = parse_inputs(self.input_shape)
         profile = measure_source(
             self.source, inputs, self.name, self.max_layers, effort, self.machine, self._announce_round
         )
@@ -248,11 +248,20 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(words: list[str]) -> None:
     program = "python -m dnnmig_env"
     if words and words[0] in COMMANDS:
-        parsed(COMMANDS[words[0]], f"{program} {words[0]}", words[1:]).run()
+        command = parsed(COMMANDS[words[0]], f"{program} {words[0]}", words[1:])
+        try:
+            command.run()
+        except SystemExit as stop:
+            raise ValueError(f"what {words[0]} was given ended the program itself ({stop}); name another.") from None
     elif words and not words[0].startswith("-"):
         raise unknown_command(words[0], COMMANDS)
     else:  # prints the help, or says that a command is missing
         tyro.extras.subcommand_cli_from_dict(dict(COMMANDS), prog=program, description=__doc__, args=words)
+
+
+def _check_layers(max_layers: int | None) -> None:
+    if max_layers is not None and max_layers < 1:
+        raise ValueError(f"--max-layers is {max_layers}; keep at least 1 layer.")
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def _with_parameters(name: str, found: Chosen, parameters: list[str]) -> Chosen:
         parameter, _, value = text.partition("=")
         if parameter not in known:
             listed = f"its parameters are {', '.join(known)}, written {name}:NAME=VALUE"
-            hint = listed if known else f"it has none: leave out ':{text}'"
+            hint = listed if known else f"it has no parameters: leave out ':{text}'"
             raise ValueError(f"planner {name!r} has no parameter {parameter!r}; {hint}.")
         changes[parameter] = _value(f"{name}:{parameter}", known[parameter], value)
     return replace(found, **changes)  # type: ignore[type-var]  # parameters are known only where it is a dataclass

@@ -104,6 +104,16 @@ def unknown_command(name: str, commands: Iterable[str]) -> ValueError:
     return ValueError(f"there is no command {name!r}; {hint + f' ({listed})' if hint.endswith('?') else listed}.")
 
 
+def print_table(rows: Iterable[tuple[str, ...]]) -> None:
+    """Print rows as a table, in which text is aligned to the left and numbers to the right."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [column[-1].replace(".", "").isdigit() for column in columns]
+    for row in zip(*columns, strict=True):
+        cells = zip(row, widths, numeric, strict=True)
+        print("  ".join(f"{cell:>{width}}" if right else f"{cell:<{width}}" for cell, width, right in cells).rstrip())
+
+
 def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> int:
     """Run a command and return its exit status: 0; 2 after a mistake or a failure, which is one line on stderr.
 
@@ -119,7 +129,8 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
     try:
         with _stopped_by_signals():
             run()
-            sys.stdout.flush()
+            if sys.stdout is not None:  # None where it was closed from the start
+                sys.stdout.flush()
     except KeyboardInterrupt as stop:
         print("\n".join(getattr(stop, "__notes__", [interrupted])), file=sys.stderr)
         return 128 + int(stop.args[0]) if isinstance(stop, Stopped) else 130

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
 
+from dnnmig_env.files.command_line import print_table
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.measured_profile import Elsewhere, Profile
 
@@ -74,13 +74,3 @@ def _number(count: int, what: str) -> str:
 
 def _ms(seconds: float | None) -> str:
     return "?" if seconds is None else f"{seconds * 1e3:.4g}"
-
-
-def print_table(rows: Iterable[tuple[str, ...]]) -> None:
-    """Print rows as a table, in which text is aligned to the left and numbers to the right."""
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    numeric = [column[-1].replace(".", "").isdigit() for column in columns]
-    for row in zip(*columns, strict=True):
-        cells = zip(row, widths, numeric, strict=True)
-        print("  ".join(f"{cell:>{width}}" if right else f"{cell:<{width}}" for cell, width, right in cells).rstrip())

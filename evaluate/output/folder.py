@@ -55,7 +55,7 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
     temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=".results-", dir=folder.parent))
         temporary.chmod(0o755)
         for name, content in files.items():
             (temporary / name).write_bytes(

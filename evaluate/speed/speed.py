@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -120,8 +121,8 @@ def _beside_pymoo(config: SpeedConfig, console: Console) -> dict[str, Any]:
 def _check(config: SpeedConfig) -> None:
     if config.repeats < 1:
         raise ValueError(f"--repeats is {config.repeats}; it must be at least 1.")
-    if not config.seconds > 0:
-        raise ValueError(f"--seconds is {config.seconds}; it must be positive.")
+    if not 0 < config.seconds < math.inf:
+        raise ValueError(f"--seconds is {config.seconds}; it must be positive and finite.")
     if config.threads < 1:
         raise ValueError(f"--threads is {config.threads}; it must be at least 1.")
     for part, package in NEEDS.items():

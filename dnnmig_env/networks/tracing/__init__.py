@@ -48,7 +48,7 @@ def parse_inputs(words: Sequence[str]) -> tuple[InputSpec, ...]:
             may begin with the name of its argument (`input_ids=1x128:int64`) and end with `:state`.
 
     Raises:
-        ValueError: If a word has neither form.
+        ValueError: If a word has neither form, or a size is 2^31 or more.
     """
     if words and all(word.isdecimal() for word in words):
         words = ["x".join(words)]
@@ -61,6 +61,8 @@ def parse_inputs(words: Sequence[str]) -> tuple[InputSpec, ...]:
         whole = len(dtypes) < 2 and bool(name) == bool(separator) and "" not in options
         if not whole or not all(part.isdecimal() for part in parts):
             raise ValueError(f"input shape is {word!r}; give sizes such as 1 3 224 224, or 1x128:int64 for each input.")
+        for size in (size for size in map(int, parts) if size >= 2**31):
+            raise ValueError(f"--input-shape has {size}; give sizes below {2**31}.")
         dtype = dtypes[0] if dtypes else "float32"
         specs.append(InputSpec(tuple(map(int, parts)), dtype, name, "state" in options))
     return tuple(specs)

@@ -8,6 +8,7 @@ stands in.
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from dnnmig_env.arrays import Floats
 from dnnmig_env.files.quantities import Amount, Count, Index, Quantity
 from dnnmig_env.files.strict_model import Form, checked
+from dnnmig_env.files.text_file import read_text
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 
 ASSUMED_SERVER_MS = 0.05
@@ -72,16 +74,12 @@ def load_profile(path: Path) -> MeasuredNetwork:
     """
     try:
         return _network(path.stem, _rows(path))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; give a file that can be read.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: it is not UTF-8 text (byte {error.start}); give a CSV file.") from None
     except (csv.Error, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _rows(path: Path) -> list[BlockRow]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with io.StringIO(read_text(path, "give a CSV file"), newline="") as file:
         lines = csv.reader(file)
         header = [cell.strip() for cell in next(lines, [])]
         columns = list(BlockRow.model_fields)

@@ -62,7 +62,7 @@ def test_when_something_first_changes() -> None:
         ({}, {"down_latency_s": [0.0, 0.1, 0.1]}, 2.0),
         ({}, {}, None),
     ):
-        first = replace(still.users[0], query_rate_hz=1.0, **user)
+        first = replace(still.users[0], **({"query_rate_hz": 1.0} | user))
         columns = {name: np.reshape(values, (3, 1, 1)) for name, values in link.items()}
         links = replace(Links(1e6), **columns)
         given = Scenario(

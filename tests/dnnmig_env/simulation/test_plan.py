@@ -46,7 +46,7 @@ def test_plans_that_can_be_carried_out_pass(plan: Plan) -> None:
         (plan_of([(0, 0, 1.5)]), r"upload 0 .*: server is 1\.5; it must be a whole number"),
         (plan_of([(0, 0.0, 1)]), r"upload 0 .*: layer is 0\.0; it must be a whole number"),
         (plan_of([(True, 0, 1)]), r"upload 0 .*: user is True; it must be a whole number"),
-        (Plan((Upload(0, 1, 0),)), r"upload 0 .*: layers is 0; give a tuple of indices, such as \(0,\)"),
+        (Plan((Upload(0, 1, 0),)), r"upload 0 .*: layers is 0; give the indices of layers, such as \(0,\)"),
         (Plan((Upload(0, 1, (0,), "1"),)), r"upload 0 .*: not_before_s is '1'; it must be a time"),
         (Plan((Upload(0, 1, ()),)), r"upload 0 .*: layers is empty; every partition needs at least one layer"),
         (plan_of([(0, 1, 1)]), r"upload 0 .*: layer 1 has no weights and is never uploaded; leave it out"),
