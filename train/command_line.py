@@ -90,6 +90,11 @@ def check(config: TrainConfig) -> TrainConfig:
     if config.algorithm == "dqn" and config.warm_start is not None:
         raise ValueError(f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take ppo.")
     if config.resume is not None:
+        if config.out not in (None, config.resume):
+            raise ValueError(
+                f"--out {config.out} is given beside --resume {config.resume}, but a run goes on in its own folder; "
+                "leave --out out, or copy the folder and resume the copy."
+            )
         return replace(config, out=config.resume)
     return config if config.out is not None else replace(config, out=Path("runs") / _folder_name(config))
 

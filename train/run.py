@@ -203,7 +203,7 @@ def _learn(
             raise
         raise ValueError(
             f"cannot write to {out} at step {model.num_timesteps}: {cause.strerror or cause}. The model saved last, "
-            f"of step {read_card(out / MODEL).steps}, is kept. Make room, then go on with: {go_on}"
+            f"of step {read_card(out / MODEL).steps}, is kept. Once that is put right, go on with: {go_on}"
         ) from None
     finally:
         if progress is not None:

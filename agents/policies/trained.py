@@ -23,6 +23,7 @@ from torch import nn
 from agents.policy_networks import WIDEST
 from agents.policy_networks.make import make_network
 from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
@@ -67,7 +68,7 @@ class Card:
 
     algorithm: str
     family: str
-    decisions: str
+    decisions: Annotated[str, Field(pattern="^(joint|two-phase)$")]
     users: _Count
     layers: _Count
     servers: _Count
@@ -159,7 +160,10 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
     except ValueError as error:
         raise ValueError(f"{file} has a card, {CARD}, of another version: {error}") from None
     try:
-        network.load_state_dict(_of_network(weights, prefix))
+        own = _of_network(weights, prefix)
+        if not all(weight.is_floating_point() for weight in own.values()):
+            raise TypeError
+        network.load_state_dict(own)
     except (RuntimeError, TypeError, AttributeError):
         raise ValueError(
             f"the weights in {file} do not fit this version's network; train again, or use the version that wrote it."
@@ -184,6 +188,22 @@ def read_card(path: str | Path) -> Card:
         ValueError: If there is no such file, or it is no complete model.
     """
     return _read(find(path))[0]
+
+
+def observation_of(path: str | Path, decisions: DecisionMode) -> ObservationKind:
+    """Return the kind of observations that a model needs.
+
+    Args:
+        path: A model file, or a training run's folder.
+        decisions: How decisions are made where it is to act.
+
+    Raises:
+        ValueError: If there is no such file, it is no complete model, or it decides in another way.
+    """
+    file = find(path)
+    card = _read(file)[0]
+    _check_decisions(file, card, decisions)
+    return card.observation
 
 
 def find(path: str | Path) -> Path:
@@ -248,18 +268,23 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
 
 def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:
     episodes = env.episodes
-    if card.decisions != episodes.decision_mode:
-        raise ValueError(
-            f"{file} was trained with decisions={card.decisions!r}, not {episodes.decision_mode!r}; "
-            f"use it with {card.decisions!r} or train another."
-        )
+    _check_decisions(file, card, episodes.decision_mode)
     if card.observation != episodes.observer.kind:
         raise ValueError(
             f"{file} sees {card.observation!r} observations, not {episodes.observer.kind!r}; "
-            f"make the environment with observation={card.observation!r}."
+            f"train with --observation {card.observation}, or make the environment with "
+            f"observation={card.observation!r}."
         )
     if family not in (None, card.family):
         raise ValueError(
             f"{file} was trained on family {card.family!r}, not {family!r}; "
             f"use it with {card.family!r} or train another."
+        )
+
+
+def _check_decisions(file: Path, card: Card, decisions: DecisionMode) -> None:
+    if card.decisions != decisions:
+        raise ValueError(
+            f"{file} was trained with decisions={card.decisions!r}, not {decisions!r}; "
+            f"use it with {card.decisions!r} or train another."
         )

@@ -175,9 +175,9 @@ class Arena:
         """Return an environment with the kind of observations that a policy needs."""
         kind: ObservationKind = "plain"
         if isinstance(name, ModelName):
-            from agents.policies.trained import read_card
+            from agents.policies.trained import observation_of
 
-            kind = read_card(name.path(self._family)).observation
+            kind = observation_of(name.path(self._family), self._decisions)
         return MigrationVectorEnv(
             rows,
             limits=self._limits,

@@ -83,7 +83,7 @@ def test_no_point_is_better_than_the_best_model_in_the_folder(at, tmp_path, bett
         failing(patch, train.run, "save", at)
         line = complaint(capsys, *overriding(TINY, "--out", str(folder)))
     assert f"cannot write to {folder} at step 64: No space left on device. The model saved last, of step " in line
-    assert line.endswith(f"is kept. Make room, then go on with: python -m train --resume {folder}")
+    assert line.endswith(f"is kept. Once that is put right, go on with: python -m train --resume {folder}")
     assert steps(folder) == [0]
     assert read_card(folder / BEST_MODEL).steps == 0
     assert main(["--resume", str(folder)]) == 0
@@ -275,6 +275,13 @@ def test_damaged_files_of_a_run_are_named(finished, tmp_path, name, content, tex
     else:
         (folder / name).write_bytes(content)
     assert text in complaint(capsys, "--resume", str(folder), "--total-steps", "512")
+
+
+def test_a_run_goes_on_in_its_own_folder(finished, tmp_path, capsys):
+    line = complaint(capsys, "--resume", str(finished), "--total-steps", "512", "--out", str(tmp_path / "new"))
+    assert line.startswith(
+        f"--out {tmp_path / 'new'} is given beside --resume {finished}, but a run goes on in its own"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
 from agents.learning.checkpoint import save
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, read_card
+from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, observation_of, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
@@ -153,6 +153,79 @@ def test_a_damaged_model_is_named(file, tmp_path, name, content, text):
     with pytest.raises(ValueError, match=text) as caught:
         load(damaged(file, tmp_path, name, content))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"users": "abc"}, "at users: Input should be a valid integer"),
+        ({"users": 0}, "at users: Input should be greater than or equal to 1"),
+        ({"width": 10**8}, "at width: Input should be less than or equal to 4096"),
+        ({"context": True}, "at context: Input should be a valid integer"),
+        ({"steps": -1}, "at steps: Input should be greater than or equal to 0"),
+        ({"observation": "everything"}, "at observation: Input should be 'plain' or 'candidates'"),
+        ({"decisions": "threefold"}, "at decisions: String should match"),
+        ({"algorithm": ["ppo"]}, "at algorithm: Input should be a valid string"),
+        ({"charm": 1}, "at charm: Unexpected keyword argument"),
+        ({"observation": "candidates", "blind": ["charm"]}, "of another version: names has 'charm'"),
+    ],
+)
+def test_what_a_card_cannot_say_is_named(file, tmp_path, change, text):
+    card = json.loads(zipfile.ZipFile(file).read(CARD))
+    with pytest.raises(ValueError) as refused:
+        load(damaged(file, tmp_path, CARD, json.dumps({**card, **change}).encode()))
+    assert str(refused.value).startswith(f"{tmp_path / 'copy.zip'} ")
+    assert text in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"[1, 2]", b"[" * 100_000, b"\xff\xfe", b"null", b'{"algorithm": NaN}'])
+def test_a_card_that_is_none_is_named(file, tmp_path, content):
+    with pytest.raises(ValueError, match=r"copy\.zip is damaged in its card, dnnmig\.json"):
+        load(damaged(file, tmp_path, CARD, content))
+
+
+def weights_file(file, tmp_path, change):
+    weights = torch.load(io.BytesIO(zipfile.ZipFile(file).read("policy.pth")), weights_only=True)
+    content = io.BytesIO()
+    torch.save(change(weights), content)
+    return damaged(file, tmp_path, "policy.pth", content.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda weights: [1, 2], "is damaged (TypeError)"),
+        (
+            lambda weights: {**weights, "mlp_extractor.network.value.0.bias": "text"},
+            "do not fit this version's network",
+        ),
+        (lambda weights: {1: weights["mlp_extractor.network.efficiency"]}, "do not fit this version's network"),
+        (lambda weights: {name: weight.to(torch.complex64) for name, weight in weights.items()}, "do not fit this"),
+        (lambda weights: {name: weight.to(torch.int32) for name, weight in weights.items()}, "do not fit this"),
+        (lambda weights: {name: weight * torch.nan for name, weight in weights.items()}, "weights that are not finite"),
+    ],
+)
+def test_weights_that_are_none_are_named(file, tmp_path, change, text):
+    with pytest.raises(ValueError) as refused:
+        load(weights_file(file, tmp_path, change))
+    assert text in str(refused.value)
+    assert "copy.zip" in str(refused.value)
+
+
+def test_a_network_whose_scores_are_not_finite_does_not_act(file, tmp_path):
+    env = MigrationVectorEnv(2, make_generator("edge-cloud"))
+    large = weights_file(file, tmp_path, lambda weights: {name: weight * 1e30 for name, weight in weights.items()})
+    with pytest.raises(
+        ValueError, match=r"a2c has trained for 0 steps in family 'edge-cloud' gives scores that are not"
+    ):
+        load(large, env).predict(env.reset(seed=0)[0])
+
+
+def test_a_model_that_decides_in_another_way_is_named_before_an_environment_is_made(file):
+    assert observation_of(file, "joint") == "plain"
+    with pytest.raises(ValueError, match=r"model\.zip was trained with decisions='joint', not 'two-phase'"):
+        observation_of(file, "two-phase")
 
 
 def test_weights_of_another_network_are_named(file, tmp_path):
