@@ -65,7 +65,11 @@ def check_operands(node: NodeProto, shape_of: ShapeIfKnown) -> None:
     if node.domain or node.op_type not in _DEMANDS:
         return
     shapes = [shape_of(name) if name else None for name in [*node.input, *node.output[:1]]]
-    for what, found, right in _DEMANDS[node.op_type](attributes_of(node), shapes):
+    try:
+        demands = list(_DEMANDS[node.op_type](attributes_of(node), shapes))
+    except IndexError:
+        demands = [("the number of dimensions of an operand", "too small", "that of the operator")]
+    for what, found, right in demands:
         if found != right:
             raise ValueError(
                 f"{described(node)} does not fit its operands: {what} is {found}, but must be {right}; check the "
