@@ -51,7 +51,7 @@ def find_operators(module: nn.Module, call: Call, examples: Call, graph: LayerGr
         for _ in range(2):
             numberer.start_over()
             numberer.add_inputs(call, examples)
-            with whole_calls(numberer.observe), numberer:
+            with whole_calls(numberer.observe, module), numberer:
                 result = module(*call.args, **call.kwargs)
     except Exception as error:  # whatever the user's own code raises
         raise ValueError(

@@ -61,7 +61,7 @@ def time_round(module: nn.Module, call: Call, operators: Operators, clock: Clock
         whole.append(clock.seconds([(start, clock.read())])[0])
         walls.append(time.perf_counter() - begin)
         stopwatch = _Stopwatch(clock)
-        with whole_calls(stopwatch.observe), stopwatch:
+        with whole_calls(stopwatch.observe, module), stopwatch:
             module(*call.args, **call.kwargs)
         if stopwatch.names != operators.names:
             raise ValueError("the module executes other operators each time; it cannot be measured layer by layer.")

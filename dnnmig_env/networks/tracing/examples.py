@@ -87,7 +87,7 @@ def _parameters(module: nn.Module) -> tuple[list[str], list[str]]:
     """Return the names of the positional arguments of `forward`, and those that it takes by name only."""
     try:
         parameters = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):  # of scripted modules
         return [], []
     kinds = inspect.Parameter
     named = [entry.name for entry in parameters if entry.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]

@@ -1,4 +1,4 @@
-"""Keeps tensors without memory out of the caches that networks share: containers in Python modules and classes."""
+"""What networks share: classes and Python modules, whose caches are kept free of tensors without memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def kept_free_of_meta(module: nn.Module) -> Iterator[None]:
     Args:
         module: The network.
     """
-    places = [(place, dict(vars(place))) for place in _shared_places(module)]
+    places = [(place, dict(vars(place))) for place in shared_places(module)]
     containers = [value for _, names in places for value in names.values() if type(value) in (dict, list, set)]
     contents = [(container, container.copy()) for container in containers]
     try:
@@ -38,7 +38,7 @@ def kept_free_of_meta(module: nn.Module) -> Iterator[None]:
                     delattr(place, name)
 
 
-def _shared_places(module: nn.Module) -> list[Any]:
+def shared_places(module: nn.Module) -> list[Any]:
     """Return the classes of a network that are not PyTorch's own, and the Python modules in which they are defined."""
     kinds = {kind for part in module.modules() for kind in type(part).__mro__ if kind.__module__ != "builtins"}
     own = [kind for kind in kinds if kind.__module__.partition(".")[0] != "torch"]

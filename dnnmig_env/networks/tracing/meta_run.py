@@ -63,7 +63,7 @@ def _run(recorder: Recorder, constants: Constants, module: nn.Module, call: Call
             torch.no_grad(),
             same_random_numbers(),
             inference(module),
-            whole_calls(recorder.observe),
+            whole_calls(recorder.observe, module),
             constants.values_by_request(),
             recorder,
         ):

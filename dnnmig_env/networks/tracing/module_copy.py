@@ -179,8 +179,19 @@ class _Copier:
             return self._function(value)
         try:
             return copy.deepcopy(value, self._memo)
-        except Exception:  # locks, files, generators, tensors with a history: the copy uses the same
+        except Exception:  # it holds locks, files, generators, or tensors with a history
+            return self._object(value)
+
+    def _object(self, value: Any) -> Any:
+        """Copy an object attribute by attribute, or return it itself if that is not possible either."""
+        try:
+            twin = copy.copy(value)
+            kept = vars(twin)
+        except Exception:  # whatever its class raises, or it has no attributes
             return value
+        self._memo[id(value)] = twin
+        kept.update({name: self.copy(entry) for name, entry in kept.items()})
+        return twin
 
     def _module(self, module: nn.Module) -> nn.Module:
         if id(module) in self._memo:

@@ -63,6 +63,11 @@ def explain(module: nn.Module, error: Exception) -> str:
         )
     if "quantized::" in text or "quantized" in type(module).__module__ or "QuantizedCPU" in text:
         return "Quantised modules run on their own kernels only; give the module before quantisation, or its ONNX file."
+    if "same device" in text or "expected device" in text:
+        return (
+            "It holds or makes tensors on a device of its own choice; make them where the inputs are, or give the "
+            "original module instead of a scripted or exported one."
+        )
     if isinstance(error, NotImplementedError) and 'required "forward" function' in text:
         return "It is a container; give a module that says in `forward` what it computes."
     if "HigherOrderOperator" in text or "FlexAttention" in text:
@@ -97,6 +102,6 @@ def first_line(error: Exception) -> str:
 def _signature(module: nn.Module) -> str:
     try:
         entries = inspect.signature(module.forward).parameters.values()
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return "(...)"
     return f"({', '.join(str(entry.replace(annotation=entry.empty, default=entry.empty)) for entry in entries)})"

@@ -118,6 +118,7 @@ class Recorder(TorchDispatchMode):
     ) -> Any:
         """Run one operator and log it; on the meta device, also keep track of values that are known."""
         kwargs = kwargs or {}
+        self._add_foreign_weights(args)
         is_new = getattr(kwargs.get("device"), "type", "") == "meta"
         if self._on_meta and (is_new or any(map(self._constants.is_tracked, tensors_in((args, kwargs))))):
             args, kwargs = tree_map_only(Tensor, self._constants.on_meta, (args, kwargs))
@@ -125,6 +126,15 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         self._log_operator(func, args, kwargs, result)
         return result
+
+    def _add_foreign_weights(self, args: tuple[Any, ...]) -> None:
+        """Declare parameters that the network uses but does not hold, such as those of a global variable."""
+        for tensor in args:
+            if isinstance(tensor, nn.Parameter) and not (tensor.is_meta or self._constants.has_stand_in(tensor)):
+                num_bytes = tensor.untyped_storage().nbytes()
+                self._constants.stand_for(tensor, 0, num_bytes, values=False)
+                self._weights[self._key(tensor)] = Weight(self._key(tensor), "", num_bytes, True)
+                self._log.add_weight(self._key(tensor), num_bytes)
 
     def _run_on_meta(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not any("Tensor" in str(entry.type) for entry in func._schema.returns):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import _VF, Tensor
+from torch import _VF, Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import sdpa_flop_count
+
+from dnnmig_env.networks.tracing.global_caches import shared_places
 
 ATTENTION = "scaled_dot_product_attention"
 """Name under which attention is logged, as one operator."""
@@ -44,29 +47,37 @@ Observe = Callable[[WholeCall], Any]
 
 
 @contextmanager
-def whole_calls(observe: Observe) -> Iterator[None]:
+def whole_calls(observe: Observe, module: nn.Module) -> Iterator[None]:
     """Hand attention and recurrent layers to a function instead of executing them.
 
-    A recurrent layer is one operator, the layers of a module one after another; so is a step of a recurrent cell. A
-    module that imported one of these functions by name keeps using it: its FLOPs are the same, but in more operators.
+    A recurrent layer is one operator, the layers of a module one after another; so is a step of a recurrent cell.
+
+    Args:
+        observe: The function.
+        module: The network, which may have imported functions by name into the Python modules of its classes.
     """
     fused = functional.scaled_dot_product_attention
-    replaced: list[tuple[Any, str, Any]] = [(functional, ATTENTION, partial(_attend, observe, fused))]
+    standing_in: dict[Any, Callable[..., Any]] = {fused: partial(_attend, observe, fused)}
+    replaced: list[tuple[Any, str, Any]] = [(functional, ATTENTION, fused)]
     for name in _RECURRENT:
-        for place in (_VF, torch):
-            replaced.append((place, name, partial(_recur, observe, getattr(torch, name))))
-            replaced.append((place, f"{name}_cell", partial(_step, observe, getattr(torch, f"{name}_cell"))))
-    before = [vars(place).get(name) for place, name, _ in replaced]
+        layer, cell = getattr(torch, name), getattr(torch, f"{name}_cell")
+        standing_in |= {layer: partial(_recur, observe, layer), cell: partial(_step, observe, cell)}
+        replaced += [(place, name, layer) for place in (_VF, torch)]
+        replaced += [(place, f"{name}_cell", cell) for place in (_VF, torch)]
+    for place in shared_places(module):
+        for name, value in vars(place).items():
+            if isinstance(value, types.BuiltinFunctionType) and value in standing_in:
+                replaced.append((place, name, value))
     for place, name, function in replaced:
-        setattr(place, name, function)
+        setattr(place, name, standing_in[function])
     try:
         yield
     finally:
-        for (place, name, _), original in zip(replaced, before, strict=True):
-            if original is None:
-                delattr(place, name)
+        for place, name, function in replaced:
+            if place is _VF:
+                delattr(place, name)  # which finds what it does not have elsewhere
             else:
-                setattr(place, name, original)
+                setattr(place, name, function)
 
 
 def _attend(
@@ -120,7 +131,7 @@ def _recur(observe: Observe, function: Callable[..., Any], *args: Any, **named: 
         entering = tuple(state[first : first + directions] for state in states)
         hidden: Any = entering if len(states) > 1 else entering[0]
         run = partial(function, output, *sizes, hidden, weights, has_biases, 1, 0.0, train, bidirectional, *batch_first)
-        output, *leaving = observe(_layer(run, output, entering, weights, directions, any(batch_first), bool(sizes)))
+        output, *leaving = observe(_layer(run, output, entering, weights, directions, any(batch_first)))
         last.append(tuple(leaving))
     joined = [torch.cat(parts) if num_layers > 1 else parts[0] for parts in zip(*last, strict=True)]
     return (output, *joined)
@@ -140,7 +151,6 @@ def _layer(
     weights: list[Tensor],
     directions: int,
     batch_first: bool,
-    is_packed: bool,
 ) -> WholeCall:
     width = directions * states[0].shape[-1]
 
@@ -151,7 +161,7 @@ def _layer(
         output = torch.empty((*sequence.shape[:-1], width), dtype=sequence.dtype, device="meta")
         return laid_out((output, *(torch.empty(state.shape, dtype=state.dtype, device="meta") for state in states)))
 
-    tokens = sequence.shape[0] if is_packed else math.prod(sequence.shape[:-1])
+    tokens = math.prod(sequence.shape[:-1])  # steps times sequences; of packed sequences, all their steps
     matrices = sum(weight.numel() for weight in weights if weight.dim() == 2)
     reads = [sequence, *states, *weights]
     return WholeCall(run.func.__name__, lambda: laid_out(run()), on_meta, reads, 2.0 * tokens * matrices)

@@ -19,6 +19,13 @@ from dnnmig_env.networks.tracing import trace
 QUICK = Effort(repeats=1, warm_up=0, rounds=1)
 
 
+class Store:
+    """An object with a tensor and something that cannot be copied."""
+
+    def __init__(self) -> None:
+        self.lock, self.kept = threading.Lock(), None
+
+
 class Caching(nn.Module):
     """Keeps tensors at first use in every place where networks keep them."""
 
@@ -29,7 +36,7 @@ class Caching(nn.Module):
         self.shape: Any = None
         self.tables: dict[int, Tensor] = {}
         self.calls: list[int] = []
-        self.lock = threading.Lock()  # cannot be copied
+        self.store = Store()
         self.register_buffer("mask", torch.zeros(0), persistent=False)
         self.register_buffer("steps", torch.zeros(8))
 
@@ -45,8 +52,10 @@ class Caching(nn.Module):
         if self.mask.numel() == 0:
             self.mask = torch.ones_like(x)
         self.calls.append(len(self.calls))
+        self.drawn = random.random() + np.random.rand() + torch.rand(1)
         self.steps += 1
-        with self.lock:
+        with self.store.lock:
+            self.store.kept = x
             return self.linear(x) * self.scale(8) + self.tables[8] * self.mask + self.steps
 
 
@@ -85,6 +94,7 @@ class Failing(Caching):
 def state(module: nn.Module) -> Any:
     attributes = {name: dict(vars(part)) for name, part in module.named_modules()}
     contents = {name: {key: repr(value) for key, value in kept.items()} for name, kept in attributes.items()}
+    contents |= {"store": repr(getattr(module, "store", Store()).kept)}
     training = [part.training for part in module.modules()]
     generators = (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist())
     return attributes.keys(), contents, training, generators
@@ -202,3 +212,17 @@ def test_weights_in_plain_lists_count_too() -> None:
         ("steps.2", 12),
     ]
     assert measure(Listing(), (1, 3), effort=QUICK).is_of(graph)
+
+
+FOREIGN = nn.Linear(3, 3)
+
+
+def test_weights_of_a_global_variable_count_too() -> None:
+    class Using(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = FOREIGN(x)
+            return result
+
+    assert trace(Using(), (1, 3)).weight_bytes.tolist() == [48]
+    assert measure(Using(), (1, 3), effort=QUICK).is_of(trace(Using(), (1, 3)))
+    assert not FOREIGN.weight.is_meta

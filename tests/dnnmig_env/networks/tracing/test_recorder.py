@@ -87,6 +87,28 @@ def test_results_in_objects_return_but_caches_do_not() -> None:
     assert [layer.name for layer in trace(Returns(), (1, 4)).layers] == ["exp", "sin"]
 
 
+def test_values_of_buffers_and_of_single_parameters_are_known() -> None:
+    class Asking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate, self.scale = nn.Parameter(torch.tensor(0.5)), nn.Parameter(torch.tensor([2.0]))
+            self.register_buffer("sizes", torch.tensor([1.0, 3.0]))
+            self.table = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            known = self.gate > 0 and float(self.scale) > 1 and self.sizes.max() > 2
+            return x[..., : int(self.sizes.sum())].exp() if known else x
+
+    assert [layer.output_bytes for layer in trace(Asking(), (1, 8)).layers] == [16]
+
+    class AskingAll(Asking):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.exp() if self.table.sum() > 0 else x  # larger parameters have no values, as when loaded later
+
+    with pytest.raises(ValueError, match="control flow depends on tensor values"):
+        trace(AskingAll(), (1, 8))
+
+
 def test_a_buffer_that_is_a_parameter_counts_once() -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.utils._pytree import tree_leaves
 
 from dnnmig_env.networks.profiling.measure import Effort, measure
 from dnnmig_env.networks.tracing import InputSpec, trace
+from dnnmig_env.networks.tracing.whole_calls import whole_calls
 
 QUICK = Effort(repeats=1, warm_up=0, rounds=1)
 STEPS, BATCH, SIZE, HIDDEN = 5, 2, 3, 4
@@ -42,6 +46,21 @@ def test_each_layer_is_one_operator(kind: Any, gates: int, options: dict[str, An
     assert graph.weight_bytes.tolist() == [4 * (count + biases) for count in products]
     assert graph.output_bytes.tolist() == [4 * STEPS * BATCH * directions * HIDDEN] * 2
     assert measure(module, shape, effort=QUICK).is_of(graph)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("options", [{}, {"batch_first": True, "bidirectional": True}])
+def test_layer_by_layer_the_numbers_are_the_same(kind: Any, options: dict[str, Any]) -> None:
+    module = kind(SIZE, HIDDEN, num_layers=3, **options).eval()
+    directions = 1 + bool(options)
+    starts = tuple(torch.rand(3 * directions, BATCH, HIDDEN) for _ in range(2))
+    arguments = torch.rand(BATCH, BATCH, SIZE), starts if kind is nn.LSTM else starts[0]
+    with torch.no_grad():
+        whole = tree_leaves(module(*arguments))
+        with whole_calls(lambda call: call.run(), module):
+            divided = tree_leaves(module(*arguments))
+    assert len(whole) == len(divided)
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(whole, divided, strict=True))
 
 
 def test_projections_and_last_states() -> None:
@@ -94,6 +113,38 @@ def test_each_step_of_a_cell_is_one_operator() -> None:
     assert graph.flops.tolist() == [2 * 2 * 16 * 7, 2 * 2 * 16 * 7, 2 * 2 * 15 * 9, 2 * 2 * 6 * 11]
     assert graph.layers[1].shares == (0,)
     assert measure(Cells(), (2, 3), effort=QUICK).is_of(graph)
+
+
+def test_attention_that_was_imported_by_name() -> None:
+    class Attending(nn.Module):
+        def forward(self, query: Tensor) -> Tensor:
+            return scaled_dot_product_attention(query, query, query)
+
+    graph = trace(Attending(), (1, 2, 8, 4))
+    assert [(layer.name, layer.flops) for layer in graph.layers] == [
+        ("scaled_dot_product_attention", 2 * 2 * 2 * 64 * 4)
+    ]
+    assert measure(Attending(), (1, 2, 8, 4), effort=QUICK).is_of(graph)
+    assert scaled_dot_product_attention is functional.scaled_dot_product_attention
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about scripts
+def test_a_scripted_recurrent_module_is_explained() -> None:
+    with pytest.raises(ValueError, match=r"not at the same device.* give the original module instead of"):
+        trace(torch.jit.script(Outputs(nn.LSTM(3, 4))), (5, 2, 3))
+
+
+def test_states_without_a_device() -> None:
+    class Starting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.GRU(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            outputs: Tensor = self.rnn(x, torch.zeros(1, x.shape[1], 4))[0]
+            return outputs
+
+    assert trace(Starting(), (5, 2, 3)).flops.tolist() == [2 * 10 * 12 * 7]
 
 
 def test_functions_are_put_back() -> None:
