@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto
 
-from dnnmig_env.networks.onnx.operands import attributes_of, described
+from dnnmig_env.networks.onnx.operands import attributes_of, check_form, described
 from dnnmig_env.networks.onnx.sequences import SEQUENCE_RULES
 from dnnmig_env.networks.onnx.shapes import Inference
 from dnnmig_env.networks.onnx.writer import Writer
@@ -53,6 +53,9 @@ class Flattening(Writer):
             self._add(node, names, prefix)
 
     def _add(self, node: NodeProto, names: dict[str, str], prefix: str) -> None:
+        check_form(node, self.inference.opsets)
+        if not any(node.output):
+            return  # it computes nothing
         inputs = [names.get(value, value) for value in node.input]
         outputs = [prefix + value if value else "" for value in node.output]
         if prefix or inputs != list(node.input):
@@ -83,6 +86,8 @@ class Flattening(Writer):
     def _run_body(self, graph: GraphProto, names: dict[str, str], inputs: Sequence[str], node: NodeProto) -> list[str]:
         """Add the operators of a body and return the names of its outputs in the network."""
         start = len(self.nodes)
+        if len(graph.output) < len(node.output):
+            raise ValueError(f"{described(node)} has more outputs than its body; export the network again.")
         inner = {**names, **{entry.name: value for entry, value in zip(graph.input, inputs, strict=False)}}
         self.add_graph(graph, inner, f"{node.name or node.output[0]}[{next(self._bodies)}]/")
         if node.op_type != "If":
@@ -110,7 +115,7 @@ class Flattening(Writer):
             self.inference.know(condition, np.array(goes_on))
             condition, *results = self._run_body(body, names, [number, condition, *carried], node)
             carried, scanned = results[: len(carried)], results[len(carried) :]
-            for parts, part in zip(stacked, scanned, strict=True):
+            for parts, part in zip(stacked, scanned, strict=False):
                 parts.append(part)
             goes_on, step = bool(self.number(node, condition, "whether it goes on")), step + 1
         self.rename(carried, node.output[: len(carried)])
@@ -139,7 +144,7 @@ class Flattening(Writer):
                 slices.append(part)
             results = self._run_body(given["body"], names, [*carried, *slices], node)
             carried = results[: len(carried)]
-            for parts, part in zip(stacked, results[len(carried) :], strict=True):
+            for parts, part in zip(stacked, results[len(carried) :], strict=False):
                 parts.append(part)
         self.rename(carried, node.output[: len(carried)])
         turned = given.get("scan_output_directions", [0] * outputs)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from onnx import NodeProto, helper
+from onnx import NodeProto, defs, helper
 
 from dnnmig_env.networks.onnx.tensor_type import Shape
 
@@ -24,6 +24,34 @@ def described(node: NodeProto) -> str:
     return f"ONNX operator {kind!r} (node {node.name or next(iter(node.output), '')!r})"
 
 
+def check_form(node: NodeProto, opsets: Mapping[str, int]) -> None:
+    """Check that a standard operator has the inputs, outputs and attributes that it must have.
+
+    Args:
+        node: The operator.
+        opsets: Version of the operators of each domain.
+
+    Raises:
+        ValueError: If it lacks one, or has too many.
+    """
+    latest = defs.onnx_opset_version()
+    version = min(opsets.get("", latest), latest)
+    version = version if defs.has(node.op_type, version, "") else latest
+    if node.domain or not defs.has(node.op_type, version, ""):
+        return
+    schema = defs.get_schema(node.op_type, version, "")
+    given = {attribute.name for attribute in node.attribute}
+    missing = [name for name, attribute in schema.attributes.items() if attribute.required and name not in given]
+    for what, count, least, most in (
+        ("inputs", len(node.input), schema.min_input, schema.max_input),
+        ("outputs", len(node.output), schema.min_output, schema.max_output),
+    ):
+        if not least <= count <= most:
+            missing.append(f"{least} to {most} {what} instead of {count}")
+    if missing:
+        raise ValueError(f"{described(node)} is not valid: it needs {', '.join(missing)}; export the network again.")
+
+
 def check_operands(node: NodeProto, shape_of: ShapeIfKnown) -> None:
     """Check an operator; what is not known is not checked.
 
@@ -37,7 +65,11 @@ def check_operands(node: NodeProto, shape_of: ShapeIfKnown) -> None:
     if node.domain or node.op_type not in _DEMANDS:
         return
     shapes = [shape_of(name) if name else None for name in [*node.input, *node.output[:1]]]
-    for what, found, right in _DEMANDS[node.op_type](attributes_of(node), shapes):
+    try:
+        demands = list(_DEMANDS[node.op_type](attributes_of(node), shapes))
+    except IndexError:
+        demands = [("the number of dimensions of an operand", "too small", "that of the operator")]
+    for what, found, right in demands:
         if found != right:
             raise ValueError(
                 f"{described(node)} does not fit its operands: {what} is {found}, but must be {right}; check the "

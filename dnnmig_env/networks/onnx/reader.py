@@ -16,6 +16,7 @@ from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.onnx.contributed import contributed_flops
 from dnnmig_env.networks.onnx.control_flow import Flattening
 from dnnmig_env.networks.onnx.inputs import Given, Inputs, fixed_inputs
+from dnnmig_env.networks.onnx.operands import described
 from dnnmig_env.networks.onnx.operators import READS_SHAPE_ONLY, SETTINGS, SLICES, VIEWS, flops
 from dnnmig_env.networks.onnx.shapes import Inference
 from dnnmig_env.networks.onnx.tensor_type import TensorType
@@ -152,7 +153,10 @@ class _Reader:
         return node.op_type in SLICES and not node.domain
 
     def _flops(self, node: NodeProto) -> float:
-        count = flops(node, self._known.shape_of)
+        try:
+            count = flops(node, self._known.shape_of)
+        except IndexError:
+            raise ValueError(f"{described(node)} does not fit its operands: one has too few dimensions.") from None
         if count is None:
             known = {value: self._known.type_of(value) for value in node.input if value in self._known.types}
             count = contributed_flops(node, known, self._known.values)

@@ -58,8 +58,7 @@ def _split(writer: Writer, node: NodeProto) -> None:
     keeps = bool(given.get("keepdims", 1))
     ends = range(1, shape[axis] + 1)
     if len(node.input) > 1 and node.input[1]:
-        writer.number(node, node.input[1], "the sizes of its parts")
-        sizes = writer.inference.values[node.input[1]]
+        sizes = writer.known(node, node.input[1], "the sizes of its parts")
         keeps = True  # the attribute counts only for parts of size 1 that are not asked for
         step = max(1, int(sizes.reshape(-1)[0]))
         ends = range(step, shape[axis] + step, step) if sizes.ndim == 0 else np.cumsum(sizes).tolist()

@@ -76,6 +76,8 @@ class Inference:
         """Declare a tensor that the file stores."""
         stored = TensorType(tuple(tensor.dims), tensor.data_type)
         self.types[name] = stored.to_proto()
+        if min(tensor.dims, default=0) < 0:
+            raise ValueError(f"the stored tensor {name!r} has the shape {stored.shape}: the file is damaged.")
         if tensor.HasField("raw_data") and len(tensor.raw_data) != stored.num_bytes:
             raise ValueError(
                 f"the stored tensor {name!r} has {len(tensor.raw_data)} bytes, but must have {stored.num_bytes}: the "

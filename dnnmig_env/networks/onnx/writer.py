@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import NodeProto, SparseTensorProto, TensorProto, helper
 
 from dnnmig_env.networks.onnx.operands import described
@@ -84,14 +85,14 @@ class Writer:
 
     def rename(self, sources: Iterable[str], names: Iterable[str]) -> None:
         """Give tensors, or sequences of them, further names."""
-        for source, name in zip(sources, names, strict=True):
+        for source, name in zip(sources, names, strict=False):
             if name and source in self.sequences:
                 self.sequences[name] = self.sequences[source]
             elif name:
                 self.make("Identity", [source], [name])
 
-    def number(self, node: NodeProto, value: str, what: str) -> int:
-        """Return the value of a tensor that decides how a network is written.
+    def known(self, node: NodeProto, value: str, what: str) -> NDArray[np.generic]:
+        """Return the values of a tensor that decides how a network is written.
 
         Args:
             node: The operator that needs it.
@@ -99,7 +100,7 @@ class Writer:
             what: What it says, in words.
 
         Raises:
-            ValueError: If it is not known.
+            ValueError: If they are not known.
         """
         if value not in self.inference.values:
             raise ValueError(
@@ -107,7 +108,14 @@ class Writer:
                 "network without it, or give the value of an input that decides it (--input-value NAME=VALUE, or "
                 "input_values in a scenario file)."
             )
-        return int(self.inference.values[value].reshape(-1)[0])
+        return self.inference.values[value]
+
+    def number(self, node: NodeProto, value: str, what: str) -> int:
+        """Return the only value of such a tensor; raise a ValueError if it is not known, or has several."""
+        numbers = self.known(node, value, what).reshape(-1)
+        if len(numbers) != 1:
+            raise ValueError(f"{described(node)}: {what} (tensor {value!r}) has {len(numbers)} values instead of one.")
+        return int(numbers[0])
 
     def _reason(self, value: str) -> str:
         files = self.inference.missing_files

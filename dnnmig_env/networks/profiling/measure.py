@@ -25,10 +25,11 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ class Effort:
 
 def measure(
     module: nn.Module,
-    *inputs: Sequence[int] | InputSpec | Tensor,
+    *inputs: Sequence[int] | InputSpec | Tensor | Mapping[str, Any] | Sequence[Any],
     name: str | None = None,
     max_layers: int | None = None,
     effort: Effort | None = None,
@@ -103,13 +104,13 @@ def measure(
     """Measure seconds per layer of the prepared graph of a module.
 
     The module must have real parameters; their values do not matter. It is moved to the device; otherwise it is
-    afterwards as it was before. Meanwhile, numbers so small that they are denormal count as zero: random, untrained
-    weights can cause them, and they would be slow.
+    afterwards as it was before, since a copy runs, which has the same parameters. Meanwhile, numbers so small that they
+    are denormal count as zero: random, untrained weights can cause them, and they would be slow.
 
     Args:
         module: Any network that can be traced.
-        *inputs: As for `trace`. An example tensor is used as it is. A shape is filled with random numbers, or, for
-            integers, with zeros, which are valid indices of every table.
+        *inputs: As for `trace`. An example tensor is used as it is. A shape is filled with random numbers or, for
+            integers and truth values, with those that `trace` knows.
         name: Name of the network; by default the module's class name.
         max_layers: Merge the fused layers until at most this many remain; by default only fuse. A profile of the fused
             layers serves scenarios with any `max_layers`.

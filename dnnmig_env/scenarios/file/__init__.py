@@ -60,8 +60,8 @@ the zoo or an ONNX file is fused first; a network given as layers is used as it 
 may also have `internal_bytes` (= 0), `operators` (= 1), `shares` (= []) and `on_device` (= false), and their network
 `inputs` and `outputs` (= []), see `layer_graph`; predecessor -1 is the first input of the network, -2 the second.
 
-A user's `on_device: [conv1, "layer1.*"]` (= []) names layers, as traced, that never leave the device, and with them
-what is fused with them or shares their weights; * stands for any characters.
+A user's `on_device: [conv1, "layer1.*"]` (= []) names layers, as traced, that never leave the device; what is fused
+with them or shares their weights stays too. * stands for any characters.
 
 What is sent of a network's input is by default what its first layers read, 32 bits per number for images. `input_dtype`
 and `input_ratio` hold for inputs of floating-point numbers; `input_bytes` is a number, or a list with one per input.
@@ -76,8 +76,8 @@ model's cache, by their names past and present; [] = none).
 those that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as
 its parts together. Nodes without a profile follow the roofline; nodes with one need their rates all the same.
 
-In this room, begin with `schema`, which says what a file may hold. `read` builds a scenario from that, with `profiles`
-for measured seconds, and `write` describes a scenario in the same form.
+In this room, begin with `schema`, which says what a file may hold. `read` builds a scenario from that, with `network`
+for a user's network and `profiles` for measured seconds, and `write` describes a scenario in the same form.
 """
 
 from __future__ import annotations

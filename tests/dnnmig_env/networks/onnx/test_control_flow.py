@@ -239,6 +239,35 @@ def test_a_body_runs_for_each_tensor_of_a_sequence(tmp_path: Path) -> None:
     assert graph.layers[-1].output_bytes == 4 * 15
 
 
+def test_parts_of_given_sizes(tmp_path: Path) -> None:
+    nodes = [
+        node("SplitToSequence", "x sizes", "parts", axis=-1),
+        node("SequenceAt", "parts one", "part"),
+        node("MatMul", "part m", "y"),
+    ]
+    stored = {"sizes": np.array([1, 5, 2]), "one": np.array(1), "m": weights(5, 3)}
+    assert import_onnx(save(tmp_path, nodes, {"x": (1, 8)}, ["y"], stored)).flops.tolist() == [30]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([node("Loop", "three _ x", "y")], "operator 'Loop' .* is not valid: it needs body; export"),
+        ([node("If", "three", "y")], "'If' .* is not valid: it needs .*then_branch"),
+        ([node("Scan", "x", "y", num_scan_inputs=1)], "'Scan' .* is not valid: it needs body; export"),
+        ([node("SequenceAt", "x", "y")], "'SequenceAt' .* is not valid: it needs 2 to 2 inputs instead of 1; export"),
+        ([node("If", "two", "y", then_branch=body([], "", "x"), else_branch=body([], "", "x"))],
+         r"'If' .*: its condition \(tensor 'two'\) has 2 values instead of one"),
+        ([node("If", "three", "y z", then_branch=body([], "", "x"), else_branch=body([], "", "x"))],
+         "'If' .* has more outputs than its body"),
+    ],
+)  # fmt: skip
+def test_operators_that_are_not_valid_are_refused(tmp_path: Path, nodes: list[Any], message: str) -> None:
+    stored = {"three": np.array(3), "two": np.array([1, 1])}
+    with pytest.raises(ValueError, match=message):
+        import_onnx(save(tmp_path, nodes, {"x": (1, 8)}, ["y"], stored))
+
+
 def test_types_that_a_body_states_count(tmp_path: Path) -> None:
     taken = body([node("Mystery", "x", "h", domain="mine"), node("Relu", "h", "t")], "", "t")
     taken.value_info.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, ("batch", 4)))

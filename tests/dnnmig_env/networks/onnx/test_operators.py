@@ -285,3 +285,8 @@ def test_embeddings_of_onnx_runtime(tmp_path: Path) -> None:
     stored = {"words": weights(50, 8), "places": weights(16, 8), "scale": weights(8), "shift": weights(8)}
     path = save(tmp_path, nodes, {"ids": (1, 6)}, ["y", "mask"], stored, input_type=TensorProto.INT32, domain=MS)
     assert rows(import_onnx(path)) == [("y", 0, 4 * (400 + 128 + 16), 4 * 6 * 8 + 4, (-1,))]
+
+
+def test_an_operator_without_outputs_computes_nothing(tmp_path: Path) -> None:
+    nodes = [node("Relu", "x", "y"), helper.make_node("Print", ["x"], [], domain="mine")]
+    assert len(import_onnx(save(tmp_path, nodes, {"x": (1, 8)}, ["y"], domain="mine"))) == 1

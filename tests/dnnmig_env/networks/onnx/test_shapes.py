@@ -143,3 +143,7 @@ def test_a_stored_tensor_of_a_wrong_size_is_refused(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(ValueError, match="the stored tensor 'm' has 117 bytes, but must have 120: the file is damaged"):
         import_onnx(path)
+    model.graph.initializer[0].dims[0] = -6
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match=r"the stored tensor 'm' has the shape \(-6, 5\): the file is damaged"):
+        import_onnx(path)

@@ -52,6 +52,7 @@ class Caching(nn.Module):
         if self.mask.numel() == 0:
             self.mask = torch.ones_like(x)
         self.calls.append(len(self.calls))
+        self.drawn = random.random() + np.random.rand() + torch.rand(1)
         self.steps += 1
         with self.store.lock:
             self.store.kept = x
