@@ -22,7 +22,7 @@ from dnnmig_env.scenarios.file.profiles import profile_table
 from dnnmig_env.scenarios.file.schema import (
     BackhaulForm,
     DeviceForm,
-    InlineGraphForm,
+    GraphForm,
     LinkForm,
     ScenarioForm,
     UserForm,
@@ -142,8 +142,8 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
 def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
     """Return a user's network before and after merging; it is fused first, unless given as layers not to be merged."""
     network, max_layers = form.network, form.max_layers
-    if isinstance(network, InlineGraphForm) or network.endswith(".json"):
-        graph = _inline_graph(network) if isinstance(network, InlineGraphForm) else read_graph(folder / network)
+    if isinstance(network, GraphForm) or network.endswith(".json"):
+        graph = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
         before = graph if max_layers is None else fuse(graph)
     elif network.endswith(".onnx"):
         from dnnmig_env.networks.onnx.reader import import_onnx
@@ -154,7 +154,7 @@ def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
     return before, before if max_layers is None else merge(before, max_layers)
 
 
-def _inline_graph(form: InlineGraphForm) -> LayerGraph:
+def _inline_graph(form: GraphForm) -> LayerGraph:
     layers = []
     for index, row in enumerate(form.layers):
         layer_before = index - 1 if index else NETWORK_INPUT
