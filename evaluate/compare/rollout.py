@@ -126,10 +126,11 @@ class Arena:
     def _played(self, index: int, policy: PlanPolicy, env: MigrationVectorEnv) -> Record:
         """Play a scenario in the one row of an environment, with a policy that plans."""
         observation, _ = env.reset(options={"scenarios": [self._scenarios[index]]})
-        begins, state, infos, taken = np.ones(1, np.bool_), None, dict[str, Any](), list[int]()
-        while not np.any(infos.get("_mean_delay_s", False)):
+        begins, ended, state, taken = np.ones(1, np.bool_), np.zeros(1, np.bool_), None, list[int]()
+        infos: dict[str, Any] = {}
+        while not ended[0]:
             actions, state = policy.predict(observation, state, begins, deterministic=True)
-            observation, _, _, _, infos = env.step(actions)
+            observation, _, ended, _, infos = env.step(actions)
             taken.append(int(actions[0]))
             begins[:] = False
         return self._record(index, env, 0, infos, taken, float(policy.planning_s[0]))
@@ -151,7 +152,7 @@ class Arena:
             for row, index in enumerate(playing.tolist()):
                 if index in known:
                     actions[row] = known[index].actions[len(taken[index])]
-            observation, _, _, _, infos = env.step(actions)
+            observation, _, ended, _, infos = env.step(actions)
             spent_s = time.perf_counter() - began_s
             active = playing[playing >= 0]
             planning_s[active] += spent_s / len(active)
@@ -159,7 +160,7 @@ class Arena:
                 if index >= 0:
                     taken[index].append(int(actions[row]))
             begins[:] = False
-            for row in np.flatnonzero(infos.get("_mean_delay_s", ())).tolist():
+            for row in np.flatnonzero(ended & (playing >= 0)).tolist():
                 index = int(playing[row])
                 record = self._record(index, env, row, infos, taken[index], float(planning_s[index]))
                 yield _confirmed(known[index], record) if index in known else record
