@@ -15,7 +15,7 @@ from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.networks.layer_graph import LayerGraph
 
 
-class LayerForm(Form):
+class LayerRow(Form):
     """A `layer_graph.Layer` in a file."""
 
     name: str
@@ -29,12 +29,12 @@ class LayerForm(Form):
     on_device: bool = False
 
 
-class GraphForm(Form):
+class GraphRow(Form):
     """A `layer_graph.LayerGraph` in a file, with all its layers."""
 
     name: str
     input_bytes: Bytes
-    layers: list[LayerForm]
+    layers: list[LayerRow]
     origin: str = ""
     inputs: list[Bytes] = Field(default_factory=list)
     outputs: list[Index] = Field(default_factory=list)
@@ -48,7 +48,7 @@ def read_graph(path: Path) -> LayerGraph:
             place in it, the value and the remedy.
     """
     try:
-        form = checked(GraphForm, parse_json(read_text(path)))
+        form = checked(GraphRow, parse_json(read_text(path)))
         return LayerGraph.from_dict({**dict(form), "layers": [dict(layer) for layer in form.layers]})
     except ValueError as error:
         reason = str(error).rstrip(".")

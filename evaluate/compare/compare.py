@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -157,7 +156,6 @@ def _print(title: str, results: Results) -> None:
     for name, rollout in results.rollouts.items():
         if rollout.illegal.any():
             console.print(f"{name}: {int(rollout.illegal.sum())} episodes ended by an illegal action.", markup=False)
-    sys.stdout.flush()
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:

@@ -126,10 +126,11 @@ class Arena:
     def _played(self, index: int, policy: PlanPolicy, env: MigrationVectorEnv) -> Record:
         """Play a scenario in the one row of an environment, with a policy that plans."""
         observation, _ = env.reset(options={"scenarios": [self._scenarios[index]]})
-        begins, state, infos, taken = np.ones(1, np.bool_), None, dict[str, Any](), list[int]()
-        while not np.any(infos.get("_mean_delay_s", False)):
+        begins, ended, state, taken = np.ones(1, np.bool_), np.zeros(1, np.bool_), None, list[int]()
+        infos: dict[str, Any] = {}
+        while not ended[0]:
             actions, state = policy.predict(observation, state, begins, deterministic=True)
-            observation, _, _, _, infos = env.step(actions)
+            observation, _, ended, _, infos = env.step(actions)
             taken.append(int(actions[0]))
             begins[:] = False
         return self._record(index, env, 0, infos, taken, float(policy.planning_s[0]))

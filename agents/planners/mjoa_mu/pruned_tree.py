@@ -81,12 +81,8 @@ def search(packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nod
         nodes: The nodes, all blank.
         placed: Receives the server of each layer with weights.
     """
-    packed, queries, nodes, num_layers = (
-        borrowed(packed),
-        borrowed(queries),
-        borrowed(nodes),
-        int(packed.num_layers[0, 0]),
-    )
+    packed, queries, nodes = borrowed(packed), borrowed(queries), borrowed(nodes)
+    num_layers = int(packed.num_layers[0, 0])
     rows, beam = len(nodes.bound_s), (len(nodes.bound_s) - 2) // 4
     best_s = _best_cut(packed, task, queries, nodes, rows - 1, rows - 2, placed)
     kept, order, frontier = np.zeros(beam, np.int64), np.zeros(2 * beam, np.int64), np.zeros(num_layers, np.int64)

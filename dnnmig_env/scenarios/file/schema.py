@@ -24,7 +24,7 @@ from dnnmig_env.files.quantities import (
     Track,
 )
 from dnnmig_env.files.strict_model import Form
-from dnnmig_env.networks.graph_file import LayerForm
+from dnnmig_env.networks.graph_file import LayerRow
 
 AnyForm = TypeVar("AnyForm", bound=Form)
 TextOr = Annotated[
@@ -34,18 +34,18 @@ TextOr = Annotated[
 """A text, or a mapping of a given form in its place."""
 
 
-class InlineLayerForm(LayerForm):
+class LayerForm(LayerRow):
     """A layer that is written in a scenario's file; without predecessors it reads the layer before it."""
 
     predecessors: list[Index] | None = None  # type: ignore[assignment]  # in a network's own file they are required
 
 
-class InlineGraphForm(Form):
+class GraphForm(Form):
     """A `layer_graph.LayerGraph` that is written in a scenario's file, with all its layers."""
 
     name: str
     input_bytes: Bytes
-    layers: list[InlineLayerForm]
+    layers: list[LayerForm]
     origin: str = ""
     inputs: list[Bytes] = Field(default_factory=list)
     outputs: list[Index] = Field(default_factory=list)
@@ -131,7 +131,7 @@ class UserForm(Form):
     """A `scenario.User` and its links to servers."""
 
     name: str
-    network: TextOr[InlineGraphForm]
+    network: TextOr[GraphForm]
     max_layers: Count | None = None
     on_device: list[str] = Field(default_factory=list)
     input_shape: InputShape | None = None

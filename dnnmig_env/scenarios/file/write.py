@@ -11,7 +11,7 @@ from dnnmig_env.files.strict_model import Form
 from dnnmig_env.networks import zoo
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.file.read import uniform_starts
-from dnnmig_env.scenarios.file.schema import DeviceForm, InlineLayerForm, ServerForm, UserForm
+from dnnmig_env.scenarios.file.schema import DeviceForm, LayerForm, ServerForm, UserForm
 from dnnmig_env.scenarios.node import Node
 from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
 
@@ -90,9 +90,14 @@ def _network(graph: LayerGraph) -> Plain:
 
 def _layer(layer: Layer) -> Plain:
     flops = int(layer.flops) if float(layer.flops).is_integer() else layer.flops
+<<<<<<< HEAD
     form = {name: getattr(layer, name) for name in InlineLayerForm.model_fields}
     lists = {"predecessors": list(layer.predecessors), "shares": list(layer.shares)}
     return _without_defaults(form | {"flops": flops} | lists, InlineLayerForm)
+=======
+    form = {name: getattr(layer, name) for name in LayerForm.model_fields}
+    return _without_defaults(form | {"flops": flops, "predecessors": list(layer.predecessors)}, LayerForm)
+>>>>>>> use
 
 
 def _link(links: Links, user: int, server: int) -> Plain:

@@ -133,7 +133,7 @@ def test_a_clairvoyant_plan_is_followed_to_the_letter():
 
 def test_only_planners_that_can_use_the_future_are_clairvoyant():
     env = MigrationVectorEnv(1, make_generator("toy"))
-    with pytest.raises(ValueError, match="'joint-efficiency' has no parameter 'clairvoyant'"):
+    with pytest.raises(ValueError, match="'joint-efficiency' cannot know the slots to come"):
         resolve_policy("joint-efficiency@clairvoyant", env, 0)
 
 

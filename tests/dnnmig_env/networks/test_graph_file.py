@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from dnnmig_env.networks.graph_file import GraphForm, LayerForm, read_graph
+from dnnmig_env.networks.graph_file import GraphRow, LayerRow, read_graph
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 
 LAYER = {"name": "a", "flops": 1.5, "weight_bytes": 4e3, "output_bytes": 2, "predecessors": [-1]}
 
 
 def test_a_file_may_hold_all_that_a_graph_has() -> None:
-    assert set(LayerForm.model_fields) == {field.name for field in fields(Layer)}
-    assert set(GraphForm.model_fields) == {field.name for field in fields(LayerGraph)}
+    assert set(LayerRow.model_fields) == {field.name for field in fields(Layer)}
+    assert set(GraphRow.model_fields) == {field.name for field in fields(LayerGraph)}
 
 
 def written(folder: Path, layer: dict[str, Any], **changes: Any) -> Path:
