@@ -139,11 +139,7 @@ def test_no_two_commands_write_to_the_same_place() -> None:
 
 @pytest.mark.parametrize(("module", "arguments"), module_commands())
 def test_commands_are_accepted(module: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-<<<<<<< HEAD
-    for kind in (networks.Trace, networks.Measure, networks.Profiles, networks.Times, networks.Zoo, networks.Networks):
-=======
     for kind in networks.COMMANDS.values():
->>>>>>> use
         monkeypatch.setattr(kind, "run", lambda self: None)
     try:
         accept(module, arguments)

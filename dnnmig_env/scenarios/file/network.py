@@ -11,7 +11,7 @@ from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 from dnnmig_env.networks.preprocessing import fuse, keep_fused_on_device, keep_on_device, merge
 from dnnmig_env.networks.sent_input import Sent, with_sent_input
 from dnnmig_env.scenarios.file.profiles import Forms
-from dnnmig_env.scenarios.file.schema import InlineGraphForm, UserForm
+from dnnmig_env.scenarios.file.schema import GraphForm, UserForm
 
 _ONNX_KEYS = ("input_shape", "input_values", "state")
 
@@ -26,8 +26,8 @@ def networks_of(form: UserForm, folder: Path) -> Forms:
     """
     network, max_layers, is_to_be_fused = form.network, form.max_layers, True
     _check_input_keys(form)
-    if isinstance(network, InlineGraphForm) or network.endswith(".json"):
-        given = _inline_graph(network) if isinstance(network, InlineGraphForm) else read_graph(folder / network)
+    if isinstance(network, GraphForm) or network.endswith(".json"):
+        given = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
         is_to_be_fused = max_layers is not None
     elif network.endswith(".onnx"):
         given = _onnx_graph(form, folder / network)
@@ -51,7 +51,7 @@ def sent_graph(form: UserForm, graph: LayerGraph) -> LayerGraph:
     return with_sent_input(graph, Sent(sizes, form.input_dtype, form.input_ratio))
 
 
-def _inline_graph(form: InlineGraphForm) -> LayerGraph:
+def _inline_graph(form: GraphForm) -> LayerGraph:
     layers = []
     for index, row in enumerate(form.layers):
         layer_before = index - 1 if index else NETWORK_INPUT

@@ -20,10 +20,6 @@ from dnnmig_env.scenarios.file.profiles import groups_of, profile_table
 from dnnmig_env.scenarios.file.schema import (
     BackhaulForm,
     DeviceForm,
-<<<<<<< HEAD
-=======
-    GraphForm,
->>>>>>> use
     LinkForm,
     ScenarioForm,
     UserForm,
@@ -145,33 +141,6 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
     )
 
 
-<<<<<<< HEAD
-=======
-def _graphs(form: UserForm, folder: Path) -> tuple[LayerGraph, LayerGraph]:
-    """Return a user's network before and after merging; it is fused first, unless given as layers not to be merged."""
-    network, max_layers = form.network, form.max_layers
-    if isinstance(network, GraphForm) or network.endswith(".json"):
-        graph = _inline_graph(network) if isinstance(network, GraphForm) else read_graph(folder / network)
-        before = graph if max_layers is None else fuse(graph)
-    elif network.endswith(".onnx"):
-        from dnnmig_env.networks.onnx.reader import import_onnx
-
-        before = fuse(import_onnx(folder / network))
-    else:
-        return zoo.load_prepared(network), zoo.load_prepared(network, max_layers)
-    return before, before if max_layers is None else merge(before, max_layers)
-
-
-def _inline_graph(form: GraphForm) -> LayerGraph:
-    layers = []
-    for index, row in enumerate(form.layers):
-        layer_before = index - 1 if index else NETWORK_INPUT
-        predecessors = [layer_before] if row.predecessors is None else row.predecessors
-        layers.append(Layer(**{**dict(row), "predecessors": tuple(predecessors)}))
-    return LayerGraph(form.name, form.input_bytes, tuple(layers), form.origin)
-
-
->>>>>>> use
 def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: _Frame) -> list[int]:
     names = [layer.name for layer in graph.layers]
     result = [0] * len(names)

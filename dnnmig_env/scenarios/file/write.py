@@ -90,14 +90,9 @@ def _network(graph: LayerGraph) -> Plain:
 
 def _layer(layer: Layer) -> Plain:
     flops = int(layer.flops) if float(layer.flops).is_integer() else layer.flops
-<<<<<<< HEAD
-    form = {name: getattr(layer, name) for name in InlineLayerForm.model_fields}
-    lists = {"predecessors": list(layer.predecessors), "shares": list(layer.shares)}
-    return _without_defaults(form | {"flops": flops} | lists, InlineLayerForm)
-=======
     form = {name: getattr(layer, name) for name in LayerForm.model_fields}
-    return _without_defaults(form | {"flops": flops, "predecessors": list(layer.predecessors)}, LayerForm)
->>>>>>> use
+    lists = {"predecessors": list(layer.predecessors), "shares": list(layer.shares)}
+    return _without_defaults(form | {"flops": flops} | lists, LayerForm)
 
 
 def _link(links: Links, user: int, server: int) -> Plain:
