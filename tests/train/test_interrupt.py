@@ -1,4 +1,4 @@
-"""Ctrl-C takes effect between two steps, whatever Python is doing when it is pressed."""
+"""Signals take effect between two steps, whatever Python is doing when they come."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from train.interrupt import StopBetweenSteps
+from train.signals import handled, status, stop
 
 
 class Finalised:
@@ -53,3 +54,49 @@ def test_other_threads_train_without_a_handler() -> None:
     thread.join()
     assert signal.getsignal(signal.SIGINT) is before
     callback.restore()
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_every_signal_stops_between_steps_and_has_its_exit_status(number: signal.Signals, expected: int) -> None:
+    callback, before = StopBetweenSteps(), signal.getsignal(number)
+    callback._on_training_start()
+    os.kill(os.getpid(), number)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        callback._on_step()
+    assert status(stopped.value) == expected
+    assert signal.getsignal(number) is before
+
+
+def test_a_closed_terminal_is_ignored_under_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        callback = StopBetweenSteps()
+        callback._on_training_start()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert callback._on_step()
+        callback.restore()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_without_training_a_signal_ends_the_command_at_once() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt) as stopped, handled(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        sum(range(1000))
+    assert status(stopped.value) == 143
+    assert status(KeyboardInterrupt()) == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_count_of_what_was_learned_grows_when_all_of_it_was() -> None:
+    callback = StopBetweenSteps()
+    assert callback.learned_steps is None
+    callback.num_timesteps = 128
+    callback._on_rollout_start()
+    callback.num_timesteps = 140
+    assert callback._on_step()
+    assert callback.learned_steps == 128
+    callback._on_training_end()
+    assert callback.learned_steps == 140
