@@ -131,4 +131,4 @@ def test_the_layout_says_how_actions_and_observations_are_laid_out() -> None:
         assert layout.decode(7) == (1, 0, 2)
         assert (layout.stop, layout.decode(layout.stop), layout.size) == (12, None, 13)
         seen = env.unwrapped.observation_layout
-        assert seen.slices["layers"].stop == seen.size == env.observation_space["observation"].shape[-1]
+        assert seen.slices["edges"].stop == seen.size == env.observation_space["observation"].shape[-1]
