@@ -13,6 +13,7 @@ from agents.policies.name import View
 from dnnmig_env.arrays import Bools, Int8s, Ints
 from dnnmig_env.envs.row_view import RowView
 from dnnmig_env.envs.vector_env import Observations
+from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Upload
 
 
@@ -60,6 +61,15 @@ class PlanPolicy:
         actions = np.array([self._act(row, rows[row]) for row in range(len(rows))], np.int64)
         return (actions if mask.ndim == 2 else actions[0]), state
 
+    def check(self, scenario: Scenario) -> None:
+        """Check that the planner may plan once, at the start of a whole scenario.
+
+        Raises:
+            ValueError: If it refuses to, as `exact` does where something changes.
+        """
+        if self._view == "start" and hasattr(self._planner, "check_whole"):
+            self._planner.check_whole(scenario)
+
     def use_stream(self, row: int, stream: tuple[int, int]) -> None:
         """Let a row plan from now on with the random numbers of another row and episode, given as (row, episode)."""
         self._streams[row] = stream
@@ -92,8 +102,8 @@ class PlanPolicy:
         begin = time.perf_counter()
         if self._view == "forecast":
             scenario = expected_scenario(scenario)
-        elif self._view == "start" and hasattr(self._planner, "check_whole"):  # what is known may hide that it changes
-            self._planner.check_whole(self._env.scenario(row))
+        else:
+            self.check(self._env.scenario(row))  # what is known may hide that it changes
         stream = self._streams.get(row, (row, int(self._episode[row])))
         plan = self._planner(scenario, np.random.default_rng([self._seed, *stream]))
         self.planning_s[row] += time.perf_counter() - begin

@@ -107,7 +107,8 @@ def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, A
             from agents.policies.trained import find
 
             models[text] = hashlib.sha256(find(name.path(given.family)).read_bytes()).hexdigest()
-    return {**asked, "scenarios drawn or read": given.digest(), "models": models, "versions": versions()}
+    used = {f"version of {name}": version for name, version in versions().items()}
+    return {**asked, "scenarios drawn or read": given.digest(), "models": models, **used}
 
 
 def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> Results:

@@ -65,7 +65,11 @@ class Arena:
         name = parse_policy_name(name) if isinstance(name, str) else name
         plans = isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
         env = self._env(name, 1 if plans else min(len(self._scenarios), MOST_ROWS))
-        return resolve_policy(name, env, seed, self._family), env
+        policy = resolve_policy(name, env, seed, self._family)
+        if isinstance(policy, PlanPolicy):
+            for scenario in self._scenarios:
+                policy.check(scenario)
+        return policy, env
 
     def warm_up(self, name: str, seed: int) -> None:
         """Let a policy decide once, so that compilation and first calls do not count as planning."""

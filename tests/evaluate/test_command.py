@@ -111,6 +111,7 @@ def test_the_same_seed_gives_the_same_delays(tmp_path: Path) -> None:
         (["--policies", "random", "--scenario-file", FILE, "--networks", "test"], "--networks says how to draw"),
         (["--policies", "random", "--scenario-file", FILE, FILE], f"--scenario-file has '{FILE}' twice"),
         (["--policies", "pretrained", "--scenario-file", FILE], "the family of the scenario files is 'custom'; name a"),
+        (["--policies", "exact", "--scenario-file", FILE.replace("one_phone", "changing_links")], "write exact@replan"),
         (["--policies", "random", "--policy-seed", "-1"], "--policy-seed is -1; it must not be negative"),
     ],
 )
