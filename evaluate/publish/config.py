@@ -20,7 +20,7 @@ class PublishConfig:
     """
 
     run: tyro.conf.Positional[Path]
-    """Folder of the training run."""
+    """Folder of the training run; or FAMILY.zip of an agent with its card beside it, which is measured again."""
     out: Path = Path("agents/pretrained")
     """Folder to which the agent is written."""
     scenarios: int = 200

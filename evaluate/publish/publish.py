@@ -16,7 +16,7 @@ from rich.console import Console
 
 from agents.policies.name import PRETRAINED
 from agents.policies.trained import CARD, Card, find, read_card
-from agents.pretrained import AgentCard, Check, Figures, Measured
+from agents.pretrained import AgentCard, Check, Figures, Measured, read_agent_card
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.files.folder_lock import locked
@@ -30,7 +30,6 @@ from evaluate.output.folder import write_folder
 from evaluate.output.tables import terminal_table
 from evaluate.publish.config import PublishConfig
 from evaluate.publish.training_command import training_command
-from train.config import TrainConfig
 from train.folder import VERSIONS, read_config
 
 CHECK_SCENARIOS = 8
@@ -42,26 +41,27 @@ _ANY_DAY = (1980, 1, 1, 0, 0, 0)  # the same weights then make the same file, an
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What is known of the training: the configuration and versions in its folder, and the card of its best model."""
+class _Training:
+    """What is known of a training: its seed, commands, versions, and the card of its best model."""
 
-    config: TrainConfig
+    seed: int
+    commands: tuple[str, ...]
     made_with: dict[str, str | int]
     card: Card
 
 
 def publish(config: PublishConfig) -> AgentCard:
-    """Write FAMILY.zip and FAMILY.json for the best model of a run, and return the card.
+    """Write FAMILY.zip and FAMILY.json for the best model of a run, or of an agent that is measured again.
 
-    Results are measured in scenarios that the family draws by default, whatever the training drew.
+    Return the card. Results are measured in scenarios that the family draws by default, whatever the training drew.
 
     Raises:
         ValueError: If the folder is not that of a run, the agent exists already, or a policy cannot be measured;
             nothing has been written then.
     """
     names = config.checked_policies
-    run = _Run(read_config(config.run), _versions(config.run), read_card(config.run))
-    family = run.card.family
+    training = _published(config.run) if config.run.suffix == ".zip" else _trained(config.run)
+    family = training.card.family
     for suffix in (".zip", ".json"):
         file = config.out / f"{family}{suffix}"
         if file.exists() and not config.overwrite:
@@ -70,11 +70,11 @@ def publish(config: PublishConfig) -> AgentCard:
     with tempfile.TemporaryDirectory() as folder:
         agent = Path(folder) / f"{family}.zip"
         agent.write_bytes(content)
-        results = _measure(agent, run.card, names, config)
+        results = _measure(agent, training.card, names, config)
         check = Check(
             scenarios=CHECK_SCENARIOS, seed=config.seed, mean_delay_s=check_delay_s(agent, CHECK_SCENARIOS, config.seed)
         )
-    card = _agent_card(run, results, check, hashlib.sha256(content).hexdigest())
+    card = _agent_card(training, results, check, hashlib.sha256(content).hexdigest())
     files: dict[str, str | bytes] = {f"{family}.zip": content, f"{family}.json": card.model_dump_json(indent=1) + "\n"}
     title = f"{family}: {config.scenarios} scenarios, seed {config.seed}"
     console = Console()
@@ -117,7 +117,17 @@ def _arena(card: Card, count: int, seed: int) -> Arena:
     return Arena(make_generator(card.family).limits, drawn, card.family, cast(DecisionMode, card.decisions))
 
 
-def _agent_card(run: _Run, results: Results, check: Check, sha256: str) -> AgentCard:
+def _trained(run: Path) -> _Training:
+    config = read_config(run)
+    return _Training(config.seed, (training_command(config),), _versions(run), read_card(run))
+
+
+def _published(agent: Path) -> _Training:
+    card = read_agent_card(agent.stem, agent.parent)
+    return _Training(card.seed, card.commands, card.trained_with, read_card(agent))
+
+
+def _agent_card(training: _Training, results: Results, check: Check, sha256: str) -> AgentCard:
     ratios = {PRETRAINED: (1.0, 1.0, 1.0), **delay_ratios(results.delays_s, results.seed).get(PRETRAINED, {})}
     policies = {
         name: Figures(
@@ -130,13 +140,13 @@ def _agent_card(run: _Run, results: Results, check: Check, sha256: str) -> Agent
         for name, figures in results.figures().items()
     }
     return AgentCard(
-        family=run.card.family,
-        algorithm=run.card.algorithm,
-        decisions=run.card.decisions,
-        seed=run.config.seed,
-        steps=run.card.steps,
-        commands=(training_command(run.config),),
-        trained_with=run.made_with,
+        family=training.card.family,
+        algorithm=training.card.algorithm,
+        decisions=training.card.decisions,
+        seed=training.seed,
+        steps=training.card.steps,
+        commands=training.commands,
+        trained_with=training.made_with,
         measured_with={**versions(), **machine()},
         published=datetime.now(UTC).date(),
         sha256=sha256,

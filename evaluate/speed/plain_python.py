@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +66,12 @@ def _player(scenario: Scenario, index: int) -> Player:
     user, graph = scenario.users[index], networkx.DiGraph()
     for layer_index, layer in enumerate(user.graph.layers):
         seconds = dict(enumerate(scenario.execution_s[index][layer_index].tolist()))
-        graph.add_node(layer_index, weight_bytes=layer.weight_bytes, execution_s=seconds)
+        weight_bytes = layer.weight_bytes if user.graph.movable[layer_index] else 0
+        graph.add_node(layer_index, weight_bytes=weight_bytes, execution_s=seconds, layer=layer)
         for source in layer.predecessors:
             size_bytes = user.graph.tensor_bytes(source)
             graph.add_edge(source, layer_index, size_bytes=size_bytes)
-    for layer_index in [layer_index for layer_index in graph if layer_index >= 0 and not graph.out_degree(layer_index)]:
+    for layer_index in user.graph.output_layers:
         graph.nodes[layer_index]["result_bytes"] = user.graph.layers[layer_index].output_bytes
     order = [layer_index for layer_index in networkx.lexicographical_topological_sort(graph) if layer_index >= 0]
     player = Player(index, graph, order, float(np.asarray(user.query_rate_hz)[0]))
@@ -92,8 +94,14 @@ def _react(scenario: Scenario, players: list[Player], first: int) -> None:
 def _everything_usable(player: Player) -> dict[int, int]:
     assignment: dict[int, int] = {}
     for layer in player.order:
+        row = player.graph.nodes[layer]["layer"]
+        homes = {player.arrived.get(owner, DEVICE) for owner in row.shares}
         if player.graph.nodes[layer]["weight_bytes"] > 0:
-            assignment[layer] = player.arrived.get(layer, DEVICE)
+            homes.add(player.arrived.get(layer, DEVICE))
+        if row.on_device:
+            assignment[layer] = DEVICE
+        elif homes:
+            assignment[layer] = homes.pop() if len(homes) == 1 else DEVICE
         else:
             sources = sorted(player.graph.predecessors(layer), reverse=True)
             assignment[layer] = next(
@@ -108,7 +116,7 @@ def _everything_usable(player: Player) -> dict[int, int]:
 
 
 def _query_delay_s(scenario: Scenario, player: Player, assignment: dict[int, int], slowdown: dict[int, float]) -> float:
-    graph, finish_s, free_s, delay_s = player.graph, {-1: 0.0}, dict[int, float](), 0.0
+    graph, finish_s, free_s, delay_s = player.graph, defaultdict[int, float](float), dict[int, float](), 0.0
     for layer in player.order:
         node = assignment[layer]
         start_s = free_s.get(node, 0.0)

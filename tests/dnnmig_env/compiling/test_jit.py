@@ -26,10 +26,9 @@ def _half_by(one: float, other: float) -> float:
 
 def test_what_compiled_functions_call_gets_a_wrapper_only_when_python_calls_it_too() -> None:
     assert _half_by(6.0, 3.0) == 1.0
-    assert _by.signatures  # compiled for its caller
     assert "called_from_python" not in vars(_by)
     assert _by(6.0, 3.0) == 2.0
-    assert vars(_by)["called_from_python"].signatures == _by.signatures
+    assert len(vars(_by)["called_from_python"].signatures) == 1
     assert _half_by(8.0, 2.0) == 2.0
 
 

@@ -21,7 +21,7 @@ from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.simulator import simulate
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
-LIMITS = Limits(users=7, layers=17, servers=6, slots=31, edges=90, inputs=3, shares=20)
+LIMITS = Limits(users=7, layers=17, servers=6, slots=31, edges=90, inputs=4, shares=80)
 
 Placement = dict[tuple[int, int], int]
 """Server (1..S) of each (user, layer) that is or is to be on one."""

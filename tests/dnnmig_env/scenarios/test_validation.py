@@ -40,7 +40,7 @@ def test_as_many_servers_as_a_byte_tells_apart() -> None:
     assert len(replace(SCENARIO, servers=servers[:-1]).servers) == 127
     with pytest.raises(ValueError, match="servers has 128 entries; a scenario can have 127 at most"):
         replace(SCENARIO, servers=servers)
-    with pytest.raises(ValueError, match=r"servers is 201; a scenario has 127 at most \(edges and cloud\)"):
+    with pytest.raises(ValueError, match=r"servers .* 201.*a scenario .* 127 at most"):
         scenarios("multi-user", 1, seed=0, num_edges=(200, 200))
 
 

@@ -17,6 +17,7 @@ from evaluate.__main__ import main
 from evaluate.speed.environment import FOUR_USERS, Player, choose
 from evaluate.speed.random_plans import random_plan
 from evaluate.speed.timing import rate, summarise
+from tests.overriding import overriding
 
 
 def test_every_legal_action_is_as_likely_and_no_other_is_chosen() -> None:
@@ -164,7 +165,7 @@ def test_a_users_mistake_is_one_line(
     says: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["speed", "--out", "speed.json", *arguments]) == 2
+    assert main(["speed", *overriding(["--out", "speed.json"], *arguments)]) == 2
     captured = capsys.readouterr()
     assert says in captured.err
     assert captured.err.count("\n") == 1
