@@ -12,8 +12,8 @@ from tests.agents.planners.random_scenarios import realistic
 
 def delays_s(parameters: Genetic) -> list[float]:
     found = []
-    for seed in range(4):
-        scenario = realistic(np.random.default_rng(seed), max_layers=10)
+    for seed in range(12):
+        scenario = realistic(np.random.default_rng(seed), max_layers=16)
         found.append(placement_delay_s(scenario, parameters(scenario, np.random.default_rng(seed))))
     return found
 

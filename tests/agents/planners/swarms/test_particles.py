@@ -103,7 +103,7 @@ def test_starting_from_runs_finds_better_placements(search: type[PsoGa | Genetic
     for mean_run in (1.0, 16.0):
         found = [
             placement_delay_s(scenario, search(mean_run=mean_run)(scenario, np.random.default_rng(seed)))
-            for seed in range(4)
+            for seed in range(10)
             for scenario in [realistic(np.random.default_rng(seed), max_layers=16)]
         ]
         delays_s.append(np.mean(found))
