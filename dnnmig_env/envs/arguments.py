@@ -37,11 +37,14 @@ def one_action(action: Any, count: int) -> int:
         TypeError: If the action is no integer.
         ValueError: If it is an array of several, or not within 0 to A - 1.
     """
-    found = _array("action", action)
-    if found.size != 1:
-        raise ValueError(f"action has the shape {found.shape}; give one integer.")
-    _check_integers("action", found)
-    number = int(found.reshape(())[()])
+    if type(action) is int or isinstance(action, np.integer):
+        number = int(action)
+    else:
+        found = _array("action", action)
+        if found.size != 1:
+            raise ValueError(f"action has the shape {found.shape}; give one integer.")
+        _check_integers("action", found)
+        number = int(found.reshape(())[()])
     if not 0 <= number < count:
         raise ValueError(f"action is {number}; actions are numbered from 0 to {count - 1}.")
     return number

@@ -122,6 +122,7 @@ class EpisodeBatch:
         self.random, self.seeds = map(list, zip(*(seeding.np_random() for _ in range(rows)), strict=True))
         self._stream: list[tuple[ScenarioBatch, int] | None] = [None] * rows
         self.begun = np.zeros(rows, np.int64)
+        self._all_begun = False
         self._playing: list[tuple[ScenarioBatch, int] | None] = [None] * rows
         self._repairs, self.taken = illegal == "repair", np.full(rows, NOTHING_TAKEN)
         self.illegal = np.zeros(rows, np.bool_) if self._repairs else self.decisions.illegal
@@ -193,7 +194,7 @@ class EpisodeBatch:
             share_rows(repair_rows, self.rows, *given, self.taken, self.illegal, per_core=ROWS_PER_CORE)
             actions = self.taken.copy()
         else:
-            self.taken[active] = actions[active]
+            np.copyto(self.taken, actions, where=active)
         share_rows(step_rows, self.rows, *self._episodes, self._rules, actions, active, per_core=ROWS_PER_CORE)
         if not isinstance(self.observer, FactsObserver):
             stepped = np.flatnonzero(active)
@@ -217,7 +218,7 @@ class EpisodeBatch:
 
     def check_begun(self) -> None:
         """Raise a `ResetNeeded` unless every row has begun an episode."""
-        if not self.begun.all():
+        if not self._all_begun:
             raise ResetNeeded(RESET_FIRST)
 
     def known_scenario(self, row: int) -> Scenario | None:
@@ -236,6 +237,7 @@ class EpisodeBatch:
     def _begin(self, rows: Sequence[int] | Ints, drawn: PackedScenarios, chosen: Ints) -> None:
         begun = np.asarray(rows, np.int64)
         self.begun[begun] += 1
+        self._all_begun = self._all_begun or bool(self.begun.all())
         self.taken[begun], self.illegal[begun] = NOTHING_TAKEN, False
         # Steps are a third faster if the scenarios being played lie side by side in memory.
         mine, its = (begun[0], chosen[0]) if len(begun) == 1 else (begun, chosen)
