@@ -12,7 +12,6 @@ from dnnmig_env.files.quantities import (
     ONE,
     Amount,
     BetweenServers,
-    Bytes,
     BytesPerInput,
     Capacity,
     Count,
@@ -24,7 +23,7 @@ from dnnmig_env.files.quantities import (
     Track,
 )
 from dnnmig_env.files.strict_model import Form
-from dnnmig_env.networks.graph_file import LayerRow
+from dnnmig_env.networks.graph_file import GraphRow, LayerRow
 
 AnyForm = TypeVar("AnyForm", bound=Form)
 TextOr = Annotated[
@@ -40,15 +39,10 @@ class LayerForm(LayerRow):
     predecessors: list[Index] | None = None  # type: ignore[assignment]  # in a network's own file they are required
 
 
-class GraphForm(Form):
+class GraphForm(GraphRow):
     """A `layer_graph.LayerGraph` that is written in a scenario's file, with all its layers."""
 
-    name: str
-    input_bytes: Bytes
-    layers: list[LayerForm]
-    origin: str = ""
-    inputs: list[Bytes] = Field(default_factory=list)
-    outputs: list[Index] = Field(default_factory=list)
+    layers: list[LayerForm]  # type: ignore[assignment]  # which need no predecessors
 
 
 class DeviceForm(Form):
