@@ -15,7 +15,7 @@ def random_plan(scenario: Scenario, rng: np.random.Generator) -> Plan:
         (user_index, layer, size_bytes)
         for user_index, user in enumerate(scenario.users)
         for layer, size_bytes in enumerate(user.graph.weight_bytes)
-        if size_bytes > 0
+        if user.graph.movable[layer]
     ]
     uploads = []
     for index in rng.permutation(len(layers)):

@@ -32,7 +32,7 @@ BYTES_PER_S_PER_MBPS = 1024 * 1024 / 8000 * 1000
 
 def all_at_once(scenario: Scenario, rng: np.random.Generator) -> Plan:
     """Return the plan that uploads everything to server 1 as one partition per user."""
-    layers = [np.flatnonzero(user.graph.weight_bytes).tolist() for user in scenario.users]
+    layers = [np.flatnonzero(user.graph.movable).tolist() for user in scenario.users]
     return Plan(tuple(Upload(user_index, 1, tuple(row)) for user_index, row in enumerate(layers) if row))
 
 
