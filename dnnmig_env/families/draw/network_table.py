@@ -15,10 +15,6 @@ from dnnmig_env.networks.preprocessing import prepare
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load_prepared, networks
 from dnnmig_env.simulation.packed import GraphArrays, Limits, graph_arrays, num_edges, num_shares
 
-ROOM = 300
-"""Predecessor edges for which there is room in any case, if so many are possible: 24 layers that all read the input and
-each other have as many."""
-
 
 class NetworkTable(NamedTuple):
     """N networks of at most L layers, E predecessor edges, I inputs and H shares.
@@ -71,8 +67,8 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
     """Return networks, merged to at most `max_layers` layers each, as arrays.
 
     E, I and H are at least what every network of the zoo needs, whichever networks are chosen, so that an agent trained
-    on some networks also fits the others. I is at least 4 and H at least 4 L, so given scenarios may have more. With
-    up to 24 layers there is room for the edges of any network that somebody may bring.
+    on some networks also fits the others. I is at least 4, and E and H are at least 4 L, so given scenarios may have
+    more.
 
     Args:
         names: "train", "test" or "all" for these networks of the zoo, or the names of networks. A name that ends in
@@ -88,7 +84,7 @@ def network_table(names: str | tuple[str, ...], max_layers: int) -> NetworkTable
         raise ValueError("networks is empty; give 'train', 'test', 'all' or at least one name.")
     graphs = tuple(_prepared(name, max_layers) for name in chosen)
     zoo = tuple(load_prepared(name, max_layers) for name in networks())
-    edges = max(min(max_layers * (max_layers + 1) // 2, ROOM), *map(num_edges, (*graphs, *zoo)))
+    edges = max(4 * max_layers, *map(num_edges, (*graphs, *zoo)))
     shares = max(4 * max_layers, *map(num_shares, (*graphs, *zoo)))
     inputs = max(4, *(graph.num_inputs for graph in (*graphs, *zoo)))
     rows = [graph_arrays(graph, max_layers, edges, inputs, shares) for graph in graphs]

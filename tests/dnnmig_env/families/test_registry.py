@@ -66,7 +66,7 @@ def test_training_and_test_networks_need_the_same_sizes(family: str) -> None:
     train, test = make_generator(family, networks="train"), make_generator(family, networks="test")
     assert train.limits == test.limits
     assert train.limits.edges >= max(num_edges(load_prepared(name, 16)) for name in networks())
-    assert train.limits.edges == 16 * 17 / 2  # each of 16 layers reads the input and all layers before it
+    assert train.limits.edges == 4 * 16  # room for wider networks in given scenarios
 
 
 @pytest.mark.parametrize(("chosen", "expected"), [("train", TRAIN_NETWORKS), ("test", TEST_NETWORKS)])
