@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,9 +9,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from agents.planners.protocol import Placement
+from agents.planners.swarms.pso_ga import PsoGa
+from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.timeline import Timeline
 from evaluate.__main__ import main
-from evaluate.papers.eosdnn.placements import OPTIMUM, PlacementStudy
+from evaluate.papers.eosdnn import placements
+from evaluate.papers.eosdnn.placements import OPTIMUM, PlacementStudy, methods
 from evaluate.papers.eosdnn.uploads import UploadStudy, queries_finished
 
 
@@ -59,6 +65,30 @@ def test_a_users_mistake_is_one_line(
     assert says in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_searches_differ_in_what_their_names_say() -> None:
+    found = methods(iterations=7, exact=False)
+    runs, plain = (cast(PsoGa, found[name]) for name in ("pso-ga from runs", "pso-ga"))
+    assert (runs.mean_run, plain.mean_run) == (16.0, 1.0)
+    assert runs == replace(plain, mean_run=16.0)
+    assert (plain.iterations, plain.patience) == (7, 7)
+    assert OPTIMUM in methods(iterations=7, exact=True)
+    assert OPTIMUM not in found
+
+
+def test_every_scenario_has_random_numbers_of_its_own() -> None:
+    drawn = scenarios("single", 3, seed=1, max_layers=2)
+    numbers = []
+
+    def planner(scenario: Scenario, rng: np.random.Generator) -> Placement:
+        numbers.append(float(rng.random()))
+        return tuple(np.array(user.uploaded, np.int8) for user in scenario.users)
+
+    placements._study("single", drawn, 5, {"first": planner, "second": planner}, False)
+    first, second = numbers[1:4], numbers[5:]  # each is called once more at first, to compile
+    assert len(set(first)) == 3
+    assert first == second  # and every method the same ones
 
 
 def test_placement_figures_by_hand() -> None:

@@ -62,6 +62,11 @@ def test_every_file_of_a_folder_is_read_in_order_of_names(tmp_path: Path) -> Non
         ("0,a,1,524288", "0,a,1.5,524288", "line 2, n_layers: 1.5; must be a whole number"),
         ("2,b", "3,b", r"line 4, block: 3; number the blocks from 0 on \(2 comes next\)"),
         ("2,b,1,524288", "2,b,1,5", "line 4, in_bytes: 5; the block before puts out 524288 bytes: give a chain"),
+        (
+            "2,b,1,524288",
+            "2,b,1,900000",
+            "line 4, in_bytes: 900000; the block before puts out 524288 bytes",
+        ),
         ("2,b", "2,a", r"layer 2 \('a'\) repeats an earlier name"),
         (RELU, "1,relu", "line 3 has 2 cells; give one for each of the 8 columns"),
         (TINY, HEADER, "no row follows the header"),

@@ -18,7 +18,7 @@ from dnnmig_env.simulation.simulator import simulate
 from evaluate.__main__ import main
 from evaluate.papers.mjoa_mu.cases import BASELINES, HORIZON_S, access, cases, device_node, edge_node
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
-from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, BASELINE, METHODS, MJOA_MU, delays_s, studies
+from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, BASELINE, METHODS, MJOA_MU, UsersStudy, delays_s, studies
 from tests.strategies import Sizes, random_case
 
 NETWORKS = ("alexnet", "bert_mini")
@@ -42,6 +42,26 @@ def test_a_cases_delays_are_those_of_the_simulator() -> None:
     assert case.device_s == pytest.approx(simulate(scenario, plan_of([])).cold_start_delay_s[0])
     assert 0 < case.uploaded < 1
     assert case.reduction("device") == pytest.approx(1 - case.parallel_s / case.device_s)
+
+
+def test_the_setting_of_a_case_by_hand() -> None:
+    links = access([8.0])
+    assert np.asarray(links.up_bytes_per_s).ravel().tolist() == [1e6]
+    assert links.up_latency_s == 0.005
+    # The slowest device has the slowest memory and the longest overhead, the fastest one the fastest and the shortest.
+    slow, fast = device_node(1e9), device_node(20e9)
+    assert (slow.memory_bytes_per_s, slow.layer_overhead_s) == (pytest.approx(5e9), pytest.approx(100e-6))
+    assert (fast.memory_bytes_per_s, fast.layer_overhead_s) == (pytest.approx(30e9), pytest.approx(20e-6))
+    assert edge_node(2e12).memory_bytes_per_s == pytest.approx(900e9)
+
+
+def test_reductions_are_the_greatest_of_a_scenario_and_of_a_user() -> None:
+    baseline = np.array([[2.0, 4.0], [1.0, 3.0]])
+    delays = {name: baseline for name in METHODS} | {MJOA_MU: np.array([[1.0, 4.0], [0.8, 0.6]])}
+    figures = UsersStudy((10.0, 160.0), 2, delays, seed=1).figures()[MJOA_MU]
+    assert figures["mean_delay_s"] == pytest.approx(1.6)
+    assert figures["greatest_reduction_of_total"] == pytest.approx(1 - 1.4 / 4.0)  # of the second scenario
+    assert figures["greatest_reduction_of_a_user"] == pytest.approx(1 - 0.6 / 3.0)
 
 
 def test_parallel_uploading_never_loses_and_saves_more_where_the_baseline_is_worse() -> None:
