@@ -40,8 +40,8 @@ def test_only_steps_that_decide_are_counted() -> None:
 
 
 def test_a_rate_is_the_median_of_its_repeats() -> None:
-    found = summarise([(3.0, 6.0), (1.0, 2.0), (2.0, 5.0)])
-    assert (found.per_s, found.lowest_per_s, found.highest_per_s, found.per_cpu_s) == (2.0, 1.0, 3.0, 5.0)
+    found = summarise([(3.0, 6.0), (1.0, 2.0), (2.5, 5.0)])
+    assert (found.per_s, found.lowest_per_s, found.highest_per_s, found.per_cpu_s) == (2.5, 1.0, 3.0, 5.0)
 
 
 def test_work_is_counted_over_time() -> None:
