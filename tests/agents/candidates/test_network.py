@@ -305,3 +305,17 @@ def test_constants_are_those_with_which_the_published_agents_were_trained():
     assert (description.LOG_RANGE, description.MOST_GAINS, description.LEAST_GAIN) == (10.0, 8, 1e-6)
     assert (MOST_CANDIDATES, shortlist.MOST_RANKED, expected_plan.TRIES) == (24, 4, 60)
     assert shortlist.CONTENTION_TOLERANCE == planning.CONTENTION_TOLERANCE == 0.02
+
+
+def test_the_risk_of_an_upload_by_hand():
+    # A layer that takes 0.1 of what is left of the horizon, in an interval that takes 0.3, saves half of the time after
+    # it: 0.5 * 0.7. Newcomers are expected to be half of the delay: 0.1 * 0.3 * 0.5 / 0.5 is blocked.
+    prior = network.Prior(*(torch.ones(()) for _ in network.Prior._fields))
+    features, situation = torch.zeros(1, 2, CANDIDATE_WIDTH), torch.zeros(1, SITUATION_WIDTH)
+    situation[0, network.LEFT], situation[0, NEWCOMERS] = 1.0, 0.5
+    features[0, :, LAYER_ARRIVAL] = 0.1
+    features[0, :, INTERVAL_ARRIVAL] = torch.tensor([0.3, 0.05])  # the second takes no less than its layer
+    features[0, :, network.SAVING] = 0.5
+    found = network._risk(prior, features, situation)[0]
+    assert found[0] == pytest.approx(0.03 / (0.35 + network.LEAST_SAVING), rel=1e-4)
+    assert found[1] == pytest.approx(0.01 / (0.45 + network.LEAST_SAVING), rel=1e-4)

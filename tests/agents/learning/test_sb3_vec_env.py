@@ -117,6 +117,18 @@ def test_evaluate_policy_needs_no_monitor():
     assert -2.0 < mean < 0.0
 
 
+def test_a_reset_begins_to_count_anew():
+    env, rng = Sb3VecEnv(batch()), np.random.default_rng(0)
+    env.seed(1)
+    observations = env.reset()
+    env.step(random_legal(observations["action_mask"], rng))
+    observations, taken, ended = env.reset(), 0, False
+    while not ended:
+        observations, rewards, dones, infos = env.step(random_legal(observations["action_mask"], rng))
+        taken, ended = taken + 1, dones[0]
+    assert infos[0]["episode"]["l"] == taken
+
+
 def test_another_autoreset_is_refused():
     with pytest.raises(ValueError, match="SB3 resets in the same step"):
         Sb3VecEnv(batch(AutoresetMode.NEXT_STEP))

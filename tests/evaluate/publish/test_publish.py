@@ -10,8 +10,14 @@ import pytest
 
 import agents.pretrained
 from agents.policies.trained import BEST_MODEL, CARD, read_card
-from agents.pretrained import read_agent_card
+from agents.pretrained import Check, read_agent_card
+from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
+from evaluate.compare.compare import roll_out_all
+from evaluate.compare.results import Results
+from evaluate.compare.rollout import Arena
+from evaluate.compare.statistics import delay_ratios
+from evaluate.publish.publish import _agent_card, _Training
 from evaluate.publish.training_command import training_command
 from train.command_line import parse, preset
 from train.config import HeldOutConfig, NetworkConfig, TrainConfig
@@ -145,3 +151,30 @@ def test_samples_that_cannot_be_drawn_are_one_line(run, tmp_path, capsys):
         assert says in error
         assert error.startswith("error: ") and error.count("\n") == 1
     assert not Path(tmp_path / "out").exists()
+
+
+def test_a_published_agent_is_measured_again_and_stays_what_it_is(run, tmp_path):
+    assert published(run, tmp_path) == 0
+    first = read_agent_card("toy", tmp_path)
+    marked = first.model_copy(update={"trained_with": {"numpy": "of its training"}, "commands": ("once",), "seed": 7})
+    (tmp_path / "toy.json").write_text(marked.model_dump_json())
+    assert (
+        published(tmp_path / "toy.zip", tmp_path, "--scenarios", "3", "--policies", "device-only", "--overwrite") == 0
+    )
+    again = read_agent_card("toy", tmp_path)
+    assert (again.trained_with, again.commands, again.seed) == ({"numpy": "of its training"}, ("once",), 7)
+    assert (again.sha256, again.steps, again.check) == (first.sha256, first.steps, first.check)
+    assert (again.results.scenarios, list(again.results.policies)) == (3, ["pretrained", "device-only"])
+
+
+def test_a_cards_intervals_are_those_of_its_seed():
+    drawn = scenarios("single", 6, seed=3, max_layers=4)
+    arena = Arena(make_generator("single").limits, drawn, "single", "joint")
+    rollouts = roll_out_all(arena, ("efficiency", "device-only"), 3)
+    results = Results("single", 3, {"pretrained": rollouts["efficiency"], "device-only": rollouts["device-only"]})
+    training = _Training(0, (), {}, read_card(agents.pretrained.pretrained_file("single")))
+    card = _agent_card(training, results, Check(scenarios=1, seed=0, mean_delay_s=1.0), "0" * 64)
+    ratio, low, high = delay_ratios(results.delays_s, 3)["pretrained"]["device-only"]
+    figures = card.results.policies["device-only"]
+    assert (figures.agent_ratio, *figures.agent_ratio_ci95) == (ratio, low, high)
+    assert (low, high) != delay_ratios(results.delays_s, 4)["pretrained"]["device-only"][1:]
