@@ -124,7 +124,7 @@ def test_a_reset_begins_to_count_anew():
     env.step(random_legal(observations["action_mask"], rng))
     observations, taken, ended = env.reset(), 0, False
     while not ended:
-        observations, rewards, dones, infos = env.step(random_legal(observations["action_mask"], rng))
+        observations, _, dones, infos = env.step(random_legal(observations["action_mask"], rng))
         taken, ended = taken + 1, dones[0]
     assert infos[0]["episode"]["l"] == taken
 
