@@ -119,6 +119,7 @@ def test_a_loop_of_known_length_is_written_out(tmp_path: Path) -> None:
     stacked = next(layer for layer in graph.layers if layer.output_bytes == 3 * 32)
     assert stacked.predecessors == (0, 2, 4)
     assert graph.input_bytes == 32
+    assert "FLOPs" not in graph.origin  # those of the condition, which each step passes on, are known: none
 
 
 def test_a_loop_ends_when_its_condition_is_false(tmp_path: Path) -> None:
