@@ -91,6 +91,8 @@ class OperatorLog:
     def start_over(self) -> None:
         """Forget the inputs and operators, but not from which weights constants were computed."""
         self._operators, self._producer, self._inputs = [], {}, []
+        for weight in self._weight_bytes:  # a run may have overwritten it, e.g. a buffer that holds a cache
+            self._sources.setdefault(weight, (weight,))
 
     def add_input(self, value: Value, num_bytes: int) -> None:
         """Declare an input of the network."""

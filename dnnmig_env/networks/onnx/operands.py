@@ -102,6 +102,7 @@ def _convolution(weight_place: int, bias_place: int) -> Callable[[dict[str, Any]
         if image is not None:
             yield "the number of dimensions of the weight", len(weight), len(image)
             yield "the number of input channels", image[1], weight[1] * group
+        yield "the kernel's shape", weight[2:], tuple(attributes.get("kernel_shape", weight[2:]))
         yield "the remainder of output channels by groups", weight[0] % group, 0
         if bias is not None and bias_place:
             yield "the shape of the bias", bias, (weight[0],)
@@ -113,6 +114,7 @@ def _transposed_convolution(attributes: dict[str, Any], shapes: _Shapes) -> _Dem
     if known := _known(shapes, 0, 1):
         (image, weight), group = known, attributes.get("group", 1)
         yield "the number of input channels", image[1], weight[0]
+        yield "the kernel's shape", weight[2:], tuple(attributes.get("kernel_shape", weight[2:]))
         yield "the remainder of input channels by groups", weight[0] % group, 0
         if (bias := _at(shapes, 2)) is not None:
             yield "the shape of the bias", bias, (weight[1] * group,)
@@ -127,6 +129,8 @@ def _recurrent(gates: int) -> Callable[[dict[str, Any], _Shapes], _Demands]:
             yield "the number of input features", sequence[2], weight[2]
             yield "the shape of the input's weight", weight, (directions, gates * size, weight[2])
             yield "the shape of the state's weight", recurrent, (directions, gates * size, size)
+            if (bias := _at(shapes, 3)) is not None:
+                yield "the shape of the bias", bias, (directions, 2 * gates * size)
 
     return demands
 
@@ -136,6 +140,26 @@ def _general_product(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
         rows, columns = known
         inner = rows[0 if attributes.get("transA") else 1]
         yield "the inner dimension of the product", inner, columns[1 if attributes.get("transB") else 0]
+        product = (rows[1 if attributes.get("transA") else 0], columns[0 if attributes.get("transB") else 1])
+        if (summand := _at(shapes, 2)) is not None:
+            yield _repeats(summand, product)
+
+
+def _attention(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+    if known := _known(shapes, 0, 1, 2):
+        query, key, value = known
+        yield "the number of dimensions of keys", len(key), len(query)
+        yield "the number of dimensions of values", len(value), len(query)
+        yield "the number of values", value[-2], key[-2]
+        yield "the batch of keys", key[0], query[0]
+        if len(query) == 3:
+            heads, groups = (attributes.get(kind) or 1 for kind in ("q_num_heads", "kv_num_heads"))
+            yield "the width of a key", key[-1] / groups, query[-1] / heads
+        else:
+            heads, groups = query[1], key[1]
+            yield "the width of a key", key[-1], query[-1]
+            yield "the number of heads of values", value[1], groups
+        yield "the remainder of heads by those of keys", heads % groups, 0
 
 
 def _per_channel(places: dict[int, str]) -> Callable[[dict[str, Any], _Shapes], _Demands]:
@@ -150,9 +174,21 @@ def _per_channel(places: dict[int, str]) -> Callable[[dict[str, Any], _Shapes], 
 
 def _repeated(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
     if known := _known(shapes, 0, 1):
-        whole, part = known
-        fits = all(theirs in (1, ours) for ours, theirs in zip(reversed(whole), reversed(part), strict=False))
-        yield f"whether {part} can be repeated over {whole}", fits and len(part) <= len(whole), True
+        yield _repeats(known[1], known[0])
+
+
+def _repeats(part: Shape, whole: Shape) -> tuple[str, object, object]:
+    fits = all(theirs in (1, ours) for ours, theirs in zip(reversed(whole), reversed(part), strict=False))
+    return f"whether {part} can be repeated over {whole}", fits and len(part) <= len(whole), True
+
+
+def _grouped(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
+    """Scale and shift have an entry for each channel; until operator set 20 for each group."""
+    if known := _known(shapes, 0, 1, 2):
+        image, *settings = known
+        for what, found in zip(("scale", "shift"), settings, strict=True):
+            sizes = ((image[1],), (attributes.get("num_groups", 1),))
+            yield f"whether the shape {found} of the {what} is one of {sizes}", found in sizes, True
 
 
 def _rearranged(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
@@ -164,12 +200,14 @@ def _rearranged(attributes: dict[str, Any], shapes: _Shapes) -> _Demands:
 _DEMANDS: dict[str, Callable[[dict[str, Any], _Shapes], _Demands]] = {
     **dict.fromkeys(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"), _rearranged),
     **dict.fromkeys(("LayerNormalization", "PRelu", "RMSNormalization"), _repeated),
+    "Attention": _attention,
     "BatchNormalization": _per_channel({1: "scale", 2: "shift", 3: "mean", 4: "variance"}),
     "Conv": _convolution(1, 2),
     "ConvInteger": _convolution(1, 0),
     "ConvTranspose": _transposed_convolution,
     "DeformConv": _convolution(1, 3),
     "GRU": _recurrent(3),
+    "GroupNormalization": _grouped,
     "Gemm": _general_product,
     "InstanceNormalization": _per_channel({1: "scale", 2: "shift"}),
     "LSTM": _recurrent(4),

@@ -44,7 +44,7 @@ _NAMES = """
     SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth Sqrt Sub Sum SwiGLU Swish Tan Tanh TensorScatter
     ThresholdedRelu Tile TopK Trilu Unique Upsample Where Xor
 """
-_WITHOUT_FLOPS = frozenset(_NAMES.split())
+_WITHOUT_FLOPS = VIEWS | SLICES | frozenset(_NAMES.split())
 
 
 def flops(node: NodeProto, shape_of: Callable[[str], Shape]) -> float | None:

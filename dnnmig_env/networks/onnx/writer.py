@@ -104,9 +104,7 @@ class Writer:
         """
         if value not in self.inference.values:
             raise ValueError(
-                f"{described(node)} cannot be written out: {what} (tensor {value!r}) {self._reason(value)}; export the "
-                "network without it, or give the value of an input that decides it (--input-value NAME=VALUE, or "
-                "input_values in a scenario file)."
+                f"{described(node)} cannot be written out: {what} (tensor {value!r}) {self._reason(value)}."
             )
         return self.inference.values[value]
 
@@ -119,9 +117,14 @@ class Writer:
 
     def _reason(self, value: str) -> str:
         files = self.inference.missing_files
-        if value in files:
-            return f"is in the file {files[value]!r}, which cannot be read"
-        return _UNKNOWN if value in self._made else "is an input of the network"
+        if value in files or (files and value in self._made):
+            file = files.get(value, next(iter(files.values())))
+            how = "is in" if value in files else "may follow from"
+            return f"{how} the file {file!r}, which cannot be read; put it beside the network's file"
+        return (
+            f"{_UNKNOWN if value in self._made else 'is an input of the network'}; export the network without it, or "
+            "give the value of an input that decides it (--input-value NAME=VALUE, or input_values in a scenario file)"
+        )
 
     def stack(self, node: NodeProto, name: str, parts: list[str], axis: int) -> None:
         """Put the tensors that the steps of a loop returned side by side along a new axis."""

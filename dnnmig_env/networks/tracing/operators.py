@@ -28,6 +28,14 @@ _PRODUCTS: dict[Any, Callable[..., int]] = {
     _aten._weight_int4pack_mm_for_cpu: lambda left, right, group, scales: 2 * left.numel() * scales.shape[1],
 }
 
+_OF_ONE_TYPE = frozenset(
+    {
+        *(_aten.mm, _aten.addmm, _aten.bmm, _aten.baddbmm, _aten.addbmm, _aten.mv, _aten.addmv, _aten.dot, _aten.vdot),
+        _aten.convolution,
+    }
+)
+"""Products whose operands PyTorch wants to have the same element type, which it does not check on the meta device."""
+
 KNOWN_NAMESPACES = frozenset({"aten", "prim", "prims"})
 """Where operators come from whose FLOPs are known."""
 
@@ -124,6 +132,19 @@ def flops_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: A
     if operator in flop_registry:
         return float(flop_registry[operator](*args, **kwargs, out_val=result))
     return float(_PRODUCTS[operator](*args, **kwargs)) if operator in _PRODUCTS else None
+
+
+def check_types(func: Any, args: tuple[Any, ...]) -> None:
+    """Raise a RuntimeError if a product has operands of several element types, which no autocast makes equal."""
+    if func._overloadpacket not in _OF_ONE_TYPE:
+        return
+    depth = torch.autocast_increment_nesting()  # here autocast always counts as disabled; its nesting is still known
+    torch.autocast_decrement_nesting()
+    if depth > 1:
+        return
+    types = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors_in(args)})
+    if len(types) > 1:
+        raise RuntimeError(f"{short_name(func._schema.name)} has operands of the types {' and '.join(types)}")
 
 
 def _named_arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,19 @@ from torch import nn
 from dnnmig_env.networks.tracing.constants import ValuesNeededError
 from dnnmig_env.networks.tracing.module_copy import unwrapped
 
+_OWN_DEVICE = (
+    "It holds or makes tensors on a device of its own choice; make them where the inputs are, or give the original "
+    "module instead of a scripted or exported one."
+)
+_REMEDIES = {
+    "has operands of the types": "Give the inputs the element type of the weights, e.g. SHAPE:float16 on a command "
+    "line.",
+    "does not require grad": "It computes gradients of what it computes, but a query needs none; trace the part "
+    "without them.",
+    **dict.fromkeys(("same device", "expected device", "CUDA", "NVIDIA"), _OWN_DEVICE),
+}
+"""What to do about an error whose message contains some words."""
+
 
 def as_module(network: Any) -> nn.Module:
     """Return the module that stands behind what a user wants to trace.
@@ -63,11 +76,9 @@ def explain(module: nn.Module, error: Exception) -> str:
         )
     if "quantized::" in text or "quantized" in type(module).__module__ or "QuantizedCPU" in text:
         return "Quantised modules run on their own kernels only; give the module before quantisation, or its ONNX file."
-    if "same device" in text or "expected device" in text:
-        return (
-            "It holds or makes tensors on a device of its own choice; make them where the inputs are, or give the "
-            "original module instead of a scripted or exported one."
-        )
+    for words, remedy in _REMEDIES.items():
+        if words in text:
+            return remedy
     if isinstance(error, NotImplementedError) and 'required "forward" function' in text:
         return "It is a container; give a module that says in `forward` what it computes."
     if "HigherOrderOperator" in text or "FlexAttention" in text:

@@ -20,6 +20,7 @@ from dnnmig_env.networks.tracing.module_copy import Weight
 from dnnmig_env.networks.tracing.operators import (
     KNOWN_NAMESPACES,
     changes_content,
+    check_types,
     depends_on_values,
     divided,
     flops_of,
@@ -144,6 +145,7 @@ class Recorder(TorchDispatchMode):
             if func is _aten._to_copy.default and not changes_content(args[0], kwargs):
                 return _aten.alias.default(args[0])
         compute, real = self._constants.compute, None
+        check_types(func, args)
         try:
             result = func(*self._without_masks(func, args), **kwargs)
         except RuntimeError as error:  # its shape depends on values, or it cannot run on shapes alone

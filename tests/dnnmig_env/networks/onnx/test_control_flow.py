@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -119,6 +120,7 @@ def test_a_loop_of_known_length_is_written_out(tmp_path: Path) -> None:
     stacked = next(layer for layer in graph.layers if layer.output_bytes == 3 * 32)
     assert stacked.predecessors == (0, 2, 4)
     assert graph.input_bytes == 32
+    assert "FLOPs" not in graph.origin  # those of the condition, which each step passes on, are known: none
 
 
 def test_a_loop_ends_when_its_condition_is_false(tmp_path: Path) -> None:
@@ -143,6 +145,23 @@ def test_a_loop_of_unknown_length_or_too_many_steps_is_refused(tmp_path: Path, m
     monkeypatch.setattr(writer, "MOST_OPERATORS", 9)
     with pytest.raises(ValueError, match="is number 10, with loops written out; give shapes with fewer steps"):
         import_onnx(path)
+
+
+def test_a_missing_file_is_the_reason_why_a_loop_cannot_be_written_out(tmp_path: Path) -> None:
+    for count, reason in (("three", "is in"), ("sum", "may follow from")):
+        step = body(
+            [node("MatMul", "carried m", "product"), node("Identity", "go", "on")], "n go carried", "on product"
+        )
+        nodes = [node("Add", "three three", "sum"), node("Loop", f"{count} _ x", "y", body=step)]
+        path = save(tmp_path, nodes, {"x": (1, 8)}, ["y"], {"three": np.array(3), "m": weights(8, 8)})
+        model = onnx.load(path)
+        stored = model.graph.initializer[0]
+        stored.ClearField("raw_data")
+        stored.data_location = onnx.TensorProto.EXTERNAL
+        stored.external_data.add(key="location", value="net.data")
+        onnx.save(model, path)
+        with pytest.raises(ValueError, match=f"{reason} the file 'net.data', which cannot be read; put it beside the"):
+            import_onnx(path)
 
 
 @pytest.mark.parametrize("opset", [9, 11, 16])

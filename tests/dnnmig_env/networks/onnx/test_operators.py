@@ -175,6 +175,22 @@ def test_einsum_of_any_number_of_operands(tmp_path: Path, equation: str, shapes:
         ("PRelu", {}, (1, 3, 8, 8), [(4, 1, 1)], "whether .* can be repeated|[Ii]ncompatible"),
         ("MatMul", {}, (1, 3), [(4, 5)], "Incompatible dimensions"),
         ("Add", {}, (1, 3), [(4,)], "[Ii]ncompatible dimensions"),
+        ("Conv", {"kernel_shape": [5, 5]}, (1, 3, 8, 8), [(4, 3, 3, 3)], r"kernel's shape is \(3, 3\), but must be"),
+        ("ConvTranspose", {"kernel_shape": [5, 5]}, (1, 4, 8, 8), [(4, 3, 3, 3)], r"kernel's shape is \(3, 3\)"),
+        ("Gemm", {"transA": 1}, (3, 2), [(3, 4), (5,)], r"whether \(5,\) can be repeated over \(2, 4\) is False"),
+        ("GRU", {"hidden_size": 5}, (7, 1, 8), [(1, 15, 8), (1, 15, 5), (1, 20)], r"bias is .*, but must be \(1, 30\)"),
+        ("GroupNormalization", {"num_groups": 2}, (1, 4, 8), [(6,), (6,)], r"\(6,\) of the scale is one of \(\(4,\)"),
+        ("Attention", {}, (1, 8, 1, 64), [(1, 8, 5, 32), (1, 8, 5, 64)], "width of a key is 32, but must be 64"),
+        ("Attention", {}, (1, 8, 1, 64), [(1, 3, 5, 64), (1, 3, 5, 64)], "heads by those of keys is 2, but must be 0"),
+        ("Attention", {}, (1, 8, 1, 64), [(1, 4, 5, 64), (1, 4, 6, 64)], "the number of values is 6, but must be 5"),
+        ("Attention", {}, (1, 8, 1, 64), [(1, 4, 5, 64), (1, 2, 5, 64)], "heads of values is 2, but must be 4"),
+        (
+            "Attention",
+            {"q_num_heads": 8, "kv_num_heads": 2},
+            (1, 1, 512),
+            [(1, 5, 512), (1, 5, 512)],
+            "the width of a key is 256.0, but must be 64.0",
+        ),
     ],
 )
 def test_operands_that_do_not_fit_are_refused(
@@ -182,7 +198,8 @@ def test_operands_that_do_not_fit_are_refused(
 ) -> None:
     tensors = {f"w{number}": weights(*shape) for number, shape in enumerate(stored)}
     outputs = "_ y" if operator in ("LSTM", "GRU") else "y"
-    path = save(tmp_path, [node(operator, " ".join(["x", *tensors]), outputs, **attributes)], {"x": x}, ["y"], tensors)
+    nodes = [node(operator, " ".join(["x", *tensors]), outputs, **attributes)]
+    path = save(tmp_path, nodes, {"x": x}, ["y"], tensors, opset=23)
     with pytest.raises(ValueError, match=f"operator '{operator}' .*does not fit its operands: .*({message})"):
         import_onnx(path)
 

@@ -81,6 +81,25 @@ def names(graph: LayerGraph) -> tuple[str, ...]:
     return tuple(layer.name for layer in graph.layers)
 
 
+class Ring(nn.Module):
+    """Four rows of a saved buffer, the first of which each run overwrites, as the cache of a decoder may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+        self.register_buffer("rows", torch.zeros(4, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.rows[0] = x[0]
+        result: Tensor = self.linear(self.rows)
+        return result
+
+
+def test_a_saved_buffer_that_each_run_overwrites_is_a_weight_in_each_run() -> None:
+    assert trace(Ring(), (1, 8)).weight_bytes.tolist() == [4 * 8 * 4, 8 * 8 * 4 + 8 * 4]
+    assert measure(Ring(), (1, 8), effort=QUICK).weight_bytes == 128 + 288
+
+
 @pytest.mark.parametrize(
     ("module", "inputs"),
     [(Unequal(), (1, 256)), (Branches(), (2, 3, 8, 8)), (Words(), InputSpec((1, 6), "int64"))],

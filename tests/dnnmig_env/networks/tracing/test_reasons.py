@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dnnmig_env.networks.tracing import InputSpec, trace
 
 LINEAR = nn.Linear(3, 3)
+LINEAR_OF_HALVES = nn.Linear(3, 3).half()
 
 
 class Computing(nn.Module):
@@ -79,6 +80,8 @@ class Pair(nn.Module):
         ),
         (nn.ModuleList([LINEAR]), "It is a container; give a module that says in `forward` what it computes"),
         (nn.Linear(4, 3), "Check the input shapes and element types"),
+        (LINEAR_OF_HALVES, "addmm has operands of the types float16 and float32. Give the inputs the element type of"),
+        (Computing(lambda y: torch.autograd.grad(y.sum(), y)), "It computes gradients of what it computes, but a"),
         (nn.Identity(), "no output is computed from its input"),
     ],
 )
@@ -113,6 +116,18 @@ def test_an_operator_without_a_rule_for_shapes() -> None:
         library.impl("blind", lambda x: x + 1, "CPU")
         with pytest.raises(ValueError, match=r"does not say which shape its result has; .*register_fake"):
             trace(Computing(lambda y: torch.ops.dnnmig_test.blind(y)), (1, 3))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there, which the module may ask for")
+def test_a_device_of_its_own_choice() -> None:
+    with pytest.raises(ValueError, match="It holds or makes tensors on a device of its own choice; make them where"):
+        trace(Computing(lambda y: y + torch.ones(3).cuda()), (1, 3))
+
+
+def test_element_types_that_autocast_makes_equal_are_not_refused() -> None:
+    assert trace(LINEAR_OF_HALVES, InputSpec((1, 3), "float16")).input_bytes == 6
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert trace(LINEAR_OF_HALVES, (1, 3)).weight_bytes.tolist() == [24]
 
 
 def test_what_needs_no_refusal() -> None:
