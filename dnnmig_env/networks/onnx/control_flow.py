@@ -23,7 +23,7 @@ class Flattening(Writer):
     """The operators of a network without control flow; tensors of bodies get names that are unique in the network.
 
     Attributes:
-        skipped: The branches that are not taken.
+        skipped: The branches that are not taken, and the bodies of operators that no output needs.
         repeated: Names of the tensors that steps of loops compute.
     """
 
@@ -49,8 +49,19 @@ class Flattening(Writer):
         for sparse in graph.sparse_initializer:
             names[sparse.values.name] = prefix + sparse.values.name
             self.store_sparse(prefix + sparse.values.name, sparse)
-        for node in _in_order(graph.node):
-            self._add(node, names, prefix)
+        ordered = _in_order(graph.node)
+        needed = {entry.name for entry in graph.output}
+        unneeded: set[int] = set()  # what nobody needs must not decide whether the network can be read
+        for place in range(len(ordered) - 1, -1, -1):
+            if needed.intersection(ordered[place].output):
+                needed.update(_read_by(ordered[place]))
+            elif ordered[place].op_type != "Constant":  # which stores a tensor like those above
+                unneeded.add(place)
+        for place, node in enumerate(ordered):
+            if place in unneeded:
+                self.skipped += [attribute.g for attribute in node.attribute if attribute.type == AttributeProto.GRAPH]
+            else:
+                self._add(node, names, prefix)
 
     def _add(self, node: NodeProto, names: dict[str, str], prefix: str) -> None:
         check_form(node, self.inference.opsets)

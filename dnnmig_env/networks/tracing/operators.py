@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -22,6 +23,7 @@ _PRODUCTS: dict[Any, Callable[..., int]] = {
     _aten.dot: lambda left, right: 2 * left.numel(),
     _aten.vdot: lambda left, right: 2 * left.numel(),
     _aten.addbmm: lambda bias, left, right, **_: 2 * left.numel() * right.shape[-1],
+    _aten._trilinear: lambda *operands: 2 * _combined(*operands),
     _aten._int_mm: lambda left, right: 2 * left.numel() * right.shape[-1],
     _aten._weight_int8pack_mm: lambda left, right, *_: 2 * left.numel() * right.shape[0],
     _aten._weight_int4pack_mm: lambda left, right, group, scales: 2 * left.numel() * scales.shape[1],
@@ -66,6 +68,8 @@ def divided(result: Any, state_outputs: Sequence[str | int]) -> tuple[list[Tenso
         parts = {field.name: getattr(result, field.name) for field in fields(result)}
     elif isinstance(result, (list, tuple)):
         parts = dict(zip(getattr(result, "_fields", range(len(result))), result, strict=True))
+    else:
+        parts = _attributes(result) or parts
     wanted = {key: next((part for part in parts if str(part) == str(key)), None) for key in state_outputs}
     for key, found in wanted.items():
         if found is None:
@@ -83,9 +87,18 @@ def _tensors_returned(result: Any, depth: int = 4) -> Iterator[Tensor]:
     for leaf in tree_leaves(result):
         if isinstance(leaf, Mapping):
             yield from _tensors_returned(list(leaf.values()), depth - 1)
-        is_plain = hasattr(leaf, "__dict__") and not isinstance(leaf, (Tensor, type, torch.nn.Module, Mapping))
-        if is_plain and not is_dataclass(leaf) and not type(leaf).__name__.endswith("Cache") and depth:
-            yield from _tensors_returned(list(vars(leaf).values()), depth - 1)
+        elif isinstance(leaf, (set, frozenset)):
+            yield from _tensors_returned(list(leaf), depth - 1)
+        elif depth and not is_dataclass(leaf) and not type(leaf).__name__.endswith("Cache"):
+            yield from _tensors_returned(list(_attributes(leaf).values()), depth - 1)
+
+
+def _attributes(result: Any) -> dict[str, Any]:
+    """Return the attributes of an object that a network made to hold its results, also those in slots."""
+    if isinstance(result, (Tensor, type, torch.nn.Module)):
+        return {}
+    slots = [name for kind in type(result).__mro__ for name in tree_leaves(vars(kind).get("__slots__", ()))]
+    return {name: getattr(result, name) for name in slots if hasattr(result, name)} | getattr(result, "__dict__", {})
 
 
 def is_mutable(func: Any) -> bool:
@@ -145,6 +158,20 @@ def check_types(func: Any, args: tuple[Any, ...]) -> None:
     types = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors_in(args)})
     if len(types) > 1:
         raise RuntimeError(f"{short_name(func._schema.name)} has operands of the types {' and '.join(types)}")
+
+
+def _combined(left: Tensor, middle: Tensor, right: Tensor, *expanded: Any) -> int:
+    """Return how many products of three numbers a bilinear layer adds up.
+
+    Summed over one vector first, each is one multiply-add; the sum over the other vector is little beside that.
+    """
+    shapes = []
+    for tensor, places in zip((left, middle, right), expanded, strict=False):
+        shape = list(tensor.shape)
+        for place in sorted(places):
+            shape.insert(place, 1)
+        shapes.append(shape)
+    return math.prod(torch.broadcast_shapes(*shapes))
 
 
 def _named_arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -177,6 +177,11 @@ def test_products_by_hand(module: nn.Module, shape: tuple[int, ...], macs: int) 
     assert graph.weight_bytes.sum() == 4 * sum(parameter.numel() for parameter in module.parameters())
 
 
+def test_a_bilinear_layer_multiplies_two_vectors_by_a_matrix_per_output() -> None:
+    graph = trace(nn.Bilinear(3, 5, 2), (7, 3), (7, 5))
+    assert graph.flops.tolist() == [2 * 7 * 2 * 3 * 5, 0]  # the bias is added by an operator of its own
+
+
 def test_products_with_a_vector_count() -> None:
     class Vector(nn.Module):
         def __init__(self) -> None:

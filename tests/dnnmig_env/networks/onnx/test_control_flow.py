@@ -147,6 +147,20 @@ def test_a_loop_of_unknown_length_or_too_many_steps_is_refused(tmp_path: Path, m
         import_onnx(path)
 
 
+def test_what_no_output_needs_may_depend_on_values(tmp_path: Path) -> None:
+    branch = body([node("MatMul", "x m", "t")], "", "t", {"m": weights(8, 8)})
+    nodes = [
+        node("MatMul", "x w", "y"),
+        node("ReduceMax", "x", "largest", keepdims=0),
+        node("Cast", "largest", "q", to=9),
+        node("If", "q", "unread", then_branch=branch, else_branch=body([node("Identity", "x", "e")], "", "e")),
+        node("Add", "unread x", "too"),
+    ]
+    graph = import_onnx(save(tmp_path, nodes, {"x": (1, 8)}, ["y"], {"w": weights(8, 4)}))
+    assert [(layer.name, layer.flops) for layer in graph.layers] == [("y", 64)]
+    assert "without 256 bytes of weights that it never reads" in graph.origin
+
+
 def test_a_missing_file_is_the_reason_why_a_loop_cannot_be_written_out(tmp_path: Path) -> None:
     for count, reason in (("three", "is in"), ("sum", "may follow from")):
         step = body(

@@ -87,6 +87,31 @@ def test_results_in_objects_return_but_caches_do_not() -> None:
     assert [layer.name for layer in trace(Returns(), (1, 4)).layers] == ["exp", "sin"]
 
 
+class Slotted:
+    """An object that keeps its attributes in slots."""
+
+    __slots__ = ("inner", "last")
+
+    def __init__(self, inner: Tensor, last: Tensor) -> None:
+        self.inner, self.last = inner, last
+
+
+@pytest.mark.parametrize("hold", [Slotted, lambda *parts: set(parts), lambda *parts: frozenset(parts)])
+def test_results_in_slots_and_sets_return(hold: Callable[..., Any]) -> None:
+    class Holding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(16, 8), nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Any:
+            inner = self.first(x)
+            return hold(inner, self.second(inner))
+
+    assert trace(Holding(), (1, 16)).outputs == (0, 1)
+    if hold is Slotted:
+        assert trace(Holding(), (1, 16), state_outputs=["inner"]).outputs == ()
+
+
 def test_values_of_buffers_and_of_single_parameters_are_known() -> None:
     class Asking(nn.Module):
         def __init__(self) -> None:
