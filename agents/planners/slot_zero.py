@@ -26,6 +26,8 @@ def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> Packed
         if name.startswith(("query_", "up_", "down_", "user_"))
     }
     edges_s = np.array([[0.0, scenario.horizon_s]])
+    # Velocities are given per slot, and the slot is longer now.
+    sliced["user_velocities"] = sliced["user_velocities"] * (scenario.horizon_s / packed.slot_edges_s[0, 1])
     return packed._replace(num_slots=np.ones(1, np.int64), slot_edges_s=edges_s, **sliced)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -21,7 +22,7 @@ from dnnmig_env.envs.reward import RewardScale, reward_rules
 from dnnmig_env.envs.stepping import start_rows, step_rows
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import known_scenario
-from dnnmig_env.simulation.packed import Limits, PackedScenarios, empty_packed
+from dnnmig_env.simulation.packed import Limits, PackedScenarios, empty_packed, pack
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch, as_batch
@@ -56,14 +57,14 @@ class EpisodeBatch:
         reward: "delay", "shaped", "reference", or a function that makes a rewarder.
         scale: "seconds" or "device-only".
         observation: "plain", "candidates", or a function that makes an observer.
-        limits: Sizes to which scenarios are padded; by default those of the generator.
+        limits: Sizes to which scenarios are padded; by default those of the generator, greater where `scenario` is.
         scenario: Scenario that every episode plays; by default they are drawn, or given when an episode begins.
         illegal: "end" or "repair": what an illegal action leads to.
 
     Raises:
         TypeError: If the number of rows is no integer or the scenario no scenario.
         ValueError: If an argument is not among those named or does not go with another, neither a generator nor limits
-            are given, or the scenario does not fit the limits.
+            nor a scenario are given, or the scenario does not fit the limits.
 
     Attributes:
         begun: Number of episodes that each row has begun, shape (B,).
@@ -104,11 +105,13 @@ class EpisodeBatch:
         self._rules, make_rewarder = reward_rules(reward, scale)
         make_observer = find_observer(observation)
         self.rows, self.generator, self.decision_mode = rows, generator, decisions
-        self.limits = _limits(generator, limits)
+        if scenario is not None:
+            check_scenario("scenario", scenario)
+        self.limits = _limits(generator, limits, scenario)
         sizes = self.limits.users, self.limits.layers, self.limits.servers
         self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes, self.limits.edges)
         self.packed = empty_packed(rows, self.limits)
-        self._chunk = 0 if generator is None else generator.chunk
+        self._chunk = 0 if generator is None or scenario is not None else generator.chunk
         self._drawn = empty_packed(rows * self._chunk, self.limits)
         self.state = new_state(self.packed, rows)
         self.decisions = new_decisions(rows, self.actions, two_phase=decisions == "two-phase")
@@ -126,10 +129,7 @@ class EpisodeBatch:
         self._playing: list[tuple[ScenarioBatch, int] | None] = [None] * rows
         self._repairs, self.taken = illegal == "repair", np.full(rows, NOTHING_TAKEN)
         self.illegal = np.zeros(rows, np.bool_) if self._repairs else self.decisions.illegal
-        self._given: ScenarioBatch | None = None
-        if scenario is not None:
-            check_scenario("scenario", scenario)
-            self._given = as_batch([scenario], self.limits)
+        self._given: ScenarioBatch | None = None if scenario is None else as_batch([scenario], self.limits)
 
     def seed(self, row: int, seed: int | None) -> None:
         """Give a row a new random stream of scenarios."""
@@ -254,19 +254,26 @@ class EpisodeBatch:
             if self.generator is None:
                 raise ValueError("there is no generator to draw a scenario from; give one in the options of reset().")
             stream = (self.generator.draw(self.random[row], self._chunk), 0)
+            packed = stream[0].packed
+            if self.limits != self.generator.limits:
+                packed = pack([stream[0].scenario(index) for index in range(self._chunk)], self.limits)
             first = row * self._chunk
             for name in PackedScenarios._fields:
-                getattr(self._drawn, name)[first : first + self._chunk] = getattr(stream[0].packed, name)
+                getattr(self._drawn, name)[first : first + self._chunk] = getattr(packed, name)
         batch, index = stream
         self._stream[row] = (batch, index + 1)
         return batch, index
 
 
-def _limits(generator: Generator | None, limits: Limits | None) -> Limits:
+def _limits(generator: Generator | None, limits: Limits | None, scenario: Scenario | None) -> Limits:
+    """Return the limits, by default those of the generator, or greater ones that hold the given scenario, too."""
     if limits is not None:
         return limits
-    if generator is None:
+    needed = [] if generator is None else [generator.limits]
+    if scenario is not None:
+        needed.append(Limits.of([scenario]))
+    if not needed:
         raise ValueError(
             "generator and limits are both None; give a generator, or the limits of the scenarios to come."
         )
-    return generator.limits
+    return Limits(**{field.name: max(getattr(each, field.name) for each in needed) for field in fields(Limits)})

@@ -84,7 +84,7 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, int | np.integer[Any] | 
     episode), `decisions`, `reward`, `scale`, `observation`, `illegal` ("end" or "repair") and `render_mode`
     ("rgb_array": uploads and delays so far as a picture, "ansi": as text; `gymnasium.make` also has "human",
     "rgb_array_list" and "ansi_list"). `limits` are the sizes to which scenarios are padded, by default the generator's;
-    with them the generator may be left out, if every scenario is given.
+    with them the generator may be left out, if every scenario is given. A `scenario` that is larger makes them grow.
     `reset(options={"scenario": scenario})` plays a given scenario once.
 
     ## Vectorized environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -85,12 +86,15 @@ class Mobility:
         server_positions_m: Position of each server, shape (S, 2); a server without a place (a cloud) is put at the
             centre.
         area_m: Side of the square in which users move; positions in observations are given in this unit.
+        slot_s: Length of the slot in which velocities in observations are given; None = that of each slot. What is
+            known of a scenario (`known_scenario`) is one slot up to the horizon, and keeps the present slot's length.
     """
 
     user_positions_m: ArrayLike
     user_velocities_m_per_s: ArrayLike
     server_positions_m: ArrayLike
     area_m: float = 1000.0
+    slot_s: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +229,8 @@ def _checked_links(links: Links, shape: tuple[int, int, int]) -> Links:
 def _checked_mobility(mobility: Mobility, shape: tuple[int, int, int]) -> Mobility:
     num_slots, num_users, num_servers = shape
     check_bounds("area_m", mobility.area_m, AREA)
+    if mobility.slot_s is not None and not 0.0 < mobility.slot_s < math.inf:
+        raise ValueError(f"slot_s is {mobility.slot_s}; it must be positive and finite, or None.")
     moving = (num_slots, num_users, 2)
     return replace(
         mobility,

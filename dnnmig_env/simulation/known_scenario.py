@@ -48,7 +48,7 @@ def known_scenario(scenario: Scenario, state: State, row: int) -> Scenario | Non
         links=_links_in(scenario.links, slot),
         horizon_s=scenario.horizon_s - time_s,
         slot_starts_s=(0.0,),
-        mobility=None if scenario.mobility is None else _mobility_in(scenario.mobility, slot),
+        mobility=None if scenario.mobility is None else _mobility_in(scenario.mobility, slot, _slot_s(scenario, slot)),
     )
 
 
@@ -62,9 +62,15 @@ def _links_in(links: Links, slot: int) -> Links:
     )
 
 
-def _mobility_in(mobility: Mobility, slot: int) -> Mobility:
+def _slot_s(scenario: Scenario, slot: int) -> float:
+    edges_s = [*np.asarray(scenario.slot_starts_s).tolist(), scenario.horizon_s]
+    return float(edges_s[slot + 1] - edges_s[slot])
+
+
+def _mobility_in(mobility: Mobility, slot: int, slot_s: float) -> Mobility:
     return replace(
         mobility,
         user_positions_m=np.asarray(mobility.user_positions_m)[slot],
         user_velocities_m_per_s=np.asarray(mobility.user_velocities_m_per_s)[slot],
+        slot_s=slot_s if mobility.slot_s is None else mobility.slot_s,
     )

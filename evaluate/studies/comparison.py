@@ -102,7 +102,7 @@ def train_and_compare(study: Study, config: StudyConfig, say: Callable[[str], No
         delays_s[row] = played_s(names, generator, given, config.seed)
         if of_row:
             steps[row] = sum(run.steps for run in of_row) / len(of_row)
-        say(f"played {row}")
+        say(f"played {row}: mean delay {delays_s[row].mean():.3f} s")
     return Comparison(study, delays_s, steps, config.seed)
 
 

@@ -84,7 +84,8 @@ def play_elsewhere(config: StudyConfig, say: Callable[[str], None]) -> list[Sett
         names = [config.agent, *PLANNERS]
         delays_s = dict(zip((AGENT, *PLANNERS), played_s(names, generator, given, config.seed), strict=True))
         found.append(Setting(title, options, delays_s, config.seed))
-        say(f"played scenarios with {title}")
+        means = ", ".join(f"{name} {row_s.mean():.3f} s" for name, row_s in delays_s.items())
+        say(f"played scenarios with {title}: mean delay of {means}")
     return found
 
 

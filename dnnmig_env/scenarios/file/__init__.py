@@ -128,5 +128,7 @@ def save_scenario(scenario: Scenario, path: str | Path) -> None:
 def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
+        if path.is_dir():
+            raise ValueError(f"{path}: it is a folder; name the scenario files in it.")
         raise ValueError(f"{path}: a scenario's file ends in {', '.join(FORMATS)}, not {suffix!r}; rename it.")
     return suffix

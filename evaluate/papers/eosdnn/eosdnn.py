@@ -24,6 +24,9 @@ PLACEMENT_HEADINGS = ("placement", "delay [s]", INTERVAL, "/ pso-ga", INTERVAL, 
 UPLOAD_HEADINGS = ("upload", "delay [s]", "/ ionn", INTERVAL, "faster", "queries", "/ ionn", INTERVAL, "partitions")
 """Headings of the tables of upload orders."""
 
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""Title, headings and rows."""
+
 
 def reproduce(config: EosdnnConfig) -> dict[str, Any]:
     """Compare placements and upload orders, print tables and write the files.
@@ -44,9 +47,11 @@ def _reproduced(config: EosdnnConfig) -> dict[str, Any]:
     with Console(stderr=True).status("placing") as status:
         for placed in place_and_compare(config.scenarios, config.seed, config.iterations):
             placements.append(placed)
+            _show(console, _tables([placed], []))
             status.update(f"{placed.title}: done")
         for uploaded in upload_and_compare(config.scenarios, config.seed):
             uploads.append(uploaded)
+            _show(console, _tables([], [uploaded]))
             status.update(f"{uploaded.title}: done")
     result = {
         "evaluations": SWARM * (config.iterations + 1),
@@ -61,21 +66,21 @@ def _reproduced(config: EosdnnConfig) -> dict[str, Any]:
     tables = list(_tables(placements, uploads))
     text = "\n".join(f"**{title}**\n\n{markdown_table(headings, rows)}" for title, headings, rows in tables)
     picture = studies_png(placements, uploads)
-    try:
-        write_folder(config.out, {"eosdnn.json": as_json(result), "table.md": text, "eosdnn.png": picture})
-    finally:
-        for title, headings, rows in tables:
-            shown = [column for column, heading in enumerate(headings) if heading != INTERVAL]
-            narrow = [[row[column] for column in shown] for row in (headings, *rows)]
-            console.print(terminal_table(title, narrow[0], narrow[1:]))
-            console.print()
+    write_folder(config.out, {"eosdnn.json": as_json(result), "table.md": text, "eosdnn.png": picture})
     console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return result
 
 
-def _tables(
-    placements: Sequence[PlacementStudy], uploads: Sequence[UploadStudy]
-) -> Iterable[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+def _show(console: Console, tables: Iterable[Table]) -> None:
+    """Print the tables of a study as soon as it is finished, so that stopping the command does not lose them."""
+    for title, headings, rows in tables:
+        shown = [column for column, heading in enumerate(headings) if heading != INTERVAL]
+        narrow = [[row[column] for column in shown] for row in (headings, *rows)]
+        console.print(terminal_table(title, narrow[0], narrow[1:]))
+        console.print()
+
+
+def _tables(placements: Sequence[PlacementStudy], uploads: Sequence[UploadStudy]) -> Iterable[Table]:
     for placed in placements:
         yield placed.title, PLACEMENT_HEADINGS, [_placement_row(*item) for item in placed.figures().items()]
     for uploaded in uploads:

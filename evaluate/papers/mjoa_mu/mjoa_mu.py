@@ -57,9 +57,11 @@ def _reproduced(config: MjoaMuConfig) -> dict[str, Any]:
         for case in cases(config.networks, config.layers, config.mbps, edges, devices):
             alone.append(case)
             status.update(f"one user: {case}")
+        _show(console, _tables_of_one(alone))
         drawn = config.users, config.scenarios, config.seed, config.networks, config.layers
         for study in studies(*drawn, (min(edges), max(edges)), (min(devices), max(devices))):
             together.append(study)
+            _show(console, _tables_of_several([study]))
             status.update(f"{study.users} users: done")
     lines = [*(_greatest(alone, baseline) for baseline in BASELINES), LIMIT]
     lines += map(_greatest_of_several, by_rates(together))
@@ -72,23 +74,27 @@ def _reproduced(config: MjoaMuConfig) -> dict[str, Any]:
         "versions": versions(),
         "machine": machine(),
     }
-    tables = list(_tables(alone, together))
+    tables = [*_tables_of_one(alone), *_tables_of_several(together)]
     texts = [f"**{title}**\n\n{markdown_table(headings, rows)}" for title, headings, rows in tables]
     text = "\n".join([*texts, "".join(f"- {line}\n" for line in lines)])
     picture = study_png(alone, together, PUBLISHED)
     try:
         write_folder(config.out, {"mjoa_mu.json": as_json(result), "table.md": text, "mjoa_mu.png": picture})
     finally:
-        for title, headings, rows in tables:
-            console.print(terminal_table(title, headings, rows))
-            console.print()
         for line in lines:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
     return result
 
 
-def _tables(alone: Sequence[Case], together: Sequence[UsersStudy]) -> Iterable[Table]:
+def _show(console: Console, tables: Iterable[Table]) -> None:
+    """Print tables as soon as they are complete, so that stopping the command does not lose them."""
+    for title, headings, rows in tables:
+        console.print(terminal_table(title, headings, rows))
+        console.print()
+
+
+def _tables_of_one(alone: Sequence[Case]) -> Iterable[Table]:
     title = "one user: % of delay that parallel uploading saves (mean, most)"
     by_network = {name: [case for case in alone if case.network == name] for name in [case.network for case in alone]}
     headings = ("against", *(heading for heading, _ in BASELINES.values()), "uploaded")
@@ -96,7 +102,10 @@ def _tables(alone: Sequence[Case], together: Sequence[UsersStudy]) -> Iterable[T
     by_rate = {rate: [case for case in alone if case.mbps == rate] for rate in [case.mbps for case in alone]}
     rows = [_case_row(f"{rate:g} Mbps", group) for rate, group in sorted(by_rate.items())]
     yield f"{title}, by access rate", headings, rows
-    for group in by_rates(together):
+
+
+def _tables_of_several(together: Sequence[UsersStudy]) -> Iterable[Table]:
+    for group in filter(None, by_rates(together)):
         title = f"several users of one edge, {_rates(group[0])}"
         yield title, USERS_HEADINGS, [_users_row(study, name) for study in group for name in METHODS]
 

@@ -13,6 +13,8 @@ from agents.policies.policy import resolve_policy
 from agents.policies.sampling import _drawn, make_sampler, one_thread
 from agents.policies.trained import MODEL, load
 from agents.policy_networks.facts import ILLEGAL
+from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.envs.facts import USER_FEATURES
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.simulation.plan import check_plan
@@ -146,3 +148,26 @@ def test_the_number_of_threads_is_afterwards_as_it_was(monkeypatch):
     with pytest.raises(KeyError), one_thread():
         raise KeyError
     assert asked == [1, 4]
+
+
+def test_a_network_that_plans_by_samples_sees_velocities_per_slot_as_in_the_environment(tmp_path, monkeypatch):
+    options = {"num_users": 2, "max_layers": 8}
+    policy = load(saved_model(tmp_path, family="mobile", options=options))
+    env = MigrationEnv(make_generator("mobile", **options))
+    observation, _ = env.reset(seed=2)
+    while env.episodes.state.slot[0] < 3 or env.known_scenario() is None:  # then 27 slots are known as one
+        observation = env.step(env.action_space.n - 1)[0]
+    part = env.episodes.facts.slices["users"]
+    seen, real = [], policy.scores
+    monkeypatch.setattr(policy, "scores", lambda given: seen.append(given["observation"][0]) or real(given))
+    whole = env.scenario()
+    for given in (env.known_scenario(), whole):
+        make_sampler(policy, env.episodes.limits, 2)(given, np.random.default_rng(0))
+        if given is whole:
+            observation, _ = env.reset(options={"scenario": whole})
+        now, planned = (array[part].reshape(2, len(USER_FEATURES)) for array in (observation["observation"], seen[0]))
+        columns = [k for k, feature in enumerate(USER_FEATURES) if feature.name.startswith("velocity")]
+        assert len(columns) == 2
+        assert np.abs(now[:, columns]).max() > 0.01
+        np.testing.assert_allclose(planned[:, columns], now[:, columns], rtol=1e-5)
+        seen.clear()

@@ -141,5 +141,6 @@ def test_a_single_environment_without_a_generator_plays_its_scenario() -> None:
     first, _ = env.reset(seed=1)
     again, _ = env.reset()
     np.testing.assert_array_equal(first["observation"], again["observation"])
+    assert MigrationEnv(scenario=scenario).episodes.limits == Limits.of([scenario])
     with pytest.raises(ValueError, match="generator and limits are both None"):
-        MigrationEnv(scenario=scenario)
+        MigrationEnv()

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.envs.registration import ENVIRONMENT_IDS
 from dnnmig_env.families.registry import scenarios
+from dnnmig_env.simulation.packed import Limits
 
 IDS = list(ENVIRONMENT_IDS.values())
 
@@ -118,9 +120,28 @@ def test_a_scenario_given_to_a_batch_is_played_in_every_episode_of_every_row() -
         assert [batch.scenario(0), batch.scenario(1), env.scenario()] == [scenario] * 3
     with pytest.raises(TypeError, match="scenario has a str where a Scenario belongs"):
         gymnasium.make_vec("dnnmig/EdgeCloud-v0", num_envs=2, scenario="mine.yaml")
-    (large,) = scenarios("multi-user", 1, seed=5)
+
+
+def test_the_sizes_of_an_environment_grow_to_hold_the_scenario_that_it_plays() -> None:
+    (large,) = scenarios("multi-user", 1, seed=5, num_users=12, num_edges=6)
+    usual, needed = gymnasium.make("dnnmig/EdgeCloud-v0").unwrapped.episodes.limits, Limits.of([large])
+    env = gymnasium.make("dnnmig/EdgeCloud-v0", scenario=large, disable_env_checker=True).unwrapped
+    batch = gymnasium.make_vec("dnnmig/EdgeCloud-v0", num_envs=2, scenario=large).unwrapped
+    for each in (env, batch):
+        each.reset(seed=1)
+        assert each.episodes.limits.users == needed.users == 12
+        assert each.episodes.limits.servers == needed.servers
+        assert each.episodes.limits.layers == max(usual.layers, needed.layers)
     with pytest.raises(ValueError, match="holds at most"):
-        gymnasium.make("dnnmig/EdgeCloud-v0", scenario=large)
+        gymnasium.make("dnnmig/EdgeCloud-v0", scenario=large, limits=usual)
+    alone = MigrationEnv(scenario=large)
+    alone.reset()
+    stop = alone.action_space.n - 1
+    device_only_s = alone.reset()[1]["device_only_delay_s"]
+    done, info = False, {}
+    while not done:
+        _, _, done, _, info = alone.step(stop)
+    assert info["mean_delay_s"] == pytest.approx(device_only_s)
 
 
 def test_the_layout_says_how_actions_and_observations_are_laid_out() -> None:
@@ -132,3 +153,17 @@ def test_the_layout_says_how_actions_and_observations_are_laid_out() -> None:
         assert (layout.stop, layout.decode(layout.stop), layout.size) == (12, None, 13)
         seen = env.unwrapped.observation_layout
         assert seen.slices["edges"].stop == seen.size == env.observation_space["observation"].shape[-1]
+
+
+def test_drawn_scenarios_are_played_in_the_sizes_that_are_asked_for() -> None:
+    larger = Limits(users=9, layers=9, servers=9, slots=9, edges=99, inputs=3, shares=4)
+    usual, padded = (gymnasium.make("dnnmig/Toy-v0", **options).unwrapped for options in ({}, {"limits": larger}))
+    for env in (usual, padded):
+        env.reset(seed=3)
+    assert padded.action_space.n == 9 * 9 * 9 + 1
+    for user, layer, server in ((0, 0, 1), (0, 1, 2)):
+        rewards = [env.step(env.layout.encode(user, layer, server))[1] for env in (usual, padded)]
+        assert rewards[0] == pytest.approx(rewards[1])
+        assert rewards[0] < 0
+    with pytest.raises(ValueError, match="holds at most 1"):
+        gymnasium.make("dnnmig/Toy-v0", limits=Limits(1, 1, 1, 1, 1)).unwrapped.reset(seed=0)

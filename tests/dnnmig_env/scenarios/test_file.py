@@ -710,3 +710,8 @@ def test_the_documented_format_is_what_is_read(tmp_path: Path) -> None:
     assert np.asarray(scenario.users[0].uploaded)[0] == 1
     measured = scenario.execution_s[0]
     np.testing.assert_allclose(measured[:, 0], 4 * measured[:, 1])  # the same profile, once scaled
+
+
+def test_a_folder_in_place_of_a_file_is_called_a_folder(tmp_path):
+    with pytest.raises(ValueError, match="it is a folder; name the scenario files in it"):
+        load_scenario(tmp_path)

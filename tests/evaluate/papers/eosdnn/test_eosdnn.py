@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+<<<<<<< HEAD
 from dataclasses import replace
+=======
+from collections.abc import Iterator
+>>>>>>> break2
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -47,6 +51,23 @@ def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.Captur
         assert table in text
         assert table in printed
     assert (out / "eosdnn.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_stopped_command_has_printed_the_studies_that_are_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays_s = {"device-only": np.array([2.0, 4.0]), "pso-ga": np.array([1.0, 2.0])}
+    finished = PlacementStudy("edge-cloud", False, delays_s, delays_s, 0)
+
+    def stopped(*_: object) -> Iterator[PlacementStudy]:
+        yield finished
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evaluate.papers.eosdnn.eosdnn.place_and_compare", stopped)
+    assert main(["eosdnn", "--out", str(tmp_path / "out"), "--scenarios", "2"]) == 130
+    printed = capsys.readouterr().out
+    assert finished.title in printed
+    assert "1.500" in printed
 
 
 @pytest.mark.parametrize(
