@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-<<<<<<< HEAD
-from dataclasses import replace
-=======
 from collections.abc import Iterator
->>>>>>> break2
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
