@@ -7,6 +7,7 @@ latency.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,14 @@ def test_layers_with_the_same_weights_run_where_these_are_after_one_upload() -> 
     assert timeline.mean_delay_s == pytest.approx((2 * 3.0 + 8 * 0.3) / 10)
     with pytest.raises(ValueError, match="layer 1 has no weights"):
         check_plan(same, plan_of([(0, 1, 1)]))
+
+
+def test_shared_weights_are_of_no_use_before_they_have_arrived() -> None:
+    # A slot begins at 1 s, when half of the 2 MB is there: nobody may run on the server yet.
+    same = scenario_of(layer("a", 2), layer("b", 0, 0, shares=(0,)))
+    timeline = played(replace(same, slot_starts_s=(0.0, 1.0)), (0, 1))
+    assert curve(timeline) == [(0.0, pytest.approx(2.0)), (1.0, pytest.approx(2.0)), (2.0, pytest.approx(0.2))]
+    assert timeline.event_assignment[1, 0].tolist() == [0, 0]
 
 
 def test_shared_weights_take_memory_once() -> None:
