@@ -75,7 +75,7 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
         times.add_edge(("start", v), ("end", v), weight=oracle.execution_s(scenario, user, v, assignment[v]))
         times["start", v]["end", v]["weight"] *= slowdown[assignment[v]]
         for tensor in layer.predecessors:
-            before, source = ("raised", -1) if tensor < 0 else ("end", tensor), assignment.get(tensor, 0)
+            before, source = ("raised", tensor) if tensor < 0 else ("end", tensor), assignment.get(tensor, 0)
             seconds = oracle.transfer_s(scenario, 0, user, source, assignment[v], graph.tensor_bytes(tensor))
             times.add_edge(before, ("start", v), weight=seconds)
     for node in set(assignment.values()):
