@@ -90,7 +90,7 @@ def explain(module: nn.Module, error: Exception) -> str:
         return "It computes with sparse tensors, whose work depends on their values; give a module with dense tensors."
     if "fake impl" in text or "'Meta' backend" in text:
         return (
-            "An operator does not say which shape its result has; give it a rule by torch.library.register_fake, or "
+            "An operator does not say which shape its result has; give it a rule by PyTorch's register_fake, or "
             "trace the network without it."
         )
     if isinstance(error, TypeError) and "argument" in text:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch import library as operators
 
 from dnnmig_env.networks.tracing import InputSpec, trace
 
@@ -111,7 +112,7 @@ def test_scripted_exported_and_quantised_modules() -> None:
 
 
 def test_an_operator_without_a_rule_for_shapes() -> None:
-    with torch.library._scoped_library("dnnmig_test", "DEF") as library:
+    with operators._scoped_library("dnnmig_test", "DEF") as library:
         library.define("blind(Tensor x) -> Tensor")
         library.impl("blind", lambda x: x + 1, "CPU")
         with pytest.raises(ValueError, match=r"does not say which shape its result has; .*register_fake"):

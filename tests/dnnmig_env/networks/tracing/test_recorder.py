@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch import library as operators
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from dnnmig_env.networks.layer_graph import LayerGraph
@@ -295,7 +296,7 @@ def test_state_is_neither_sent_nor_returned() -> None:
 
 @pytest.fixture
 def own_operators() -> Iterator[Any]:
-    with torch.library._scoped_library("dnnmig_test", "DEF") as library:
+    with operators._scoped_library("dnnmig_test", "DEF") as library:
         for name, signature in (
             ("product", "(Tensor x, Tensor w) -> Tensor"),
             ("fill", "(Tensor(a!) o, Tensor x) -> ()"),
