@@ -214,13 +214,14 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
 
     def _final(self, ended: Bools) -> dict[str, Any]:
         """Return the last observations and infos of the rows whose episodes have just ended, as Gymnasium has them."""
-        observations = self._observations()
+        episodes, rows = self.episodes, np.flatnonzero(ended)
+        observations, masks = episodes.observation[rows], episodes.outputs.mask[rows]
         final_obs = np.full(self.num_envs, None, dtype=object)
-        for row in np.flatnonzero(ended):
-            final_obs[row] = {name: array[row].copy() for name, array in observations.items()}
-        infos = self._infos(observations["action_mask"])
-        for name, values in infos.items():
-            infos[name] = np.where(ended.reshape(-1, *[1] * (values.ndim - 1)), values, np.zeros_like(values))
+        for row, observation, mask in zip(rows, observations, masks, strict=True):
+            final_obs[row] = {"observation": observation, "action_mask": mask}
+        infos = self._infos(episodes.outputs.mask)
+        for values in infos.values():
+            values[~ended] = 0
         return {
             "final_obs": final_obs,
             "_final_obs": ended.copy(),
