@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from glob import escape
 from itertools import pairwise
 
 from dnnmig_env.networks.grouping import Grouping, Groups
@@ -84,26 +83,7 @@ def keep_on_device(graph: LayerGraph, patterns: Iterable[str]) -> LayerGraph:
     Raises:
         ValueError: If a pattern matches no layer.
     """
-    staying: set[int] = set()
-    for pattern in patterns:
-        found = {index for index, layer in enumerate(graph.layers) if fnmatchcase(layer.name, pattern)}
-        if not found:
-            nearest = get_close_matches(pattern, [layer.name for layer in graph.layers], n=3, cutoff=0.0)
-            raise ValueError(
-                f"on_device names {pattern!r}, which no layer of {graph.name!r} is called; do you mean "
-                f"{' or '.join(map(repr, nearest))}? Names may contain * for any characters."
-            )
-        staying |= found
-    while sharing := {
-        index for index, layer in enumerate(graph.layers) if index not in staying and staying.intersection(layer.shares)
-    }:
-        staying |= sharing
-    return replace(
-        graph,
-        layers=tuple(
-            replace(layer, on_device=layer.on_device or index in staying) for index, layer in enumerate(graph.layers)
-        ),
-    )
+    return _kept(graph, _named(graph, patterns), ())
 
 
 def keep_fused_on_device(graph: LayerGraph, patterns: Iterable[str]) -> LayerGraph:
@@ -114,12 +94,34 @@ def keep_fused_on_device(graph: LayerGraph, patterns: Iterable[str]) -> LayerGra
     Raises:
         ValueError: If a pattern matches no layer.
     """
-    groups, marked = prepared_groups(graph), keep_on_device(graph, patterns)
-    while True:
-        staying = [index for group in groups for index in group if any(marked.layers[each].on_device for each in group)]
-        if all(marked.layers[index].on_device for index in staying):
-            return marked
-        marked = keep_on_device(marked, [escape(graph.layers[index].name) for index in staying])
+    staying = {index for index, layer in enumerate(graph.layers) if layer.on_device}
+    return _kept(graph, staying | _named(graph, patterns), prepared_groups(graph))
+
+
+def _named(graph: LayerGraph, patterns: Iterable[str]) -> set[int]:
+    """Return the layers whose names match a pattern."""
+    named: set[int] = set()
+    for pattern in patterns:
+        found = {index for index, layer in enumerate(graph.layers) if fnmatchcase(layer.name, pattern)}
+        if not found:
+            nearest = get_close_matches(pattern, [layer.name for layer in graph.layers], n=3, cutoff=0.0)
+            raise ValueError(
+                f"on_device names {pattern!r}, which no layer of {graph.name!r} is called; do you mean "
+                f"{' or '.join(map(repr, nearest))}? Names may contain * for any characters."
+            )
+        named |= found
+    return named
+
+
+def _kept(graph: LayerGraph, staying: set[int], groups: Groups) -> LayerGraph:
+    """Return a graph in which some layers stay, and with them those that share their weights or a group with them."""
+    size = -1
+    while size < len(staying):
+        size = len(staying)
+        staying |= {index for index, layer in enumerate(graph.layers) if staying.intersection(layer.shares)}
+        staying |= {index for group in groups if staying.intersection(group) for index in group}
+    layers = (replace(layer, on_device=layer.on_device or index in staying) for index, layer in enumerate(graph.layers))
+    return replace(graph, layers=tuple(layers))
 
 
 def merged_groups(graph: LayerGraph, max_layers: int) -> Groups:

@@ -100,7 +100,7 @@ class Limits:
     @classmethod
     def of(cls, scenarios: Sequence[Scenario]) -> Limits:
         """Return the smallest limits that hold all the scenarios."""
-        graphs = {user.graph for scenario in scenarios for user in scenario.users}
+        graphs = [user.graph for scenario in scenarios for user in scenario.users]
         return cls(
             users=max(len(scenario.users) for scenario in scenarios),
             layers=max(map(len, graphs)),
