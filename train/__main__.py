@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from dnnmig_env.files.signals import handled, status, stop
 from train.command_line import parse
-from train.signals import handled, status, stop
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,8 +11,7 @@ from types import FrameType
 
 from stable_baselines3.common.callbacks import BaseCallback
 
-from dnnmig_env.files.command_line import Stopped
-from train.signals import handled, stop
+from dnnmig_env.files.signals import Stopped, handled, stop
 
 
 class StopBetweenSteps(BaseCallback):

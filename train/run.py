@@ -26,6 +26,7 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator, make_generator
 from dnnmig_env.files.folder_lock import locked
 from dnnmig_env.files.named_values import named_values
+from dnnmig_env.files.signals import status
 from train import folder
 from train.baselines import Line, play_baselines, read_lines
 from train.callbacks import LearningCurve, OnlyFinite, Progress, TrainingDelays, read_points
@@ -33,7 +34,6 @@ from train.config import TrainConfig
 from train.held_out import HeldOut
 from train.interrupt import StopBetweenSteps
 from train.resume import check_same_run
-from train.signals import status
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm

@@ -5,25 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import is_dataclass
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from dnnmig_env.files.signals import SIGNALS, handled, status, stop
 from dnnmig_env.files.strict_model import suggestion
 
 Options = TypeVar("Options")
-
-_STOPS = ("SIGTERM", "SIGHUP")
-"""Signals that end a command as Ctrl-C does: of `kill`, `timeout` and batch systems, and of a terminal that closes."""
-
-
-class Stopped(KeyboardInterrupt):
-    """Raised where the process is asked to end by a signal, whose number is its argument."""
 
 
 def parsed(kind: type[Options], program: str, arguments: Sequence[str], description: str | None = None) -> Options:
@@ -126,14 +119,17 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):  # a file's name need not be text that the terminal knows
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # Ctrl-C raises by itself; a handler that somebody has set, or a signal that is ignored, is left as it is.
+    others = (number for number in SIGNALS if number != signal.SIGINT)
+    numbers = [number for number in others if signal.getsignal(number) is signal.SIG_DFL]
     try:
-        with _stopped_by_signals():
+        with handled(stop, numbers):
             run()
             if sys.stdout is not None:  # None where it was closed from the start
                 sys.stdout.flush()
-    except KeyboardInterrupt as stop:
-        print("\n".join(getattr(stop, "__notes__", [interrupted])), file=sys.stderr)
-        return 128 + int(stop.args[0]) if isinstance(stop, Stopped) else 130
+    except KeyboardInterrupt as stopped:
+        print("\n".join(getattr(stopped, "__notes__", [interrupted])), file=sys.stderr)
+        return status(stopped)
     except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
@@ -153,26 +149,6 @@ def _in_one_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory ({' '.join(str(error).split())}); take fewer or smaller scenarios."
     return " ".join(str(error).split())
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Raise `Stopped` where a signal in `_STOPS` arrives, unless the process ignores it, as under `nohup`."""
-
-    def stop(number: int, frame: object) -> None:
-        raise Stopped(number)
-
-    numbers = [getattr(signal, name) for name in _STOPS if hasattr(signal, name)]
-    mine = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
-    before = {number: signal.getsignal(number) for number in numbers if mine}
-    try:
-        for number, handler in before.items():
-            if handler is signal.SIG_DFL:
-                signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _options(kind: type[Any], prefix: str) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from dnnmig_env.files.signals import handled, status, stop
 from train.interrupt import StopBetweenSteps
-from train.signals import handled, status, stop
 
 
 class Finalised:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dnnmig_env.files.command_line import Stopped
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+class Stopped(KeyboardInterrupt):
+    """Raised where the process is asked to end by a signal, whose number is its argument."""
 
 
 def status(stopped: KeyboardInterrupt) -> int:
@@ -19,17 +21,23 @@ def status(stopped: KeyboardInterrupt) -> int:
 
 
 @contextmanager
-def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def handled(
+    handler: Callable[[int, FrameType | None], None], numbers: Iterable[signal.Signals] = SIGNALS
+) -> Iterator[None]:
     """Let a function handle the signals; SIGHUP only where it is not ignored, as it is under `nohup`.
 
     Only the main thread can set handlers; in others this does nothing.
+
+    Args:
+        handler: The function.
+        numbers: The signals.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: signal.getsignal(number) for number in numbers}
     try:
         for number, previous in before.items():
-            if number != signal.SIGHUP or previous is not signal.SIG_IGN:
+            if number.name != "SIGHUP" or previous is not signal.SIG_IGN:
                 signal.signal(number, handler)
         yield
     finally:
