@@ -1,8 +1,7 @@
 """The model once more, slow and obvious: the oracle against which the compiled kernel is checked.
 
-Written from the model's description, not from the kernel: a query by recursion over layers, the channel as a schedule
-worked out first, then a list of events in order of time, at each of which everybody chooses anew. Nothing is kept that
-can be worked out again.
+Written from the model's description, not from the kernel: a query by recursion over layers, stations by their names,
+tensors as a set, and one object that lets time pass and asks everybody at every event.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ from functools import cache
 import numpy as np
 
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.plan import Plan, Upload
 
 Assignment = dict[int, int]  # layer -> node
+Station = int | str  # a server by its node, a link by its name
+Slowdown = Mapping[Station, float]
 
 
 @dataclass
@@ -28,66 +29,147 @@ class Outcome:
     uploads: list[tuple[float, float]]  # start and end of every partition, infinite when not before the horizon
 
 
+SWEEPS, TOLERANCE, LEAST_SHARE = 4, 2e-3, 0.02  # written down in contention.py and dynamics.py
+
+
+class Simulation:
+    """Plays a plan event by event; `now` is the time, `slot` the slot, everything else is per user."""
+
+    def __init__(self, scenario: Scenario, plan: Plan) -> None:
+        self.scenario, self.users = scenario, range(len(scenario.users))
+        self.placed = [{v: int(s) for v, s in enumerate(np.asarray(user.uploaded)) if s > 0} for user in scenario.users]
+        self.assignments = [dict.fromkeys(range(len(user.graph)), 0) for user in scenario.users]
+        self.delays = [math.nan for _ in self.users]
+        self.known: list[dict[Station, float]] = [{} for _ in self.users]  # presence on which the others rely
+        self.uploading = False
+        self.must_look: set[int] = set()
+        self.now, self.slot, self.queries, self.seconds = 0.0, 0, 0.0, 0.0
+        self.outcome = Outcome(math.nan, [], [], [])
+        self.begin_slot()
+        for upload in plan.uploads:
+            self.carry_out(upload)
+        self.let_pass(scenario.horizon_s, uploading=False)
+        self.outcome.mean_delay_s = self.seconds / self.queries
+
+    def carry_out(self, upload: Upload) -> None:
+        times = [self.send(upload, layer) for layer in upload.layers]
+        self.outcome.uploads.append((times[0][0], times[-1][1]))
+        if times[-1][1] < math.inf:
+            self.placed[upload.user].update(dict.fromkeys(upload.layers, upload.server))
+            self.everybody_chooses(first=upload.user)
+
+    def send(self, upload: Upload, layer: int) -> tuple[float, float]:
+        """When the first byte of a layer leaves and the last one arrives."""
+        scenario, user = self.scenario, upload.user
+        if self.now < upload.not_before_s:
+            self.let_pass(upload.not_before_s, uploading=False)
+        while self.now < scenario.horizon_s and rate_hz(scenario, self.slot, user) == 0:
+            self.let_pass(self.slot_end_s(), uploading=False)
+        start_s = self.now if self.now < scenario.horizon_s else math.inf
+        left_bytes = float(scenario.users[user].graph.weight_bytes[layer])
+        while left_bytes > 0 and self.now < scenario.horizon_s:
+            link_rate = link(scenario, self.slot, user, 0, upload.server)[0]
+            self.occupy(link_rate > 0)
+            rate = link_rate * self.share_of_weights()
+            needed_s = left_bytes / rate if rate > 0 else math.inf
+            end_s = self.slot_end_s()
+            if self.now + needed_s <= end_s:
+                left_bytes, end_s = 0.0, self.now + needed_s
+            else:
+                left_bytes -= rate * (end_s - self.now)
+            self.let_pass(end_s, uploading=link_rate > 0)
+        return start_s, self.now if left_bytes == 0 else math.inf
+
+    def share_of_weights(self) -> float:
+        if self.scenario.uplink == "independent":
+            return 1.0
+        if self.scenario.uplink == "shared":
+            return 1 / (1 + sum(known.get("uplink", 0.0) for known in self.known))
+        busy = 0.0
+        for u in self.users:
+            if rate_hz(self.scenario, self.slot, u) > 0:
+                data_s = seconds_at_stations(self.scenario, self.slot, u, self.assignments[u]).get("uplink", 0.0)
+                busy += data_s / self.cycle_s(u)
+        return max(1 - busy, LEAST_SHARE)
+
+    def cycle_s(self, user: int) -> float:
+        return max(1 / rate_hz(self.scenario, self.slot, user), self.delays[user])
+
+    def slot_end_s(self) -> float:
+        return [*np.asarray(self.scenario.slot_starts_s)[1:].tolist(), self.scenario.horizon_s][self.slot]
+
+    def let_pass(self, until_s: float, uploading: bool) -> None:
+        until_s = min(until_s, self.scenario.horizon_s)
+        if self.now < until_s:
+            self.occupy(uploading)
+        while self.now < until_s:
+            stop_s = min(until_s, self.slot_end_s())
+            for u in self.users:
+                queries = rate_hz(self.scenario, self.slot, u) * (stop_s - self.now)
+                self.queries += queries
+                self.seconds += queries * self.delays[u]
+            self.now = stop_s
+            if stop_s == self.slot_end_s() and stop_s < self.scenario.horizon_s:
+                self.slot += 1
+                self.begin_slot()
+
+    def occupy(self, uploading: bool) -> None:
+        """Only a reading under which uploads are customers notices them."""
+        if self.scenario.uplink == "shared" and uploading != self.uploading:
+            self.uploading = uploading
+            self.must_look = set(self.users)
+            self.everybody_chooses(first=0)
+
+    def begin_slot(self) -> None:
+        for u in self.users:
+            if rate_hz(self.scenario, self.slot, u) == 0:
+                self.known[u] = {}
+        self.must_look = set(self.users)
+        self.everybody_chooses(first=0)
+
+    def everybody_chooses(self, first: int) -> None:
+        present = [u for u in sorted(self.users, key=lambda u: u != first) if rate_hz(self.scenario, self.slot, u) > 0]
+        self.must_look.add(first)
+        for _ in range(SWEEPS):
+            looked = [self.choose(u) for u in present if u in self.must_look]
+            if not any(looked):
+                break
+        for u in self.users:
+            if u not in present:
+                self.delays[u] = delay_s(self.scenario, self.slot, u, dict.fromkeys(self.assignments[u], 0), {})
+        self.outcome.curve.append((self.now, list(self.delays)))
+        self.outcome.assignments.append([dict(assignment) for assignment in self.assignments])
+
+    def choose(self, user: int) -> bool:
+        """Take the fastest; say whether the others have to look again."""
+        scenario, slot, now = self.scenario, self.slot, self.assignments[user]
+        everything = everything_available(scenario, user, self.placed[user])
+        choices = [now, dict.fromkeys(now, 0), everything]  # at a tie the first of them
+        slowdown = self.slowdown(user)
+        self.assignments[user] = min(choices, key=lambda choice: delay_s(scenario, slot, user, choice, slowdown))
+        self.delays[user] = delay_s(scenario, slot, user, self.assignments[user], slowdown)
+        own = seconds_at_stations(scenario, slot, user, self.assignments[user])
+        found = {at: min(1.0, s * slowdown.get(at, 1.0) / self.cycle_s(user)) for at, s in own.items()}
+        stations = found.keys() | self.known[user].keys()
+        changed = any(abs(found.get(at, 0.0) - self.known[user].get(at, 0.0)) > TOLERANCE for at in stations)
+        self.must_look.discard(user)
+        if changed:
+            self.known[user] = found
+            self.must_look |= set(self.users) - {user}
+        return changed
+
+    def slowdown(self, user: int) -> Slowdown:
+        """One for the user, and what it finds of the others."""
+        found: dict[Station, float] = {"uplink": 2.0 if self.uploading else 1.0}
+        for other in self.users:
+            if other != user:
+                for at, number in self.known[other].items():
+                    found[at] = found.get(at, 1.0) + number
+        return found
+
+
 def simulate(scenario: Scenario, plan: Plan) -> Outcome:
-    sent = channel(scenario, plan)
-    users = range(len(scenario.users))
-    placed = [{v: int(s) for v, s in enumerate(np.asarray(user.uploaded)) if s > 0} for user in scenario.users]
-    assignments = [dict.fromkeys(range(len(user.graph)), 0) for user in scenario.users]
-
-    events = [(float(time_s), 0, slot) for slot, time_s in enumerate(np.asarray(scenario.slot_starts_s))]
-    events += [(layers[-1][1], 1, index) for index, layers in enumerate(sent) if layers[-1][1] < math.inf]
-    events.sort()  # by time; a slot begins before a partition that completes at the same time is noticed
-
-    slot, queries, seconds = 0, 0.0, 0.0
-    outcome = Outcome(math.nan, [], [], [(layers[0][0], layers[-1][1]) for layers in sent])
-    for (time_s, kind, index), until_s in zip(events, [*(e[0] for e in events[1:]), scenario.horizon_s], strict=True):
-        turns = list(users)
-        if kind == 0:
-            slot = index
-        else:
-            upload = plan.uploads[index]
-            placed[upload.user].update(dict.fromkeys(upload.layers, upload.server))
-            turns.sort(key=lambda u: u != upload.user)  # the owner first
-        for u in turns:
-            if rate_hz(scenario, slot, u) > 0:
-                everything = everything_available(scenario, u, placed[u])
-                choices = [assignments[u], dict.fromkeys(assignments[u], 0), everything]  # at a tie the first of them
-                assignments[u] = min(choices, key=lambda choice: delay_s(scenario, slot, u, choice, assignments))
-        delays = []
-        for u in users:
-            used = assignments[u] if rate_hz(scenario, slot, u) > 0 else dict.fromkeys(assignments[u], 0)
-            delays.append(delay_s(scenario, slot, u, used, assignments))
-            queries += rate_hz(scenario, slot, u) * (until_s - time_s)
-            seconds += rate_hz(scenario, slot, u) * (until_s - time_s) * delays[u]
-        outcome.curve.append((time_s, delays))
-        outcome.assignments.append([dict(assignment) for assignment in assignments])
-    outcome.mean_delay_s = seconds / queries
-    return outcome
-
-
-def channel(scenario: Scenario, plan: Plan) -> list[list[tuple[float, float]]]:
-    """When each layer of each partition is sent: one after another, each once its user is present."""
-    slot_ends_s = [*np.asarray(scenario.slot_starts_s)[1:].tolist(), scenario.horizon_s]
-    now_s, sent = 0.0, []
-    for upload in plan.uploads:
-        layers = []
-        for layer in upload.layers:
-            now_s = max(now_s, upload.not_before_s)
-            while now_s < scenario.horizon_s and rate_hz(scenario, slot_at(scenario, now_s), upload.user) == 0:
-                now_s = slot_ends_s[slot_at(scenario, now_s)]
-            start_s = now_s if now_s < scenario.horizon_s else math.inf
-            left_bytes = float(scenario.users[upload.user].graph.weight_bytes[layer])
-            while left_bytes > 0 and now_s < scenario.horizon_s:
-                slot = slot_at(scenario, now_s)
-                rate = float(np.asarray(scenario.links.up_bytes_per_s)[slot, upload.user, upload.server - 1])
-                needed_s = left_bytes / rate if rate > 0 else math.inf
-                if now_s + needed_s <= slot_ends_s[slot]:
-                    left_bytes, now_s = 0.0, now_s + needed_s
-                else:
-                    left_bytes, now_s = left_bytes - rate * (slot_ends_s[slot] - now_s), slot_ends_s[slot]
-            layers.append((start_s, now_s if left_bytes == 0 else math.inf))
-        sent.append(layers)
-    return sent
+    return Simulation(scenario, plan).outcome
 
 
 def everything_available(scenario: Scenario, user: int, placed: Mapping[int, int]) -> Assignment:
@@ -108,22 +190,8 @@ def everything_available(scenario: Scenario, user: int, placed: Mapping[int, int
     return assignment
 
 
-def delay_s(scenario: Scenario, slot: int, user: int, assignment: Assignment, assignments: list[Assignment]) -> float:
-    """Delay of a query of one user beside what the others run."""
-    slowdown = {0: 1.0}
-    for server in range(1, len(scenario.servers) + 1):
-        load = 0.0
-        for other, theirs in enumerate(assignments):
-            if other != user:
-                seconds = sum(execution_s(scenario, other, v, n) for v, n in theirs.items() if n == server)
-                load += rate_hz(scenario, slot, other) * seconds
-        slowdown[server] = 1.0 / (1.0 - min(load, 0.95))
-    return query_delay_s(scenario, slot, user, assignment, slowdown)
-
-
-def query_delay_s(
-    scenario: Scenario, slot: int, user: int, assignment: Assignment, slowdown: Mapping[int, float]
-) -> float:
+def delay_s(scenario: Scenario, slot: int, user: int, assignment: Assignment, slowdown: Slowdown) -> float:
+    """Delay of a query of one user that finds others at stations."""
     graph = scenario.users[user].graph
 
     @cache
@@ -133,22 +201,44 @@ def query_delay_s(
         earlier = [other for other in range(layer) if assignment[other] == node]
         if earlier:
             waits_s.append(finish_s(earlier[-1]))
-        return max(waits_s) + execution_s(scenario, user, layer, node) * slowdown[node]
+        return max(waits_s) + execution_s(scenario, user, layer, node) * slowdown.get(node, 1.0)
 
     def arrive_s(tensor: int, node: int) -> float:
         source, ready_s = (0, 0.0) if tensor < 0 else (assignment[tensor], finish_s(tensor))
-        return ready_s + transfer_s(scenario, slot, user, source, node, graph.tensor_bytes(tensor))
+        if source == node:
+            return ready_s
+        factor = slowdown.get(link_station(source, node), 1.0)
+        moving_s = moving_alone_s(scenario, slot, user, source, node, graph.tensor_bytes(tensor))
+        return ready_s + moving_s * factor + link(scenario, slot, user, source, node)[1]
 
     return max(arrive_s(sink, 0) for sink in graph.output_layers)
 
 
-def transfer_s(scenario: Scenario, slot: int, user: int, source: int, target: int, size_bytes: float) -> float:
-    if source == target:
-        return 0.0
-    rate, latency_s = link(scenario, slot, user, source, target)
-    if size_bytes == 0:
-        return latency_s
-    return size_bytes / rate + latency_s if rate > 0 else math.inf
+def seconds_at_stations(scenario: Scenario, slot: int, user: int, assignment: Assignment) -> dict[Station, float]:
+    """What a query needs at each station if nobody else is there; a tensor goes to each node once."""
+    graph = scenario.users[user].graph
+    wanted = {(tensor, assignment[v]) for v, layer in enumerate(graph.layers) for tensor in layer.predecessors}
+    wanted |= {(sink, 0) for sink in graph.output_layers}
+    found: dict[Station, float] = {}
+    for layer, node in assignment.items():
+        if node > 0:
+            found[node] = found.get(node, 0.0) + execution_s(scenario, user, layer, node)
+    for tensor, target in wanted:
+        source = 0 if tensor < 0 else assignment[tensor]
+        if source != target:
+            seconds = moving_alone_s(scenario, slot, user, source, target, graph.tensor_bytes(tensor))
+            at = link_station(source, target)
+            found[at] = found.get(at, 0.0) + seconds
+    return found
+
+
+def link_station(source: int, target: int) -> Station:
+    return "uplink" if source == 0 else "downlink" if target == 0 else f"wire of {source}"
+
+
+def moving_alone_s(scenario: Scenario, slot: int, user: int, source: int, target: int, size_bytes: float) -> float:
+    rate = link(scenario, slot, user, source, target)[0]
+    return 0.0 if size_bytes == 0 else size_bytes / rate if rate > 0 else math.inf
 
 
 def link(scenario: Scenario, slot: int, user: int, source: int, target: int) -> tuple[float, float]:

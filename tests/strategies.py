@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
-from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.scenarios.scenario import UPLINKS, Links, Scenario, Uplink, User
 from dnnmig_env.simulation.plan import Plan, Upload
 
 
@@ -66,6 +66,7 @@ class Sizes:
     profiles: bool = True
     sharing: bool = True
     staying: bool = True
+    uplinks: tuple[Uplink, ...] = UPLINKS
 
 
 def make_graph(choices: Choices, sizes: Sizes = Sizes(), name: str = "net") -> LayerGraph:
@@ -123,6 +124,7 @@ def make_scenario(choices: Choices, sizes: Sizes = Sizes()) -> Scenario:
         ),
         horizon_s=sum(lengths_s),
         slot_starts_s=np.cumsum([0.0, *lengths_s[:-1]]),
+        uplink=sizes.uplinks[choices.integer(0, len(sizes.uplinks) - 1)],
     )
 
 

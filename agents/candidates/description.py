@@ -172,10 +172,10 @@ def _describe_pair(packed: PackedScenarios, state: State, i: int, u: int, s: int
     for w in range(packed.num_users[i]):
         rates += packed.query_rate_hz[i, slot, w]
         if w != u:
-            others += state.load[i, w, s]
+            others += state.present[i, w, s + 1]
     for other in range(packed.num_servers[i]):
-        if state.load[i, u, other] > most:
-            most, main = state.load[i, u, other], other
+        if state.present[i, u, other + 1] > most:
+            most, main = state.present[i, u, other + 1], other
     out[at + _CANDIDATE.query_share] = packed.query_rate_hz[i, slot, u] / rates
     out[at + _CANDIDATE.delay_ratio] = min(state.delay_s[i, u] / state.device_delay_s[i, u], 1.0)
     out[at + _CANDIDATE.log_device_delay] = log_scaled(state.device_delay_s[i, u], -0.5, 2.0)

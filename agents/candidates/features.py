@@ -66,7 +66,7 @@ CANDIDATE = (
     Feature("log_weight", "weights of the layer", "bytes", "(log10 x - 6) / 3"),
     Feature("log_output", "output of the layer", "bytes", "(log10 x - 5.5) / 2"),
     Feature("log_input", "what the layer reads", "bytes", "(log10 x - 5.5) / 2"),
-    Feature("load_of_others", "share of the server's time that the other users' queries take", "1", "min(x, 1)"),
+    Feature("load_of_others", "mean number of the other users' queries on the server", "1", "min(x, 1)"),
     Feature(
         "log_speedup", "seconds of the whole network on the device by those on the server", "1", "(log10 x - 1) / 2"
     ),

@@ -36,7 +36,7 @@ SERVER_FEATURES = (
     Feature("exists", "1 for a server, 0 for padding", "1", "x"),
     Feature("log_memory_left", "memory that is neither used nor reserved", "bytes", "(log10 x - 8) / 3"),
     Feature("memory_left_for_all", "that memory by all weights that are not uploaded yet", "1", "min(x, 1)"),
-    Feature("load", "share of the server's time that all users' queries take", "1", "min(x, 1)"),
+    Feature("load", "mean number of queries on the server", "1", "min(x, 1)"),
     Feature("position_x", "place from the area's centre; 0 where nobody moves", "sides of the area", "x"),
     Feature("position_y", "place from the area's centre; 0 where nobody moves", "sides of the area", "x"),
 )
@@ -59,7 +59,7 @@ LINK_FEATURES = (
     Feature(
         "log_speedup", "seconds of the whole network on the device by those on the server", "1", "(log10 x - 1) / 2"
     ),
-    Feature("load_of_others", "share of the server's time that the other users' queries take", "1", "min(x, 1)"),
+    Feature("load_of_others", "mean number of the other users' queries on the server", "1", "min(x, 1)"),
     Feature("up_latency_ratio", "latency to the server by the delay on the device alone", "1", "min(x, 1)"),
 )
 PARTS = {
@@ -240,11 +240,13 @@ def observe_changing(
         out[k + _SERVER.memory_left_for_all] = 1.0 if memory >= bytes_left else memory / bytes_left
         total = 0.0
         for u in range(packed.num_users[b]):
-            total += state.load[i, u, server]
+            total += state.present[i, u, server + 1]
         out[k + _SERVER.load] = min(total, 1.0)
         for u in range(packed.num_users[b]):
             if packed.query_rate_hz[b, slot, u] > 0.0:
-                out[_link_at(packed, u, server) + _LINK.load_of_others] = min(total - state.load[i, u, server], 1.0)
+                out[_link_at(packed, u, server) + _LINK.load_of_others] = min(
+                    total - state.present[i, u, server + 1], 1.0
+                )
 
 
 @jit_without_refcounts

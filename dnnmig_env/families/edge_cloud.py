@@ -12,9 +12,10 @@ from dnnmig_env.families.draw.batch import SlotConditions, drawn_batch
 from dnnmig_env.families.draw.links import draw_access, draw_backbone, draw_homes, num_slots, reach
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
-from dnnmig_env.families.draw.participants import draw_participants, limit_memory, query_rates_hz
+from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, normalize_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import checked_traces
+from dnnmig_env.scenarios.scenario import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -35,15 +36,14 @@ class EdgeCloud:
     | line of each edge, of the cloud | log-uniform in `backhaul_mbps`, `wan_mbps` | Mbit/s |
     | latency of these lines | uniform in `backhaul_latency_s`, `wan_latency_s` | s |
     | memory of each edge | uniform in `edge_memory_share`, the cloud's unlimited | all users' weights |
-    | queries | users' shares of the load random, their sum uniform in `load`, at most 30 Hz each | see below |
+    | queries of each user | log-uniform in `query_rate_hz` | Hz |
     | horizon | log-uniform in `horizon_uploads`, or in `horizon_s` if that is given | see below, or s |
 
     A user reaches its home edge at its access rate, and every other server over the home edge. Every server has one
     line into the network between the servers: the rate between two servers is that of the slower of their lines, and
     the latencies of the lines add up. Up- and downlink have the same rates and latencies.
 
-    `load` is the sum over users of query rate x seconds of the whole network on the edge that is fastest for it. If it
-    is above 1, no single edge can serve all users. `horizon_uploads` is a multiple of the time that it takes to upload
+    `horizon_uploads` is a multiple of the time that it takes to upload
     every network once at its user's access rate. So uploads fill a good part of the horizon, whatever the networks.
 
     Attributes:
@@ -61,9 +61,11 @@ class EdgeCloud:
         wan_mbps: Rate of the cloud's line.
         wan_latency_s: Latency of the cloud's line.
         edge_memory_share: Memory of an edge as a share of all users' weights; it is at least their largest layer.
-        load: Load of all users together, as defined above.
+        query_rate_hz: Queries that each user raises per second.
         horizon_uploads: Horizon as a multiple of the upload time, as defined above.
         horizon_s: Horizon in seconds; if given, it takes the place of `horizon_uploads`.
+        uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
+            `scenario.Uplink`).
         traces: Files of recorded rates, which take the place of `access_mbps`. One is drawn for each user and begun at
             a random time. The scenarios then have 16 equal time slots, otherwise one.
         chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
@@ -87,9 +89,10 @@ class EdgeCloud:
     wan_mbps: Range = (5.0, 50.0)
     wan_latency_s: Range = (0.02, 0.06)
     edge_memory_share: Range = (0.2, 0.8)
-    load: Range = (0.2, 1.2)
+    query_rate_hz: Range = QUERY_RATE_HZ
     horizon_uploads: Range = (0.5, 2.0)
     horizon_s: Range | None = None
+    uplink: Uplink = "priority"
     traces: tuple[str, ...] = ()
     chunk: int = 16
 
@@ -100,6 +103,7 @@ class EdgeCloud:
         if self.horizon_s is not None:
             normalize_ranges(self, positive=["horizon_s"])
         check_count(self, "max_layers", "chunk")
+        check_uplink(self.uplink)
         object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", checked_traces(self.traces))
 
@@ -121,7 +125,7 @@ class EdgeCloud:
         backbone = draw_backbone(rng, participants, (self.backhaul_mbps, self.wan_mbps), latencies_s)
         access_latency_s = uniform(rng, self.access_latency_s, (count, 1, self.num_users[1]))
         bytes_per_s, latency_s = reach(draw_homes(rng, participants), access, access_latency_s, backbone)
-        query_rate_hz = query_rates_hz(rng, participants, execution_s, self.load)
+        query_rate_hz = query_rates_hz(rng, participants, self.query_rate_hz)
         conditions = SlotConditions(
             slot_edges_s=slot_edges_s,
             query_rate_hz=np.repeat(query_rate_hz[:, None], num_slots(self.traces), axis=1),
@@ -130,7 +134,7 @@ class EdgeCloud:
             between_bytes_per_s=backbone.without_loops(),
             between_latency_s=backbone.latency_s,
         )
-        return drawn_batch(self.family, participants, execution_s, conditions)
+        return drawn_batch(self.family, self.uplink, participants, execution_s, conditions)
 
     @cached_property
     def _table(self) -> NetworkTable:
@@ -148,6 +152,6 @@ _RANGES = (
     "wan_mbps",
     "wan_latency_s",
     "edge_memory_share",
-    "load",
+    "query_rate_hz",
     "horizon_uploads",
 )

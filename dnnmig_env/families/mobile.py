@@ -15,7 +15,7 @@ from dnnmig_env.families.draw.links import draw_backbone, reach
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
 from dnnmig_env.families.draw.mobility import autoregressive, gauss_markov
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
-from dnnmig_env.families.draw.participants import draw_participants, limit_memory, query_rates_hz
+from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import (
     CountRange,
     Range,
@@ -27,6 +27,7 @@ from dnnmig_env.families.draw.ranges import (
     uniform,
 )
 from dnnmig_env.families.draw.recorded_rates import checked_traces, draw_traces, recorded_rates
+from dnnmig_env.scenarios.scenario import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.radio import radio_bytes_per_s
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
@@ -68,7 +69,7 @@ class Mobile:
         wan_mbps: Rate of the cloud's line.
         wan_latency_s: Latency of the cloud's line.
         edge_memory_share: Memory of an edge as a share of all users' weights; it is at least their largest layer.
-        load: Load of all users together while all are present, as defined in `EdgeCloud`.
+        query_rate_hz: Queries that each user raises per second while it is present.
         horizon_s: Length of a scenario.
         slot_s: Length of a time slot.
         area_m: Side of the square in which users move.
@@ -77,6 +78,8 @@ class Mobile:
         velocity_deviation: Standard deviation of the velocity's components, as a share of the mean speed.
         shadowing_db: Standard deviation of the shadowing.
         shadowing_correlation: Correlation of the shadowing between one slot and the next.
+        uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
+            `scenario.Uplink`).
         traces: Files of recorded rates, which take the place of the radio's rates. One is drawn for each user and begun
             at a random time.
         chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
@@ -99,7 +102,7 @@ class Mobile:
     wan_mbps: Range = (5.0, 50.0)
     wan_latency_s: Range = (0.02, 0.06)
     edge_memory_share: Range = (0.2, 0.8)
-    load: Range = (0.2, 1.2)
+    query_rate_hz: Range = QUERY_RATE_HZ
     horizon_s: float = 60.0
     slot_s: float = 2.0
     area_m: float = 600.0
@@ -108,6 +111,7 @@ class Mobile:
     velocity_deviation: float = 0.3
     shadowing_db: float = 4.0
     shadowing_correlation: float = 0.7
+    uplink: Uplink = "priority"
     traces: tuple[str, ...] = ()
     chunk: int = 8
 
@@ -116,6 +120,7 @@ class Mobile:
     def __post_init__(self) -> None:
         normalize_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
         check_count(self, "max_layers", "chunk")
+        check_uplink(self.uplink)
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
         check_number(self, "velocity_memory", "shadowing_correlation", high=1.0)
         check_number(self, "velocity_deviation", "shadowing_db")
@@ -146,7 +151,7 @@ class Mobile:
         home, access = self._access(rng, participants, positions_m, edges_m)
         access_latency_s = uniform(rng, self.access_latency_s, (count, 1, self.num_users[1]))
         bytes_per_s, latency_s = reach(home, access * users, access_latency_s, backbone)
-        query_rate_hz = query_rates_hz(rng, participants, execution_s, self.load)
+        query_rate_hz = query_rates_hz(rng, participants, self.query_rate_hz)
         conditions = SlotConditions(
             slot_edges_s=np.tile(self._slot_edges_s, (count, 1)),
             query_rate_hz=query_rate_hz[:, None] * _presence(rng, users, len(slot_s)),
@@ -159,7 +164,7 @@ class Mobile:
             server_positions=(edges_m / self.area_m - 0.5) * participants.is_edge[..., None],
             area_m=self.area_m,
         )
-        return drawn_batch(self.family, participants, execution_s, conditions)
+        return drawn_batch(self.family, self.uplink, participants, execution_s, conditions)
 
     def _access(
         self, rng: np.random.Generator, participants: Participants, users_m: Floats, edges_m: Floats
@@ -218,6 +223,6 @@ _RANGES = (
     "wan_mbps",
     "wan_latency_s",
     "edge_memory_share",
-    "load",
+    "query_rate_hz",
     "speed_m_per_s",
 )

@@ -12,9 +12,10 @@ from dnnmig_env.families.draw.batch import SlotConditions, drawn_batch
 from dnnmig_env.families.draw.links import draw_access, num_slots
 from dnnmig_env.families.draw.machines import DEVICE, EDGE, machine_ranges
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
-from dnnmig_env.families.draw.participants import draw_participants
+from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, query_rates_hz
 from dnnmig_env.families.draw.ranges import Range, check_count, normalize_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import checked_traces
+from dnnmig_env.scenarios.scenario import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -30,7 +31,7 @@ class Single:
     | their memory rate, overhead | log-uniform as in `machines.py`, correlated with speed | bytes/s, s |
     | access rate, in both directions | log-uniform in `access_mbps` | Mbit/s |
     | access latency | uniform in `access_latency_s` | s |
-    | queries | 1 Hz; with one user the rate does not change the mean delay | Hz |
+    | queries | log-uniform in `query_rate_hz`; the data of queries go before weights on the uplink | Hz |
     | horizon | log-uniform in `horizon_uploads`, or in `horizon_s` if that is given | uploads, or s |
 
     The edge can hold every network. For many convolutional networks, uploading from front to back is almost the best
@@ -45,8 +46,11 @@ class Single:
         edge_flops_per_s: Effective speed of the edge.
         access_mbps: Rate between user and edge.
         access_latency_s: Latency between user and edge.
+        query_rate_hz: Queries that the user raises per second.
         horizon_uploads: Horizon as a multiple of the time that uploading the whole network takes.
         horizon_s: Horizon in seconds; if given, it takes the place of `horizon_uploads`.
+        uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
+            `scenario.Uplink`).
         traces: Files of recorded rates, which take the place of `access_mbps`. One is drawn for each scenario and begun
             at a random time. The scenarios then have 16 equal time slots, otherwise one.
         chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
@@ -62,8 +66,10 @@ class Single:
     edge_flops_per_s: Range = EDGE.flops_per_s
     access_mbps: Range = (4.0, 160.0)
     access_latency_s: Range = (0.002, 0.01)
+    query_rate_hz: Range = QUERY_RATE_HZ
     horizon_uploads: Range = (0.5, 2.0)
     horizon_s: Range | None = None
+    uplink: Uplink = "priority"
     traces: tuple[str, ...] = ()
     chunk: int = 16
 
@@ -74,6 +80,7 @@ class Single:
         if self.horizon_s is not None:
             normalize_ranges(self, positive=["horizon_s"])
         check_count(self, "max_layers", "chunk")
+        check_uplink(self.uplink)
         object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", checked_traces(self.traces))
 
@@ -92,17 +99,24 @@ class Single:
         latency_s = np.repeat(uniform(rng, self.access_latency_s, (count, 1, 1, 1)), access.shape[1], axis=1)
         conditions = SlotConditions(
             slot_edges_s=slot_edges_s,
-            query_rate_hz=np.ones(access.shape),
+            query_rate_hz=np.repeat(query_rates_hz(rng, participants, self.query_rate_hz)[:, None], access.shape[1], 1),
             bytes_per_s=access[..., None],
             latency_s=latency_s,
             between_bytes_per_s=np.zeros((count, 1, 1)),
             between_latency_s=np.zeros((count, 1, 1)),
         )
-        return drawn_batch(self.family, participants, participants.execution_s(), conditions)
+        return drawn_batch(self.family, self.uplink, participants, participants.execution_s(), conditions)
 
     @cached_property
     def _table(self) -> NetworkTable:
         return network_table(self.networks, self.max_layers)
 
 
-_RANGES = ("device_flops_per_s", "edge_flops_per_s", "access_mbps", "access_latency_s", "horizon_uploads")
+_RANGES = (
+    "device_flops_per_s",
+    "edge_flops_per_s",
+    "access_mbps",
+    "access_latency_s",
+    "query_rate_hz",
+    "horizon_uploads",
+)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +28,12 @@ from dnnmig_env.scenarios.bounds import (
     full,
 )
 from dnnmig_env.scenarios.node import Node, execution_s
+
+Uplink = Literal["priority", "shared", "independent"]
+"""How weights and the data of queries share the radio uplink. `priority`: weights give way to data, and move only while
+no data do. `shared`: an upload is one more customer beside the users' data. `independent`: they do not meet."""
+
+UPLINKS: tuple[Uplink, ...] = get_args(Uplink)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +118,7 @@ class Scenario:
         slot_starts_s: Start of each time slot, shape (T,); the first is 0.
         mobility: Positions and velocities; None if nobody moves.
         family: Family of the generator that made the scenario, or "custom".
+        uplink: How weights and the data of queries share the radio uplink; see `Uplink`.
 
     Raises:
         ValueError: If anything is missing, negative, NaN, of the wrong shape, or cannot work (a server that a user
@@ -125,6 +132,7 @@ class Scenario:
     slot_starts_s: Sequence[float] | Floats = field(default=(0.0,))
     mobility: Mobility | None = None
     family: str = "custom"
+    uplink: Uplink = "priority"
 
     def __post_init__(self) -> None:
         for name, value in _validated(self).items():
@@ -146,6 +154,16 @@ class Scenario:
         return np.stack([execution_s(user.graph, node) for node in (user.device, *self.servers)], axis=1)
 
 
+def check_uplink(uplink: str) -> None:
+    """Check that a reading of the uplink is known.
+
+    Raises:
+        ValueError: If it is not; the error lists the known ones.
+    """
+    if uplink not in UPLINKS:
+        raise ValueError(f"uplink is {uplink!r}; choose one of {', '.join(UPLINKS)}.")
+
+
 def _validated(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario's attributes, checked, with every array of full shape and read-only.
 
@@ -161,6 +179,7 @@ def _validated(scenario: Scenario) -> dict[str, Any]:
         raise ValueError(f"servers has {len(servers)} entries; a scenario can have {MOST_SERVERS} at most.")
     _check_unique("users", [user.name for user in users])
     _check_unique("servers", [server.name for server in servers])
+    check_uplink(scenario.uplink)
     check_bounds("horizon_s", scenario.horizon_s, HORIZON)
     starts = _slot_starts(scenario.slot_starts_s, scenario.horizon_s)
     shape = (len(starts), len(users), len(servers))

@@ -5,12 +5,14 @@ The docstring of `dnnmig_env.simulation` says what the one-letter names mean. De
 `dnnmig_env.simulation.kernel`. The rules (`docs/model.md` has them all):
 
 - Uploads go one after another over one channel. An upload waits until its user is present. Once begun, it goes on to
-  its last byte, even into later slots.
-- An event is the start of a slot or the completion of a partition. At every event each present user picks the
-  assignment under which a query takes the least time: the present one, the device alone, or the effective assignment,
-  which uses every layer whose weights have arrived. The owner of a completed partition picks first, then the others in
-  the order of their indices; at the start of a slot all pick in that order. Then all delays are computed anew, as a
-  pick changes the load that slows the others.
+  its last byte, even into later slots. What the uplink's reading (`scenario.Uplink`) leaves to weights is in
+  `weights_share`.
+- An event is the start of a slot or the completion of a partition; under the reading `shared` also that the channel
+  becomes busy or idle. At every event each present user picks the assignment under which a query takes the least time:
+  the present one, the device alone, or the effective assignment, which uses every layer whose weights have arrived.
+  The owner of a completed partition picks first, then the others in the order of their indices; at other events all
+  pick in that order. A pick changes how the others are slowed, so all of them for whom something has changed pick
+  again, in at most `SWEEPS` sweeps over the users.
 - Between events, each user's delay costs `query rate x delay` per second.
 """
 
@@ -22,11 +24,25 @@ import numpy as np
 
 from dnnmig_env.arrays import Int8s
 from dnnmig_env.compiling.jit import copy, fill, jit_inlined, jit_without_refcounts
-from dnnmig_env.simulation.kernel import effective_assignment, load_of, query_delay_s, slowdown_for
-from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.contention import (
+    TOLERANCE,
+    UPLINK,
+    cycle_s,
+    slowdown_for,
+    write_presence,
+    write_seconds,
+)
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
+from dnnmig_env.simulation.packed import INDEPENDENT, SHARED, PackedScenarios
 from dnnmig_env.simulation.state import State
 
 FIRST_USER = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
+
+SWEEPS = 4
+"""Most sweeps over the users after an event."""
+
+LEAST_SHARE = 0.02
+"""Share of the uplink that weights have at least, however much data the users' queries send."""
 
 
 @jit_inlined
@@ -49,12 +65,12 @@ def _differ(one: Int8s, other: Int8s) -> bool:
 def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
     """Let one user pick the fastest of its present assignment, the device alone, and its effective assignment.
 
-    On a tie the one named first wins. Returns whether the user's assignment, and so perhaps its load, has changed.
+    On a tie the one named first wins. Returns whether its presence at stations, which slows the others, has changed.
     """
     slot, device_s, changed = state.slot[i], state.device_delay_s[i, u], False
-    present, effective, slowdown = state.assignment[i, u], state.effective[i, u], state.slowdown[i]
+    present, effective, slowdown = state.assignment[i, u], state.effective[i, u], state.slowdown[i, u]
     finish_s, free_s = state.finish_s[i], state.free_s[i]
-    slowdown_for(packed, b, u, state.load[i], slowdown)
+    slowdown_for(packed, b, u, state.present[i], slowdown)
     best_s = query_delay_s(packed, b, u, slot, present, slowdown, finish_s, free_s) if _offloads(present) else device_s
     effective_assignment(packed, b, u, state.node[i, u], state.usable[i, u], effective)
     if device_s < best_s:
@@ -67,37 +83,44 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
             copy(present, effective)
     state.delay_s[i, u] = best_s
     if changed:
-        load_of(packed, b, u, slot, present, state.load[i, u])
-    return changed
+        write_seconds(packed, b, u, slot, present, state.seconds[i, u])
+    rate_hz = packed.query_rate_hz[b, slot, u]
+    return write_presence(rate_hz, best_s, state.seconds[i, u], slowdown, state.present[i, u], TOLERANCE)
 
 
 @jit_without_refcounts
 def _react(packed: PackedScenarios, b: int, state: State, i: int, first: int) -> None:
-    """Let every present user pick, `first` before the others; then compute all delays anew and log the event.
+    """Let every present user pick, `first` before the others, until nothing changes any more; then log the event.
 
     A user for whom nothing has changed since its last pick (`state.stale`) would pick the same again and is left out.
     """
-    slot, num_users = state.slot[i], packed.num_users[b]
-    for turn in range(num_users):
-        u = _user_at(turn, first)
-        if packed.query_rate_hz[b, slot, u] == 0.0:
-            state.delay_s[i, u] = state.device_delay_s[i, u]
-        elif turn == 0 or state.stale[i, u]:
-            if _pick(packed, b, state, i, u):
-                fill(state.stale[i], True)
-            state.stale[i, u] = False
-    for u in range(num_users):  # users whose pick came before another's load changed
-        if state.stale[i, u] and packed.query_rate_hz[b, slot, u] > 0.0:
-            slowdown_for(packed, b, u, state.load[i], state.slowdown[i])
-            state.delay_s[i, u] = query_delay_s(
-                packed, b, u, slot, state.assignment[i, u], state.slowdown[i], state.finish_s[i], state.free_s[i]
-            )
+    state.stale[i, first] = True
+    for _ in range(SWEEPS):
+        if not _sweep(packed, b, state, i, first):
+            break
     event = state.num_events[i]
     if event < state.event_time_s.shape[1]:
         state.event_time_s[i, event] = state.time_s[i]
         copy(state.event_delay_s[i, event], state.delay_s[i])
         copy(state.event_assignment[i, event], state.assignment[i])
+        copy(state.event_slowdown[i, event], state.slowdown[i])
         state.num_events[i] = event + 1
+
+
+@jit_without_refcounts
+def _sweep(packed: PackedScenarios, b: int, state: State, i: int, first: int) -> bool:
+    """Let every present user that is stale pick once; return whether others have become stale by that."""
+    slot, changed = state.slot[i], False
+    for turn in range(packed.num_users[b]):
+        u = _user_at(turn, first)
+        if not state.stale[i, u] or packed.query_rate_hz[b, slot, u] == 0.0:
+            continue
+        concerns_others = _pick(packed, b, state, i, u)
+        if concerns_others:
+            fill(state.stale[i], True)
+            changed = True
+        state.stale[i, u] = False
+    return changed
 
 
 @jit_without_refcounts
@@ -120,13 +143,21 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     )
     copy(state.node[i], packed.uploaded[b])
     fill(state.assignment[i], 0)
-    fill(state.load[i], 0.0)
+    fill(state.seconds[i], 0.0)
+    fill(state.present[i], 0.0)
     copy(state.memory_left_bytes[i], packed.memory_bytes[b])
     fill(state.effective[i], 0)
     fill(state.slowdown[i], 1.0)
     for u in range(packed.num_users[b]):
         state.device_delay_s[i, u] = query_delay_s(
-            packed, b, u, state.slot[i], state.assignment[i, u], state.slowdown[i], state.finish_s[i], state.free_s[i]
+            packed,
+            b,
+            u,
+            state.slot[i],
+            state.assignment[i, u],
+            state.slowdown[i, u],
+            state.finish_s[i],
+            state.free_s[i],
         )
         for v in range(packed.num_layers[b, u]):
             server = packed.uploaded[b, u, v]
@@ -136,6 +167,19 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
         for slot in range(packed.num_slots[b]):
             slot_s = packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot]
             state.expected_queries[i] += packed.query_rate_hz[b, slot, u] * slot_s
+    _begin_slot(packed, b, state, i)
+
+
+@jit_without_refcounts
+def _begin_slot(packed: PackedScenarios, b: int, state: State, i: int) -> None:
+    """Let all users react to the rates of the present slot. Users who are absent in it leave all stations."""
+    slot = state.slot[i]
+    for u in range(packed.num_users[b]):
+        if packed.query_rate_hz[b, slot, u] > 0.0:
+            write_seconds(packed, b, u, slot, state.assignment[i, u], state.seconds[i, u])
+        else:
+            state.delay_s[i, u] = state.device_delay_s[i, u]
+            fill(state.present[i, u], 0.0)
     fill(state.stale[i], True)
     _react(packed, b, state, i, FIRST_USER)
 
@@ -148,6 +192,14 @@ def horizon_s(packed: PackedScenarios, b: int) -> float:
 
 @jit_without_refcounts
 def advance(packed: PackedScenarios, b: int, state: State, i: int, until_s: float) -> None:
+    """Let time pass with an idle channel until `until_s` (at most the horizon)."""
+    if state.time_s[i] < min(until_s, horizon_s(packed, b)):
+        _occupy_uplink(packed, b, state, i, 0.0)
+    _pass_time(packed, b, state, i, until_s)
+
+
+@jit_without_refcounts
+def _pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: float) -> None:
     """Let time pass until `until_s` (at most the horizon), adding the cost of delays and beginning slots on the way."""
     until_s = min(until_s, horizon_s(packed, b))
     while state.time_s[i] < until_s:
@@ -160,15 +212,44 @@ def advance(packed: PackedScenarios, b: int, state: State, i: int, until_s: floa
         state.time_s[i] = stop_s
         if stop_s == edge_s and state.slot[i] + 1 < packed.num_slots[b]:
             state.slot[i] += 1
-            for u in range(packed.num_users[b]):
-                load_of(packed, b, u, state.slot[i], state.assignment[i, u], state.load[i, u])
-            fill(state.stale[i], True)
-            _react(packed, b, state, i, FIRST_USER)
+            _begin_slot(packed, b, state, i)
 
 
 @jit_without_refcounts
-def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> bool:
-    """Let time pass until one layer's weights are on `server` (1..S); return whether that is so by the horizon.
+def _occupy_uplink(packed: PackedScenarios, b: int, state: State, i: int, uploads: float) -> None:
+    """Under the reading `shared`, let all users react to the number of uploads in flight (0 or 1) if that is new."""
+    if packed.uplink[b] == SHARED and state.present[i, -1, UPLINK] != uploads:
+        state.present[i, -1, UPLINK] = uploads
+        fill(state.stale[i], True)
+        _react(packed, b, state, i, FIRST_USER)
+
+
+@jit_without_refcounts
+def weights_share(packed: PackedScenarios, b: int, state: State, i: int) -> float:
+    """Return the share of an uplink's rate at which weights move at present.
+
+    Under `priority` they move while no query sends data, which leaves 1 - sum over the users of (seconds of a query's
+    data on the uplink) / (time between two of its starts), and at least `LEAST_SHARE`. Under `shared` the upload is one
+    customer beside the users' data; under `independent` they do not meet.
+    """
+    slot = state.slot[i]
+    if packed.uplink[b] == INDEPENDENT:
+        return 1.0
+    if packed.uplink[b] == SHARED:
+        customers = 1.0
+        for u in range(packed.num_users[b]):
+            customers += state.present[i, u, UPLINK]
+        return 1.0 / customers
+    free = 1.0
+    for u in range(packed.num_users[b]):
+        if state.seconds[i, u, UPLINK] > 0.0 and packed.query_rate_hz[b, slot, u] > 0.0:
+            free -= state.seconds[i, u, UPLINK] / cycle_s(packed.query_rate_hz[b, slot, u], state.delay_s[i, u])
+    return max(free, LEAST_SHARE)
+
+
+@jit_without_refcounts
+def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> float:
+    """Let time pass until one layer's weights are on `server` (1..S); return the bytes that do not get there by the horizon.
 
     The upload waits until its user is present. The layer does not become usable here: when the whole partition has
     arrived, the caller marks its layers as usable and calls `complete`.
@@ -176,21 +257,22 @@ def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, 
     while packed.query_rate_hz[b, state.slot[i], u] == 0.0:
         if state.slot[i] + 1 == packed.num_slots[b]:
             advance(packed, b, state, i, horizon_s(packed, b))
-            return False
+            return float(packed.weight_bytes[b, u, v])
         advance(packed, b, state, i, packed.slot_edges_s[b, state.slot[i] + 1])
     remaining_bytes = packed.weight_bytes[b, u, v]
     state.node[i, u, v] = server
     state.memory_left_bytes[i, server - 1] -= remaining_bytes
     while state.time_s[i] < horizon_s(packed, b):
-        slot = state.slot[i]
-        rate, edge_s = packed.up_bytes_per_s[b, slot, u, server - 1], packed.slot_edges_s[b, slot + 1]
+        rate, edge_s = packed.up_bytes_per_s[b, state.slot[i], u, server - 1], packed.slot_edges_s[b, state.slot[i] + 1]
+        _occupy_uplink(packed, b, state, i, 1.0 if rate > 0.0 else 0.0)
+        rate *= weights_share(packed, b, state, i)
         end_s = state.time_s[i] + remaining_bytes / rate
         if end_s <= edge_s:
-            advance(packed, b, state, i, end_s)
-            return True
+            _pass_time(packed, b, state, i, end_s)
+            return 0.0
         remaining_bytes -= rate * (edge_s - state.time_s[i])
-        advance(packed, b, state, i, edge_s)
-    return False
+        _pass_time(packed, b, state, i, edge_s)
+    return float(remaining_bytes)
 
 
 @jit_without_refcounts
@@ -202,6 +284,6 @@ def complete(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> N
 @jit_without_refcounts
 def upload(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> None:
     """Upload one layer as a partition of its own: it becomes usable as soon as its last byte has arrived."""
-    if send(packed, b, state, i, u, v, server):
+    if send(packed, b, state, i, u, v, server) == 0.0:
         state.usable[i, u, v] = True
         _react(packed, b, state, i, u)

@@ -7,40 +7,39 @@ mean. The rules (`docs/model.md` has them all):
 - An assignment gives each layer the node on which queries run it. A query runs its layers in topological order. A node
   runs one layer at a time, and a layer starts when its node is free and all that it reads has arrived there.
 - The network's inputs start on the device. A tensor that is needed on another node takes `latency + bytes / rate` to
-  get there; the tensors of a query do not slow each other. The network's outputs return to the device, and the query
+  get there; the tensors of one query do not slow each other. The network's outputs return to the device, and the query
   ends when the last of them is there.
 - A layer without weights is never uploaded: it runs on the server of its latest predecessor that runs on a server.
 - A layer that shares weights of other layers runs on a server only while these weights are there too. If it has no
   weights of its own, it runs where they are.
-- The other users' load on a server (query rate x execution seconds there) makes the layers of a user's query take
-  `1 / (1 - min(load, 0.95))` times as long there.
+- The queries of the other users make layers take longer on servers, and tensors on links, by the factors of
+  `dnnmig_env.simulation.contention`; latencies stay what they are.
 """
 
 from __future__ import annotations
 
 from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.simulation.contention import link_s, link_station
 from dnnmig_env.simulation.packed import PackedScenarios
-
-MAX_LOAD = 0.95
-"""Load of a server beyond which it slows users no further: `slowdown = 1 / (1 - min(load, MAX_LOAD))`."""
 
 
 @jit_inlined
 def transfer_s(
-    packed: PackedScenarios, b: int, u: int, slot: int, source: int, target: int, size_bytes: float
+    packed: PackedScenarios, b: int, u: int, slot: int, source: int, target: int, size_bytes: float, slowdown: Floats
 ) -> float:
-    """Return the seconds that `size_bytes` take from node `source` to node `target`, latency included."""
+    """Return the seconds that `size_bytes` take from node `source` to node `target`, latency included.
+
+    `slowdown` holds the factor by which the other users slow the user at each station, shape (K,).
+    """
     if source == 0:
-        rate, latency = packed.up_bytes_per_s[b, slot, u, target - 1], packed.up_latency_s[b, slot, u, target - 1]
+        latency = packed.up_latency_s[b, slot, u, target - 1]
     elif target == 0:
-        rate, latency = packed.down_bytes_per_s[b, slot, u, source - 1], packed.down_latency_s[b, slot, u, source - 1]
+        latency = packed.down_latency_s[b, slot, u, source - 1]
     else:
-        rate, latency = (
-            packed.between_bytes_per_s[b, source - 1, target - 1],
-            packed.between_latency_s[b, source - 1, target - 1],
-        )
-    return float(latency if size_bytes == 0.0 else latency + size_bytes / rate)
+        latency = packed.between_latency_s[b, source - 1, target - 1]
+    moving_s = link_s(packed, b, u, slot, source, target, size_bytes)
+    return float(latency + moving_s * slowdown[link_station(source, target, packed.execution_s.shape[3])])
 
 
 @jit_without_refcounts
@@ -62,7 +61,7 @@ def query_delay_s(
         u: The user.
         slot: The time slot whose rates hold.
         assignment: Node per layer, shape (L,).
-        slowdown: Factor by which execution takes longer on each node, shape (S + 1,).
+        slowdown: Factor by which the others slow the user at each station, shape (K,).
         finish_s: Receives the seconds from the start of the query until each layer has run, shape (L,).
         free_s: Receives the seconds until each node has run the last of its layers, shape (S + 1,).
     """
@@ -75,14 +74,14 @@ def query_delay_s(
             before = packed.predecessors[b, u, e]
             source, arrival_s = (0, 0.0) if before < 0 else (assignment[before], finish_s[before])
             if source != node:
-                arrival_s += transfer_s(packed, b, u, slot, source, node, packed.tensor_bytes[b, u, before])
+                arrival_s += transfer_s(packed, b, u, slot, source, node, packed.tensor_bytes[b, u, before], slowdown)
             start_s = max(start_s, arrival_s)
         finish_s[v] = start_s + packed.execution_s[b, u, v, node] * slowdown[node]
         free_s[node] = finish_s[v]
         if packed.is_output[b, u, v]:
             end_s = finish_s[v]
             if node != 0:
-                end_s += transfer_s(packed, b, u, slot, node, 0, packed.tensor_bytes[b, u, v])
+                end_s += transfer_s(packed, b, u, slot, node, 0, packed.tensor_bytes[b, u, v], slowdown)
             delay_s = max(delay_s, end_s)
     return delay_s
 
@@ -127,25 +126,3 @@ def effective_assignment(
             if not usable[owner] or node[owner] != chosen:
                 chosen = 0
         assignment[v] = chosen
-
-
-@jit_inlined
-def load_of(packed: PackedScenarios, b: int, u: int, slot: int, assignment: Int8s, load: Floats) -> None:
-    """Write the load that one user puts on each server, shape (S,): its query rate x its execution seconds there."""
-    fill(load, 0.0)
-    for v in range(packed.num_layers[b, u]):
-        node = assignment[v]
-        if node != 0:
-            load[node - 1] += packed.query_rate_hz[b, slot, u] * packed.execution_s[b, u, v, node]
-
-
-@jit_inlined
-def slowdown_for(packed: PackedScenarios, b: int, u: int, load: Floats, slowdown: Floats) -> None:
-    """Write the factor by which the other users' loads, (U, S), slow user `u` on each node, shape (S + 1,)."""
-    fill(slowdown, 1.0)
-    for s in range(packed.num_servers[b]):
-        others = 0.0
-        for w in range(packed.num_users[b]):
-            if w != u:
-                others += load[w, s]
-        slowdown[s + 1] = 1.0 / (1.0 - min(others, MAX_LOAD))

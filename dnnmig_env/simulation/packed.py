@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from dnnmig_env.arrays import Bools, Floats, Int8s, Int32s, Ints
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.scenarios.bounds import MOST_SERVERS
-from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.scenario import UPLINKS, Scenario
+
+SHARED, INDEPENDENT = UPLINKS.index("shared"), UPLINKS.index("independent")
+"""Numbers of two of the readings of the uplink in `PackedScenarios.uplink`."""
 
 
 class PackedScenarios(NamedTuple):
@@ -47,6 +50,7 @@ class PackedScenarios(NamedTuple):
     between_latency_s: Floats  # (B, S, S)
     memory_bytes: Floats  # (B, S): bytes of weights that each server can hold
     uploaded: Int8s  # (B, U, L): server that holds the weights at time 0, 0 = none
+    uplink: Int8s  # (B,): how weights and query data share the uplink, an index of `scenario.UPLINKS`
     user_positions: Floats  # (B, T, U, 2), in sides of the area from its centre, -0.5 to 0.5; 0 if nobody moves
     user_velocities: Floats  # (B, T, U, 2), in sides of the area per slot
     server_positions: Floats  # (B, S, 2), as user_positions
@@ -170,6 +174,7 @@ def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
         on_device=np.zeros((batch, users, layers), np.bool_),
         is_output=np.zeros((batch, users, layers), np.bool_),
         uploaded=np.zeros((batch, users, layers), np.int8),
+        uplink=np.zeros(batch, np.int8),
         **{name: np.zeros(shape) for name, shape in floats.items()},
     )
 
@@ -235,6 +240,7 @@ def _pack_row(packed: PackedScenarios, row: int, scenario: Scenario, limits: Lim
         packed.execution_s[row, index, : len(user.graph), : servers + 1] = seconds
         packed.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
         packed.query_rate_hz[row, :slots, index] = user.query_rate_hz
+    packed.uplink[row] = UPLINKS.index(scenario.uplink)
     packed.slot_edges_s[row, :slots] = scenario.slot_starts_s
     packed.slot_edges_s[row, slots:] = scenario.horizon_s
     links = scenario.links

@@ -7,11 +7,16 @@ import numpy as np
 from dnnmig_env.arrays import Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import jit, jit_nogil, jit_without_refcounts
 from dnnmig_env.compiling.threads import share_rows
+from dnnmig_env.simulation.contention import num_stations, slowdown_for, write_presence, write_seconds
 from dnnmig_env.simulation.dynamics import advance, begin, complete, horizon_s, send
-from dnnmig_env.simulation.kernel import effective_assignment, load_of, query_delay_s, slowdown_for
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State, new_state
+
+MOST_SWEEPS, SETTLED = 100, 1e-6
+"""How often the users' delays in a fixed placement are computed at most, each from the others' latest presence at the
+stations, and by how much that presence may still change at last."""
 
 
 def mean_delays_s(packed: PackedScenarios, plans: PlanArrays, scenarios: Ints | None = None) -> Floats:
@@ -25,14 +30,22 @@ def mean_delays_s(packed: PackedScenarios, plans: PlanArrays, scenarios: Ints | 
     count = len(plans.length)
     rows = np.zeros(count, np.int64) if scenarios is None else np.asarray(scenarios, np.int64)
     state, result = new_state(packed, count), np.empty(count)
-    start_s, end_s = np.empty(plans.user.shape), np.empty(plans.user.shape)
-    share_rows(_play_rows, count, packed, rows, state, plans, start_s, end_s, result, per_core=32)
+    start_s, end_s, sent_bytes = (np.empty(plans.user.shape) for _ in range(3))
+    share_rows(_play_rows, count, packed, rows, state, plans, start_s, end_s, sent_bytes, result, per_core=32)
     return result
 
 
 @jit_without_refcounts
 def play(
-    packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays, k: int, start_s: Floats, end_s: Floats
+    packed: PackedScenarios,
+    b: int,
+    state: State,
+    i: int,
+    plans: PlanArrays,
+    k: int,
+    start_s: Floats,
+    end_s: Floats,
+    sent_bytes: Floats,
 ) -> float:
     """Play plan `k` in row `i` of the state and return its mean query delay J.
 
@@ -46,19 +59,20 @@ def play(
         start_s: Receives the start of each layer's upload, shape (K,); infinite if it never starts.
         end_s: Receives the end of each layer's upload, shape (K,); infinite if the last byte has not arrived by the
             horizon.
+        sent_bytes: Receives the bytes of each layer's weights that are sent by the horizon.
     """
     begin(packed, b, state, i)
     first = 0
     for j in range(plans.length[k]):
         u, v, server = plans.user[k, j], plans.layer[k, j], plans.server[k, j]
         advance(packed, b, state, i, plans.not_before_s[k, j])
-        start_s[j], end_s[j] = np.inf, np.inf
+        start_s[j], end_s[j], sent_bytes[j] = np.inf, np.inf, 0.0
         if state.time_s[i] >= horizon_s(packed, b):
             continue
         before_s = state.time_s[i]
-        arrived = send(packed, b, state, i, u, v, server)
-        start_s[j] = presence_s(packed, b, u, before_s)
-        if not arrived:
+        left_bytes = send(packed, b, state, i, u, v, server)
+        start_s[j], sent_bytes[j] = presence_s(packed, b, u, before_s), packed.weight_bytes[b, u, v] - left_bytes
+        if left_bytes > 0.0:
             continue
         end_s[j] = state.time_s[i]
         if plans.closes[k, j]:
@@ -89,10 +103,11 @@ def _play_rows(
     plans: PlanArrays,
     start_s: Floats,
     end_s: Floats,
+    sent_bytes: Floats,
     result: Floats,
 ) -> None:
     for k in range(first, end):
-        result[k] = play(packed, rows[k], state, k, plans, k, start_s[k], end_s[k])
+        result[k] = play(packed, rows[k], state, k, plans, k, start_s[k], end_s[k], sent_bytes[k])
 
 
 @jit
@@ -109,21 +124,29 @@ def migration_delay_s(packed: PackedScenarios, b: int, slot: int, node: Int8s, d
         node: Server of each layer with weights (0 = device), shape (U, L).
         delay_s: Receives the delay of each user, shape (U,).
     """
-    num_users = packed.num_users[b]
-    assignment = np.zeros(node.shape, np.int8)
-    load = np.zeros((packed.num_users[b], packed.execution_s.shape[3] - 1))
-    slowdown, free_s = np.empty(packed.execution_s.shape[3]), np.empty(packed.execution_s.shape[3])
-    finish_s = np.empty(node.shape[1])
-    usable = np.ones(node.shape[1], np.bool_)
-    for u in range(num_users):
-        effective_assignment(packed, b, u, node[u], usable, assignment[u])
-        load_of(packed, b, u, slot, assignment[u], load[u])
+    num_users, num_nodes, num_layers = packed.num_users[b], packed.execution_s.shape[3], node.shape[1]
+    assignment, usable = np.zeros(num_layers, np.int8), np.ones(num_layers, np.bool_)
+    stations = num_stations(num_nodes)
+    seconds, slowdown = np.zeros((num_users, stations)), np.ones(stations)
+    present = np.zeros((num_users + 1, stations))  # the last row is for uploads, of which there are none
+    finish_s, free_s = np.empty(num_layers), np.empty(num_nodes)
+    for sweep in range(MOST_SWEEPS):
+        settled = True
+        for u in range(num_users):
+            rate_hz = packed.query_rate_hz[b, slot, u]
+            effective_assignment(packed, b, u, node[u], usable, assignment)
+            if sweep == 0:
+                write_seconds(packed, b, u, slot, assignment, seconds[u])
+            slowdown_for(packed, b, u, present, slowdown)
+            delay_s[u] = query_delay_s(packed, b, u, slot, assignment, slowdown, finish_s, free_s)
+            if write_presence(rate_hz, delay_s[u], seconds[u], slowdown, present[u], SETTLED):
+                settled = False
+        if settled:
+            break
     total, rates = 0.0, 0.0
     for u in range(num_users):
-        slowdown_for(packed, b, u, load, slowdown)
-        delay_s[u] = query_delay_s(packed, b, u, slot, assignment[u], slowdown, finish_s, free_s)
-        rate = packed.query_rate_hz[b, slot, u]
-        if rate > 0.0:  # the delay of an absent user may be infinite
-            total += rate * delay_s[u]
-            rates += rate
+        rate_hz = packed.query_rate_hz[b, slot, u]
+        if rate_hz > 0.0:  # the delay of an absent user may be infinite
+            total += rate_hz * delay_s[u]
+            rates += rate_hz
     return total / rates

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnmig_env.arrays import Int8s
+from dnnmig_env.arrays import Floats, Int8s
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.simulation.kernel import load_of, query_delay_s, slowdown_for, transfer_s
+from dnnmig_env.simulation.kernel import query_delay_s, transfer_s
 from dnnmig_env.simulation.packed import PackedScenarios
 
 
@@ -64,7 +64,13 @@ class Query:
 
 
 def trace_query(
-    packed: PackedScenarios, graph: LayerGraph, user: int, slot: int, assignments: Int8s, at_s: float
+    packed: PackedScenarios,
+    graph: LayerGraph,
+    user: int,
+    slot: int,
+    assignment: Int8s,
+    slowdown: Floats,
+    at_s: float,
 ) -> Query:
     """Return one query in detail.
 
@@ -73,16 +79,11 @@ def trace_query(
         graph: The user's network.
         user: Index of the user.
         slot: Time slot whose rates hold.
-        assignments: Node per user and layer, shape (U, L); the other users' rows decide how much they slow the query.
+        assignment: Node per layer, shape (L,).
+        slowdown: Factor by which the other users slow the query at each station, shape (K,).
         at_s: Time at which the query is raised; it is only copied to the result.
     """
-    num_users, num_nodes = assignments.shape[0], packed.execution_s.shape[3]
-    load = np.zeros((num_users, num_nodes - 1))
-    for user_index in range(num_users):
-        load_of(packed, 0, user_index, slot, assignments[user_index], load[user_index])
-    slowdown, free_s, finish_s = np.ones(num_nodes), np.zeros(num_nodes), np.zeros(assignments.shape[1])
-    slowdown_for(packed, 0, user, load, slowdown)
-    assignment = assignments[user]
+    free_s, finish_s = np.zeros(packed.execution_s.shape[3]), np.zeros(len(assignment))
     delay_s = query_delay_s(packed, 0, user, slot, assignment, slowdown, finish_s, free_s)
     computations = []
     for layer in range(len(graph)):
@@ -93,7 +94,7 @@ def trace_query(
     for tensor, source, target in tensors_sent(graph, assignment):
         start_s = 0.0 if tensor < 0 else float(finish_s[tensor])
         size_bytes = graph.tensor_bytes(tensor)
-        end_s = start_s + transfer_s(packed, 0, user, slot, source, target, float(size_bytes))
+        end_s = start_s + transfer_s(packed, 0, user, slot, source, target, float(size_bytes), slowdown)
         transfers.append(Transfer(tensor, source, target, start_s, end_s, size_bytes))
     return Query(user, at_s, float(delay_s), tuple(computations), tuple(transfers))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.scenario import Scenario, Uplink
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, check_plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
@@ -16,7 +18,7 @@ from dnnmig_env.simulation.state import new_state
 from dnnmig_env.simulation.timeline import Timeline, UploadInterval
 
 
-def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None) -> Timeline:
+def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None, uplink: Uplink | None = None) -> Timeline:
     """Carry out a plan and return all that happened until the horizon.
 
     Every delay comes from the compiled kernel. So `simulate(scenario, plan).mean_delay_s` is, bit for bit, what
@@ -30,7 +32,8 @@ def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None) -> Ti
         scenario: The scenario.
         plan: The plan; uploads that have not arrived by the horizon are cut off there.
         shares: Each user's shares of the channel and of the servers. None means that all uploads share one channel and
-            that servers get slower with the load of the other users.
+            that the queries of users slow each other down.
+        uplink: How weights and the data of queries share the uplink; by default as the scenario says.
 
     Returns:
         The timeline, whose arrays are read-only; with shares a `ReservedTimeline`.
@@ -39,6 +42,8 @@ def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None) -> Ti
         ValueError: If the plan cannot be carried out in the scenario (see `check_plan`), or not under these shares
             (see `check_shares`).
     """
+    if uplink is not None:
+        scenario = replace(scenario, uplink=uplink)
     check_plan(scenario, plan)
     if shares is None:
         return _carry_out(scenario, plan)
@@ -52,40 +57,30 @@ def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None) -> Ti
 
 def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
     packed, plans = pack([scenario]), plan_arrays([plan])
-    state = new_state(packed, rows=1, events=scenario.num_slots + len(plan.uploads))
-    start_s, end_s = np.empty(plan.num_layers), np.empty(plan.num_layers)
-    mean_delay_s = play(packed, 0, state, 0, plans, 0, start_s, end_s)
+    # Besides slots and partitions, under the reading "shared" the channel may become busy and idle once for each layer
+    # and each slot.
+    state = new_state(packed, rows=1, events=3 * (scenario.num_slots + plan.num_layers))
+    start_s, end_s, sent_bytes = (np.empty(plan.num_layers) for _ in range(3))
+    mean_delay_s = play(packed, 0, state, 0, plans, 0, start_s, end_s, sent_bytes)
     events = int(state.num_events[0])
     arrays = (
         state.event_time_s[0, :events],
         state.event_delay_s[0, :events],
         state.event_assignment[0, :events],
+        state.event_slowdown[0, :events],
         state.device_delay_s[0],
     )
     for array in arrays:
         array.flags.writeable = False
-    return Timeline(scenario, plan, _upload_intervals(scenario, plan, start_s, end_s), *arrays, float(mean_delay_s))
+    uploads = _upload_intervals(plan, start_s, end_s, sent_bytes)
+    return Timeline(scenario, plan, uploads, *arrays, float(mean_delay_s))
 
 
-def _upload_intervals(scenario: Scenario, plan: Plan, start_s: Floats, end_s: Floats) -> tuple[UploadInterval, ...]:
+def _upload_intervals(plan: Plan, start_s: Floats, end_s: Floats, sent_bytes: Floats) -> tuple[UploadInterval, ...]:
     intervals, first = [], 0
     for upload in plan.uploads:
-        last = first + len(upload.layers) - 1
-        sent_bytes = sum(
-            _sent_bytes(scenario, upload.user, upload.server, layer, start_s[k], end_s[k])
-            for k, layer in enumerate(upload.layers, start=first)
-        )
-        times = (float(start_s[first]), float(end_s[last]))
-        intervals.append(UploadInterval(upload.user, upload.server, upload.layers, sent_bytes, *times))
-        first = last + 1
+        end = first + len(upload.layers)
+        sent, times = float(sent_bytes[first:end].sum()), (float(start_s[first]), float(end_s[end - 1]))
+        intervals.append(UploadInterval(upload.user, upload.server, upload.layers, sent, *times))
+        first = end
     return tuple(intervals)
-
-
-def _sent_bytes(scenario: Scenario, user: int, server: int, layer: int, start_s: float, end_s: float) -> float:
-    """Return the bytes of one layer's weights that got over the channel by the horizon."""
-    weight_bytes = float(scenario.users[user].graph.weight_bytes[layer])
-    if np.isfinite(end_s):
-        return weight_bytes
-    edges_s = np.append(np.asarray(scenario.slot_starts_s), scenario.horizon_s)
-    rates = np.asarray(scenario.links.up_bytes_per_s)[:, user, server - 1]
-    return float(rates @ np.diff(np.maximum(edges_s, min(start_s, scenario.horizon_s))))

@@ -8,13 +8,15 @@ import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import copy, jit_without_refcounts
+from dnnmig_env.simulation.contention import num_stations
 from dnnmig_env.simulation.packed import PackedScenarios
 
 
 class State(NamedTuple):
     """Where B episodes stand, one per row.
 
-    U, L and S are those of the `PackedScenarios`. A row's log (`event_...`) keeps its first M events; with M = 0 it
+    U, L and S are those of the `PackedScenarios`, K is the number of
+    stations (`contention.num_stations`). A row's log (`event_...`) keeps its first M events; with M = 0 it
     keeps none. Scratch arrays hold what a function computes on its way and mean nothing afterwards.
     """
 
@@ -26,9 +28,10 @@ class State(NamedTuple):
     effective: Int8s  # (B, U, L): scratch, the assignment that uses every available layer
     finish_s: Floats  # (B, L): scratch, finish times of the latest query
     free_s: Floats  # (B, S + 1): scratch, time at which each node is free again in the latest query
-    slowdown: Floats  # (B, S + 1): scratch, factor by which other users slow the user at hand on each node
-    load: Floats  # (B, U, S): share of each server's time that each user's queries take
-    stale: Bools  # (B, U): rates or another user's load have changed since the user last picked
+    slowdown: Floats  # (B, U, K): factor by which the others slow each user at each station
+    seconds: Floats  # (B, U, K): seconds that one query of each user needs at each station if nobody else is there
+    present: Floats  # (B, U + 1, K): mean number of queries of each user at each station; of uploads in the last row
+    stale: Bools  # (B, U): rates or the presence of others have changed since the user last picked
     delay_s: Floats  # (B, U): delay of a query that is raised now
     device_delay_s: Floats  # (B, U): delay of a query on the device alone
     memory_left_bytes: Floats  # (B, S): memory of each server that holds no weights
@@ -38,11 +41,13 @@ class State(NamedTuple):
     event_time_s: Floats  # (B, M): time of each event
     event_delay_s: Floats  # (B, M, U): `delay_s` from each event on
     event_assignment: Int8s  # (B, M, U, L): `assignment` from each event on
+    event_slowdown: Floats  # (B, M, U, K): `slowdown` from each event on
 
 
 def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
     """Return an unset state of `rows` rows with room for `events` logged events each; `dynamics.begin` sets a row."""
     _, users, layers, nodes = packed.execution_s.shape
+    stations = num_stations(nodes)
     return State(
         time_s=np.zeros(rows),
         slot=np.zeros(rows, np.int64),
@@ -52,8 +57,9 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         effective=np.zeros((rows, users, layers), np.int8),
         finish_s=np.zeros((rows, layers)),
         free_s=np.zeros((rows, nodes)),
-        slowdown=np.zeros((rows, nodes)),
-        load=np.zeros((rows, users, nodes - 1)),
+        slowdown=np.zeros((rows, users, stations)),
+        seconds=np.zeros((rows, users, stations)),
+        present=np.zeros((rows, users + 1, stations)),
         stale=np.zeros((rows, users), np.bool_),
         delay_s=np.zeros((rows, users)),
         device_delay_s=np.zeros((rows, users)),
@@ -64,6 +70,7 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         event_time_s=np.zeros((rows, events)),
         event_delay_s=np.zeros((rows, events, users)),
         event_assignment=np.zeros((rows, events, users, layers), np.int8),
+        event_slowdown=np.zeros((rows, events, users, stations)),
     )
 
 
@@ -78,7 +85,9 @@ def copy_row(state: State, source: int, other: State, target: int) -> None:
     copy(other.node[target], state.node[source])
     copy(other.usable[target], state.usable[source])
     copy(other.assignment[target], state.assignment[source])
-    copy(other.load[target], state.load[source])
+    copy(other.slowdown[target], state.slowdown[source])
+    copy(other.seconds[target], state.seconds[source])
+    copy(other.present[target], state.present[source])
     copy(other.stale[target], state.stale[source])
     copy(other.delay_s[target], state.delay_s[source])
     copy(other.device_delay_s[target], state.device_delay_s[source])

@@ -58,6 +58,8 @@ class Timeline:
         event_delay_s: Delay of a query of each user from each event on, shape (E, U); while the user is absent, the
             delay on its device alone.
         event_assignment: Node per user and layer from each event on, shape (E, U, L).
+        event_slowdown: Factor by which the others slow each user at each station from each event on, shape (E, U, K);
+            `dnnmig_env.simulation.contention` says which stations there are.
         device_delay_s: Delay of each user on its device alone, shape (U,).
         mean_delay_s: Mean query delay J in seconds per query.
     """
@@ -68,6 +70,7 @@ class Timeline:
     event_time_s: Floats = field(repr=False)
     event_delay_s: Floats = field(repr=False)
     event_assignment: Int8s = field(repr=False)
+    event_slowdown: Floats = field(repr=False)
     device_delay_s: Floats = field(repr=False)
     mean_delay_s: float
 
@@ -88,10 +91,10 @@ class Timeline:
         """
         self._check_user(user)
         event = self._event_at(at_s)
-        # An absent user keeps its assignment for when it returns, but puts no load on servers meanwhile.
-        assignments = np.where(self.present[event][:, None], self.event_assignment[event], 0).astype(np.int8)
+        # An absent user keeps its assignment for when it returns, but queries run on its device meanwhile.
+        assignment = self.event_assignment[event, user] * self.present[event, user]
         slot, graph = int(self._event_slot[event]), self.scenario.users[user].graph
-        return trace_query(self._packed, graph, user, slot, assignments, at_s)
+        return trace_query(self._packed, graph, user, slot, assignment, self.event_slowdown[event, user], at_s)
 
     @property
     def present(self) -> Bools:

@@ -24,9 +24,9 @@ R(x). Otherwise the next layer arrives at some f' >= f, since an upload that sta
 the cost is at least integral_t^f' R(x), and after it at least L(z, f - least_s(z)) - integral_0^f' R(z). The sum of the
 two does not fall as f' grows, since R(x) >= R(z).
 
-L is tabled for all vectors and, where rates change, for cells of d: the value at the lower end of a cell is valid for
-the whole cell, by the same argument. In a single slot no seconds are ever lost, and one cell is enough; L then leaves
-out little but contention.
+L is tabled for all vectors and for cells of d: the value at the lower end of a cell is valid for the whole cell, by the
+same argument. Seconds are lost where rates change and where weights give way to data. In a single slot on whose uplink
+they do not meet none are ever lost, and one cell is enough; L then leaves out little but contention.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.compiling.jit import borrowed, jit, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import begin, send
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
-from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.packed import INDEPENDENT, PackedScenarios
 from dnnmig_env.simulation.state import State, new_state
 
 MAX_CELLS, MAX_TABLED = 128, 2**21
-"""Most cells of lost seconds, and about the most values of L that are tabled, where rates change."""
+"""Most cells of lost seconds, and about the most values of L that are tabled, where seconds can be lost."""
 
 ROUNDING = 1e-9
 """Share of a cell, and of a server's memory, that is given away so that rounding errors do not make the bound too
@@ -90,13 +90,14 @@ def bound_of(packed: PackedScenarios, vectors: Vectors) -> Bound:
     _write_own_delays(packed, 0, vectors, offset, new_state(packed, 1), own_delay_s)
     own_rate = np.repeat(packed.query_rate_hz[0], own, axis=1) * own_delay_s
     own_cost = np.concatenate([np.zeros((1, offset[-1])), np.cumsum(own_rate * np.diff(edges_s)[:, None], axis=0)])
-    cells = 1 if slots == 1 else min(max(MAX_TABLED // count, 1), MAX_CELLS)
+    never_late = slots == 1 and packed.uplink[0] == INDEPENDENT
+    cells = 1 if never_late else min(max(MAX_TABLED // count, 1), MAX_CELLS)
     bound = Bound(
         offset, own_rate, own_cost, edges_s, np.zeros(count), float(edges_s[-1]) / cells, np.empty((count, cells))
     )
     state = new_state(packed, 1)
     begin(packed, 0, state, 0)
-    # When uploads end does not depend on queries, so it is worked out with DNNs without layers, which is cheap.
+    # Data on the uplink only delay uploads, so the bound leaves them out: DNNs without layers send none.
     channel, left_bytes = (
         packed._replace(num_layers=np.zeros_like(packed.num_layers)),
         state.memory_left_bytes[0].copy(),
@@ -137,7 +138,7 @@ def _write_own_delays(
 ) -> None:
     """Write m for every user, slot and node vector of this user alone, shape (T, V); `state` is a scratch state."""
     packed, vectors, state = borrowed(packed), borrowed(vectors), borrowed(state)
-    alone, assignment = np.ones(packed.execution_s.shape[3]), np.zeros(packed.execution_s.shape[2], np.int8)
+    alone, assignment = np.ones(state.slowdown.shape[2]), np.zeros(packed.execution_s.shape[2], np.int8)
     for u in range(packed.num_users[b]):
         node, usable, first = state.node[0, u], state.usable[0, u], vectors.first[u]
         node[:] = packed.uploaded[b, u]
@@ -228,7 +229,7 @@ def _least_cost(
             z = x + server * vectors.power[n]
             if channel.weight_bytes[b, u, v] <= left_bytes[server - 1] and bound.least_s[z] < end_s:
                 state.time_s[i], state.slot[i] = time_s, slot
-                if send(channel, b, state, i, u, v, server):
+                if send(channel, b, state, i, u, v, server) == 0.0:
                     cost = bound.cost[z, cell(bound, z, state.time_s[i])]
                     cost += relaxed_cost(vectors, bound, u, x, state.slot[i], state.time_s[i])
                     cost -= relaxed_cost(vectors, bound, u, z, state.slot[i], state.time_s[i])

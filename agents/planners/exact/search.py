@@ -9,14 +9,16 @@ A node is not pursued
 
 - if its upload does not end before the horizon: it changes no query, so it is no better than to stop;
 - if, by `agents.planners.exact.bound`, nothing that follows it beats the best plan known by more than the tolerance;
-- if another node has the same vector, assignments, slot and time (but for rounding: the same uploads in another order)
-  and no greater cost. What follows a state depends on nothing else: loads follow from assignments; delays, and what
-  users pick, follow from assignments, loads and available layers; and users whom the kernel does not ask would pick
-  what they have;
-- if, with one user in one slot, another node of the same vector has neither greater cost nor greater delay. The time
-  follows from the vector, as nothing is waited for and rates do not change. The next delay is the least of the present
-  one, the device's, and that of all available layers, which follows from the vector. So the same uploads never lead to
-  a greater delay or cost from the other node than from this one.
+- if another node has the same vector, assignments, presence at stations, slot and time (but for rounding) and no
+  greater cost. What follows a state depends on nothing else: delays, and what users pick, follow from assignments,
+  presence and available layers; and users whom the kernel does not ask would pick what they have;
+- if, with one user in one slot, another node of the same vector and assignment is no later, and its cost, with its
+  present delay from its own time to this one's, is no greater. The same uploads take the same seconds from there, so
+  they end no later, and after them the user has the same delays for the longer;
+- if, with one user in one slot and an uplink on which weights and data do not meet, another node of the same vector has
+  neither greater cost nor greater delay. The time follows from the vector, as nothing is waited for and rates do not
+  change. The next delay is the least of the present one, the device's, and that of all available layers, which follows
+  from the vector. So the same uploads never lead to a greater delay or cost from the other node than from this one.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from agents.planners.exact.bound import Bound, Vectors, cell, digit, relaxed_cos
 from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.compiling.jit import borrowed, jit, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
-from dnnmig_env.simulation.packed import PackedScenarios
+from dnnmig_env.simulation.packed import INDEPENDENT, PackedScenarios
 from dnnmig_env.simulation.state import State, copy_row
 
 ROUNDING = 1e-12
@@ -174,15 +176,31 @@ def _place(packed: PackedScenarios, b: int, state: State, nodes: Nodes, i: int) 
 @jit_without_refcounts
 def _is_no_worse(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
     """Return whether nothing that follows row `other` is better than the same after row `one`; both have one vector."""
+    if packed.num_users[b] == 1 and packed.num_slots[b] == 1:
+        earlier_s = state.time_s[other] - state.time_s[one]
+        cost = state.cost_s[one] + packed.query_rate_hz[b, 0, 0] * state.delay_s[one, 0] * max(earlier_s, 0.0)
+        if cost > state.cost_s[other] or earlier_s < -ROUNDING * state.time_s[one]:
+            return False
+        if packed.uplink[b] == INDEPENDENT:
+            return bool(state.delay_s[one, 0] <= state.delay_s[other, 0])
+        return _run_alike(packed, b, state, one, other)
     if state.cost_s[one] > state.cost_s[other]:
         return False
-    if packed.num_users[b] == 1 and packed.num_slots[b] == 1:
-        return bool(state.delay_s[one, 0] <= state.delay_s[other, 0])
     if (
         state.slot[one] != state.slot[other]
         or abs(state.time_s[one] - state.time_s[other]) > ROUNDING * state.time_s[one]
     ):
         return False
+    for u in range(packed.num_users[b]):
+        for k in range(state.present.shape[2]):
+            if abs(state.present[one, u, k] - state.present[other, u, k]) > ROUNDING:
+                return False
+    return _run_alike(packed, b, state, one, other)
+
+
+@jit_without_refcounts
+def _run_alike(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
+    """Return whether queries run every layer of every user on the same node in two rows."""
     for u in range(packed.num_users[b]):
         for v in range(packed.num_layers[b, u]):
             if state.assignment[one, u, v] != state.assignment[other, u, v]:

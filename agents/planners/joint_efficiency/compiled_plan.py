@@ -20,7 +20,7 @@ from agents.planners.joint_efficiency.intervals import (
 from dnnmig_env.arrays import Int8s
 from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.envs.actions import by_upload
-from dnnmig_env.simulation.dynamics import begin, complete, horizon_s
+from dnnmig_env.simulation.dynamics import begin, complete, horizon_s, weights_share
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State, copy_row
@@ -76,9 +76,10 @@ def upload_by_efficiency(
                 break
             efficiencies.per_s[i, u, server - 1, first, last] = 0.0
             efficiencies.stale[i, u] = True
+        share = weights_share(packed, b, state, now)  # while the interval is on its way, nothing changes
         copy_row(state, then, state, now)
         size_bytes = efficiencies.size_bytes[i, u, server - 1, first, last]
-        upload_s = size_bytes / packed.up_bytes_per_s[b, 0, u, server - 1]
+        upload_s = size_bytes / (packed.up_bytes_per_s[b, 0, u, server - 1] * share)
         time_s, cost_s = time_s + upload_s, cost_s + total_s * upload_s
         state.memory_left_bytes[now, server - 1] -= size_bytes
         for v in range(first, last + 1):
@@ -101,6 +102,7 @@ def _choose(
 ) -> tuple[int, int, int, int]:
     """Return the interval to upload next as (user, server, first, last); the user is -1 if no candidate is left."""
     best, left_s = 0.0, horizon_s(packed, b) - time_s
+    left_s *= weights_share(packed, b, state, now)
     user = server = first = last = NONE
     for u in range(packed.num_users[b]):
         for s in range(packed.num_servers[b]):

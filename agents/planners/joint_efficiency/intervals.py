@@ -20,7 +20,8 @@ import numpy as np
 from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.compiling.jit import copy, fill, jit_without_refcounts
 from dnnmig_env.envs.actions import action_of
-from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
+from dnnmig_env.simulation.contention import num_stations, slowdown_for
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
@@ -36,9 +37,9 @@ class Efficiencies(NamedTuple):
 
     per_s: Floats  # (B, U, S, L, L): efficiency; 0 = saves nothing, or did not fit the memory when measured
     size_bytes: Floats  # (B, U, S, L, L): weights to upload
-    slowdown: Floats  # (B, U, S + 1): contention under which the user was measured
+    slowdown: Floats  # (B, U, K): contention under which the user was measured
     stale: Bools  # (B, U): the user's links, or what it has uploaded or may upload, have changed since it was measured
-    present: Floats  # (B, S + 1): scratch
+    present: Floats  # (B, K): scratch
     node: Int8s  # (B, L): scratch
     usable: Bools  # (B, L): scratch
     assignment: Int8s  # (B, L): scratch
@@ -50,9 +51,9 @@ def new_efficiencies(packed: PackedScenarios, rows: int) -> Efficiencies:
     return Efficiencies(
         per_s=np.zeros((rows, users, nodes - 1, layers, layers)),
         size_bytes=np.zeros((rows, users, nodes - 1, layers, layers)),
-        slowdown=np.ones((rows, users, nodes)),
+        slowdown=np.ones((rows, users, num_stations(nodes))),
         stale=np.ones((rows, users), np.bool_),
-        present=np.ones((rows, nodes)),
+        present=np.ones((rows, num_stations(nodes))),
         node=np.zeros((rows, layers), np.int8),
         usable=np.zeros((rows, layers), np.bool_),
         assignment=np.zeros((rows, layers), np.int8),
@@ -86,10 +87,10 @@ def measure(
     """
     present = efficiencies.present[i]
     for u in range(packed.num_users[b]):
-        slowdown_for(packed, b, u, state.load[row], present)
+        slowdown_for(packed, b, u, state.present[row], present)
         changed = efficiencies.stale[i, u]
-        for node in range(present.shape[0]):
-            changed = changed or abs(present[node] / efficiencies.slowdown[i, u, node] - 1.0) > tolerance
+        for k in range(present.shape[0]):
+            changed = changed or abs(present[k] / efficiencies.slowdown[i, u, k] - 1.0) > tolerance
         if changed:
             efficiencies.stale[i, u] = False
             copy(efficiencies.slowdown[i, u], present)

@@ -41,8 +41,9 @@ from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.networks.preprocessing import block_edges
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.contention import slowdown_for
 from dnnmig_env.simulation.dynamics import begin, complete
-from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.state import State, new_state
@@ -131,12 +132,12 @@ def order_units(packed: PackedScenarios, b: int, state: State, i: int, units: Un
     packed, state = borrowed(packed), borrowed(state)
     everything, num_users = packed.execution_s.shape[2], packed.num_users[b]
     value = np.full((len(partition), len(partition)), -np.inf)
-    present, slowdown = np.ones(packed.execution_s.shape[3]), np.zeros((num_users, packed.execution_s.shape[3]))
+    present, slowdown = np.ones(state.slowdown.shape[2]), np.zeros(state.slowdown.shape[1:])
     chosen, count = np.full(2, -1, np.int64), 0
     begin(packed, b, state, i)
     while True:
         for u in range(num_users):
-            slowdown_for(packed, b, u, state.load[i], present)
+            slowdown_for(packed, b, u, state.present[i], present)
             if np.any(present != slowdown[u]):
                 slowdown[u] = present
                 _measure(packed, b, state, i, u, units, partition, present, 0, everything, value)

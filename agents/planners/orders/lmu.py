@@ -34,8 +34,9 @@ from agents.planners.slot_zero import movable_layers, reachable_servers, slot_ze
 from dnnmig_env.arrays import Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.contention import slowdown_for
 from dnnmig_env.simulation.dynamics import begin, complete
-from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.state import State, new_state
@@ -108,14 +109,14 @@ def order_by_efficiency(
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
     """
     packed, state = borrowed(packed), borrowed(state)
-    slowdown, finish_s = np.ones(packed.execution_s.shape[3]), np.empty(pending.shape[1])
+    slowdown, finish_s = np.ones(state.slowdown.shape[2]), np.empty(pending.shape[1])
     interval, count = np.zeros(2, np.int64), 0
     begin(packed, b, state, i)
     while True:
         owner = first = last = NONE
         best, best_bytes = 0.0, 0.0
         for u in range(packed.num_users[b]):
-            slowdown_for(packed, b, u, state.load[i], slowdown)
+            slowdown_for(packed, b, u, state.present[i], slowdown)
             for seed in range(packed.num_layers[b, u]):
                 if pending[u, seed] == 0:
                     continue

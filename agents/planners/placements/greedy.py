@@ -21,7 +21,8 @@ from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachab
 from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.compiling.jit import borrowed, jit
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.kernel import effective_assignment, load_of, query_delay_s, slowdown_for, transfer_s
+from dnnmig_env.simulation.contention import num_stations, slowdown_for, write_presence, write_seconds
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, transfer_s
 from dnnmig_env.simulation.packed import PackedScenarios
 
 
@@ -53,16 +54,18 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
     packed = borrowed(packed)
     num_users, num_layers, num_servers = packed.num_users[b], node.shape[1], packed.num_servers[b]
     usable, assignment = np.ones(num_layers, np.bool_), np.zeros(node.shape, np.int8)
-    load, slowdown = np.zeros((num_users, num_servers)), np.ones(num_servers + 1)
-    finish_s, free_s = np.empty(num_layers), np.empty(num_servers + 1)
+    num_nodes = packed.execution_s.shape[3]
+    slowdown, seconds = np.ones(num_stations(num_nodes)), np.zeros(num_stations(num_nodes))
+    present = np.zeros((num_users + 1, len(slowdown)))  # the last row is for uploads, of which there are none
+    finish_s, free_s = np.empty(num_layers), np.empty(num_nodes)
     for u in range(num_users):
         effective_assignment(packed, b, u, node[u], usable, assignment[u])
-        load_of(packed, b, u, 0, assignment[u], load[u])
+        _take_place(packed, b, u, assignment[u], slowdown, seconds, present, finish_s, free_s)
     for v in range(num_layers):
         for u in range(num_users):
             if not movable[u, v]:
                 continue
-            slowdown_for(packed, b, u, load, slowdown)
+            slowdown_for(packed, b, u, present, slowdown)
             best_s, chosen = np.inf, 0
             for candidate in range(num_servers + 1):
                 server = candidate - 1
@@ -73,11 +76,33 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
                 query_delay_s(packed, b, u, 0, assignment[u], slowdown, finish_s, free_s)
                 end_s = finish_s[v]
                 if packed.is_output[b, u, v] and candidate > 0:
-                    end_s += transfer_s(packed, b, u, 0, candidate, 0, packed.tensor_bytes[b, u, v])
+                    end_s += transfer_s(packed, b, u, 0, candidate, 0, packed.tensor_bytes[b, u, v], slowdown)
                 if end_s < best_s:
                     best_s, chosen = end_s, candidate
             node[u, v] = chosen
             if chosen > 0:
                 left_bytes[chosen - 1] -= packed.weight_bytes[b, u, v]
             effective_assignment(packed, b, u, node[u], usable, assignment[u])
-            load_of(packed, b, u, 0, assignment[u], load[u])
+            _take_place(packed, b, u, assignment[u], slowdown, seconds, present, finish_s, free_s)
+
+
+@jit
+def _take_place(
+    packed: PackedScenarios,
+    b: int,
+    u: int,
+    assignment: Int8s,
+    slowdown: Floats,
+    seconds: Floats,
+    present: Floats,
+    finish_s: Floats,
+    free_s: Floats,
+) -> None:
+    """Write one user's presence at the stations under an assignment into its row of `present`, shape (U + 1, K).
+
+    All other arrays but `assignment` are scratch.
+    """
+    slowdown_for(packed, b, u, present, slowdown)
+    write_seconds(packed, b, u, 0, assignment, seconds)
+    delay_s = query_delay_s(packed, b, u, 0, assignment, slowdown, finish_s, free_s)
+    write_presence(packed.query_rate_hz[b, 0, u], delay_s, seconds, slowdown, present[u], 0.0)

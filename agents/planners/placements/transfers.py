@@ -6,6 +6,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.compiling.jit import jit
+from dnnmig_env.simulation.contention import num_stations
 from dnnmig_env.simulation.kernel import transfer_s
 from dnnmig_env.simulation.packed import PackedScenarios
 
@@ -25,11 +26,11 @@ def transfers_s(packed: PackedScenarios, b: int, u: int, slot: int) -> Floats:
     """
     layers, nodes = packed.num_layers[b, u], packed.num_servers[b] + 1
     inputs = packed.tensor_bytes.shape[2] - packed.weight_bytes.shape[2]
-    seconds = np.zeros((layers + inputs, nodes, nodes))
+    seconds, alone = np.zeros((layers + inputs, nodes, nodes)), np.ones(num_stations(packed.execution_s.shape[3]))
     for tensor in range(-inputs, layers):
         for source in range(nodes):
             for target in range(nodes):
                 if source != target:
                     size_bytes = packed.tensor_bytes[b, u, tensor]
-                    seconds[tensor, source, target] = transfer_s(packed, b, u, slot, source, target, size_bytes)
+                    seconds[tensor, source, target] = transfer_s(packed, b, u, slot, source, target, size_bytes, alone)
     return seconds

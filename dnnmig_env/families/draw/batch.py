@@ -10,7 +10,7 @@ from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.families.draw.machines import Machines
 from dnnmig_env.families.draw.network_table import NetworkTable
 from dnnmig_env.scenarios.node import Tier
-from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.scenarios.scenario import UPLINKS, Links, Mobility, Scenario, Uplink, User
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -89,18 +89,20 @@ class SlotConditions:
 
 
 def drawn_batch(
-    family: str, participants: Participants, execution_s: Floats, conditions: SlotConditions
+    family: str, uplink: Uplink, participants: Participants, execution_s: Floats, conditions: SlotConditions
 ) -> ScenarioBatch:
     """Return drawn scenarios as a batch.
 
     Args:
         family: Family of the generator.
+        uplink: How weights and data share the uplink.
         participants: Who takes part.
         execution_s: The result of `participants.execution_s()`, which generators need themselves.
         conditions: What holds in each slot.
     """
     packed = _packed(participants, execution_s, conditions)
-    return ScenarioBatch(packed, _Builder(family, participants, packed, conditions.area_m))
+    packed.uplink[:] = UPLINKS.index(uplink)
+    return ScenarioBatch(packed, _Builder(family, uplink, participants, packed, conditions.area_m))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,7 @@ class _Builder:
     """Builds the `Scenario` object of a row of the arrays."""
 
     family: str
+    uplink: Uplink
     participants: Participants
     packed: PackedScenarios
     area_m: float | None
@@ -143,6 +146,7 @@ class _Builder:
             slot_starts_s=packed.slot_edges_s[row, :slots],
             mobility=None if self.area_m is None else self._mobility(row, self.area_m),
             family=self.family,
+            uplink=self.uplink,
         )
 
     def _mobility(self, row: int, area_m: float) -> Mobility:
@@ -186,6 +190,7 @@ def _packed(participants: Participants, execution_s: Floats, conditions: SlotCon
         between_latency_s=conditions.between_latency_s,
         memory_bytes=participants.servers.memory_bytes,
         uploaded=np.zeros((batch, num_users, num_layers), np.int8),
+        uplink=np.zeros(batch, np.int8),
         user_positions=np.zeros(moving) if conditions.user_positions is None else conditions.user_positions,
         user_velocities=np.zeros(moving) if conditions.user_velocities is None else conditions.user_velocities,
         server_positions=(

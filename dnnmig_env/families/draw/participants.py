@@ -8,13 +8,10 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.families.draw.batch import Participants
 from dnnmig_env.families.draw.machines import MachineRanges, draw_machines, without
 from dnnmig_env.families.draw.network_table import NetworkTable
-from dnnmig_env.families.draw.ranges import CountRange, Range, counts, uniform
+from dnnmig_env.families.draw.ranges import CountRange, Range, counts, log_uniform, uniform
 
-MAX_QUERY_RATE_HZ = 30.0
-"""Greatest query rate of a user: that at which a camera takes pictures."""
-
-UNEVENNESS: Range = (0.5, 1.5)
-"""Range of a user's share of the load, relative to the others', before the shares are scaled to sum to one."""
+QUERY_RATE_HZ: Range = (1.0, 30.0)
+"""What people ask for: from one query per second to one for each picture that a camera takes."""
 
 
 def draw_participants(
@@ -57,19 +54,7 @@ def limit_memory(rng: np.random.Generator, participants: Participants, share: Ra
     np.copyto(participants.servers.memory_bytes, limits, where=participants.is_edge)
 
 
-def query_rates_hz(rng: np.random.Generator, participants: Participants, execution_s: Floats, load: Range) -> Floats:
-    """Draw the users' query rates, shape (B, U), such that their load together lies within a range.
-
-    Args:
-        rng: Source of randomness.
-        participants: Who takes part.
-        execution_s: The participants' execution times, shape (B, U, L, S + 1).
-        load: Range of the load, which is the sum over users of query rate x seconds of the whole network on the edge
-            that is fastest for it. It may be less where `MAX_QUERY_RATE_HZ` limits a rate.
-    """
-    whole_s = execution_s.sum(axis=2)[..., 1:]
-    fastest_s = np.where(participants.is_edge[:, None], whole_s, np.inf).min(axis=2)
-    shares = uniform(rng, UNEVENNESS, fastest_s.shape) * (participants.network >= 0)
-    shares *= uniform(rng, load, (len(shares), 1)) / shares.sum(axis=1, keepdims=True)
-    rates: Floats = np.minimum(shares / np.maximum(fastest_s, np.finfo(float).tiny), MAX_QUERY_RATE_HZ)
+def query_rates_hz(rng: np.random.Generator, participants: Participants, rate_hz: Range) -> Floats:
+    """Draw the users' query rates log-uniform in a range, shape (B, U); 0 for a user that a scenario does not have."""
+    rates: Floats = log_uniform(rng, rate_hz, participants.network.shape) * (participants.network >= 0)
     return rates

@@ -3,6 +3,7 @@
 A file in full, with every key; those marked "=" may be left out and then have the value given there:
 
     family: custom                  # = custom; how reports group it
+    uplink: priority                # = priority; weights give way to query data; or shared, or independent
     horizon_s: 20                   # length of the time considered
     slot_s: 2.0                     # = one slot; or slot_starts_s: [0, 5, 15]
     servers:

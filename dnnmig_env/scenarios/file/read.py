@@ -50,7 +50,7 @@ def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
     users = tuple(_user(f"users[{user_index}]", user, frame, servers) for user_index, user in enumerate(form.users))
     links, mobility = _links(form, frame), _mobility(form, frame)
     try:
-        return Scenario(users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family)
+        return Scenario(users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family, form.uplink)
     except ValueError as error:
         raise ValueError(f"{_place_of(str(error), form)}{error}") from None
 

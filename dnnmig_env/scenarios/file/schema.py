@@ -24,6 +24,7 @@ from dnnmig_env.files.quantities import (
 )
 from dnnmig_env.files.strict_model import Form
 from dnnmig_env.networks.graph_file import GraphRow, LayerRow
+from dnnmig_env.scenarios.scenario import Uplink
 
 AnyForm = TypeVar("AnyForm", bound=Form)
 TextOr = Annotated[
@@ -166,6 +167,7 @@ class ScenarioForm(Form):
     """A whole file."""
 
     family: str = "custom"
+    uplink: Uplink = "priority"
     horizon_s: Positive
     slot_s: Positive | None = None
     slot_starts_s: list[Amount] | None = None

@@ -27,7 +27,8 @@ def description_of(scenario: Scenario) -> Plain:
     ]
     first = links[0][servers[0]]
     is_common = all(link == first for row in links for link in row.values())
-    form: Plain = {"family": scenario.family, "horizon_s": float(scenario.horizon_s), **_slots(scenario)}
+    form: Plain = {"family": scenario.family, "uplink": scenario.uplink, "horizon_s": float(scenario.horizon_s)}
+    form |= _slots(scenario)
     form["servers"] = [_node(server, ServerForm) for server in scenario.servers]
     backhaul = {
         "bytes_per_s": _shortest(scenario.links.between_bytes_per_s),

@@ -11,6 +11,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.contention import num_stations
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.query_detail import Query
 from dnnmig_env.simulation.reserved.shares import Shares
@@ -73,12 +74,14 @@ def reserved_timeline(scenario: Scenario, plan: Plan, shares: Shares, own: Seque
     event_time_s = np.unique(np.concatenate([timeline.event_time_s for timeline in own]))
     event_delay_s = np.empty((len(event_time_s), len(own)))
     event_assignment = np.zeros((*event_delay_s.shape, max(len(user.graph) for user in scenario.users)), np.int8)
+    event_slowdown = np.empty((*event_delay_s.shape, num_stations(len(scenario.servers) + 1)))
     for user, timeline in enumerate(own):
         latest = np.searchsorted(timeline.event_time_s, event_time_s, side="right") - 1
         event_delay_s[:, user] = timeline.event_delay_s[latest, 0]
+        event_slowdown[:, user] = timeline.event_slowdown[latest, 0]
         event_assignment[:, user, : len(scenario.users[user].graph)] = timeline.event_assignment[latest, 0]
     device_delay_s = np.array([timeline.device_delay_s[0] for timeline in own])
-    arrays = event_time_s, event_delay_s, event_assignment, device_delay_s
+    arrays = event_time_s, event_delay_s, event_assignment, event_slowdown, device_delay_s
     for array in arrays:
         array.flags.writeable = False
     slot_s = np.diff(np.append(np.asarray(scenario.slot_starts_s), scenario.horizon_s))

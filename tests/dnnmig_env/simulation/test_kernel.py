@@ -146,9 +146,9 @@ def test_a_used_state_forgets_its_last_episode() -> None:
     packed = pack([scenario for scenario, _ in cases])
     plans = plan_arrays([plan for _, plan in cases])
     state = new_state(packed, rows=1, events=40)
-    scratch = np.empty((2, plans.user.shape[1]))
+    scratch = np.empty((3, plans.user.shape[1]))
     for row, (scenario, plan) in enumerate(cases):
-        mean_delay_s = play(packed, row, state, 0, plans, row, scratch[0], scratch[1])
+        mean_delay_s = play(packed, row, state, 0, plans, row, *scratch)
         fresh = simulate(scenario, plan)
         events, users = fresh.event_delay_s.shape
         assert mean_delay_s == fresh.mean_delay_s

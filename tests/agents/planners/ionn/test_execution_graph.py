@@ -12,6 +12,7 @@ from agents.planners.ionn.execution_graph import ShortestPath, execution_graph, 
 from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.arrays import Bools
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.contention import num_stations
 from dnnmig_env.simulation.kernel import query_delay_s
 from tests.agents.planners.hand_made import chain
 from tests.strategies import RandomChoices, Sizes, make_scenario
@@ -29,7 +30,8 @@ def delay_s(scenario: Scenario, user: int, server: int, layers: Bools) -> float:
     packed, count = slot_zero_packed(scenario), len(scenario.servers) + 1
     assignment = np.zeros(packed.weight_bytes.shape[2], np.int8)
     assignment[: len(layers)] = np.where(layers, server, 0)
-    return query_delay_s(packed, 0, user, 0, assignment, np.ones(count), np.zeros(len(assignment)), np.zeros(count))
+    alone = np.ones(num_stations(count))
+    return query_delay_s(packed, 0, user, 0, assignment, alone, np.zeros(len(assignment)), np.zeros(count))
 
 
 def test_lengths_of_paths_are_the_kernels_delays() -> None:

@@ -1,0 +1,152 @@
+"""How queries slow each other, compiled: a closed queueing network, solved by approximate mean value analysis.
+
+Servers, the radio uplink, the radio downlink and the servers' outgoing wires are *stations*. A query spends seconds at
+a station: the layers that run on a server, the tensors that cross a link. At most one query of each user is in flight,
+so a user starts a query every `cycle` seconds, where `cycle = max(1 / query rate, delay)`, and nothing queues at its
+device. Sources: Bard (1979) and Schweitzer (1979); Lazowska et al., *Quantitative System Performance* (1984), chapter
+7. With `residence`, the seconds at a station times the user's slowdown there:
+
+    present[j, k] = min(1, residence[j, k] / cycle_j)          mean number of queries of user j at station k
+    slowdown_u[k] = 1 + sum of present[j, k] over all j but u   what a query of u finds there (processor sharing)
+
+So n users that never leave a server slow each other n times, and nobody slows itself. What goes between a device and a
+server is at the radio only, at the rate of the slowest link on its way. What goes from server to server is at the
+sender's outgoing wire. Under the reading `SHARED` of the uplink an upload is one more customer there. It has the last
+row of `present`, after the users.
+"""
+
+from __future__ import annotations
+
+from dnnmig_env.arrays import Floats, Int8s
+from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.simulation.packed import PackedScenarios
+
+UPLINK, DOWNLINK = -2, -1
+"""The stations of the radio: data from devices, and data to devices. They are counted from the end of the axis."""
+
+TOLERANCE = 2e-3
+"""Change of a user's presence at a station up to which the others go on as if nothing had changed."""
+
+
+@jit_inlined
+def num_stations(num_nodes: int) -> int:
+    """Return the number of stations K for S + 1 nodes: the nodes, an outgoing wire of each server, up- and downlink.
+
+    Station n is node n, up to S; station 0, the device, is never shared. Station S + s is the wire of node s, for s
+    from 1 to S.
+    """
+    return 2 * num_nodes + 1
+
+
+@jit_inlined
+def link_station(source: int, target: int, num_nodes: int) -> int:
+    """Return the station of what goes from one node to another one."""
+    if source == 0:
+        return UPLINK
+    if target == 0:
+        return DOWNLINK
+    return num_nodes - 1 + source
+
+
+@jit_inlined
+def link_s(packed: PackedScenarios, b: int, u: int, slot: int, source: int, target: int, size_bytes: float) -> float:
+    """Return the seconds for which `size_bytes` from node `source` to node `target` use their link, without latency."""
+    if size_bytes == 0.0:
+        return 0.0
+    if source == 0:
+        return float(size_bytes / packed.up_bytes_per_s[b, slot, u, target - 1])
+    if target == 0:
+        return float(size_bytes / packed.down_bytes_per_s[b, slot, u, source - 1])
+    return float(size_bytes / packed.between_bytes_per_s[b, source - 1, target - 1])
+
+
+@jit_without_refcounts
+def write_seconds(packed: PackedScenarios, b: int, u: int, slot: int, assignment: Int8s, seconds: Floats) -> None:
+    """Write the seconds that one query of a user needs at each station if nobody else is there, shape (K,).
+
+    A tensor that several layers on a node read, or that returns to the device and is read there, is sent once.
+    """
+    fill(seconds, 0.0)
+    num_nodes = packed.execution_s.shape[3]
+    for v in range(packed.num_layers[b, u]):
+        node = assignment[v]
+        if node != 0:
+            seconds[node] += packed.execution_s[b, u, v, node]
+        for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
+            tensor = packed.predecessors[b, u, e]
+            source = 0 if tensor < 0 else assignment[tensor]
+            if source != node and not _reads_before(packed, b, u, tensor, v, assignment, node):
+                size_bytes = packed.tensor_bytes[b, u, tensor]
+                seconds[link_station(source, node, num_nodes)] += link_s(packed, b, u, slot, source, node, size_bytes)
+        returns = packed.is_output[b, u, v] and node != 0
+        if returns and not _reads_before(packed, b, u, v, packed.num_layers[b, u], assignment, 0):
+            seconds[DOWNLINK] += link_s(packed, b, u, slot, node, 0, packed.tensor_bytes[b, u, v])
+
+
+@jit_without_refcounts
+def _reads_before(packed: PackedScenarios, b: int, u: int, tensor: int, v: int, assignment: Int8s, node: int) -> bool:
+    """Return whether a layer before layer `v` runs on `node` and reads a tensor."""
+    for earlier in range(tensor + 1 if tensor >= 0 else 0, v):
+        if assignment[earlier] == node:
+            for e in range(packed.predecessor_offsets[b, u, earlier], packed.predecessor_offsets[b, u, earlier + 1]):
+                if packed.predecessors[b, u, e] == tensor:
+                    return True
+    return False
+
+
+@jit_inlined
+def slowdown_for(packed: PackedScenarios, b: int, u: int, present: Floats, slowdown: Floats) -> None:
+    """Write the factor by which the others slow user `u` at each station, shape (K,).
+
+    Args:
+        packed: The scenarios.
+        b: The scenario.
+        u: The user.
+        present: Mean number of queries of each user at each station, and of uploads in the last row, shape (U + 1, K).
+        slowdown: Receives the factors.
+    """
+    for k in range(slowdown.shape[0]):
+        slowdown[k] = 1.0 + present[present.shape[0] - 1, k]
+    for w in range(packed.num_users[b]):
+        if w != u:
+            for k in range(slowdown.shape[0]):
+                slowdown[k] += present[w, k]
+
+
+@jit_inlined
+def cycle_s(rate_hz: float, delay_s: float) -> float:
+    """Return the seconds between two starts of a user's queries; infinite for a user that is absent."""
+    return max(1.0 / rate_hz, delay_s)
+
+
+@jit_inlined
+def write_presence(
+    rate_hz: float, delay_s: float, seconds: Floats, slowdown: Floats, present: Floats, tolerance: float
+) -> bool:
+    """Write the mean number of queries of one user at each station, shape (K,), if it has changed.
+
+    Args:
+        rate_hz: The user's query rate; 0 = it is absent.
+        delay_s: Delay of its queries.
+        seconds: What `write_seconds` has written for its assignment.
+        slowdown: The factors by which the others slow it.
+        present: Holds the numbers on which the others rely; receives the new ones.
+        tolerance: Change of every number up to which all stay what they are.
+
+    Returns:
+        Whether the numbers have changed, so that the others are concerned.
+    """
+    cycle, changed = cycle_s(rate_hz, delay_s), False
+    for k in range(present.shape[0]):
+        share = _share(seconds[k] * slowdown[k], cycle)
+        changed = changed or abs(share - present[k]) > tolerance
+    if changed:
+        for k in range(present.shape[0]):
+            present[k] = _share(seconds[k] * slowdown[k], cycle)
+    return changed
+
+
+@jit_inlined
+def _share(residence_s: float, cycle: float) -> float:
+    share = residence_s / cycle
+    return share if share < 1.0 else 1.0  # also for a query that waits for a dead link for ever: infinite by infinite
