@@ -249,9 +249,10 @@ def weights_share(packed: PackedScenarios, b: int, state: State, i: int) -> floa
 
 @jit_without_refcounts
 def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> float:
-    """Let time pass until one layer's weights are on `server` (1..S); return the bytes that do not get there by the horizon.
+    """Let time pass until one layer's weights are on `server` (1..S); return what is left then.
 
-    The upload waits until its user is present. The layer does not become usable here: when the whole partition has
+    What is left is the number of bytes that do not get there by the horizon, mostly 0. The upload waits until its user
+    is present. The layer does not become usable here: when the whole partition has
     arrived, the caller marks its layers as usable and calls `complete`.
     """
     while packed.query_rate_hz[b, state.slot[i], u] == 0.0:

@@ -15,9 +15,9 @@ from dnnmig_env.simulation.packed import PackedScenarios
 class State(NamedTuple):
     """Where B episodes stand, one per row.
 
-    U, L and S are those of the `PackedScenarios`, K is the number of
-    stations (`contention.num_stations`). A row's log (`event_...`) keeps its first M events; with M = 0 it
-    keeps none. Scratch arrays hold what a function computes on its way and mean nothing afterwards.
+    U, L and S are those of the `PackedScenarios`, K is the number of stations (`contention.num_stations`). A
+    row's log (`event_...`) keeps its first M events; with M = 0 it keeps none. Scratch arrays hold what a function
+    computes on its way and mean nothing afterwards.
     """
 
     time_s: Floats  # (B,): present time
