@@ -29,7 +29,7 @@ class Outcome:
     uploads: list[tuple[float, float]]  # start and end of every partition, infinite when not before the horizon
 
 
-SWEEPS, TOLERANCE, LEAST_SHARE = 4, 2e-3, 0.02  # written down in contention.py and dynamics.py
+SWEEPS, TOLERANCE, LEAST_SHARE = 3, 2e-3, 0.02  # written down in contention.py and dynamics.py
 
 
 class Simulation:
@@ -42,7 +42,8 @@ class Simulation:
         self.delays = [math.nan for _ in self.users]
         self.known: list[dict[Station, float]] = [{} for _ in self.users]  # presence on which the others rely
         self.uploading = False
-        self.must_look: set[int] = set()
+        self.must_choose: set[int] = set()
+        self.outdated: set[int] = set()
         self.now, self.slot, self.queries, self.seconds = 0.0, 0, 0.0, 0.0
         self.outcome = Outcome(math.nan, [], [], [])
         self.begin_slot()
@@ -117,23 +118,24 @@ class Simulation:
         """Only a reading under which uploads are customers notices them."""
         if self.scenario.uplink == "shared" and uploading != self.uploading:
             self.uploading = uploading
-            self.must_look = set(self.users)
+            self.must_choose = set(self.users)
             self.everybody_chooses(first=0)
 
     def begin_slot(self) -> None:
         for u in self.users:
             if rate_hz(self.scenario, self.slot, u) == 0:
                 self.known[u] = {}
-        self.must_look = set(self.users)
+        self.must_choose = set(self.users)
         self.everybody_chooses(first=0)
 
     def everybody_chooses(self, first: int) -> None:
         present = [u for u in sorted(self.users, key=lambda u: u != first) if rate_hz(self.scenario, self.slot, u) > 0]
-        self.must_look.add(first)
+        self.must_choose.add(first)
+        changes = [self.choose(u) for u in present if u in self.must_choose]
         for _ in range(SWEEPS):
-            looked = [self.choose(u) for u in present if u in self.must_look]
-            if not any(looked):
+            if not any(changes):
                 break
+            changes = [self.look_again(u) for u in present if u in self.outdated]
         for u in self.users:
             if u not in present:
                 self.delays[u] = delay_s(self.scenario, self.slot, u, dict.fromkeys(self.assignments[u], 0), {})
@@ -141,21 +143,30 @@ class Simulation:
         self.outcome.assignments.append([dict(assignment) for assignment in self.assignments])
 
     def choose(self, user: int) -> bool:
-        """Take the fastest; say whether the others have to look again."""
-        scenario, slot, now = self.scenario, self.slot, self.assignments[user]
-        everything = everything_available(scenario, user, self.placed[user])
+        """Take the fastest; say whether the others are concerned."""
+        now, slowdown = self.assignments[user], self.slowdown(user)
+        everything = everything_available(self.scenario, user, self.placed[user])
         choices = [now, dict.fromkeys(now, 0), everything]  # at a tie the first of them
-        slowdown = self.slowdown(user)
-        self.assignments[user] = min(choices, key=lambda choice: delay_s(scenario, slot, user, choice, slowdown))
+        self.assignments[user] = min(
+            choices, key=lambda choice: delay_s(self.scenario, self.slot, user, choice, slowdown)
+        )
+        changed = self.look_again(user)
+        self.must_choose.discard(user)
+        return changed
+
+    def look_again(self, user: int) -> bool:
+        """See how long a query takes now; say whether the others are concerned."""
+        scenario, slot, slowdown = self.scenario, self.slot, self.slowdown(user)
         self.delays[user] = delay_s(scenario, slot, user, self.assignments[user], slowdown)
         own = seconds_at_stations(scenario, slot, user, self.assignments[user])
         found = {at: min(1.0, s * slowdown.get(at, 1.0) / self.cycle_s(user)) for at, s in own.items()}
         stations = found.keys() | self.known[user].keys()
         changed = any(abs(found.get(at, 0.0) - self.known[user].get(at, 0.0)) > TOLERANCE for at in stations)
-        self.must_look.discard(user)
         if changed:
             self.known[user] = found
-            self.must_look |= set(self.users) - {user}
+            self.must_choose = set(self.users)
+            self.outdated = set(self.users)
+        self.outdated.discard(user)
         return changed
 
     def slowdown(self, user: int) -> Slowdown:

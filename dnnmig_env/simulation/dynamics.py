@@ -11,8 +11,8 @@ The docstring of `dnnmig_env.simulation` says what the one-letter names mean. De
   becomes busy or idle. At every event each present user picks the assignment under which a query takes the least time:
   the present one, the device alone, or the effective assignment, which uses every layer whose weights have arrived.
   The owner of a completed partition picks first, then the others in the order of their indices; at other events all
-  pick in that order. A pick changes how the others are slowed, so all of them for whom something has changed pick
-  again, in at most `SWEEPS` sweeps over the users.
+  pick in that order. A pick changes how the others are slowed. So the delays of all for whom something has changed are
+  computed anew, in at most `SWEEPS` sweeps over the users. They pick again at the next event.
 - Between events, each user's delay costs `query rate x delay` per second.
 """
 
@@ -38,8 +38,8 @@ from dnnmig_env.simulation.state import State
 
 FIRST_USER = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
 
-SWEEPS = 4
-"""Most sweeps over the users after an event."""
+SWEEPS = 3
+"""Most sweeps over the users after they have picked."""
 
 LEAST_SHARE = 0.02
 """Share of the uplink that weights have at least, however much data the users' queries send."""
@@ -84,20 +84,57 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
     state.delay_s[i, u] = best_s
     if changed:
         write_seconds(packed, b, u, slot, present, state.seconds[i, u])
-    rate_hz = packed.query_rate_hz[b, slot, u]
-    return write_presence(rate_hz, best_s, state.seconds[i, u], slowdown, state.present[i, u], TOLERANCE)
+    return _announce(packed, b, state, i, u)
+
+
+@jit_inlined
+def _measure(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
+    """Compute one user's delay under its present assignment anew; return whether its presence has changed."""
+    slot, present, slowdown = state.slot[i], state.assignment[i, u], state.slowdown[i, u]
+    slowdown_for(packed, b, u, state.present[i], slowdown)
+    if not _offloads(present):
+        return False
+    state.delay_s[i, u] = query_delay_s(packed, b, u, slot, present, slowdown, state.finish_s[i], state.free_s[i])
+    return _announce(packed, b, state, i, u)
+
+
+@jit_inlined
+def _announce(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
+    """Write one user's presence at the stations; return whether it has changed, so that the others are concerned."""
+    rate_hz = packed.query_rate_hz[b, state.slot[i], u]
+    if not write_presence(
+        rate_hz, state.delay_s[i, u], state.seconds[i, u], state.slowdown[i, u], state.present[i, u], TOLERANCE
+    ):
+        return False
+    fill(state.stale[i], True)
+    fill(state.outdated[i], True)
+    return True
 
 
 @jit_without_refcounts
 def _react(packed: PackedScenarios, b: int, state: State, i: int, first: int) -> None:
-    """Let every present user pick, `first` before the others, until nothing changes any more; then log the event.
+    """Let every present user pick, `first` before the others; compute delays until they fit together; log the event.
 
     A user for whom nothing has changed since its last pick (`state.stale`) would pick the same again and is left out.
     """
-    state.stale[i, first] = True
+    slot, num_users = state.slot[i], packed.num_users[b]
+    state.stale[i, first], settled = True, True
+    for turn in range(num_users):
+        u = _user_at(turn, first)
+        if state.stale[i, u] and packed.query_rate_hz[b, slot, u] > 0.0:
+            if _pick(packed, b, state, i, u):
+                settled = False
+            state.stale[i, u], state.outdated[i, u] = False, False
     for _ in range(SWEEPS):
-        if not _sweep(packed, b, state, i, first):
+        if settled:
             break
+        settled = True
+        for turn in range(num_users):
+            u = _user_at(turn, first)
+            if state.outdated[i, u] and packed.query_rate_hz[b, slot, u] > 0.0:
+                if _measure(packed, b, state, i, u):
+                    settled = False
+                state.outdated[i, u] = False
     event = state.num_events[i]
     if event < state.event_time_s.shape[1]:
         state.event_time_s[i, event] = state.time_s[i]
@@ -105,22 +142,6 @@ def _react(packed: PackedScenarios, b: int, state: State, i: int, first: int) ->
         copy(state.event_assignment[i, event], state.assignment[i])
         copy(state.event_slowdown[i, event], state.slowdown[i])
         state.num_events[i] = event + 1
-
-
-@jit_without_refcounts
-def _sweep(packed: PackedScenarios, b: int, state: State, i: int, first: int) -> bool:
-    """Let every present user that is stale pick once; return whether others have become stale by that."""
-    slot, changed = state.slot[i], False
-    for turn in range(packed.num_users[b]):
-        u = _user_at(turn, first)
-        if not state.stale[i, u] or packed.query_rate_hz[b, slot, u] == 0.0:
-            continue
-        concerns_others = _pick(packed, b, state, i, u)
-        if concerns_others:
-            fill(state.stale[i], True)
-            changed = True
-        state.stale[i, u] = False
-    return changed
 
 
 @jit_without_refcounts

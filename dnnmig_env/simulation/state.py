@@ -32,6 +32,7 @@ class State(NamedTuple):
     seconds: Floats  # (B, U, K): seconds that one query of each user needs at each station if nobody else is there
     present: Floats  # (B, U + 1, K): mean number of queries of each user at each station; of uploads in the last row
     stale: Bools  # (B, U): rates or the presence of others have changed since the user last picked
+    outdated: Bools  # (B, U): scratch, the presence of others has changed since the user's delay was computed
     delay_s: Floats  # (B, U): delay of a query that is raised now
     device_delay_s: Floats  # (B, U): delay of a query on the device alone
     memory_left_bytes: Floats  # (B, S): memory of each server that holds no weights
@@ -61,6 +62,7 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         seconds=np.zeros((rows, users, stations)),
         present=np.zeros((rows, users + 1, stations)),
         stale=np.zeros((rows, users), np.bool_),
+        outdated=np.zeros((rows, users), np.bool_),
         delay_s=np.zeros((rows, users)),
         device_delay_s=np.zeros((rows, users)),
         memory_left_bytes=np.zeros((rows, nodes - 1)),
