@@ -29,7 +29,7 @@ class Outcome:
     uploads: list[tuple[float, float]]  # start and end of every partition, infinite when not before the horizon
 
 
-SWEEPS, TOLERANCE, LEAST_SHARE = 3, 2e-3, 0.02  # written down in contention.py and dynamics.py
+SWEEPS, TOLERANCE, LEAST_SHARE = 2, 2e-3, 0.02  # written down in contention.py and dynamics.py
 
 
 class Simulation:

@@ -38,7 +38,7 @@ from dnnmig_env.simulation.state import State
 
 FIRST_USER = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
 
-SWEEPS = 3
+SWEEPS = 2
 """Most sweeps over the users after they have picked."""
 
 LEAST_SHARE = 0.02
