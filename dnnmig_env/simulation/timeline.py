@@ -16,6 +16,7 @@ from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import migration_delay_s
 from dnnmig_env.simulation.query_detail import Query, tensors_sent, trace_query
+from dnnmig_env.simulation.usage import Usage, back_to_back, experienced, usage_of
 
 SETTLED = 1.05
 """Queries have settled once they never again take longer than this multiple of their final delay."""
@@ -186,7 +187,7 @@ class Timeline:
         end_s = min(self.upload_s, self.scenario.horizon_s)
         edges_s = np.minimum(np.append(self.event_time_s, self.scenario.horizon_s), end_s)
         counts = [
-            _back_to_back(edges_s, self.event_delay_s[:, user], self.present[:, user])
+            back_to_back(edges_s, self.event_delay_s[:, user], self.present[:, user])
             for user in range(len(self.scenario.users))
         ]
         return _read_only(np.array(counts))
@@ -217,21 +218,49 @@ class Timeline:
 
         A query sends a tensor at most once to each node, however many layers there read it.
         """
-        total = 0.0
+        total, started = 0.0, self.usage.started
         for user, row in enumerate(self.scenario.users):
-            for event in np.flatnonzero(self._queries[:, user] > 0):
+            for event in np.flatnonzero(started[:, user] > 0):
                 sent = tensors_sent(row.graph, self.event_assignment[event, user, : len(row.graph)])
-                total += self._queries[event, user] * sum(row.graph.tensor_bytes(tensor) for tensor, _, _ in sent)
+                total += started[event, user] * sum(row.graph.tensor_bytes(tensor) for tensor, _, _ in sent)
         return float(total)
 
-    def figures(self) -> dict[str, float]:
+    @cached_property
+    def usage(self) -> Usage:
+        """How queries and uploads use devices, servers and links; see `Usage`."""
+        uploading_s = sum(min(each.end_s, self.scenario.horizon_s) - each.start_s for each in self._begun)
+        lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
+        rate_hz, delay_s, assignment = self._rate_hz, self.event_delay_s, self.event_assignment
+        return usage_of(self._packed, self._event_slot, lasting_s, rate_hz, delay_s, assignment, uploading_s)
+
+    @cached_property
+    def experienced_delay_s(self) -> float:
+        """Time average of the delay of each user's latest query, users weighted by their query rates.
+
+        A query that began before weights arrived goes on as it began. So this is more than J, which is the delay that a
+        query started at a random instant meets, wherever queries are long compared with the time between two uploads.
+        """
+        edges_s = np.append(self.event_time_s, self.scenario.horizon_s)
+        parts = [
+            experienced(edges_s, self.event_delay_s[:, user], self._rate_hz[:, user])
+            for user in range(len(self.scenario.users))
+        ]
+        delays, rates = np.sum(parts, axis=0)
+        return float(delays / rates)
+
+    def figures(self, deadline_s: float | None = None) -> dict[str, float]:
         """Return every figure of merit as one number, by name, as a row of a table.
 
         A figure that has one value per user becomes the mean over the users that are ever present, with two exceptions:
-        `closed_loop_queries` is the sum, and `settled_s` the latest.
+        `closed_loop_queries` is the sum, and `settled_s` the latest. Loads, counts of queries and percentiles are those
+        of `Usage`: of the device and the server that are used most, of the links by all users together.
+
+        Args:
+            deadline_s: If given, `late_share` tells the share of queries that take longer.
         """
         return {
             "mean_delay_s": self.mean_delay_s,
+            "experienced_delay_s": self.experienced_delay_s,
             "worst_mean_delay_s": self.worst_mean_delay_s,
             "fairness": self.fairness,
             "cold_start_delay_s": float(np.nanmean(self.cold_start_delay_s)),
@@ -243,7 +272,13 @@ class Timeline:
             "upload_s": self.upload_s,
             "weight_bytes_sent": self.weight_bytes_sent,
             "tensor_bytes_sent": self.tensor_bytes_sent,
+            **self.usage.figures(deadline_s),
         }
+
+    @property
+    def _begun(self) -> list[UploadInterval]:
+        """Uploads that began before the horizon."""
+        return [upload for upload in self.uploads if upload.start_s < math.inf]
 
     @cached_property
     def _packed(self) -> PackedScenarios:
@@ -273,18 +308,6 @@ class Timeline:
         if not 0 <= at_s <= self.scenario.horizon_s:
             raise ValueError(f"at_s is {at_s!r}; give a time from 0 to the horizon ({self.scenario.horizon_s} s).")
         return int(np.searchsorted(self.event_time_s, at_s, side="right")) - 1
-
-
-def _back_to_back(edges_s: Floats, delay_s: Floats, present: Bools) -> float:
-    """Count queries that one user raises back to back; from edge e to edge e + 1 it has delay e and presence e."""
-    count, now_s = 0.0, 0.0
-    for start_s, end_s, each_s, here in zip(edges_s[:-1], edges_s[1:], delay_s, present, strict=True):
-        now_s = max(now_s, float(start_s))
-        if here and now_s < end_s:
-            started = math.ceil((end_s - now_s) / each_s) if each_s > 0 else math.inf
-            count += started
-            now_s = now_s + started * each_s if each_s > 0 else float(end_s)
-    return count
 
 
 def _read_only(array: Floats) -> Floats:
