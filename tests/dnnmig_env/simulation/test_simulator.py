@@ -155,10 +155,12 @@ def test_an_upload_never_makes_its_lone_owners_queries_slower(case: tuple[Scenar
 
 
 @given(cases())
-def test_no_query_takes_longer_than_on_the_device(case: tuple[Scenario, Plan]) -> None:
-    # Everybody picks at every event, and again whenever the others have changed, so nobody stays where it is crowded.
+def test_no_query_takes_longer_than_on_the_device_unless_others_slow_it_down(case: tuple[Scenario, Plan]) -> None:
+    # A user leaves a station to which others have come at the next event only, so this holds without contention.
     timeline = simulate(*case)
-    assert np.all(timeline.event_delay_s <= timeline.device_delay_s)
+    undisturbed = np.all(timeline.event_slowdown == 1.0, axis=2)
+    device_s = np.broadcast_to(timeline.device_delay_s, undisturbed.shape)
+    assert np.all(timeline.event_delay_s[undisturbed] <= device_s[undisturbed])
 
 
 @given(cases(ALONE))
