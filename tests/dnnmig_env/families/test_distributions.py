@@ -88,7 +88,6 @@ def test_query_rates_are_log_uniform_in_their_range_and_independent_of_each_othe
         assert abs(np.corrcoef(first, second)[0, 1]) < 0.2
 
 
-
 def test_memory_is_a_uniform_share_of_all_weights_and_holds_the_largest_layer_of_one_user() -> None:
     # One layer of AlexNet has more than half of its weights, but of six users' weights less than a fifth.
     packed = draw("multi-user", 400, networks=("alexnet",), num_users=6)

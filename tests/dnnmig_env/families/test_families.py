@@ -96,7 +96,6 @@ def test_query_rates_and_the_uplink_are_what_was_asked_for(family: str) -> None:
     assert scenarios(family, 1, seed=2)[0].uplink == "priority"
 
 
-
 @pytest.mark.parametrize("family", ["single", *STATIC])
 def test_the_horizon_counts_uploads_of_everything(family: str) -> None:
     packed = draw(family, horizon_uploads=(0.8, 1.6))
