@@ -314,8 +314,8 @@ def test_weights_give_way_to_the_data_of_all_users() -> None:
     # the seconds that the data need, not those for which they share: 1 - 2 / 4 - 1 / 20 = 0.45.
     scenario = scenario_of(uploading(1 / 20), sending("bob", 2.0, 0.0, 0.25, server=2), uplink="priority")
     assert upload_s(scenario) == pytest.approx(3 / 0.45)
-    # As a customer it makes Bob's data take 4 s or more, so that he is always there; Ann, whose data find both, is there
-    # 3 s of every 20 s: the upload takes 2.15 times as long as alone.
+    # As a customer it makes Bob's data take 4 s or more, so that he is always there; Ann, whose data find both, is
+    # there 3 s of every 20 s: the upload takes 2.15 times as long as alone.
     assert upload_s(scenario, "shared") == pytest.approx(3 * 2.15)
     assert upload_s(scenario, "independent") == 3.0
 
@@ -348,7 +348,7 @@ def test_the_share_of_weights_changes_with_the_slot_and_with_what_has_arrived() 
     # Two uploads: a (1 MB) while all is on the device and nobody sends data; b then gives way to a's input.
     both = scenario_of(replace(uploading(1.0), uploaded=[0, 0]), uplink="priority")
     first, second = simulate(both, plan_of([(0, 0, 1), (0, 1, 1)])).uploads
-    assert (first.end_s, second.end_s) == (1.0, pytest.approx(1 + 3 / 0.9))
+    assert [first.end_s, second.end_s] == pytest.approx([1.0, 1 + 3 / 0.9])
 
 
 @pytest.mark.parametrize("idle_until_s", [2.0, 7.0])
