@@ -19,19 +19,32 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch, as_batch
 OPTIMAL_PLAN = Plan((Upload(0, 1, (1,)), Upload(1, 2, (0,)), Upload(0, 1, (0,))))
 """The best plan: `body` to the edge, `all` to the cloud, `head` to the edge; `tail` stays on the device.
 
-    time      upload                user 0: head, body, tail                      user 1: all       sum
-    0 to 2 s  body, 2 MB at 1 MB/s  1 + 3 + 1                           = 5 s     2 s               7 s
-    2 to 4 s  all, 1 MB at 0.5 MB/s 1 + 0.1 up + 0.3 + 0.2 down + 1     = 2.6 s   2 s               4.6 s
-    4 to 6 s  head, 2 MB at 1 MB/s  as before                           = 2.6 s   0.3 + 0.02 + 0.1  3.02 s
-    6 to 10 s (tail would take 8 s) 0.4 up + 0.1 + 0.3 + 0.2 down + 1   = 2 s     = 0.42 s          2.42 s
+Both users raise a query every 2 s, or as soon as the last one has ended. So user 1, whose queries never take longer
+than 2 s, starts one every 2 s, and user 0, whose queries always do, starts the next when the last one has ended.
 
-Both users have the same query rate, so J = (7 x 2 + 4.6 x 2 + 3.02 x 2 + 2.42 x 4) / 10 / 2 = 1.946 s.
+    time            upload                  user 0: head, body, tail             user 1: all          delays (s)
+    0 to 2 s        body, 2 MB at 1 MB/s    1 + 3 + 1                            2                    5       2
+    2 to 4.071 s    all, 1 MB at 0.483 MB/s 1 + 0.1 up + 0.6 + 0.2 down + 1      2                    2.9     2
+    4.071 to 6.382  head, 2 MB at 0.866 MB/s      as before, 0.1 up x 1.103      0.2 up x 1.038 + 0.22  2.910 0.428
+    6.382 to 10 s   (tail would take 11 s)  0.4 up x 1.118 + 0.8 + 0.2 down + 1  0.2 up x 1.181 + 0.22  2.447 0.456
+
+1. Until 2 s nobody sends data, so the weights of `body` have the whole uplink to themselves.
+2. From 2 s on a query of user 0 sends data for 0.1 s of every 2.9 s. Weights give way: they have 1 - 0.1 / 2.9 = 0.966
+   of the rate to the cloud, 0.5 MB/s. The 2 s that `all` would take become 2.071 s.
+3. Now user 1 runs on the cloud: 0.2 s on the uplink, 0.1 s of latency there and back, 0.02 s of execution. The two meet
+   on the uplink. User 0 is there 0.1 x 1.103 / 2.910 = 0.038 of the time and slows user 1 there by the factor 1.038.
+   User 1 is there 0.2 x 1.038 / 2 = 0.104 of the time; the factor for user 0 is 1.103, which was computed from the
+   user 0 of before. Weights have 1 - 0.1 / 2.910 - 0.2 / 2 = 0.866 of 1 MB/s: 2.310 s for `head`.
+4. With `head` on the edge, user 0 sends its input, 0.4 s. It is on the uplink 0.4 x 1.103 / 2.441 = 0.181 of the time,
+   and user 1 is there 0.2 x 1.181 / 2 = 0.118 of it.
+
+The users' query rates are alike, so J = (7 x 2 + 4.9 x 2.071 + 3.338 x 2.310 + 2.903 x 3.618) / 10 / 2 = 2.118 s.
 The plan begins in the middle of a network, uploads to another server between two layers of one user, and keeps the
 users apart: with both networks on the edge, each user would slow the other. A plan that differs in any of this is at
-least 4 % worse.
+least 3 % worse.
 """
 
-OPTIMAL_DELAY_S = 1.946
+OPTIMAL_DELAY_S = 2.118346
 """Mean query delay J of the optimal plan, in seconds."""
 
 
@@ -53,10 +66,10 @@ def toy_scenario() -> Scenario:
         layers=(Layer("all", flops=2e9, weight_bytes=1_000_000, output_bytes=0, predecessors=(-1,)),),
     )
     device = Node("device", Tier.DEVICE, flops_per_s=1e9, memory_bytes_per_s=1e12)
-    edge = Node("edge-1", Tier.EDGE, flops_per_s=1e10, memory_bytes_per_s=1e13, memory_bytes=4e6)
+    edge = Node("edge-1", Tier.EDGE, flops_per_s=5e9, memory_bytes_per_s=1e13, memory_bytes=4e6)
     cloud = Node("cloud-2", Tier.CLOUD, flops_per_s=1e11, memory_bytes_per_s=1e14)
     return Scenario(
-        users=(User("user-0", vision, device, query_rate_hz=2.0), User("user-1", speech, device, query_rate_hz=2.0)),
+        users=(User("user-0", vision, device, query_rate_hz=0.5), User("user-1", speech, device, query_rate_hz=0.5)),
         servers=(edge, cloud),
         links=Links(up_bytes_per_s=[1e6, 5e5], up_latency_s=[0.0, 0.1], between_bytes_per_s=5e5, between_latency_s=0.1),
         horizon_s=10.0,

@@ -115,7 +115,7 @@ def slowdown_for(packed: PackedScenarios, b: int, u: int, present: Floats, slowd
 
 @jit_inlined
 def cycle_s(rate_hz: float, delay_s: float) -> float:
-    """Return the seconds between two starts of a user's queries; infinite for a user that is absent."""
+    """Return the seconds between two starts of the queries of a user who is present."""
     return max(1.0 / rate_hz, delay_s)
 
 
@@ -126,7 +126,7 @@ def write_presence(
     """Write the mean number of queries of one user at each station, shape (K,), if it has changed.
 
     Args:
-        rate_hz: The user's query rate; 0 = it is absent.
+        rate_hz: The user's query rate, which is positive; an absent user is at no station.
         delay_s: Delay of its queries.
         seconds: What `write_seconds` has written for its assignment.
         slowdown: The factors by which the others slow it.

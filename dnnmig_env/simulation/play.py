@@ -139,7 +139,8 @@ def migration_delay_s(packed: PackedScenarios, b: int, slot: int, node: Int8s, d
                 write_seconds(packed, b, u, slot, assignment, seconds[u])
             slowdown_for(packed, b, u, present, slowdown)
             delay_s[u] = query_delay_s(packed, b, u, slot, assignment, slowdown, finish_s, free_s)
-            if write_presence(rate_hz, delay_s[u], seconds[u], slowdown, present[u], SETTLED):
+            # An absent user is at no station, not even at a dead link where its query would wait for ever.
+            if rate_hz > 0.0 and write_presence(rate_hz, delay_s[u], seconds[u], slowdown, present[u], SETTLED):
                 settled = False
         if settled:
             break

@@ -10,7 +10,7 @@ import pytest
 
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.scenarios.node import Tier
-from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.scenario import UPLINKS, Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
 
 MBIT = 125_000.0
@@ -83,21 +83,17 @@ def test_edges_hold_only_a_share_of_the_weights_but_any_layer(family: str) -> No
     assert shares.min() < 0.25
 
 
-@pytest.mark.parametrize("family", STATIC)
-def test_the_load_is_what_was_asked_for_unless_the_camera_limits_it(family: str) -> None:
-    packed = draw(family, load=(0.5, 0.9))
-    whole_s, is_edge = (
-        packed.execution_s[..., 1:].sum(axis=2),
-        np.isfinite(packed.memory_bytes) & (packed.memory_bytes > 0),
-    )
-    fastest_s = np.where(is_edge[:, None], whole_s, np.inf).min(axis=2)
-    rates = packed.query_rate_hz[:, 0]
-    load = (rates * fastest_s).sum(axis=1)
-    capped = (rates == 30.0).any(axis=1)
-    assert rates.max() <= 30.0
-    assert np.all((load[~capped] >= 0.5 - 1e-9) & (load[~capped] <= 0.9 + 1e-9))
-    assert np.all(load[capped] <= 0.9 + 1e-9)
-    assert np.ptp(load[~capped]) > 0.3
+@pytest.mark.parametrize("family", ["single", *STATIC, "mobile"])
+def test_query_rates_and_the_uplink_are_what_was_asked_for(family: str) -> None:
+    rates = draw(family).query_rate_hz
+    assert np.all((rates == 0.0) | ((rates >= 1.0) & (rates <= 30.0)))
+    asked = draw(family, query_rate_hz=(2.0, 4.0), uplink="shared")
+    present = asked.query_rate_hz[asked.query_rate_hz > 0.0]
+    assert 2.0 <= present.min() < 2.2 < 3.8 < present.max() <= 4.0
+    for uplink in UPLINKS:
+        (scenario,) = scenarios(family, 1, seed=2, uplink=uplink)
+        assert scenario.uplink == uplink
+    assert scenarios(family, 1, seed=2)[0].uplink == "priority"
 
 
 @pytest.mark.parametrize("family", ["single", *STATIC])

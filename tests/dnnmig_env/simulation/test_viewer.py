@@ -25,7 +25,7 @@ CHAIN = LayerGraph("net", 500_000, (Layer("a", 0, 1_000_000, 100_000, (-1,)), La
 PHONE, EDGE = Node("phone", Tier.DEVICE, 1e9, 1e9), Node("edge", Tier.EDGE, 1e9, 1e9)
 PROFILE = [[1.0, 0.1, 0.1], [1.0, 0.2, 0.2]]
 ANN, BOB = User("ann", CHAIN, PHONE, profile_s=PROFILE), User("bob", CHAIN, PHONE, profile_s=PROFILE)
-TOY = Scenario((ANN, BOB), (EDGE, replace(EDGE, name="cloud")), Links(1e6), horizon_s=5.0)
+TOY = Scenario((ANN, BOB), (EDGE, replace(EDGE, name="cloud")), Links(1e6), horizon_s=5.0, uplink="independent")
 TIMELINE = simulate(TOY, plan_of([(0, 0, 1), (1, 0, 2), (0, 1, 1)]))
 
 

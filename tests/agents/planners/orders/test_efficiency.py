@@ -16,8 +16,9 @@ from agents.planners.slot_zero import slot_zero_packed
 from dnnmig_env.networks.zoo import load
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.simulation.contention import slowdown_for
 from dnnmig_env.simulation.dynamics import begin, complete
-from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, slowdown_for
+from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.plan import check_plan, plan_of
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.state import new_state

@@ -23,7 +23,7 @@ CHAIN = LayerGraph("net", 500_000, (Layer("a", 0, 1_000_000, 100_000, (-1,)), La
 PHONE, EDGE = Node("phone", Tier.DEVICE, 1e9, 1e9), Node("edge", Tier.EDGE, 1e9, 1e9)
 ANN = User("ann", CHAIN, PHONE, profile_s=[[1.0, 0.1], [1.0, 0.2]])
 BOB = replace(ANN, name="bob", query_rate_hz=3.0)
-TWO = Scenario((ANN, BOB), (EDGE,), Links(2e6), horizon_s=8.0)
+TWO = Scenario((ANN, BOB), (EDGE,), Links(2e6), horizon_s=8.0, uplink="independent")
 PLAN = plan_of([(0, 0, 1), (1, 1, 1), (0, 1, 1)])
 SHARES = Shares([0.5, 0.25], [[0.5], [0.5]])
 
