@@ -6,7 +6,8 @@ compete, which decides placement and order at once:
 
     efficiency(u, I, s) = rate_u * (T_u(now) - T_u(now + I on s)) / (w(I) / B_us)
 
-I is an interval of layers that are not uploaded yet; `agents.planners.joint_efficiency.intervals` defines the symbols.
+The share of the uplink that query data leave to weights slows all candidates alike, so it does not change which is the
+best; it counts in the time that an upload takes. I is an interval of layers that are not uploaded yet; `agents.planners.joint_efficiency.intervals` defines the symbols.
 Candidates are intervals that fit the server's memory and arrive before the horizon.
 
     repeat: I = the candidate of greatest efficiency
