@@ -72,9 +72,14 @@ def upload_by_efficiency(
             uploads = by_upload(legal, num_layers, num_servers)[u]
             copy_row(state, now, state, then)
             _upload(packed, b, state, then, u, server, first, last, uploads)
-            if _total_delay_s(packed, b, state, then) < (1.0 - ROUNDING) * total_s:
-                break
-            efficiencies.per_s[i, u, server - 1, first, last] = 0.0
+            then_s = _total_delay_s(packed, b, state, then)
+            per_s = 0.0
+            if then_s < (1.0 - ROUNDING) * total_s:
+                size_bytes = efficiencies.size_bytes[i, u, server - 1, first, last]
+                per_s = (total_s - then_s) * packed.up_bytes_per_s[b, 0, u, server - 1] / size_bytes
+                if per_s >= (1.0 - ROUNDING) * efficiencies.per_s[i, u, server - 1, first, last]:
+                    break
+            efficiencies.per_s[i, u, server - 1, first, last] = per_s
             efficiencies.stale[i, u] = True
         share = weights_share(packed, b, state, now)  # while the interval is on its way, nothing changes
         copy_row(state, then, state, now)

@@ -105,8 +105,8 @@ def test_an_illegal_action_charges_the_rest_at_the_device_only_delay():
 
 
 def test_an_illegal_action_charges_only_the_time_that_is_left():
-    # The toy's best plan until 4.071 s, as worked out there: delays of 7 s in all for 2 s, then of 4.9 s while the second
-    # upload takes 2 / (1 - 0.1 / 2.9) s. Then an illegal action, and 7 s, all on the devices, for the rest of 10 s.
+    # The toy's best plan until 4.071 s, as worked out there: delays of 7 s in all for 2 s, then of 4.9 s while the
+    # second upload takes 2 / (1 - 0.1 / 2.9) s. Then an illegal action, and 7 s, all on the devices, up to 10 s.
     env = MigrationEnv(make_generator("toy"))
     env.reset()
     rewards = [env.step(action)[1] for action in (env.encode(0, 1, 1), env.encode(1, 0, 2))]
