@@ -88,10 +88,11 @@ def check_shares(scenario: Scenario, plan: Plan, shares: Shares) -> None:
 def own_scenario(scenario: Scenario, shares: Shares, user: int) -> Scenario:
     """Return the scenario of one user on its own, at its shares of the rates and of the servers' speeds.
 
-    The other users are left out, as they do not slow it down. Memory has no limit here, because what fits is checked
-    for all users together. Nothing counts as uploaded to a server that the user cannot use. A user that is never
-    present counts as present all the time with nothing uploaded, as a scenario must have queries; they run on its
-    device.
+    The other users are left out, as they do not slow it down. The uplink is read as in the scenario of all: under
+    `priority`, as MJOA-MU has it, a user's weights give way to its own data in its part of the channel. Memory has no
+    limit here, because what fits is checked for all users together. Nothing counts as uploaded to a server that the
+    user cannot use. A user that is never present counts as present all the time with nothing uploaded, as a scenario
+    must have queries; they run on its device.
 
     Args:
         scenario: The scenario of all users.

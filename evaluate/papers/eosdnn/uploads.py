@@ -2,7 +2,8 @@
 
 Xue et al., IEEE TGCN 2022. IONN (SoCC 2018) places and partitions; every other order uploads just what IONN uploads, to
 the same servers. Partitions become usable when their last byte is in. EosDNN as a whole, with a placement of its own,
-is measured, too.
+is measured, too. The paper knows of no query data that hold up uploads, nor did IONN's, so the uplink is read as
+`independent`. Several users' data do meet.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from dnnmig_env.simulation.timeline import Timeline
 from evaluate.compare.statistics import TIE, delay_ratios
 
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "single": ("single", {"max_layers": 64}),
-    "edge-cloud, one user": ("edge-cloud", {"num_users": 1, "max_layers": 64}),
-    "edge-cloud": ("edge-cloud", {"max_layers": 64}),
+    "single": ("single", {"max_layers": 64, "uplink": "independent"}),
+    "edge-cloud, one user": ("edge-cloud", {"num_users": 1, "max_layers": 64, "uplink": "independent"}),
+    "edge-cloud": ("edge-cloud", {"max_layers": 64, "uplink": "independent"}),
 }
 """Family and generator options by the name of the setting; most networks keep all of their layers."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.scenario import UPLINKS, Uplink
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
@@ -22,10 +23,11 @@ def idling(plan: Plan, horizon_s: float, rng: np.random.Generator) -> Plan:
     return Plan(tuple(uploads))
 
 
+@pytest.mark.parametrize("uplink", UPLINKS)
 @pytest.mark.parametrize("family", ["single", "edge-cloud", "multi-user"])
-def test_plain_python_agrees_with_the_kernel(family: str) -> None:
+def test_plain_python_agrees_with_the_kernel(family: str, uplink: Uplink) -> None:
     rng = np.random.default_rng(0)
-    drawn = scenarios(family, 12, seed=8)
+    drawn = scenarios(family, 8, seed=8, uplink=uplink)
     plans = [idling(random_plan(scenario, rng), scenario.horizon_s, rng) for scenario in drawn]
     fast = mean_delays_s(pack(drawn), plan_arrays(plans), np.arange(len(drawn)))
     slow = [mean_delay_s(scenario, plan) for scenario, plan in zip(drawn, plans, strict=True)]
