@@ -10,6 +10,9 @@ from evaluate.truth.outcome import Choice
 from evaluate.truth.plain_scenario import DEVICE, PlainScenario
 from evaluate.truth.prediction import Prediction
 
+MOST_ROUNDS = 10
+"""At an event, users choose again, in as many rounds, while somebody's choice changes what others expect."""
+
 
 class Chooser:
     """Knows which weights have arrived, and lets users choose.
@@ -39,6 +42,9 @@ class Chooser:
     def choose(self, time_s: float, slot: int, first: int, *, is_sending: bool) -> None:
         """Let all users that are present choose, one of them before the others, who follow in their order.
 
+        They do so again while anybody's choice changes.
+
+
         Args:
             time_s: Time of the event.
             slot: Slot whose rates hold.
@@ -48,11 +54,15 @@ class Chooser:
         plain = self._plain
         prediction = Prediction(plain, slot, self.courses, is_sending=is_sending)
         turns = sorted(range(plain.num_users), key=lambda user: user != first)
-        for user in turns:
-            if plain.rate_hz(slot, user) > 0.0:
-                everything = everything_available(plain.graphs[user], self._arrived[user])
-                options = (self.courses[user], self._alone[user], self._course(user, everything))
-                prediction.choose(user, options)
+        for _ in range(MOST_ROUNDS):
+            before = prediction.courses.copy()
+            for user in turns:
+                if plain.rate_hz(slot, user) > 0.0:
+                    everything = everything_available(plain.graphs[user], self._arrived[user])
+                    options = (prediction.courses[user], self._alone[user], self._course(user, everything))
+                    prediction.choose(user, options)
+            if prediction.courses == before:
+                break
         self.courses = prediction.courses
         assignments = tuple(course.assignment for course in self.courses)
         self.log.append(Choice(time_s, tuple(prediction.delay_s), assignments))

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import bisect
-from typing import Literal
 
 import numpy as np
 
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.scenarios.scenario import Scenario
-
-Uplink = Literal["priority", "shared", "independent"]
-"""How weights and query data meet on the uplink: weights give way, are one more customer, or do not meet data."""
+from dnnmig_env.scenarios.scenario import Scenario, Uplink
 
 DEVICE = 0
 """Station at which a user's own device computes; no other user is ever there, so that nobody waits."""
@@ -39,7 +35,7 @@ class PlainScenario:
         self.graphs: tuple[LayerGraph, ...] = tuple(user.graph for user in scenario.users)
         self.slot_starts_s: list[float] = np.asarray(scenario.slot_starts_s).tolist()
         self.horizon_s = float(scenario.horizon_s)
-        self.uplink_mode: Uplink = getattr(scenario, "uplink", "priority")
+        self.uplink_mode: Uplink = scenario.uplink
         self.num_users, self.num_servers = len(scenario.users), len(scenario.servers)
         self.uploaded: list[list[int]] = [np.asarray(user.uploaded).tolist() for user in scenario.users]
         self._rate_hz = [np.asarray(user.query_rate_hz).tolist() for user in scenario.users]
