@@ -1,4 +1,4 @@
-"""The command `python -m evaluate`: compares policies, reproduces papers, runs studies, measures speed, publishes."""
+"""The command `python -m evaluate`: compares policies, reproduces papers, runs studies, checks the model, publishes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.publish.config import PublishConfig
 from evaluate.speed.config import SpeedConfig
 from evaluate.studies.config import StudyConfig
+from evaluate.truth.config import TruthConfig
 from evaluate.workload.config import WorkloadConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "publish": (PublishConfig, "evaluate.publish.publish", "publish"),
     "speed": (SpeedConfig, "evaluate.speed.speed", "measure"),
     "study": (StudyConfig, "evaluate.studies.study", "run"),
+    "truth": (TruthConfig, "evaluate.truth.truth", "check_truth"),
     "workload": (WorkloadConfig, "evaluate.workload.workload", "run"),
 }
 """The commands beside the comparison: the dataclass of their options, then the module and the function that run

@@ -19,6 +19,10 @@ from dnnmig_env.files.strict_model import suggestion
 Options = TypeVar("Options")
 
 
+class UnmetError(Exception):
+    """A command has done its work, but what it has found is not what is demanded; the message says how."""
+
+
 def parsed(kind: type[Options], program: str, arguments: Sequence[str], description: str | None = None) -> Options:
     """Return the options of a command line.
 
@@ -110,7 +114,8 @@ def print_table(rows: Iterable[tuple[str, ...]]) -> None:
 def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> int:
     """Run a command and return its exit status: 0; 2 after a mistake or a failure, which is one line on stderr.
 
-    It is 130 after Ctrl-C, and 128 and the signal's number after another signal that ends it.
+    It is 1 if the command raises `UnmetError`, whose message is then the line. It is 130 after Ctrl-C, and 128 and the
+    signal's number after another signal that ends it.
 
     Args:
         run: The command.
@@ -133,6 +138,9 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
     except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except UnmetError as unmet:
+        print(f"not met: {unmet}", file=sys.stderr)
+        return 1
     except (ValueError, OSError, MemoryError, RecursionError) as error:
         print(f"error: {_in_one_line(error)}", file=sys.stderr)
         if isinstance(error, OSError):

@@ -37,7 +37,7 @@ def compare(config: Config) -> Results:
     given = given_scenarios(config)
     arena = Arena(given.limits, given.scenarios, given.family, config.decisions)
     with output_folder(config.out, overwrite=config.overwrite or is_unfinished(config.out)):
-        journal = Journal(config.out, _settings(config, names, given), anew=config.overwrite)
+        journal = Journal(config.out, _settings(config, names, given), Record, anew=config.overwrite)
         rollouts: dict[str, Rollout] = {}
         try:
             roll_out_all(arena, names, seed, journal, rollouts)
@@ -60,7 +60,7 @@ def roll_out_all(
     arena: Arena,
     names: Sequence[str],
     seed: int,
-    journal: Journal | None = None,
+    journal: Journal[Record] | None = None,
     rollouts: dict[str, Rollout] | None = None,
 ) -> dict[str, Rollout]:
     """Play every scenario with every policy, and show progress.

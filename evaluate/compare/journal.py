@@ -13,18 +13,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.text_file import read_text
-from evaluate.compare.record import Record
 
 JOURNAL = "unfinished.jsonl"
 """Name of the file."""
 
-_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+class OfScenario(Protocol):
+    """A record, which is a dataclass: what came of one scenario."""
+
+    @property
+    def scenario(self) -> int:
+        """Number of the scenario."""
+
+
+Kept = TypeVar("Kept", bound=OfScenario)
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -36,12 +44,13 @@ def is_unfinished(folder: Path) -> bool:
     return JOURNAL in names and names <= {JOURNAL, LOCK}
 
 
-class Journal:
+class Journal(Generic[Kept]):
     """Reads what an evaluation of the same settings has left in a folder, and adds to it.
 
     Args:
         folder: Folder of the results.
         settings: Whatever the records depend on, as data that JSON can hold.
+        kind: The dataclass of the records.
         anew: Drop a journal of other settings, or a damaged one.
 
     Attributes:
@@ -51,10 +60,10 @@ class Journal:
         ValueError: If there is a journal of other settings, or it is damaged.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], *, anew: bool) -> None:
-        self._path = folder / JOURNAL
+    def __init__(self, folder: Path, settings: Mapping[str, Any], kind: type[Kept], *, anew: bool) -> None:
+        self._path, self._kind = folder / JOURNAL, TypeAdapter(kind)
         self._head = json.dumps({"settings": settings}) + "\n"
-        self.known: dict[str, dict[int, Record]] = {}
+        self.known: dict[str, dict[int, Kept]] = {}
         self._pending, self._size, self._warned = b"", 0, False
         if self._path.exists():
             self._read(json.loads(self._head)["settings"], anew=anew)
@@ -66,13 +75,13 @@ class Journal:
         """Number of records that are in the file."""
         return sum(map(len, self.known.values()))
 
-    def add(self, policy: str, record: Record) -> None:
+    def add(self, policy: str, record: Kept) -> None:
         """Write a record, unless it is known; if that fails, warn once and try again with the next one."""
         mine = self.known.setdefault(policy, {})
         if record.scenario in mine:
             return
         mine[record.scenario] = record
-        self._pending += (json.dumps({"policy": policy, **asdict(record)}) + "\n").encode()
+        self._pending += (json.dumps({"policy": policy, **asdict(cast(Any, record))}) + "\n").encode()
         try:
             with self._path.open("r+b" if self._path.exists() else "wb", buffering=0) as file:
                 file.seek(self._size)
@@ -102,7 +111,7 @@ class Journal:
                 data = _value(line, number)
                 policy = data.pop("policy", "")
                 try:
-                    record = _RECORD.validate_python(data)
+                    record = self._kind.validate_python(data)
                 except ValidationError:
                     raise ValueError(f"line {number} holds no record") from None
                 self.known.setdefault(policy, {})[record.scenario] = record

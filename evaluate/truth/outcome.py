@@ -92,6 +92,11 @@ class Outcome:
         return np.where(self.finished, self.rate_hz * (self.until_s - self.start_s), 0.0)
 
     @property
+    def abandoned_weights(self) -> Floats:
+        """What abandoned queries would weigh if they had ended, shape (Q,); 0 for those that did."""
+        return np.where(self.finished, 0.0, self.rate_hz * (self.until_s - self.start_s))
+
+    @property
     def experienced_delay_s(self) -> float:
         """Mean delay of the latest query over time, users weighted by how often they ask; NaN without any queries.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 from simpy import Environment, Event, Interrupt, Process
@@ -22,7 +22,7 @@ from evaluate.truth.uplink import Uplink
 Steps = Generator[Event, object, None]
 
 
-def play_out(scenario: Scenario, plan: Plan, seed: int = 0, *, tensors_share: bool = False) -> Outcome:
+def play_out(scenario: Scenario, plan: Plan, seed: int | Sequence[int] = 0, *, tensors_share: bool = False) -> Outcome:
     """Play a plan in a scenario, every query on its own.
 
     Written from the model's description (`docs/model.md`), not from the kernel, of which nothing is used: a query is a
@@ -54,7 +54,7 @@ def play_out(scenario: Scenario, plan: Plan, seed: int = 0, *, tensors_share: bo
 class _Simulation:
     """The clock, the stations, and the processes: one for the slots, one for the uploads, one for each user."""
 
-    def __init__(self, plain: PlainScenario, plan: Plan, seed: int, tensors_share: bool) -> None:
+    def __init__(self, plain: PlainScenario, plan: Plan, seed: int | Sequence[int], tensors_share: bool) -> None:
         self.env, self.plain, self.slot = Environment(), plain, 0
         self._plan, self._rng = plan, np.random.default_rng(seed)
         self._uplink = Uplink(self.env, plain.num_users, plain.uplink_mode, tensors_share=tensors_share)

@@ -21,7 +21,7 @@ RECORD = Record(3, 1.5, 2.5, 0.5, 0.75, 1e-3, 2, False, (4, 0))
 
 
 def journal(folder: Path, *, anew: bool = False, **settings: Any) -> Journal:
-    return Journal(folder, {"policies": "a", **settings}, anew=anew)
+    return Journal(folder, {"policies": "a", **settings}, Record, anew=anew)
 
 
 def test_records_come_back_exactly(tmp_path: Path) -> None:

@@ -1,0 +1,146 @@
+"""The command `truth`: plays the plans of policies in the model and query by query, and says how near the two are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rich.console import Console
+
+from dnnmig_env.families.registry import make_generator
+from dnnmig_env.families.registry import scenarios as drawn_scenarios
+from dnnmig_env.files.command_line import UnmetError
+from dnnmig_env.files.provenance import machine, versions
+from evaluate.compare.given import Given
+from evaluate.compare.journal import Journal, is_unfinished
+from evaluate.compare.progress import showing
+from evaluate.compare.record import Record
+from evaluate.compare.rollout import Arena
+from evaluate.output.folder import as_json, output_folder, write_folder
+from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.truth.comparison import TruthRecord, compared
+from evaluate.truth.config import TruthConfig
+from evaluate.truth.plans import Replay
+from evaluate.truth.plots import truth_png
+from evaluate.truth.tables import HEADINGS, records_csv, rows
+from evaluate.truth.verdict import Ratios, best_policies, failures, ratios_of
+
+
+def check_truth(config: TruthConfig) -> dict[str, Any]:
+    """Compare the model with the simulation, print a table and write the files.
+
+    Returns:
+        The contents of `truth.json`.
+
+    Raises:
+        ValueError: If anything in the config is not valid; nothing has been written then.
+        UnmetError: If the model is further off than its description allows; the files have been written then.
+        KeyboardInterrupt: If the command is stopped; a note says what is kept.
+    """
+    config.check()
+    names, given = config.policy_names, _given(config)
+    with output_folder(config.out, overwrite=config.overwrite or is_unfinished(config.out)):
+        journal = Journal(config.out, _settings(config, given), TruthRecord, anew=config.overwrite)
+        try:
+            records = _records(config, names, given, journal)
+        except KeyboardInterrupt as stop:
+            if journal.count:
+                stop.add_note(
+                    f"interrupted: {journal.count} of {len(names) * len(given.scenarios)} records are kept in "
+                    f"{config.out}; the same command goes on from there."
+                )
+            raise
+        result = _publish(config, records)
+        journal.remove()
+    if result["failures"]:
+        raise UnmetError("; ".join(result["failures"]) + ".")
+    return result
+
+
+def _given(config: TruthConfig) -> Given:
+    drawn: Sequence[Any] = drawn_scenarios(config.family, config.scenarios, config.seed)
+    if config.uplink != "as-drawn":
+        drawn = [replace(scenario, uplink=config.uplink) for scenario in drawn]
+    return Given(make_generator(config.family).limits, drawn, config.family, ())
+
+
+def _settings(config: TruthConfig, given: Given) -> dict[str, Any]:
+    """Return whatever the records depend on."""
+    asked = {key: value for key, value in asdict(config).items() if key not in ("out", "overwrite")}
+    used = {f"version of {name}": version for name, version in versions().items()}
+    return {**asked, "contents of the scenarios": given.digest(), **used}
+
+
+def _records(
+    config: TruthConfig, names: Sequence[str], given: Given, journal: Journal[TruthRecord]
+) -> dict[str, list[TruthRecord]]:
+    """Return the records of every policy, in the order of the scenarios."""
+    arena, replay = Arena(given.limits, given.scenarios, given.family), Replay(given.limits)
+    # All policies are made before the first one plays, so that a wrong name ends the command here.
+    policies = {name: arena.policy(name, config.seed) for name in names}
+    found: dict[str, dict[int, TruthRecord]] = {name: dict(journal.known.get(name, {})) for name in names}
+    with showing(len(names), len(given.scenarios)) as show:
+        for name, (policy, env) in policies.items():
+            mine = found[name]
+            show(name, 0)
+
+            def on_end(played: Record, name: str = name, mine: dict[int, TruthRecord] = mine) -> None:
+                if played.scenario not in mine:
+                    scenario = given.scenarios[played.scenario]
+                    plan = replay.plan(scenario, played.actions)
+                    mine[played.scenario] = compared(played, scenario, plan, config.seed, config.repetitions)
+                    journal.add(name, mine[played.scenario])
+                show(name, len(mine))
+
+            arena.roll_out(policy, env, on_end, {index: record.played for index, record in mine.items()})
+    return {name: [mine[index] for index in sorted(mine)] for name, mine in found.items()}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all records together say: the ratios of each policy, and how well the model names the best policy."""
+
+    ratios: Mapping[str, Ratios]
+    best_policy_same: float
+    loss_by_choice: float
+
+    @property
+    def failures(self) -> list[str]:
+        """What is worse than the model's description allows."""
+        return failures(self.ratios, self.best_policy_same)
+
+
+def _publish(config: TruthConfig, records: Mapping[str, Sequence[TruthRecord]]) -> dict[str, Any]:
+    """Write the files, then print the table, even if the files cannot be written."""
+    findings = Findings({name: ratios_of(each) for name, each in records.items()}, *best_policies(records))
+    title = f"{config.family}: {config.scenarios} scenario{'' if config.scenarios == 1 else 's'}, seed {config.seed}"
+    result = {
+        "family": config.family,
+        "policies": {name: asdict(each) for name, each in findings.ratios.items()},
+        "best_policy_same": findings.best_policy_same,
+        "loss_by_choice": findings.loss_by_choice,
+        "failures": findings.failures,
+        "config": {**asdict(config), "out": str(config.out)},
+        "versions": versions(),
+        "machine": machine(),
+    }
+    table = rows(records, findings.ratios)
+    files: dict[str, str | bytes] = {
+        "truth.json": as_json(result),
+        "records.csv": records_csv(records),
+        "table.md": markdown_table(HEADINGS, table),
+        "truth.png": truth_png(title, records),
+    }
+    console = Console()
+    try:
+        write_folder(config.out, files)
+    finally:
+        console.print(terminal_table(title, HEADINGS, table))
+        console.print(
+            f"best policy the same in {findings.best_policy_same:.0%} of the scenarios; trusting the model costs "
+            f"{findings.loss_by_choice:.2%} of delay",
+            highlight=False,
+        )
+    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    return result
