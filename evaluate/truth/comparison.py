@@ -63,7 +63,9 @@ def predicted_s(timeline: Timeline, outcome: Outcome) -> Floats:
     return delays_s
 
 
-def compared(played: Record, scenario: Scenario, plan: Plan, seed: int, repetitions: int) -> TruthRecord:
+def compared(
+    played: Record, scenario: Scenario, plan: Plan, seed: int, repetitions: int, *, tensors_share: bool = False
+) -> TruthRecord:
     """Play a plan in the model, and so many times in the simulation.
 
     Args:
@@ -73,9 +75,13 @@ def compared(played: Record, scenario: Scenario, plan: Plan, seed: int, repetiti
         seed: Seed of the moments at which users start; scenarios and repetitions have moments of their own each, the
             plans in one scenario have the same.
         repetitions: Number of simulations.
+        tensors_share: Whether tensors of one query slow each other; see `play_out`.
     """
     timeline = simulate(scenario, plan)
-    outcomes = [play_out(scenario, plan, (seed, played.scenario, repetition)) for repetition in range(repetitions)]
+    outcomes = [
+        play_out(scenario, plan, (seed, played.scenario, repetition), tensors_share=tensors_share)
+        for repetition in range(repetitions)
+    ]
     weights = np.concatenate([outcome.weights for outcome in outcomes])
     total = float(weights.sum())
     predicted = _mean([predicted_s(timeline, outcome) for outcome in outcomes], weights)

@@ -34,6 +34,9 @@ class TruthConfig:
     """Number of times that each plan is simulated, with users out of step in another way each time."""
     uplink: Literal["as-drawn", "priority", "shared", "independent"] = "as-drawn"
     """How weights and query data share the uplink. With as-drawn, this is as the family says."""
+    tensors_share: bool = False
+    """Let tensors of one query that are on the same channel at the same time slow each other, as they do on a real one.
+    In the model they do not."""
     overwrite: bool = False
     """Write into a folder that is not empty. Files of an earlier run are replaced, and a run of other settings, if it
     was stopped, is given up."""

@@ -12,6 +12,8 @@ from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.files.command_line import UnmetError
 from dnnmig_env.files.provenance import machine, versions
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.plan import Plan
 from evaluate.compare.given import Given
 from evaluate.compare.journal import Journal, is_unfinished
 from evaluate.compare.progress import showing
@@ -89,12 +91,17 @@ def _records(
                 if played.scenario not in mine:
                     scenario = given.scenarios[played.scenario]
                     plan = replay.plan(scenario, played.actions)
-                    mine[played.scenario] = compared(played, scenario, plan, config.seed, config.repetitions)
+                    mine[played.scenario] = _compared(config, played, scenario, plan)
                     journal.add(name, mine[played.scenario])
                 show(name, len(mine))
 
             arena.roll_out(policy, env, on_end, {index: record.played for index, record in mine.items()})
     return {name: [mine[index] for index in sorted(mine)] for name, mine in found.items()}
+
+
+def _compared(config: TruthConfig, played: Record, scenario: Scenario, plan: Plan) -> TruthRecord:
+    seed, repetitions = config.seed, config.repetitions
+    return compared(played, scenario, plan, seed, repetitions, tensors_share=config.tensors_share)
 
 
 @dataclass(frozen=True)
