@@ -10,9 +10,6 @@ from evaluate.truth.outcome import Choice
 from evaluate.truth.plain_scenario import DEVICE, PlainScenario
 from evaluate.truth.prediction import Prediction
 
-MOST_ROUNDS = 10
-"""At an event, users choose again, in as many rounds, while somebody's choice changes what others expect."""
-
 
 class Chooser:
     """Knows which weights have arrived, and lets users choose.
@@ -42,8 +39,7 @@ class Chooser:
     def choose(self, time_s: float, slot: int, first: int, *, is_sending: bool) -> None:
         """Let all users that are present choose, one of them before the others, who follow in their order.
 
-        They do so again while anybody's choice changes.
-
+        Each finds the others as they have chosen so far.
 
         Args:
             time_s: Time of the event.
@@ -54,15 +50,11 @@ class Chooser:
         plain = self._plain
         prediction = Prediction(plain, slot, self.courses, is_sending=is_sending)
         turns = sorted(range(plain.num_users), key=lambda user: user != first)
-        for _ in range(MOST_ROUNDS):
-            before = prediction.courses.copy()
-            for user in turns:
-                if plain.rate_hz(slot, user) > 0.0:
-                    everything = everything_available(plain.graphs[user], self._arrived[user])
-                    options = (prediction.courses[user], self._alone[user], self._course(user, everything))
-                    prediction.choose(user, options)
-            if prediction.courses == before:
-                break
+        for user in turns:
+            if plain.rate_hz(slot, user) > 0.0:
+                everything = everything_available(plain.graphs[user], self._arrived[user])
+                options = (self.courses[user], self._alone[user], self._course(user, everything))
+                prediction.choose(user, options)
         self.courses = prediction.courses
         assignments = tuple(course.assignment for course in self.courses)
         self.log.append(Choice(time_s, tuple(prediction.delay_s), assignments))

@@ -65,14 +65,14 @@ class _Simulation:
         self._chooser = Chooser(plain)
         self._log = QueryLog(plain.num_users, plain.horizon_s)
         self._starts_s, self._ends_s = ([math.inf] * len(plan.uploads) for _ in range(2))
-        self._num_arrived, self.is_closing = 0, False
+        self._num_arrived, self._expects_weights, self.is_closing = 0, False, False
         self._slot_begins, self._all_ended = self.env.event(), self.env.event()
         self._users: list[Process] = []
 
     def run(self) -> Outcome:
         """Run until all queries that started before the horizon have ended."""
         plain, env = self.plain, self.env
-        self._chooser.choose(0.0, 0, 0, is_sending=self._sends_weights())
+        self._choose(0.0, 0)
         env.process(self._slots())
         self._users = [env.process(self._user(user)) for user in range(plain.num_users)]
         env.process(self._uploads())
@@ -115,7 +115,12 @@ class _Simulation:
                     process.interrupt()
             self._slot_begins.succeed()
             self._slot_begins = self.env.event()
-            self._chooser.choose(self.plain.slot_starts_s[slot], slot, 0, is_sending=self._sends_weights())
+            self._choose(self.plain.slot_starts_s[slot], 0)
+
+    def _choose(self, time_s: float, first: int) -> None:
+        """Let all users choose, one of them first; see `Chooser.choose`."""
+        self._expects_weights = self._sends_weights()
+        self._chooser.choose(time_s, self.slot, first, is_sending=self._expects_weights)
 
     def _rate_of(self, job: Job) -> float:
         source, target = job.link
@@ -175,12 +180,19 @@ class _Simulation:
                 weight_bytes, sent = float(self.plain.graphs[upload.user].weight_bytes[layer]), self.env.event()
                 rate = self.plain.bytes_per_s(self.slot, upload.user, *link)
                 self._uplink.send_weights(Job(upload.user, weight_bytes, rate, sent.succeed, link))
+                self._note_weights()
                 yield sent
             if self.is_closing:
                 return
             self._ends_s[index], self._num_arrived = self.env.now, index + 1
             self._chooser.arrive(upload.user, upload.server, upload.layers)
-            self._chooser.choose(self.env.now, self.slot, upload.user, is_sending=self._sends_weights())
+            self._choose(self.env.now, upload.user)
+
+    def _note_weights(self) -> None:
+        """Let users choose anew if an upload that begins takes time from query data, which they did not expect."""
+        is_news = self._sends_weights() != self._expects_weights
+        if is_news and self.plain.uplink_mode == "shared" and not self.is_closing:
+            self._choose(self.env.now, 0)
 
     def _can_begin(self, upload: Upload) -> bool:
         return self.env.now >= upload.not_before_s and self._rate_hz(upload.user) > 0.0
