@@ -163,6 +163,14 @@ def test_an_abandoned_query_leaves_its_server() -> None:
     assert outcome.present_s[:, 1] == pytest.approx([4.0, 7.0], abs=NEAR)
 
 
+def test_nothing_of_an_abandoned_query_goes_on() -> None:
+    # It computes on the device until 3 s, and would then be on the server; its user leaves at 2 s.
+    leaving = user(chain([0, 0], [1, 1]), [[3.0, 3.0], [1e3, 100.0]], [ALWAYS, 0.0], uploaded=[0, 1])
+    outcome = play_out(scenario([leaving, on_server(6.0)], 5.0, slots=(0.0, 2.0)), Plan())
+    assert outcome.choices[0].assignments[0] == (0, 1)
+    assert delays_s(outcome, 1) == pytest.approx([6.0], abs=NEAR)
+
+
 def test_a_new_rate_counts_from_the_last_start() -> None:
     # Every 100 s, then every second: after the new slot at 10 s, the next start is at once, as 1 s has long passed.
     outcome = play_out(scenario([on_server(0.1, [0.01, 1.0])], 12.5, slots=(0.0, 10.0)), Plan(), seed=0)
@@ -185,13 +193,11 @@ def test_an_upload_that_does_not_arrive_by_the_horizon_changes_nothing() -> None
 
 
 def test_the_owner_chooses_first() -> None:
-    # Alone on the server a query takes 2 s, beside the other one 4 s, on a device 3 s. Both could use it; user 1, whose
-    # weights arrive last, does, and user 0, on the server until then, goes to its device.
-    users: list[User] = [user(chain([0], [1]), [[3.0, 2.0]]) for _ in range(2)]
+    # Alone on the server a query takes 2 s, beside the other one 4 s. User 1 has a device of 10 s, so that it comes when
+    # its weights arrive; user 0, which chooses after it, then leaves for its device of 3 s.
+    users = [user(chain([0], [1]), [[device_s, 2.0]]) for device_s in (3.0, 10.0)]
     outcome = play_out(scenario(users, 10.0), Plan((Upload(0, 1, (0,)), Upload(1, 1, (0,)))))
-    assert [choice.assignments for choice in outcome.choices] == [((0,), (0,)), ((1,), (0,)), ((1,), (0,))]
-    outcome = play_out(scenario(users, 10.0), Plan((Upload(1, 1, (0,)), Upload(0, 1, (0,)))))
-    assert [choice.assignments for choice in outcome.choices] == [((0,), (0,)), ((0,), (1,)), ((0,), (1,))]
+    assert [choice.assignments for choice in outcome.choices] == [((0,), (0,)), ((1,), (0,)), ((0,), (1,))]
 
 
 def test_query_data_between_servers_share_the_senders_wire() -> None:

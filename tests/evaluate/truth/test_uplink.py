@@ -39,11 +39,12 @@ def test_weights_never_get_less_than_a_small_share() -> None:
 
 def test_the_least_share_is_granted_over_a_window() -> None:
     # 5 s alone at full rate are far ahead of the least share, of which a window's worth is remembered. So weights wait
-    # for as long as the window; then the last byte of 6 trickles.
+    # for as long as the window, whatever begins meanwhile; then the last byte of 6 trickles.
     clock = Clock()
     uplink = Uplink(clock.env, 2, "priority")
     uplink.send_weights(clock.job("weights", 0, 6.0))
     clock.at(5.0, lambda: uplink.add(clock.job("data", 1, 1000.0)))
+    clock.at(10.0, lambda: uplink.add(clock.job("more", 0, 1.0)))
     clock.env.run(until=2000.0)
     assert clock.ends["weights"] == pytest.approx(5.0 + WINDOW_S + 1.0 / LEAST_SHARE)
 
