@@ -8,7 +8,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("dnnmig", "gymnasium", "numba", "numpy", "sb3-contrib", "scipy", "stable-baselines3", "torch")
+PACKAGES = ("dnnmig", "gymnasium", "numba", "numpy", "sb3-contrib", "scipy", "simpy", "stable-baselines3", "torch")
 
 
 def versions() -> dict[str, str]:

@@ -121,11 +121,13 @@ class Outcome:
 
     def user_means(self, values: Floats) -> Floats:
         """Return each user's weighted mean of a number per query, shape (U,)."""
-        count = len(self.expected_frames)
-        total = np.bincount(self.user, self.weights * values, count)
-        weight = np.bincount(self.user, self.weights, count)
-        means: Floats = np.divide(total, weight, out=np.full(count, np.nan), where=weight > 0)
+        total, weight = self.user_sums(self.weights * values), self.user_sums(self.weights)
+        means: Floats = np.divide(total, weight, out=np.full(len(total), np.nan), where=weight > 0)
         return means
+
+    def user_sums(self, values: Floats) -> Floats:
+        """Return each user's sum of a number per query, shape (U,)."""
+        return np.asarray(np.bincount(self.user, values, len(self.expected_frames)), np.float64)
 
 
 def weighted_mean(values: Floats, weights: Floats) -> float:

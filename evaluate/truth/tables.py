@@ -11,9 +11,10 @@ import numpy as np
 from evaluate.truth.comparison import TruthRecord
 from evaluate.truth.verdict import Ratios
 
-HEADINGS = ("policy", "model [s]", "met [s]", "ratio", "10 %", "90 %", "within", "queries")
+HEADINGS = ("policy", "model [s]", "met [s]", "ratio", "10 %", "90 %", "within", "users", "queries")
 """Headings of the table. The ratio is that of the model to the simulation, median and percentiles over scenarios;
-`within` is the share of scenarios in which it differs from 1 by at most `verdict.MOST`."""
+`within` is the share of scenarios in which it differs from 1 by at most `verdict.MOST`; `users` are the percentiles
+over single users who ever left their device."""
 
 COLUMNS = (
     "policy",
@@ -41,6 +42,7 @@ def rows(records: Mapping[str, Sequence[TruthRecord]], ratios: Mapping[str, Rati
             f"{ratios[name].ratio_q10:.3f}",
             f"{ratios[name].ratio_q90:.3f}",
             f"{ratios[name].within:.0%}",
+            f"{ratios[name].user_q10:.2f} - {ratios[name].user_q90:.2f}",
             f"{_mean([record.queries for record in each]):.0f}",
         )
         for name, each in records.items()

@@ -35,6 +35,9 @@ class Ratios:
         ratio_q90: Ninetieth percentile.
         within: Share of scenarios in which the ratio differs from 1 by `MOST` at most.
         scenarios: Number of scenarios that count: those in which any query ended.
+        user_q10: Tenth percentile over single users who ever left their device; 1 if there are none. No bound is set
+            on single users.
+        user_q90: Ninetieth percentile over them.
     """
 
     ratio_median: float
@@ -42,6 +45,8 @@ class Ratios:
     ratio_q90: float
     within: float
     scenarios: int
+    user_q10: float = 1.0
+    user_q90: float = 1.0
 
 
 def ratios_of(records: Sequence[TruthRecord]) -> Ratios:
@@ -55,7 +60,10 @@ def ratios_of(records: Sequence[TruthRecord]) -> Ratios:
     if not len(ratios):
         raise ValueError("no query ended in any of the scenarios; draw more of them (--scenarios).")
     median, low, high = (float(value) for value in np.quantile(ratios, (0.5, 0.1, 0.9)))
-    return Ratios(median, low, high, float(np.mean(np.abs(ratios - 1.0) <= MOST + ROUNDING)), len(ratios))
+    within = float(np.mean(np.abs(ratios - 1.0) <= MOST + ROUNDING))
+    users = [ratio for record in records for ratio in record.user_ratios] or [1.0]
+    user_low, user_high = (float(value) for value in np.quantile(users, (0.1, 0.9)))
+    return Ratios(median, low, high, within, len(ratios), user_low, user_high)
 
 
 def best_policies(records: Mapping[str, Sequence[TruthRecord]]) -> tuple[float, float]:

@@ -193,8 +193,8 @@ def test_an_upload_that_does_not_arrive_by_the_horizon_changes_nothing() -> None
 
 
 def test_the_owner_chooses_first() -> None:
-    # Alone on the server a query takes 2 s, beside the other one 4 s. User 1 has a device of 10 s, so that it comes when
-    # its weights arrive; user 0, which chooses after it, then leaves for its device of 3 s.
+    # Alone on the server a query takes 2 s, beside the other one 4 s. User 1 has a device of 10 s, so that it comes
+    # when its weights arrive; user 0, which chooses after it, then leaves for its device of 3 s.
     users = [user(chain([0], [1]), [[device_s, 2.0]]) for device_s in (3.0, 10.0)]
     outcome = play_out(scenario(users, 10.0), Plan((Upload(0, 1, (0,)), Upload(1, 1, (0,)))))
     assert [choice.assignments for choice in outcome.choices] == [((0,), (0,)), ((1,), (0,)), ((0,), (1,))]

@@ -16,7 +16,7 @@ from tests.evaluate.truth.by_hand import on_server, scenario
 
 def record(index: int, predicted_s: float | None, experienced_s: float | None) -> TruthRecord:
     played = Record(index, 2.0, 3.0, 0.5, 0.5, 1e-3, 1, False, (0,))
-    return TruthRecord(played, predicted_s, experienced_s, 10.0, 1.0, 2.0, 0.25)
+    return TruthRecord(played, predicted_s, experienced_s, 10.0, 1.0, 2.0, 0.25, (0.5, 1.5))
 
 
 def test_ratios_are_the_models_delay_over_the_simulations() -> None:
@@ -96,6 +96,15 @@ def test_a_scenario_in_both() -> None:
     found = compared(played, scenario([on_server(1.0), on_server(1.0)], 9.0), Plan(), seed=0, repetitions=2)
     assert (found.predicted_s, found.experienced_s) == (pytest.approx(2.0), pytest.approx(2.0, rel=1e-3))
     assert (found.scenario, found.queries, found.abandoned, found.abandoned_share) == (3, 10.0, 0.0, 0.0)
+    assert found.user_ratios == pytest.approx([1.0, 1.0], rel=1e-3)
+
+
+def test_who_stays_on_its_device_has_no_ratio_of_its_own() -> None:
+    found = compared(
+        record(0, None, None).played, scenario([on_server(1.0), on_server(9.0, device_s=1.5)], 9.0), Plan(), 0, 1
+    )
+    assert found.user_ratios == pytest.approx([1.0], rel=1e-3)
+    assert found.ratio == pytest.approx(1.0, rel=1e-3)
 
 
 def test_a_scenario_in_which_no_query_ends() -> None:
@@ -108,5 +117,5 @@ def test_a_scenario_in_which_no_query_ends() -> None:
 def test_rows_of_the_table() -> None:
     records = {"p": [record(0, 1.0, 2.0), record(1, None, None)]}
     assert rows(records, {"p": ratios_of(records["p"])}) == [
-        ("p", "1.000", "2.000", "0.500", "0.500", "0.500", "0%", "10")
+        ("p", "1.000", "2.000", "0.500", "0.500", "0.500", "0%", "0.50 - 1.50", "10")
     ]
