@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dnnmig_env.families.registry import scenarios
+from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.scenario import User
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
@@ -63,6 +64,15 @@ def test_a_tie_goes_to_the_first_and_a_choice_changes_what_others_expect() -> No
     assert found.choose(0, (server, device)) is server  # 4 s either way
     assert found.choose(0, (device, server)) is device
     assert found.delay_s == pytest.approx([4.0, 2.0])
+
+
+def test_nobody_is_anywhere_more_than_all_the_time() -> None:
+    # User 0 sends its two inputs of 4 bytes side by side, all the time: 8 s of sending in a cycle of 4 s. User 1 finds
+    # one other there, not two.
+    graph = LayerGraph("two", 8, (Layer("only", 0.0, 1, 0, (-2, -1)),), inputs=(4, 4))
+    sender = user(chain([0], [1], 1), [[1e3, 0.0]], 1e-6, uploaded=[1])
+    found = predicted([user(graph, [[1e3, 0.0]], uploaded=[1]), sender])
+    assert found.delay_s == pytest.approx([4.0, 2.0], rel=1e-4)
 
 
 def test_absent_users_are_nowhere() -> None:
