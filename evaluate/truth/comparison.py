@@ -13,8 +13,8 @@ from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timeline import Timeline
 from evaluate.compare.record import Record
-from evaluate.truth.outcome import Outcome
-from evaluate.truth.simulation import play_out
+from evaluate.truth.simulator.outcome import Outcome
+from evaluate.truth.simulator.simulation import play_out
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import pytest
 from dnnmig_env.simulation.plan import Plan
 from evaluate.compare.record import Record
 from evaluate.truth.comparison import TruthRecord, compared
-from evaluate.truth.outcome import Outcome
+from evaluate.truth.simulator.outcome import Outcome
 from evaluate.truth.tables import records_csv, rows
 from evaluate.truth.verdict import Ratios, best_policies, failures, ratios_of
-from tests.evaluate.truth.by_hand import on_server, scenario
+from tests.evaluate.truth.simulator.by_hand import on_server, scenario
 
 
 def record(index: int, predicted_s: float | None, experienced_s: float | None) -> TruthRecord:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from dnnmig_env.scenarios.scenario import Uplink as Mode
-from evaluate.truth.uplink import LEAST_SHARE, WINDOW_S, Uplink
-from tests.evaluate.truth.test_station import Clock
+from evaluate.truth.simulator.uplink import LEAST_SHARE, WINDOW_S, Uplink
+from tests.evaluate.truth.simulator.test_station import Clock
 
 
 @pytest.mark.parametrize(

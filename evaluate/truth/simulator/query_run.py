@@ -8,9 +8,9 @@ from typing import Protocol
 
 from simpy import Environment, Event, Timeout
 
-from evaluate.truth.course import Course
-from evaluate.truth.plain_scenario import PlainScenario
-from evaluate.truth.station import Job, Station
+from evaluate.truth.simulator.course import Course
+from evaluate.truth.simulator.plain_scenario import PlainScenario
+from evaluate.truth.simulator.station import Job, Station
 
 
 class Surroundings(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evaluate.truth.course import Course
-from evaluate.truth.plain_scenario import DEVICE, PlainScenario
+from evaluate.truth.simulator.course import Course
+from evaluate.truth.simulator.plain_scenario import DEVICE, PlainScenario
 
 PRECISION = 1e-10
 """Sweeps end when no delay changes by more than this share of itself."""

@@ -11,13 +11,13 @@ from simpy import Environment, Event, Interrupt, Process
 from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload, check_plan
-from evaluate.truth.chooser import Chooser
-from evaluate.truth.outcome import Outcome
-from evaluate.truth.plain_scenario import DEVICE, PlainScenario
-from evaluate.truth.query_log import QueryLog
-from evaluate.truth.query_run import QueryRun
-from evaluate.truth.station import Job, Station
-from evaluate.truth.uplink import Uplink
+from evaluate.truth.simulator.chooser import Chooser
+from evaluate.truth.simulator.outcome import Outcome
+from evaluate.truth.simulator.plain_scenario import DEVICE, PlainScenario
+from evaluate.truth.simulator.query_log import QueryLog
+from evaluate.truth.simulator.query_run import QueryRun
+from evaluate.truth.simulator.station import Job, Station
+from evaluate.truth.simulator.uplink import Uplink
 
 Steps = Generator[Event, object, None]
 

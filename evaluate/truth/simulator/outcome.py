@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Ints
-from evaluate.truth.course import Assignment
+from evaluate.truth.simulator.course import Assignment
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import pytest
 from dnnmig_env.scenarios.scenario import Uplink as Mode
 from dnnmig_env.scenarios.scenario import User
 from dnnmig_env.simulation.plan import Plan, Upload
-from evaluate.truth.outcome import Outcome
-from evaluate.truth.simulation import play_out
-from tests.evaluate.truth.by_hand import ALWAYS, chain, on_server, scenario, user
+from evaluate.truth.simulator.outcome import Outcome
+from evaluate.truth.simulator.simulation import play_out
+from tests.evaluate.truth.simulator.by_hand import ALWAYS, chain, on_server, scenario, user
 
 NEAR = 1e-4
 """Users who always ask begin within a microsecond of time 0, and a second after a microsecond is not quite a second."""

@@ -14,7 +14,7 @@ from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.query_detail import tensors_sent
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.truth.comparison import predicted_s
-from evaluate.truth.simulation import play_out
+from evaluate.truth.simulator.simulation import play_out
 from tests.strategies import Sizes, random_case
 
 ALONE = Sizes(users=1, layers=6, slots=1, outages=False, absences=False)

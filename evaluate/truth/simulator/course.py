@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evaluate.truth.plain_scenario import DEVICE, PlainScenario
+from evaluate.truth.simulator.plain_scenario import DEVICE, PlainScenario
 
 Assignment = tuple[int, ...]
 """The node of each layer of a user: 0 is its device, 1 to S are the servers."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from simpy import Environment
 
-from evaluate.truth.station import Job, Station
+from evaluate.truth.simulator.station import Job, Station
 
 
 class Clock:

@@ -10,10 +10,10 @@ from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.scenario import User
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
-from evaluate.truth.course import course_of
-from evaluate.truth.plain_scenario import PlainScenario
-from evaluate.truth.prediction import Prediction
-from tests.evaluate.truth.by_hand import chain, on_server, scenario, user
+from evaluate.truth.simulator.course import course_of
+from evaluate.truth.simulator.plain_scenario import PlainScenario
+from evaluate.truth.simulator.prediction import Prediction
+from tests.evaluate.truth.simulator.by_hand import chain, on_server, scenario, user
 
 
 def predicted(users: list[User], *, is_sending: bool = False, **links: object) -> Prediction:

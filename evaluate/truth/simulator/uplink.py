@@ -8,7 +8,7 @@ from collections.abc import Callable
 from simpy import Environment
 
 from dnnmig_env.scenarios.scenario import Uplink as Mode
-from evaluate.truth.station import Job, Station
+from evaluate.truth.simulator.station import Job, Station
 
 LEAST_SHARE = 0.02
 """Share of the link's rate that weights get however busy the uplink is."""

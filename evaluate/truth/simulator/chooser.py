@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evaluate.truth.choice import everything_available
-from evaluate.truth.course import Assignment, Course, course_of
-from evaluate.truth.outcome import Choice
-from evaluate.truth.plain_scenario import DEVICE, PlainScenario
-from evaluate.truth.prediction import Prediction
+from evaluate.truth.simulator.choice import everything_available
+from evaluate.truth.simulator.course import Assignment, Course, course_of
+from evaluate.truth.simulator.outcome import Choice
+from evaluate.truth.simulator.plain_scenario import DEVICE, PlainScenario
+from evaluate.truth.simulator.prediction import Prediction
 
 
 class Chooser:

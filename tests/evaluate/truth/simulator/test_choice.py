@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
-from evaluate.truth.choice import everything_available
+from evaluate.truth.simulator.choice import everything_available
 from tests import oracle
 from tests.strategies import random_case
 

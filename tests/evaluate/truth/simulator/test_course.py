@@ -4,9 +4,9 @@ import pytest
 
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.scenario import Scenario
-from evaluate.truth.course import Course, course_of
-from evaluate.truth.plain_scenario import PlainScenario
-from tests.evaluate.truth.by_hand import chain, scenario, user
+from evaluate.truth.simulator.course import Course, course_of
+from evaluate.truth.simulator.plain_scenario import PlainScenario
+from tests.evaluate.truth.simulator.by_hand import chain, scenario, user
 
 
 def fork() -> LayerGraph:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dnnmig_env.networks.layer_graph import LayerGraph
-from evaluate.truth.course import Assignment
-from evaluate.truth.plain_scenario import DEVICE
+from evaluate.truth.simulator.course import Assignment
+from evaluate.truth.simulator.plain_scenario import DEVICE
 
 
 def everything_available(graph: LayerGraph, arrived: Mapping[int, int]) -> Assignment:
