@@ -11,7 +11,7 @@ import numpy as np
 from evaluate.truth.comparison import TruthRecord
 from evaluate.truth.verdict import Ratios
 
-HEADINGS = ("policy", "model [s]", "met [s]", "ratio", "10 %", "90 %", "within", "users", "queries")
+HEADINGS = ("policy", "model [s]", "met [s]", "ratio", "10 %", "90 %", "within", "users")
 """Headings of the table. The ratio is that of the model to the simulation, median and percentiles over scenarios;
 `within` is the share of scenarios in which it differs from 1 by at most `verdict.MOST`; `users` are the percentiles
 over single users who ever left their device."""
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 def rows(records: Mapping[str, Sequence[TruthRecord]], ratios: Mapping[str, Ratios]) -> list[tuple[str, ...]]:
-    """Return one row of text per policy; delays and numbers of queries are means over the scenarios."""
+    """Return one row of text per policy; delays are means over the scenarios."""
     return [
         (
             name,
@@ -43,7 +43,6 @@ def rows(records: Mapping[str, Sequence[TruthRecord]], ratios: Mapping[str, Rati
             f"{ratios[name].ratio_q90:.3f}",
             f"{ratios[name].within:.0%}",
             f"{ratios[name].user_q10:.2f} - {ratios[name].user_q90:.2f}",
-            f"{_mean([record.queries for record in each]):.0f}",
         )
         for name, each in records.items()
     ]

@@ -117,5 +117,5 @@ def test_a_scenario_in_which_no_query_ends() -> None:
 def test_rows_of_the_table() -> None:
     records = {"p": [record(0, 1.0, 2.0), record(1, None, None)]}
     assert rows(records, {"p": ratios_of(records["p"])}) == [
-        ("p", "1.000", "2.000", "0.500", "0.500", "0.500", "0%", "0.50 - 1.50", "10")
+        ("p", "1.000", "2.000", "0.500", "0.500", "0.500", "0%", "0.50 - 1.50")
     ]
