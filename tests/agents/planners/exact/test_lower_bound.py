@@ -88,14 +88,16 @@ def chained(scenario: Scenario) -> Scenario:
 
 
 def test_it_is_near_the_best_plans_whether_rates_change_or_not() -> None:
-    for traces in ((), ("examples/walk_synthetic.csv",)):
+    # The bound leaves out that weights give way to data, so it is nearer where they do not meet.
+    recorded = ("examples/walk_synthetic.csv",)
+    for uplink, traces, most in (("independent", (), 1.03), ("independent", recorded, 1.03), ("priority", (), 1.06)):
         ratios = []
-        for drawn in scenarios("single", 20, seed=3, max_layers=8, traces=traces):
+        for drawn in scenarios("single", 20, seed=3, max_layers=8, traces=traces, uplink=uplink):
             scenario = chained(drawn)
             plan = Exact(clairvoyant=True)(scenario, np.random.default_rng(0))
             ratios.append(delays_s(scenario, [plan])[0] / lower_bound(scenario))
         assert min(ratios) >= 1 - 1e-9
-        assert np.mean(ratios) < 1.03
+        assert np.mean(ratios) < most
 
 
 def test_what_it_does_not_hold_for_is_refused() -> None:
