@@ -80,9 +80,11 @@ class _Division:
         for layer in range(len(self._graph)):
             returned = made[layer] & self._outputs
             sends = {value for value in made[layer] if readers[value] - {layer}} | returned
-            # Whoever else reads what a layer updates may read it later, or on another node.
-            needed = {value for value in self._updated if value not in maker or readers[value] - {layer, maker[value]}}
-            bound = frozenset(needed | self._outputs)
+            # Whoever else reads what a layer updates may read it later, or on another node. (What the network returns
+            # is no longer updated.)
+            bound = frozenset(
+                value for value in self._updated if value not in maker or readers[value] - {layer, maker[value]}
+            )
             self._check(layer, {maker.get(value, -1) for value in reads[layer]} - {layer}, weights[layer])
             cuts.append(
                 LayerCut(
