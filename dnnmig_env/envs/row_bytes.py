@@ -39,9 +39,12 @@ def put_rows(views: tuple[Bytes, ...], rows: Ints, source: Bytes, chosen: Ints) 
         source: Scenarios as `joined_bytes` returns them, padded to the same sizes.
         chosen: The row of the source for each of these rows, shape (N,).
     """
+    # Indices without a sign cannot count from the end, so that whole blocks of bytes are copied at a time.
     for n in range(len(rows)):
-        begin = 0
+        scenario, begin = source[chosen[n]], np.uint64(0)
         for view in views:
-            for k in range(view.shape[1]):
-                view[rows[n], k] = source[chosen[n], begin + k]
-            begin += view.shape[1]
+            target = view[rows[n]]
+            size = np.uint64(len(target))
+            for k in range(size):
+                target[k] = scenario[begin + k]
+            begin += size

@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
+from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
+from evaluate.compare.record import Record, Rollout
+from evaluate.compare.rollout import Arena
 from evaluate.output.journal import JOURNAL, Journal
+from evaluate.output.unfinished import journal_in
 from evaluate.studies import runs
+from evaluate.studies.playing import played_s
 from evaluate.studies.variants import Agent
 from tests.evaluate.papers.profiles import TINY, write_profiles
 
-MJOA_MU = ["--networks", "alexnet", "--layers", "6", "--mbps", "20", "160", "--edge-tflops", "1"]
+MJOA_MU = ["--networks", "alexnet", "--layers", "6", "--mbps", "20", "80", "160", "--edge-tflops", "1"]
 
 COMMANDS = {
     "paper": ["--mbps", "20", "80"],
@@ -31,13 +36,13 @@ COMMANDS = {
 RECORDS = {
     "paper": 2 * 5,
     "eosdnn": 2 * 2 * (11 + 10) + 3 * 2,
-    "mjoa-mu": 2 + 2 * 2,
+    "mjoa-mu": 3 + 2 * 2,
     "study generalisation": 3 * 3,
     "study decisions": 5 * 3,
 }
 """How many records each has: as many as there are plans, or scenarios under a policy."""
 
-STOPS = [(name, count - 1) for name, count in RECORDS.items()] + [("eosdnn", 25), ("mjoa-mu", 1), ("paper", 3)]
+STOPS = [(name, count - 1) for name, count in RECORDS.items()] + [("eosdnn", 25), ("mjoa-mu", 2), ("paper", 3)]
 """After how many records each is stopped."""
 
 
@@ -115,15 +120,25 @@ def test_a_stopped_command_goes_on_and_ends_with_the_same_results(
     said = capsys.readouterr().err
     assert f"interrupted: {count} records are kept in {out}; the same command goes on from there." in said
     assert {path.name for path in out.iterdir()} - {"runs"} == {JOURNAL}
+    handed = list[int]()
     with monkeypatch.context() as patched:
         second = stop_after(-1, patched)
+        roll_out = Arena.roll_out
+
+        def handing(self: Arena, policy: Any, env: Any, on_end: Any, known: dict[int, Any]) -> Rollout:
+            handed.append(len(known))
+            return roll_out(self, policy, env, on_end, known)
+
+        patched.setattr(Arena, "roll_out", handing)
         assert command(name, out) == 0
+    assert sum(handed) == (count if name.startswith("study") else 0)
     assert len(first) == count and len(first) + len(second) == RECORDS[name]
     assert not set(first) & set(second)
     assert results(out) == results(expected)
     if name != "eosdnn":  # whose table has the seconds of planning
         assert (out / "table.md").read_text() == (expected / "table.md").read_text()
     assert {path.name for path in out.iterdir()} == {path.name for path in expected.iterdir()}
+    assert JOURNAL not in {path.name for path in out.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -168,6 +183,28 @@ def without(words: list[str], option: str) -> list[str]:
     first = words.index(option)
     last = next((k for k in range(first + 1, len(words)) if words[k].startswith("--")), len(words))
     return words[:first] + words[last:]
+
+
+def test_other_versions_are_refused(
+    command: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        stop_after(1, patched)
+        assert command("paper", tmp_path / "out") == 128 + signal.SIGTERM
+    monkeypatch.setattr("evaluate.output.unfinished.versions", lambda: {"numpy": "1.0"})
+    assert command("paper", tmp_path / "out") == 2
+    assert "other settings (version of numpy was" in capsys.readouterr().err
+
+
+def test_scenarios_of_several_settings_do_not_stand_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = stop_after(-1, monkeypatch)
+    generator, given = make_generator("toy"), scenarios("toy", 2, 0)
+    with journal_in(tmp_path / "out", {}, Record, overwrite=False) as journal:
+        for title in ("one", "one", "other"):
+            played_s(["front-to-back"], generator, given, 0, journal, title)
+    assert len(added) == 2 * 2
 
 
 def test_a_changed_profile_is_refused(
