@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dnnmig_env.compiling.threads import ROWS_PER_CORE, share_rows
+
 
 class SameTypes:
     """The machine code of compiled functions for the types with which its owner calls them.
@@ -36,6 +38,10 @@ class SameTypes:
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a compiled function."""
         self.code(function, *arguments)(*arguments)
+
+    def share_rows(self, loop: Callable[..., None], count: int, *arguments: Any, per_core: int = ROWS_PER_CORE) -> None:
+        """Divide the iterations of a loop among threads, as `dnnmig_env.compiling.threads.share_rows` does."""
+        share_rows(self.code(loop, 0, count, *arguments), count, *arguments, per_core=per_core)
 
     def __reduce__(self) -> tuple[type[SameTypes], tuple[()]]:
         """Return how to make a copy: an empty one."""

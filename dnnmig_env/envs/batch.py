@@ -201,8 +201,7 @@ class EpisodeBatch:
         else:
             np.copyto(self.taken, actions, where=active)
         arguments = *self._episodes, self._rules, actions, active
-        step = self._compiled.code(step_rows, 0, self.rows, *arguments)
-        share_rows(step, self.rows, *arguments, per_core=ROWS_PER_CORE)
+        self._compiled.share_rows(step_rows, self.rows, *arguments, per_core=ROWS_PER_CORE)
         if not isinstance(self.observer, FactsObserver):
             stepped = np.flatnonzero(active)
             self.observer.step(stepped, actions[stepped])

@@ -41,6 +41,8 @@ def test_functions_are_called_with_the_arguments_of_each_call() -> None:
     compiled.code(add_between, 0, 3, one)(1, 2, other)
     assert one.first.tolist() == [2.0, 4.0, 6.0]
     assert other.first.tolist() == [3.0, 8.0, 9.0]
+    compiled.share_rows(add_between, 3, one)
+    assert one.first.tolist() == [3.0, 6.0, 9.0]
 
 
 def test_types_are_looked_at_once_and_anew_by_a_copy() -> None:
