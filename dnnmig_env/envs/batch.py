@@ -12,6 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 
 from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.compiling.row_bytes import Bytes, byte_views, joined_bytes, put_rows
 from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.actions import ActionLayout, new_decisions, pending_layer
@@ -21,7 +22,6 @@ from dnnmig_env.envs.observer import FactsObserver, MakeObserver, MakeRewarder, 
 from dnnmig_env.envs.outputs import new_outputs
 from dnnmig_env.envs.repair import repair_rows
 from dnnmig_env.envs.reward import RewardScale, reward_rules
-from dnnmig_env.envs.row_bytes import Bytes, byte_views, joined_bytes, put_rows
 from dnnmig_env.envs.stepping import start_rows, step_rows
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import known_scenario
@@ -115,7 +115,8 @@ class EpisodeBatch:
         self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes, self.limits.edges)
         self.packed = empty_packed(rows, self.limits)
         self._chunk = 0 if generator is None or scenario is not None else generator.chunk
-        self._drawn = joined_bytes(empty_packed(max(rows * self._chunk, 1), self.limits))
+        width = sum(view.shape[1] for view in self._packed_bytes)
+        self._drawn = np.zeros((rows * self._chunk, width), np.uint8)
         self.state = new_state(self.packed, rows)
         self.decisions = new_decisions(rows, self.actions, two_phase=decisions == "two-phase")
         self.uploads = empty_plans(rows, self.actions.users * self.actions.layers)

@@ -8,8 +8,8 @@ import pickle
 import numpy as np
 import pytest
 
+from dnnmig_env.compiling.row_bytes import byte_views, joined_bytes, put_rows
 from dnnmig_env.envs.batch import EpisodeBatch
-from dnnmig_env.envs.row_bytes import byte_views, joined_bytes, put_rows
 from dnnmig_env.families.registry import FAMILIES, make_generator
 from dnnmig_env.simulation.packed import empty_packed
 
