@@ -12,7 +12,7 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.testbed.processes.job import Events
 from evaluate.testbed.seconds_taken import is_late, scenario_as_taken
 

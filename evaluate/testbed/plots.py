@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.plots import COLOURS
 from evaluate.testbed.comparison import Comparison
 

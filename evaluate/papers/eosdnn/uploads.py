@@ -22,7 +22,7 @@ from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.statistics import TIE, delay_ratios
 from evaluate.output.journal import Keep, keep_nothing
 

@@ -25,7 +25,7 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.output.journal import Keep, keep_nothing
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork
 

@@ -15,7 +15,7 @@ from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.__main__ import main
 from evaluate.papers.eosdnn import placements
 from evaluate.papers.eosdnn.placements import OPTIMUM, PlacementStudy, methods
