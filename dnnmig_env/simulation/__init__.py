@@ -10,6 +10,7 @@ follow the rules of `docs/model.md`. The modules, from what is given to what is 
 - `state`: the arrays that say where episodes stand.
 - `contention`: how queries slow each other at servers and links, compiled.
 - `kernel`: the delay of one query under an assignment of layers to nodes, compiled.
+- `uplink`: what query data leave of the uplink to weights, compiled.
 - `dynamics`: what happens as time passes: uploads, time slots, and what queries use; compiled.
 - `play`: plays whole plans in compiled code, and computes the migration delay.
 - `scenario_batch`: scenarios that are packed at once and built as objects only on request.
