@@ -17,6 +17,7 @@ from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.publish.config import PublishConfig
 from evaluate.speed.config import SpeedConfig
 from evaluate.studies.config import StudyConfig
+from evaluate.testbed.config import TestbedConfig
 from evaluate.truth.config import TruthConfig
 from evaluate.workload.config import WorkloadConfig
 
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "publish": (PublishConfig, "evaluate.publish.publish", "publish"),
     "speed": (SpeedConfig, "evaluate.speed.speed", "measure"),
     "study": (StudyConfig, "evaluate.studies.study", "run"),
+    "testbed": (TestbedConfig, "evaluate.testbed.testbed", "run_testbed"),
     "truth": (TruthConfig, "evaluate.truth.truth", "check_truth"),
     "workload": (WorkloadConfig, "evaluate.workload.workload", "run"),
 }

@@ -12,6 +12,7 @@ from agents.candidates.reference_plan import new_reference
 from agents.candidates.shortlist import new_prospects
 from agents.planners.forecast import COURSE, expected_packed
 from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.observer import Episodes, Layout
 from dnnmig_env.simulation.plan_arrays import PlanArrays
@@ -46,6 +47,7 @@ class CandidateObserver:
         self._episodes, self._scratch = episodes, new_plan_scratch(packed, rows)
         self._soon, self._later = expected_packed(packed), expected_packed(packed)
         self._course = expected_packed(packed, COURSE) if episodes.limits.slots > 1 else packed
+        self._compiled = SameTypes()
         self._efficiencies, self.prospects = new_prospects(packed, rows, layout.candidates)
 
     def start(self, rows: Ints) -> None:
@@ -90,13 +92,16 @@ class CandidateObserver:
         episodes, course, scratch = self._episodes, self._course, self._scratch
         packed, state, mask = episodes.packed, episodes.state, episodes.outputs.mask
         reference, prospects, out = self.reference, self.prospects, self.observation
+        rows, actions = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(actions, np.int64)
         planned = ~self.without_plan[rows]
         with_plan = rows[planned]
         plans = course, prospects, reference, scratch, self.saved_s
-        share_rows(look_ahead, len(with_plan), with_plan, actions[planned], packed, state, episodes.decisions, *plans)
+        present = packed, state, episodes.decisions
+        self._compiled.share_rows(look_ahead, len(with_plan), with_plan, actions[planned], *present, *plans)
         expected = packed, self._soon, self._later, course
         found = mask, reference, self._efficiencies, prospects
-        share_rows(observe_candidates, len(rows), rows, actions, planned, out, *expected, state, scratch.state, *found)
+        seen = rows, actions, planned, out, *expected, state, scratch.state, *found
+        self._compiled.share_rows(observe_candidates, len(rows), *seen)
 
 
 def check_joint(episodes: Episodes, what: str) -> None:

@@ -8,6 +8,7 @@ from agents.candidates.observer import CandidateObserver, check_joint
 from agents.candidates.planning import new_plan_scratch, plan_references
 from agents.candidates.reference_plan import follow_references, new_reference
 from dnnmig_env.arrays import Bools, Floats, Ints
+from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.observer import Episodes
 
@@ -33,6 +34,7 @@ class ReferenceRewarder:
             self._observer = episodes.observer
             return
         self.reference = new_reference(episodes.packed, episodes.rows)
+        self._compiled = SameTypes()
         self._scratch, self._saved_s = new_plan_scratch(episodes.packed, episodes.rows), np.zeros(episodes.rows)
 
     def start(self, rows: Ints) -> None:
@@ -47,5 +49,5 @@ class ReferenceRewarder:
             return self._observer.saved_s
         episodes, scratch = self._episodes, self._scratch
         played = episodes.packed, episodes.state, episodes.decisions, self.reference, scratch.state, scratch.legal
-        share_rows(follow_references, episodes.rows, *played, actions, active, self._saved_s)
+        self._compiled.share_rows(follow_references, episodes.rows, *played, actions, active, self._saved_s)
         return self._saved_s

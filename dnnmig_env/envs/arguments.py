@@ -68,10 +68,12 @@ def row_actions(actions: Any, active: Bools, count: int) -> Ints:
     if found.shape != active.shape:
         raise ValueError(f"actions has the shape {found.shape}; it must be {active.shape}, one per environment.")
     _check_integers("actions", found)
-    wrong = np.flatnonzero(active & ((found < 0) | (found >= count)))
-    if len(wrong):
-        raise ValueError(f"actions[{wrong[0]}] is {found[wrong[0]]}; actions are numbered from 0 to {count - 1}.")
-    return found.astype(np.int64)
+    numbers: Ints = found.astype(np.int64)
+    if np.count_nonzero(numbers.view(np.uint64) >= count):  # read so, a negative number is a huge one
+        wrong = np.flatnonzero(active & ((found < 0) | (found >= count)))
+        if len(wrong):
+            raise ValueError(f"actions[{wrong[0]}] is {found[wrong[0]]}; actions are numbered from 0 to {count - 1}.")
+    return numbers
 
 
 def rows_to_reset(options: dict[str, Any], rows: int) -> Bools:

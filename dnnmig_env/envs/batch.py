@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Literal, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 
 from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.compiling.row_bytes import Bytes, byte_views, joined_bytes, put_rows
+from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.actions import ActionLayout, new_decisions, pending_layer
 from dnnmig_env.envs.arguments import check_scenario
@@ -22,7 +25,7 @@ from dnnmig_env.envs.reward import RewardScale, reward_rules
 from dnnmig_env.envs.stepping import start_rows, step_rows
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import known_scenario
-from dnnmig_env.simulation.packed import Limits, PackedScenarios, empty_packed, pack
+from dnnmig_env.simulation.packed import Limits, empty_packed, pack
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch, as_batch
@@ -112,13 +115,15 @@ class EpisodeBatch:
         self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes, self.limits.edges)
         self.packed = empty_packed(rows, self.limits)
         self._chunk = 0 if generator is None or scenario is not None else generator.chunk
-        self._drawn = empty_packed(rows * self._chunk, self.limits)
+        width = sum(view.shape[1] for view in self._packed_bytes)
+        self._drawn = np.zeros((rows * self._chunk, width), np.uint8)
         self.state = new_state(self.packed, rows)
         self.decisions = new_decisions(rows, self.actions, two_phase=decisions == "two-phase")
         self.uploads = empty_plans(rows, self.actions.users * self.actions.layers)
         shows_facts = observation == "plain"
         self.outputs = new_outputs(rows, self.facts.size if shows_facts else 0, self.actions.size)
         self._episodes = self.packed, self.state, self.decisions, self.uploads, self.outputs
+        self._compiled = SameTypes()
         self.observer: Observer = make_observer(self)
         self.observation, self.layout = self.observer.observation, self.observer.layout
         self._rewarder = None if make_rewarder is None else make_rewarder(self)
@@ -174,12 +179,12 @@ class EpisodeBatch:
 
         Args:
             rows: The rows, N of them.
-            batch: The scenarios, padded to the limits; only their time slots may be padded to fewer.
+            batch: The scenarios, padded to the limits.
             chosen: Index in the batch of the scenario that each row plays, shape (N,).
         """
         for row, index in zip(rows, chosen, strict=True):
             self._playing[row] = (batch, int(index))
-        self._begin(rows, batch.packed, np.asarray(chosen, np.int64))
+        self._begin(rows, joined_bytes(batch.packed), np.asarray(chosen, np.int64))
 
     def step(self, actions: Ints, active: Bools) -> None:
         """Take one decision in every active row; the results are in `outputs`, `decisions` and `state`.
@@ -188,6 +193,7 @@ class EpisodeBatch:
             actions: The actions, shape (B,), those of active rows within 0 to A - 1.
             active: Which rows take them, shape (B,).
         """
+        actions, active = np.ascontiguousarray(actions, np.int64), np.ascontiguousarray(active, np.bool_)
         sizes = self.actions.layers, self.actions.servers
         if self._repairs:
             given = self.outputs.mask, *sizes, actions, active
@@ -195,7 +201,8 @@ class EpisodeBatch:
             actions = self.taken.copy()
         else:
             np.copyto(self.taken, actions, where=active)
-        share_rows(step_rows, self.rows, *self._episodes, self._rules, actions, active, per_core=ROWS_PER_CORE)
+        arguments = *self._episodes, self._rules, actions, active
+        self._compiled.share_rows(step_rows, self.rows, *arguments, per_core=ROWS_PER_CORE)
         if not isinstance(self.observer, FactsObserver):
             stepped = np.flatnonzero(active)
             self.observer.step(stepped, actions[stepped])
@@ -234,16 +241,23 @@ class EpisodeBatch:
         pending = int(pending_layer(self.packed, row, self.state, self.decisions, row))
         return None if pending < 0 else divmod(pending, self.actions.layers)
 
-    def _begin(self, rows: Sequence[int] | Ints, drawn: PackedScenarios, chosen: Ints) -> None:
-        begun = np.asarray(rows, np.int64)
+    @cached_property
+    def _packed_bytes(self) -> tuple[Bytes, ...]:
+        """The memory of `packed`."""
+        return byte_views(self.packed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy consists of; it makes its own view of its own memory."""
+        return {name: value for name, value in self.__dict__.items() if name != "_packed_bytes"}
+
+    def _begin(self, rows: Sequence[int] | Ints, source: Bytes, chosen: Ints) -> None:
+        begun, chosen = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(chosen, np.int64)
         self.begun[begun] += 1
         self._all_begun = self._all_begun or bool(self.begun.all())
         self.taken[begun], self.illegal[begun] = NOTHING_TAKEN, False
         # Steps are a third faster if the scenarios being played lie side by side in memory.
-        mine, its = (begun[0], chosen[0]) if len(begun) == 1 else (begun, chosen)
-        for name in PackedScenarios._fields:
-            getattr(self.packed, name)[mine] = getattr(drawn, name)[its]
-        start_rows(*self._episodes, begun)
+        self._compiled.call(put_rows, self._packed_bytes, begun, source, chosen)
+        self._compiled.call(start_rows, *self._episodes, begun)
         if self._rewarder is not None:
             self._rewarder.start(begun)
         self.observer.start(begun)
@@ -258,8 +272,7 @@ class EpisodeBatch:
             if self.limits != self.generator.limits:
                 packed = pack([stream[0].scenario(index) for index in range(self._chunk)], self.limits)
             first = row * self._chunk
-            for name in PackedScenarios._fields:
-                getattr(self._drawn, name)[first : first + self._chunk] = getattr(packed, name)
+            self._drawn[first : first + self._chunk] = joined_bytes(packed)
         batch, index = stream
         self._stream[row] = (batch, index + 1)
         return batch, index

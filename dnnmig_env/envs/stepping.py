@@ -139,7 +139,9 @@ def _decide(
         u, v, server = upload_of(action, layers, servers)
         k = uploads.length[i]
         uploads.user[i, k], uploads.layer[i, k], uploads.server[i, k] = u, v, server + 1
-        uploads.not_before_s[i, k] = state.time_s[i]
+        # Only what begins with a slot may have waited for it; other uploads follow the one before at once.
+        begins_slot = state.time_s[i] == packed.slot_edges_s[i, state.slot[i]]
+        uploads.not_before_s[i, k] = state.time_s[i] if begins_slot else 0.0
         uploads.length[i] = k + 1
         if decisions.two_phase[i]:
             decisions.reserved_bytes[i, server] -= packed.weight_bytes[i, u, v]

@@ -98,6 +98,7 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._finished = np.zeros(self.num_envs, np.bool_)
+        self._all_rows = np.ones(self.num_envs, np.bool_)
 
     @property  # type: ignore[override]  # a tuple, as SyncVectorEnv has it
     def np_random(self) -> tuple[np.random.Generator, ...]:
@@ -164,17 +165,20 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         episodes, active = self.episodes, ~self._finished
         episodes.check_begun()
         episodes.step(row_actions(actions, active, episodes.actions.size), active)
-        rewards = np.where(active, episodes.outputs.reward, 0.0)
-        if not active.all():
+        num_active = np.count_nonzero(active)
+        if num_active == self.num_envs:
+            rewards = episodes.outputs.reward.copy()
+        else:
+            rewards = np.where(active, episodes.outputs.reward, 0.0)
             if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-                episodes.start(np.flatnonzero(~active))
-            elif not active.any():
+                episodes.start(np.flatnonzero(self._finished))
+            elif not num_active:
                 warn("all episodes have ended, so that step() does nothing; call reset() to begin new ones.")
         terminated = episodes.decisions.done.copy()
         infos: dict[str, Any] = {}
         if self.autoreset_mode is not AutoresetMode.SAME_STEP:
             self._finished = terminated.copy()
-        elif terminated.any():
+        elif np.count_nonzero(terminated):
             infos = self._final(terminated)
             episodes.start(np.flatnonzero(terminated))
         observations = self._observations()
@@ -210,7 +214,7 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
             "illegal_action": episodes.illegal.copy(),
             "action_taken": episodes.taken.copy(),
         }
-        return {**values, **{f"_{name}": np.ones(self.num_envs, np.bool_) for name in values}}
+        return values | {f"_{name}": self._all_rows.copy() for name in values}
 
     def _final(self, ended: Bools) -> dict[str, Any]:
         """Return the last observations and infos of the rows whose episodes have just ended, as Gymnasium has them."""

@@ -34,10 +34,12 @@ class LayerTime(Form):
     Attributes:
         name: Its name in the prepared graph.
         seconds: Median of its seconds in one inference.
+        wall_s: The same by the wall clock, by which real runs live; None if it was not kept.
     """
 
     name: str
     seconds: Amount
+    wall_s: Amount | None = None
 
 
 class Circumstances(Form):
@@ -218,10 +220,15 @@ def write_profile(profile: Profile, path: Path) -> None:
     Raises:
         ValueError: If the file cannot be written.
     """
+    replace_text(path, profile_text(profile))
+
+
+def profile_text(profile: Profile) -> str:
+    """Return what `write_profile` writes."""
     data: dict[str, Any] = profile.model_dump(exclude={"layers"}, exclude_none=True) | _sums(profile)
     head = json.dumps(data, indent=2).removesuffix("\n}")
-    rows = ",\n".join(f"    {json.dumps(layer.model_dump())}" for layer in profile.layers)
-    replace_text(path, f'{head},\n  "layers": [\n{rows}\n  ]\n}}\n')
+    rows = ",\n".join(f"    {json.dumps(layer.model_dump(exclude_none=True))}" for layer in profile.layers)
+    return f'{head},\n  "layers": [\n{rows}\n  ]\n}}\n'
 
 
 def rounded(values: Iterable[float]) -> list[float]:

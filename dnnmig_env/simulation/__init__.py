@@ -10,14 +10,13 @@ follow the rules of `docs/model.md`. The modules, from what is given to what is 
 - `state`: the arrays that say where episodes stand.
 - `contention`: how queries slow each other at servers and links, compiled.
 - `kernel`: the delay of one query under an assignment of layers to nodes, compiled.
+- `uplink`: what query data leave of the uplink to weights, compiled.
 - `dynamics`: what happens as time passes: uploads, time slots, and what queries use; compiled.
 - `play`: plays whole plans in compiled code, and computes the migration delay.
-- `query_detail`: one query in detail, layer by layer and tensor by tensor.
 - `scenario_batch`: scenarios that are packed at once and built as objects only on request.
 - `known_scenario`: what a planner may know of a scenario in the middle of an episode.
 - `cold_start`: the delay of a query that is raised at time 0 and waits for its layers.
-- `usage`: how a timeline's queries use devices, servers and links.
-- `timeline`: what happened when a plan was carried out, with all figures of merit.
+- `timelines`: what happened when a plan was carried out, with all figures of merit.
 - `reserved`: users who have their own shares of the channel and of the servers.
 - `simulator`: carries out one plan in one scenario.
 - `viewer`: shows a timeline as a picture or as text.

@@ -6,7 +6,7 @@ The docstring of `dnnmig_env.simulation` says what the one-letter names mean. De
 
 - Uploads go one after another over one channel. An upload waits until its user is present. Once begun, it goes on to
   its last byte, even into later slots. What the uplink's reading (`scenario.Uplink`) leaves to weights is in
-  `weights_share`.
+  `dnnmig_env.simulation.uplink`.
 - An event is the start of a slot or the completion of a partition; under the reading `shared` also that the channel
   becomes busy or idle. At every event each present user picks the assignment under which a query takes the least time:
   the present one, the device alone, or the effective assignment, which uses every layer whose weights have arrived.
@@ -27,22 +27,19 @@ from dnnmig_env.compiling.jit import copy, fill, jit_inlined, jit_without_refcou
 from dnnmig_env.simulation.contention import (
     TOLERANCE,
     UPLINK,
-    cycle_s,
     slowdown_for,
     write_presence,
     write_seconds,
 )
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
-from dnnmig_env.simulation.packed import INDEPENDENT, SHARED, PackedScenarios
+from dnnmig_env.simulation.packed import SHARED, PackedScenarios
 from dnnmig_env.simulation.state import State
+from dnnmig_env.simulation.uplink import weights_share
 
 FIRST_USER = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
 
 SWEEPS = 2
 """Most sweeps over the users after they have picked."""
-
-LEAST_SHARE = 0.02
-"""Share of the uplink that weights have at least, however much data the users' queries send."""
 
 
 @jit_inlined
@@ -243,29 +240,6 @@ def _occupy_uplink(packed: PackedScenarios, b: int, state: State, i: int, upload
         state.present[i, -1, UPLINK] = uploads
         fill(state.stale[i], True)
         _react(packed, b, state, i, FIRST_USER)
-
-
-@jit_without_refcounts
-def weights_share(packed: PackedScenarios, b: int, state: State, i: int) -> float:
-    """Return the share of an uplink's rate at which weights move at present.
-
-    Under `priority` they move while no query sends data, which leaves 1 - sum over the users of (seconds of a query's
-    data on the uplink) / (time between two of its starts), and at least `LEAST_SHARE`. Under `shared` the upload is one
-    customer beside the users' data; under `independent` they do not meet.
-    """
-    slot = state.slot[i]
-    if packed.uplink[b] == INDEPENDENT:
-        return 1.0
-    if packed.uplink[b] == SHARED:
-        customers = 1.0
-        for u in range(packed.num_users[b]):
-            customers += state.present[i, u, UPLINK]
-        return 1.0 / customers
-    free = 1.0
-    for u in range(packed.num_users[b]):
-        if state.seconds[i, u, UPLINK] > 0.0 and packed.query_rate_hz[b, slot, u] > 0.0:
-            free -= state.seconds[i, u, UPLINK] / cycle_s(packed.query_rate_hz[b, slot, u], state.delay_s[i, u])
-    return max(free, LEAST_SHARE)
 
 
 @jit_without_refcounts

@@ -15,7 +15,8 @@ from dnnmig_env.simulation.play import play
 from dnnmig_env.simulation.reserved.reserved_timeline import reserved_timeline
 from dnnmig_env.simulation.reserved.shares import Shares, check_shares, own_plan, own_scenario
 from dnnmig_env.simulation.state import new_state
-from dnnmig_env.simulation.timeline import Timeline, UploadInterval
+from dnnmig_env.simulation.timelines.timeline import Timeline
+from dnnmig_env.simulation.timelines.upload_interval import UploadInterval
 
 
 def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None, uplink: Uplink | None = None) -> Timeline:

@@ -13,15 +13,16 @@ from agents.policies.name import ModelName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.config import Config
 from evaluate.compare.given import Given, given_scenarios, title_of
-from evaluate.compare.journal import Journal, is_unfinished
 from evaluate.compare.plots import delays_png
 from evaluate.compare.progress import showing
 from evaluate.compare.record import Record, Rollout
 from evaluate.compare.results import Results, records_csv, summary
 from evaluate.compare.rollout import Arena
 from evaluate.compare.summary_table import HEADINGS, summary_rows
-from evaluate.output.folder import as_json, output_folder, write_folder
+from evaluate.output.folder import as_json, write_folder
+from evaluate.output.journal import Journal
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.unfinished import as_data, journal_in, settings_of
 
 
 def compare(config: Config) -> Results:
@@ -36,23 +37,17 @@ def compare(config: Config) -> Results:
     names, seed = config.policy_names, config.chosen_policy_seed
     given = given_scenarios(config)
     arena = Arena(given.limits, given.scenarios, given.family, config.decisions)
-    with output_folder(config.out, overwrite=config.overwrite or is_unfinished(config.out)):
-        journal = Journal(config.out, _settings(config, names, given), Record, anew=config.overwrite)
+    settings, total = _settings(config, names, given), len(names) * len(given.scenarios)
+    with journal_in(config.out, settings, Record, overwrite=config.overwrite, total=total) as journal:
         rollouts: dict[str, Rollout] = {}
         try:
             roll_out_all(arena, names, seed, journal, rollouts)
-        except KeyboardInterrupt as stop:
+        except KeyboardInterrupt:
             if rollouts:
                 _print(_title(config, given, len(names) - len(rollouts)), _results(config, given, rollouts))
-            if journal.count:
-                stop.add_note(
-                    f"interrupted: {journal.count} of {len(names) * len(given.scenarios)} records are kept in "
-                    f"{config.out}; the same command goes on from there."
-                )
             raise
         results = _results(config, given, rollouts)
         _publish(config, given, results)
-        journal.remove()
     return results
 
 
@@ -87,7 +82,7 @@ def roll_out_all(
                 nonlocal played
                 played += 1
                 if journal is not None:
-                    journal.add(name, record)
+                    journal.add(name, record.scenario, record)
                 show(name, played)
 
             show(name, 0)
@@ -99,7 +94,6 @@ def roll_out_all(
 
 def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, Any]:
     """Return whatever the records of an evaluation depend on."""
-    asked = {key: value for key, value in _plain(asdict(config)).items() if key not in ("out", "overwrite")}
     models = {}
     for text in names:
         name = parse_policy_name(text)
@@ -107,8 +101,7 @@ def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, A
             from agents.policies.trained import find
 
             models[text] = hashlib.sha256(find(name.path(given.family)).read_bytes()).hexdigest()
-    used = {f"version of {name}": version for name, version in versions().items()}
-    return {**asked, "scenarios drawn or read": given.digest(), "models": models, **used}
+    return {**settings_of(config), "scenarios drawn or read": given.digest(), "models": models}
 
 
 def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> Results:
@@ -136,7 +129,7 @@ def _title(config: Config, given: Given, missing: int = 0) -> str:
 def _publish(config: Config, given: Given, results: Results) -> None:
     """Write the files, then print the table, even if the files cannot be written."""
     title, figures = _title(config, given), results.figures()
-    made_with = {"config": _plain(asdict(config)), "versions": versions(), "machine": machine()}
+    made_with = {"config": as_data(asdict(config)), "versions": versions(), "machine": machine()}
     files: dict[str, str | bytes] = {
         "summary.json": as_json(summary(results, figures)),
         "records.csv": records_csv(results),
@@ -157,13 +150,3 @@ def _print(title: str, results: Results) -> None:
     for name, rollout in results.rollouts.items():
         if rollout.illegal.any():
             console.print(f"{name}: {int(rollout.illegal.sum())} episodes ended by an illegal action.", markup=False)
-
-
-def _plain(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: _text(value) for name, value in config.items()}
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_text(item) for item in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -9,6 +9,8 @@ from typing import Any
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import make_generator, scenarios
+from evaluate.compare.record import Record
+from evaluate.output.journal import Journal
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
 from evaluate.studies.runs import Run, check_run, finished_run
@@ -76,13 +78,16 @@ class Comparison:
         )
 
 
-def train_and_compare(study: Study, config: StudyConfig, say: Callable[[str], None]) -> Comparison:
+def train_and_compare(
+    study: Study, config: StudyConfig, say: Callable[[str], None], journal: Journal[Record] | None = None
+) -> Comparison:
     """Train the agents of a study, or take the runs that exist, and play all rows in the same scenarios.
 
     Args:
         study: The study.
         config: The numbers, the family, and the folder whose `runs` receives the training runs.
         say: Receives a line of text per training run and row.
+        journal: Keeps the records, and knows those of earlier; by default nothing does.
 
     Raises:
         ValueError: If the family is unknown, or a run that exists was trained otherwise.
@@ -99,7 +104,7 @@ def train_and_compare(study: Study, config: StudyConfig, say: Callable[[str], No
         agent_name = study.agent_in(row)
         of_row = runs[agent_name] if agent_name else []
         names = [policy.replace(f"{{{agent_name}}}", str(run.model)) for run in of_row] or [policy]
-        delays_s[row] = played_s(names, generator, given, config.seed)
+        delays_s[row] = played_s(names, generator, given, config.seed, journal)
         if of_row:
             steps[row] = sum(run.steps for run in of_row) / len(of_row)
         say(f"played {row}: mean delay {delays_s[row].mean():.3f} s")

@@ -21,8 +21,8 @@ class StudyConfig:
     Agents are compared as they are after their last step. Where links change, planners plan anew at each decision.
 
     Tables are printed. The folder --out receives table.md, study.json (figures, and a record per variant, seed and
-    scenario), and the folder runs/VARIANT-SEED of every training run. Finished runs are used again, so a study that was
-    stopped goes on.
+    scenario), and the folder runs/VARIANT-SEED of every training run. If the study is stopped, the same command goes on
+    where it was: finished runs are used again, and so are the scenarios that have been played.
     """
 
     name: tyro.conf.Positional[StudyName]
@@ -44,7 +44,7 @@ class StudyConfig:
     project."""
     overwrite: bool = False
     """Replace the results of an earlier study in the folder. Its training runs are kept, and used if they fit this
-    study."""
+    study. One of other settings that was stopped is given up."""
 
     @property
     def runs(self) -> Path:

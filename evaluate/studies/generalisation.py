@@ -14,7 +14,9 @@ from typing import Any
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
+from evaluate.compare.record import Record
 from evaluate.compare.statistics import delay_ratios
+from evaluate.output.journal import Journal
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
 from evaluate.studies.variants import PLANNERS
@@ -71,8 +73,15 @@ class Setting:
         return self.title, f"{self.delays_s[AGENT].mean():.3f}", *cells
 
 
-def play_elsewhere(config: StudyConfig, say: Callable[[str], None]) -> list[Setting]:
+def play_elsewhere(
+    config: StudyConfig, say: Callable[[str], None], journal: Journal[Record] | None = None
+) -> list[Setting]:
     """Play the agent and planners in every setting that the family can draw.
+
+    Args:
+        config: The numbers, the family and the agent.
+        say: Receives a line of text per setting.
+        journal: Keeps the records, and knows those of earlier; by default nothing does.
 
     Raises:
         ValueError: If the family is unknown, or the agent cannot act in it.
@@ -82,7 +91,8 @@ def play_elsewhere(config: StudyConfig, say: Callable[[str], None]) -> list[Sett
         generator = make_generator(config.family, **options)
         given = scenarios(config.family, config.scenarios, config.seed, **options)
         names = [config.agent, *PLANNERS]
-        delays_s = dict(zip((AGENT, *PLANNERS), played_s(names, generator, given, config.seed), strict=True))
+        rows_s = played_s(names, generator, given, config.seed, journal, title)
+        delays_s = dict(zip((AGENT, *PLANNERS), rows_s, strict=True))
         found.append(Setting(title, options, delays_s, config.seed))
         means = ", ".join(f"{name} {row_s.mean():.3f} s" for name, row_s in delays_s.items())
         say(f"played scenarios with {title}: mean delay of {means}")

@@ -15,6 +15,7 @@ from typing import Any
 from agents.learning.checkpoint import save
 from agents.policies.trained import MODEL, read_card
 from dnnmig_env.families.registry import make_generator
+from dnnmig_env.files.signals import Stopped
 from evaluate.studies.variants import Agent
 from train.command_line import check
 from train.config import HeldOutConfig, TrainConfig
@@ -58,7 +59,7 @@ def finished_run(
 
     Raises:
         ValueError: If the run exists and was trained otherwise, or the configuration cannot work.
-        KeyboardInterrupt: If Ctrl-C stopped the training.
+        KeyboardInterrupt: If a signal stopped the training.
     """
     config, where = _config(agent, seed, family, steps), folder / f"{name}-{seed}"
     check_run(name, agent, seed, family, steps, folder)
@@ -107,7 +108,7 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = train(config)
     if status > 128:  # Ctrl-C, or another signal
-        raise KeyboardInterrupt
+        raise Stopped(status - 128)
     if status != 0:
         last = (said.getvalue().strip() or f"status {status}").splitlines()[-1]
         raise ValueError(f"the training in {config.out} failed ({last}); train it alone with python -m train.")

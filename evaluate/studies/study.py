@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from dnnmig_env.families.registry import make_generator
-from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, output_folder, write_folder
+from evaluate.compare.record import Record
+from evaluate.output.folder import as_json, write_folder
+from evaluate.output.journal import Journal
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.studies.config import StudyConfig
 
 JSON, TABLE = "study.json", "table.md"
@@ -32,22 +34,23 @@ def run(config: StudyConfig) -> dict[str, Any]:
 
     Raises:
         ValueError: If anything in the config is not valid; nothing has been written then.
-        KeyboardInterrupt: After Ctrl-C. If the study trains, a note says that its finished training runs are kept.
+        KeyboardInterrupt: If the study is stopped; notes say which training runs and records are kept.
     """
     config.check()
     make_generator(config.family)  # raises if there is no such family
-    with output_folder(config.out, overwrite=config.overwrite or _has_runs_alone(config)):
-        return _run(config)
+    settings, beside = settings_of(config), (config.runs.name,)
+    with journal_in(config.out, settings, Record, overwrite=config.overwrite, beside=beside) as journal:
+        return _run(config, journal)
 
 
-def _run(config: StudyConfig) -> dict[str, Any]:
+def _run(config: StudyConfig, journal: Journal[Record]) -> dict[str, Any]:
     progress = Console(stderr=True)
 
     def say(line: str) -> None:
         progress.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
-        result, table = (_elsewhere if config.name == "generalisation" else _comparison)(config, say)
+        result, table = (_elsewhere if config.name == "generalisation" else _comparison)(config, say, journal)
     except KeyboardInterrupt as stop:
         if config.name != "generalisation":
             stop.add_note(
@@ -71,29 +74,28 @@ def _run(config: StudyConfig) -> dict[str, Any]:
     return result
 
 
-def _comparison(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[str, Any], _Table]:
+def _comparison(
+    config: StudyConfig, say: Callable[[str], None], journal: Journal[Record]
+) -> tuple[dict[str, Any], _Table]:
     from evaluate.studies.comparison import HEADINGS, train_and_compare
     from evaluate.studies.variants import BASELINE, study
 
-    found = train_and_compare(study(config.name), config, say)
+    found = train_and_compare(study(config.name), config, say, journal)
     title = f"{found.study.title}: {config.family}, {_count(config.seeds, 'training seed')}, {_scenarios(config)}; "
     title += f"IQM and mean relative to {BASELINE}"
     return found.as_dict(), _Table(title, HEADINGS, found.rows())
 
 
-def _elsewhere(config: StudyConfig, say: Callable[[str], None]) -> tuple[dict[str, Any], _Table]:
+def _elsewhere(
+    config: StudyConfig, say: Callable[[str], None], journal: Journal[Record]
+) -> tuple[dict[str, Any], _Table]:
     from evaluate.studies.generalisation import HEADINGS, play_elsewhere
 
-    settings = play_elsewhere(config, say)
+    settings = play_elsewhere(config, say, journal)
     title = f"{config.agent} where it was not trained: {config.family}, {_scenarios(config)} each"
     return {"settings": [setting.as_dict() for setting in settings]}, _Table(
         title, HEADINGS, [setting.row() for setting in settings]
     )
-
-
-def _has_runs_alone(config: StudyConfig) -> bool:
-    """Return whether a folder holds nothing but the training runs of a study that was not finished."""
-    return config.out.is_dir() and {path.name for path in config.out.iterdir()} <= {config.runs.name, LOCK}
 
 
 def _scenarios(config: StudyConfig) -> str:

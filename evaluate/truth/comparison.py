@@ -11,7 +11,7 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.record import Record
 from evaluate.truth.simulator.outcome import Outcome
 from evaluate.truth.simulator.simulation import play_out

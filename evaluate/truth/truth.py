@@ -15,12 +15,13 @@ from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 from evaluate.compare.given import Given
-from evaluate.compare.journal import Journal, is_unfinished
 from evaluate.compare.progress import showing
 from evaluate.compare.record import Record
 from evaluate.compare.rollout import Arena
-from evaluate.output.folder import as_json, output_folder, write_folder
+from evaluate.output.folder import as_json, write_folder
+from evaluate.output.journal import Journal
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.truth.comparison import TruthRecord, compared
 from evaluate.truth.config import TruthConfig
 from evaluate.truth.plans import Replay
@@ -42,19 +43,9 @@ def check_truth(config: TruthConfig) -> dict[str, Any]:
     """
     config.check()
     names, given = config.policy_names, _given(config)
-    with output_folder(config.out, overwrite=config.overwrite or is_unfinished(config.out)):
-        journal = Journal(config.out, _settings(config, given), TruthRecord, anew=config.overwrite)
-        try:
-            records = _records(config, names, given, journal)
-        except KeyboardInterrupt as stop:
-            if journal.count:
-                stop.add_note(
-                    f"interrupted: {journal.count} of {len(names) * len(given.scenarios)} records are kept in "
-                    f"{config.out}; the same command goes on from there."
-                )
-            raise
-        result = _publish(config, records)
-        journal.remove()
+    settings, total = _settings(config, given), len(names) * len(given.scenarios)
+    with journal_in(config.out, settings, TruthRecord, overwrite=config.overwrite, total=total) as journal:
+        result = _publish(config, _records(config, names, given, journal))
     if result["failures"]:
         raise UnmetError("; ".join(result["failures"]) + ".")
     return result
@@ -69,9 +60,7 @@ def _given(config: TruthConfig) -> Given:
 
 def _settings(config: TruthConfig, given: Given) -> dict[str, Any]:
     """Return whatever the records depend on."""
-    asked = {key: value for key, value in asdict(config).items() if key not in ("out", "overwrite")}
-    used = {f"version of {name}": version for name, version in versions().items()}
-    return {**asked, "contents of the scenarios": given.digest(), **used}
+    return {**settings_of(config), "scenarios drawn": given.digest()}
 
 
 def _records(
@@ -92,7 +81,7 @@ def _records(
                     scenario = given.scenarios[played.scenario]
                     plan = replay.plan(scenario, played.actions)
                     mine[played.scenario] = _compared(config, played, scenario, plan)
-                    journal.add(name, mine[played.scenario])
+                    journal.add(name, played.scenario, mine[played.scenario])
                 show(name, len(mine))
 
             arena.roll_out(policy, env, on_end, {index: record.played for index, record in mine.items()})

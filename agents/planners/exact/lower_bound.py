@@ -8,7 +8,8 @@ J from below:
 
 D comes from a dynamic programme over layer x node x upload time. Upload time is counted in `CELLS` parts, rounded in
 favour of the bound. The bound is valid for every placement and order, memory limits and absences included. It leaves
-out memory limits, and that an uploaded layer stays uploaded, so that no order reaches D at all times. A layer that only
+out memory limits, that weights give way to the data of queries, and that an uploaded layer stays uploaded, so that no
+order reaches D at all times. A layer that only
 shares weights may run anywhere in it, so where networks share weights it may lie far below what can be reached.
 
 Where rates change, each slot has a D of its own, and upload seconds are those at the mean rate of each link until the

@@ -105,7 +105,10 @@ def _step(packed: PackedScenarios, b: int, state: State, i: int, movable: Movabl
 
 @jit_inlined
 def _stand_alike(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
-    """Return whether two rows in which the same layers are usable will see the same delays from now on."""
+    """Return whether two rows in which the same layers are usable will see the same delays from now on.
+
+    Presence at stations is part of it: within the tolerance of `contention`, it depends on what went before.
+    """
     apart_s = abs(state.time_s[one] - state.time_s[other])
     alike = bool(state.slot[one] == state.slot[other] and apart_s <= ROUNDING * state.time_s[one])
     for u in range(packed.num_users[b]):
@@ -113,4 +116,6 @@ def _stand_alike(packed: PackedScenarios, b: int, state: State, one: int, other:
             alike = bool(state.stale[one, u] == state.stale[other, u])
             for v in range(packed.num_layers[b, u]):
                 alike = alike and bool(state.assignment[one, u, v] == state.assignment[other, u, v])
+            for k in range(state.present.shape[2]):
+                alike = alike and bool(abs(state.present[one, u, k] - state.present[other, u, k]) <= ROUNDING)
     return alike

@@ -23,7 +23,6 @@ lack what a forward pass does between operators, above all Python's walk through
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +40,7 @@ from dnnmig_env.networks.preprocessing import prepare, prepared_groups
 from dnnmig_env.networks.profiling.clocks import clock_for
 from dnnmig_env.networks.profiling.real_operators import find_operators
 from dnnmig_env.networks.profiling.stopwatch import idle_s, time_round
+from dnnmig_env.networks.profiling.undisturbed import undisturbed
 from dnnmig_env.networks.tracing import InputSpec, trace
 from dnnmig_env.networks.tracing.examples import example_call
 from dnnmig_env.networks.tracing.meta_run import inference, same_random_numbers
@@ -132,7 +132,7 @@ def measure(
     _check_memory(graph.name, module)
     module = copy_with_same_parameters(module.to(effort.device))
     with (
-        _undisturbed(effort.threads),
+        undisturbed(effort.threads),
         torch.no_grad(),
         same_random_numbers(),
         inference(module),
@@ -146,9 +146,12 @@ def measure(
             rounds.append(time_round(module, call, operators, clock, effort.warm_up, effort.repeats))
         overhead_s = idle_s(clock, effort.device)
     quietest = min(rounds, key=lambda times: times.whole_s)
-    layer_s = np.stack([quietest.operators_s[:, list(group)].sum(axis=1) for group in groups], axis=1)
-    layers = zip(prepare(graph, max_layers).layers, rounded(np.median(layer_s, axis=0)), strict=True)
-    whole_s, wall_s, overhead_s = rounded([quietest.whole_s, quietest.wall_s, overhead_s])
+    layer_s, layer_wall_s = (
+        rounded(np.median(np.stack([seconds[:, list(group)].sum(axis=1) for group in groups], axis=1), axis=0))
+        for seconds in (quietest.operators_s, quietest.operators_wall_s)
+    )
+    layers = zip(prepare(graph, max_layers).layers, layer_s, layer_wall_s, strict=True)
+    whole_s, whole_wall_s, overhead_s = rounded([quietest.whole_s, quietest.wall_s, overhead_s])
     command, _, versions = origin.partition("; ")
     input_bytes, flops, weight_bytes = size_of(graph)
     return Profile(
@@ -171,26 +174,9 @@ def measure(
             date=date.today().isoformat(),
         ),
         whole_s=whole_s,
-        whole_wall_s=wall_s,
-        layers=tuple(LayerTime(name=layer.name, seconds=seconds) for layer, seconds in layers),
+        whole_wall_s=whole_wall_s,
+        layers=tuple(LayerTime(name=layer.name, seconds=seconds, wall_s=wall_s) for layer, seconds, wall_s in layers),
     )
-
-
-@contextmanager
-def _undisturbed(threads: int) -> Iterator[None]:
-    """Fix the number of threads, switch the garbage collector off, and treat denormal numbers as zero."""
-    before, collects = torch.get_num_threads(), gc.isenabled()
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_num_threads(before)
-        if collects:
-            gc.enable()
 
 
 @contextmanager

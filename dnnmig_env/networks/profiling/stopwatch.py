@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.networks.profiling.clocks import Clock, Span
+from dnnmig_env.networks.profiling.clocks import Clock, Span, WallTime
 from dnnmig_env.networks.profiling.real_operators import Operators
 from dnnmig_env.networks.tracing.examples import Call
 from dnnmig_env.networks.tracing.whole_calls import WholeCall, whole_calls
@@ -29,12 +29,14 @@ class Times:
     Attributes:
         load_average: Number of processes that wanted to run in the minute before; -1 where the system does not say.
         operators_s: Seconds of each layer of the traced graph in each of R passes with the instrument, shape (R, L).
+        operators_wall_s: The same by the wall clock, which also runs while other processes do, shape (R, L).
         whole_s: Median seconds of the passes without the instrument, by the same clock.
         wall_s: Median seconds of these passes by the wall clock.
     """
 
     load_average: float
     operators_s: Floats
+    operators_wall_s: Floats
     whole_s: float
     wall_s: float
 
@@ -54,7 +56,9 @@ def time_round(module: nn.Module, call: Call, operators: Operators, clock: Clock
         ValueError: If the module does not execute these operators in every pass.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0
-    rows, whole, walls = [], [], []
+    rows: list[list[float]] = []
+    wall_rows: list[list[float]] = []
+    whole, walls = [], []
     for _ in range(warm_up + repeats):
         begin, start = time.perf_counter(), clock.read()
         module(*call.args, **call.kwargs)
@@ -65,10 +69,11 @@ def time_round(module: nn.Module, call: Call, operators: Operators, clock: Clock
             module(*call.args, **call.kwargs)
         if stopwatch.names != operators.names:
             raise ValueError("the module executes other operators each time; it cannot be measured layer by layer.")
-        seconds = clock.seconds(stopwatch.spans)
-        rows.append([seconds[positions].sum() for positions in operators.of_layers])
+        for seconds, found in ((clock.seconds(stopwatch.spans), rows), (stopwatch.wall_s, wall_rows)):
+            found.append([seconds[positions].sum() for positions in operators.of_layers])
     kept = slice(warm_up, None)
-    return Times(load, np.array(rows[kept]), float(np.median(whole[kept])), float(np.median(walls[kept])))
+    passes = np.array(rows[kept]), np.array(wall_rows[kept])
+    return Times(load, *passes, float(np.median(whole[kept])), float(np.median(walls[kept])))
 
 
 def idle_s(clock: Clock, device: str) -> float:
@@ -86,6 +91,7 @@ class _Stopwatch(TorchDispatchMode):
     def __init__(self, clock: Clock) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.spans: list[Span] = []
+        self._walls: list[Span] = []
         self._read = clock.read
         self.names: list[str] = []
 
@@ -94,17 +100,24 @@ class _Stopwatch(TorchDispatchMode):
     ) -> Any:
         """Run one operator and read the clock before and after it."""
         kwargs = kwargs or {}
-        start = self._read()
+        wall, start = time.perf_counter_ns(), self._read()
         result = func(*args, **kwargs)
         self.spans.append((start, self._read()))
+        self._walls.append((wall, time.perf_counter_ns()))
         self.names.append(func._schema.name)
         return result
+
+    @property
+    def wall_s(self) -> Floats:
+        """Seconds of each operator by the wall clock; on a GPU, those until it was queued."""
+        return WallTime().seconds(self._walls)
 
     def observe(self, call: WholeCall) -> Any:
         """Run attention or a recurrent layer as one operator, including the copy that some kernels make necessary."""
         with _disable_current_modes():
-            start = self._read()
+            wall, start = time.perf_counter_ns(), self._read()
             result = call.run()
             self.spans.append((start, self._read()))
+            self._walls.append((wall, time.perf_counter_ns()))
         self.names.append(call.name)
         return result

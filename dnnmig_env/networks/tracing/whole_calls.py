@@ -29,17 +29,25 @@ class WholeCall:
 
     Attributes:
         name: Name of the operator.
-        run: Function that executes it on real tensors.
+        function: Function that executes it on real tensors.
+        args: Its arguments, in which the tensors that it reads may stand in lists.
+        named: Its named arguments.
         run_on_meta: Function that returns tensors of the right shapes on the meta device.
         reads: The tensors that it reads.
         flops: Its floating-point operations.
     """
 
     name: str
-    run: Callable[[], Any]
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    named: dict[str, Any]
     run_on_meta: Callable[[], Any]
     reads: list[Tensor]
     flops: float
+
+    def run(self) -> Any:
+        """Execute the call on real tensors and return its result."""
+        return self.function(*self.args, **self.named)
 
 
 Observe = Callable[[WholeCall], Any]
@@ -93,12 +101,17 @@ def _attend(
     def on_meta() -> Tensor:
         return _side_by_side(torch.empty((*query.shape[:-1], value.shape[-1]), dtype=query.dtype, device="meta"))
 
+    def attended(*args: Any, **named: Any) -> Tensor:
+        return _side_by_side(fused(*args, **named))
+
     heads = math.prod(query.shape[:-2])  # grouped queries share keys: less memory, as many products
     shapes = [(1, heads, *tensor.shape[-2:]) for tensor in (query, key, value)]
     result: Tensor = observe(
         WholeCall(
             ATTENTION,
-            lambda: _side_by_side(fused(query, key, value, attn_mask, *others, **named)),
+            attended,
+            (query, key, value, attn_mask, *others),
+            named,
             on_meta,
             [tensor for tensor in (query, key, value, attn_mask) if tensor is not None],
             float(sdpa_flop_count(*shapes)),
@@ -164,7 +177,15 @@ def _layer(
     tokens = math.prod(sequence.shape[:-1])  # steps times sequences; of packed sequences, all their steps
     matrices = sum(weight.numel() for weight in weights if weight.dim() == 2)
     reads = [sequence, *states, *weights]
-    return WholeCall(run.func.__name__, lambda: laid_out(run()), on_meta, reads, 2.0 * tokens * matrices)
+    return WholeCall(
+        run.func.__name__,
+        lambda *args: laid_out(run.func(*args)),
+        run.args,
+        {},
+        on_meta,
+        reads,
+        2.0 * tokens * matrices,
+    )
 
 
 def _step(
@@ -180,5 +201,5 @@ def _step(
 
     matrices = sum(weight.numel() for weight in given if weight.dim() == 2)
     flops = 2.0 * math.prod(entry.shape[:-1]) * matrices
-    run = partial(function, entry, state, *weights, **named)
-    return observe(WholeCall(function.__name__, run, on_meta, [entry, *states, *given], flops))
+    reads = [entry, *states, *given]
+    return observe(WholeCall(function.__name__, function, (entry, state, *weights), named, on_meta, reads, flops))

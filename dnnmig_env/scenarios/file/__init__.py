@@ -37,7 +37,7 @@ A file in full, with every key; those marked "=" may be left out and then have t
           cloud: {trace: walk.csv, trace_offset_s: 30, latency_s: 0.03}  # see traces; offset = 0
         profile:                    # = the roofline; nodes whose seconds per layer were measured
           device: {profile: resnet50_xeon_core, scale: 4}  # a shipped one, its seconds times 4 (scale: = 1)
-          edge: edge.json           # or a file
+          edge: edge.json           # or a file; or this-machine, which only a testbed measures
         uploaded: {conv1: edge}     # = none; layers whose weights a server holds at the start
       - name: camera
         network:
@@ -75,7 +75,8 @@ model's cache, by their names past and present; [] = none).
 `profile_s` has a row per layer of the network as it is traced, fused or merged; rows are merged like layers.
 `python -m dnnmig_env profile` measures a profile on the machine that it runs on, `python -m dnnmig_env profiles` lists
 those that come with the project. A profile of the fused layers serves any `max_layers`: a merged layer takes as long as
-its parts together. Nodes without a profile follow the roofline; nodes with one need their rates all the same.
+its parts together. Nodes without a profile follow the roofline; nodes with one need their rates all the same. In
+place of a profile, `this-machine` has a testbed (`python -m evaluate testbed`) measure the layers before it runs them.
 
 In this room, begin with `schema`, which says what a file may hold. `read` builds a scenario from that, with `network`
 for a user's network and `profiles` for measured seconds, and `write` describes a scenario in the same form.
@@ -89,14 +90,20 @@ from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.strict_model import checked
 from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import FORMATS
+from dnnmig_env.scenarios.file.profiles import Measure
 from dnnmig_env.scenarios.file.read import scenario_of
 from dnnmig_env.scenarios.file.schema import ScenarioForm
 from dnnmig_env.scenarios.file.write import description_of
 from dnnmig_env.scenarios.scenario import Scenario
 
 
-def load_scenario(path: str | Path) -> Scenario:
+def load_scenario(path: str | Path, measure: Measure | None = None) -> Scenario:
     """Read a scenario from a .yaml, .yml or .json file.
+
+    Args:
+        path: The file.
+        measure: What measures layers on this machine where the file has `profile: this-machine`; by default nothing
+            does, and such a file is refused.
 
     Raises:
         ValueError: If the file cannot be read or describes no valid scenario, in one line that names the file, the
@@ -106,7 +113,7 @@ def load_scenario(path: str | Path) -> Scenario:
     parse, _ = FORMATS[_suffix(path)]
     try:
         return scenario_of(
-            checked(ScenarioForm, parse(read_text(path, "give an existing .yaml or .json file"))), path.parent
+            checked(ScenarioForm, parse(read_text(path, "give an existing .yaml or .json file"))), path.parent, measure
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,12 @@ Forms = tuple[LayerGraph, LayerGraph, LayerGraph]
 DEVICE = "device"
 """Name of the user's own node in a file."""
 
+THIS_MACHINE = "this-machine"
+"""What stands in a file in place of a profile that is measured on the machine that runs a testbed."""
+
+Measure = Callable[[LayerGraph], Floats]
+"""Function that measures the seconds of each layer of a prepared graph on this machine, shape (L,)."""
+
 
 def profile_table(
     place: str,
@@ -29,6 +35,7 @@ def profile_table(
     networks: Forms,
     nodes: Sequence[Node],
     folder: Path,
+    measure: Measure | None = None,
 ) -> Floats:
     """Return the seconds per layer and node, shape (L, S + 1): measured where a profile is named, else the roofline.
 
@@ -38,6 +45,7 @@ def profile_table(
         networks: The user's network as it is given, before it was merged to `max_layers`, and after.
         nodes: The user's device, then the servers.
         folder: Folder to which paths in the file are relative.
+        measure: What measures this machine; None where nothing does.
 
     Raises:
         ValueError: If a named node or profile does not exist, or a profile is of another network or other layers.
@@ -56,7 +64,10 @@ def profile_table(
             continue
         form = MeasuredForm(profile=form) if isinstance(form, str) else form
         try:
-            columns.append(form.scale * _fitted(form.profile, find_profile(form.profile, folder), networks))
+            if form.profile == THIS_MACHINE:
+                columns.append(form.scale * _measured(measure, networks[-1]))
+            else:
+                columns.append(form.scale * _fitted(form.profile, find_profile(form.profile, folder), networks))
         except ValueError as error:
             raise ValueError(f"{inside(place, name)}: {error}") from None
     return np.stack(columns, axis=1)
@@ -95,6 +106,15 @@ def _fitted(reference: str, profile: Profile, networks: Forms) -> Floats:
         f"{reference!r} has {len(seconds)} layers of {profile.network!r} that are not those of the user's network "
         f"({len(graph)}), nor their parts; {remedy}"
     )
+
+
+def _measured(measure: Measure | None, graph: LayerGraph) -> Floats:
+    if measure is None:
+        raise ValueError(
+            f"{THIS_MACHINE!r} is measured by `python -m evaluate testbed`, which runs the scenario for real; for "
+            "anything else name a shipped profile or a file."
+        )
+    return measure(graph)
 
 
 def _measure(reference: str, graph: LayerGraph, max_layers: int | None = None) -> str:

@@ -16,7 +16,7 @@ from dnnmig_env.files.strict_model import inside, suggestion
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.scenarios.bounds import LATENCY, LINK_RATE, OFFSET, QUERY_RATE, Bounds, check_bounds
 from dnnmig_env.scenarios.file.network import networks_of, sent_graph
-from dnnmig_env.scenarios.file.profiles import groups_of, profile_table
+from dnnmig_env.scenarios.file.profiles import Measure, groups_of, profile_table
 from dnnmig_env.scenarios.file.schema import (
     BackhaulForm,
     DeviceForm,
@@ -35,18 +35,19 @@ DEFAULT_BACKHAUL_MBPS = 1000.0
 """Rate between servers if a file does not give one; it is the default of `Links`."""
 
 
-def scenario_of(form: ScenarioForm, folder: Path) -> Scenario:
+def scenario_of(form: ScenarioForm, folder: Path, measure: Measure | None = None) -> Scenario:
     """Build the scenario that a file describes.
 
     Args:
         form: The content of the file.
         folder: Folder to which paths in the file are relative.
+        measure: What measures layers on this machine where the file asks for it; by default nothing does.
 
     Raises:
         ValueError: If the scenario is not valid, in one line that begins with the place, such as `users[0].links`.
     """
     servers = tuple(_node(f"servers[{server_index}]", server) for server_index, server in enumerate(form.servers))
-    frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers])
+    frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers], measure)
     users = tuple(_user(f"users[{user_index}]", user, frame, servers) for user_index, user in enumerate(form.users))
     links, mobility = _links(form, frame), _mobility(form, frame)
     try:
@@ -62,12 +63,13 @@ def uniform_starts(slot_s: float, horizon_s: float) -> Floats:
 
 
 class _Frame(NamedTuple):
-    """What all parts of a file refer to: its folder, the horizon, the slots' starts and the servers' names."""
+    """What all parts of a file refer to, among it the slots' starts, the servers' names and what measures layers."""
 
     folder: Path
     horizon_s: float
     starts_s: Floats
     servers: list[str]
+    measure: Measure | None
 
 
 class _Link(NamedTuple):
@@ -130,7 +132,8 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
         rows = _table(f"{place}.profile_s", form.profile_s, shape, meaning)
         profile = np.stack([rows[list(group)].sum(axis=0) for group in groups])
     elif form.profile:
-        profile = profile_table(f"{place}.profile", form.profile, forms, (device, *servers), frame.folder)
+        nodes = (device, *servers)
+        profile = profile_table(f"{place}.profile", form.profile, forms, nodes, frame.folder, frame.measure)
     return User(
         name=form.name,
         graph=sent,

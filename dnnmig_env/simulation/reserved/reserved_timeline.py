@@ -13,9 +13,10 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.contention import num_stations
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.query_detail import Query
 from dnnmig_env.simulation.reserved.shares import Shares
-from dnnmig_env.simulation.timeline import Timeline, UploadInterval
+from dnnmig_env.simulation.timelines.query_detail import Query
+from dnnmig_env.simulation.timelines.timeline import Timeline
+from dnnmig_env.simulation.timelines.upload_interval import UploadInterval
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ class EosdnnConfig:
     The migration delay of PSO-GA's placements is compared with that of other searches (at equal numbers of
     evaluations), of rules and, where scenarios are small, with the optimum. LMU's upload order is compared with IONN's
     on the same placement. Tables are printed. The folder --out receives eosdnn.json, table.md and eosdnn.png.
+    If the command is stopped, the same command goes on where it was.
     """
 
     out: Path
@@ -24,7 +25,8 @@ class EosdnnConfig:
     iterations: int = 1000
     """Number of iterations of each search, each with 100 particles."""
     overwrite: bool = False
-    """Write into a folder that is not empty. Files of an earlier run are replaced."""
+    """Write into a folder that is not empty. Files of an earlier run are replaced, and one of other settings, if it was
+    stopped, is given up."""
 
     def check(self) -> None:
         """Check the numbers.

@@ -9,12 +9,14 @@ from typing import Any
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, output_folder, write_folder
+from evaluate.output.folder import as_json, write_folder
+from evaluate.output.journal import Keep
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.eosdnn.config import EosdnnConfig
-from evaluate.papers.eosdnn.placements import SWARM, PlacementStudy, place_and_compare
+from evaluate.papers.eosdnn.placements import SWARM, Placed, PlacementStudy, place_and_compare
 from evaluate.papers.eosdnn.plots import studies_png
-from evaluate.papers.eosdnn.uploads import UploadStudy, upload_and_compare
+from evaluate.papers.eosdnn.uploads import Uploaded, UploadStudy, upload_and_compare
 
 INTERVAL = "95 %"
 """Heading of the intervals. They are only in table.md, as the terminal is too narrow for them."""
@@ -31,25 +33,28 @@ Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 def reproduce(config: EosdnnConfig) -> dict[str, Any]:
     """Compare placements and upload orders, print tables and write the files.
 
+    Records are kept in a journal as they come. If there is one already, the command goes on where it was stopped.
+
     Returns:
         The contents of `eosdnn.json`.
 
     Raises:
         ValueError: If anything in the config is not valid; nothing has been written then.
+        KeyboardInterrupt: If the command is stopped; a note says what is kept.
     """
     config.check()
-    with output_folder(config.out, overwrite=config.overwrite):
-        return _reproduced(config)
+    with journal_in(config.out, settings_of(config), Placed | Uploaded, overwrite=config.overwrite) as journal:
+        return _reproduced(config, journal.keep)
 
 
-def _reproduced(config: EosdnnConfig) -> dict[str, Any]:
+def _reproduced(config: EosdnnConfig, keep: Keep) -> dict[str, Any]:
     console, placements, uploads = Console(), [], []
     with Console(stderr=True).status("placing") as status:
-        for placed in place_and_compare(config.scenarios, config.seed, config.iterations):
+        for placed in place_and_compare(config.scenarios, config.seed, config.iterations, keep):
             placements.append(placed)
             _show(console, _tables([placed], []))
             status.update(f"{placed.title}: done")
-        for uploaded in upload_and_compare(config.scenarios, config.seed):
+        for uploaded in upload_and_compare(config.scenarios, config.seed, keep):
             uploads.append(uploaded)
             _show(console, _tables([], [uploaded]))
             status.update(f"{uploaded.title}: done")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from evaluate.compare.statistics import delay_ratios, policy_figures
+from evaluate.output.journal import Keep, keep_nothing
 
 SWARM = 100
 """Number of particles, or of members of a population."""
@@ -47,6 +49,19 @@ SMALL: dict[str, dict[str, Any]] = {
 
 FULL: dict[str, dict[str, Any]] = {"edge-cloud": {}, "multi-user": {}}
 """Options of a family for scenarios of full size."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What one method reached in one scenario.
+
+    Attributes:
+        delay_s: Migration delay of its placement.
+        planning_s: Seconds that deciding took.
+    """
+
+    delay_s: float
+    planning_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,17 +113,19 @@ class PlacementStudy:
         }
 
 
-def place_and_compare(count: int, seed: int, iterations: int) -> Iterator[PlacementStudy]:
+def place_and_compare(count: int, seed: int, iterations: int, keep: Keep = keep_nothing) -> Iterator[PlacementStudy]:
     """Yield one study after another, first of small scenarios, then of scenarios of full size.
 
     Args:
         count: Scenarios per study.
         seed: Seed of the scenarios and of the searches.
         iterations: Iterations of each search.
+        keep: Keeps what each method reached in each scenario.
     """
     for sizes, exact in ((SMALL, True), (FULL, False)):
         for family, options in sizes.items():
-            yield _study(family, scenarios(family, count, seed, **options), seed, methods(iterations, exact), exact)
+            drawn = scenarios(family, count, seed, **options)
+            yield _study(family, drawn, seed, methods(iterations, exact), exact, keep)
 
 
 def methods(iterations: int, exact: bool) -> dict[str, PlacementPlanner]:
@@ -125,17 +142,34 @@ def methods(iterations: int, exact: bool) -> dict[str, PlacementPlanner]:
 
 
 def _study(
-    family: str, drawn: list[Scenario], seed: int, planners: Mapping[str, PlacementPlanner], exact: bool
+    family: str,
+    drawn: list[Scenario],
+    seed: int,
+    planners: Mapping[str, PlacementPlanner],
+    exact: bool,
+    keep: Keep = keep_nothing,
 ) -> PlacementStudy:
-    delays_s, planning_s = ({name: np.empty(len(drawn)) for name in planners} for _ in range(2))
-    for name, planner in planners.items():
-        planner(drawn[0], np.random.default_rng(seed))  # compiles
-        for k, scenario in enumerate(drawn):
-            began_s = time.perf_counter()
-            placement = planner(scenario, np.random.default_rng([seed, k]))
-            planning_s[name][k] = time.perf_counter() - began_s
-            delays_s[name][k] = placement_delay_s(scenario, placement)
+    found = {name: _placed(f"{family}, exact: {exact}, {name}", drawn, seed, planners[name], keep) for name in planners}
+    delays_s = {name: np.array([each.delay_s for each in placed]) for name, placed in found.items()}
+    planning_s = {name: np.array([each.planning_s for each in placed]) for name, placed in found.items()}
     return PlacementStudy(family, exact, delays_s, planning_s, seed)
+
+
+def _placed(title: str, drawn: list[Scenario], seed: int, planner: PlacementPlanner, keep: Keep) -> list[Placed]:
+    """Return what a method reaches in every scenario; before the first one that is not known, it is compiled."""
+    is_compiled = False
+
+    def place(k: int) -> Placed:
+        nonlocal is_compiled
+        if not is_compiled:
+            planner(drawn[0], np.random.default_rng(seed))
+            is_compiled = True
+        began_s = time.perf_counter()
+        placement = planner(drawn[k], np.random.default_rng([seed, k]))
+        planning_s = time.perf_counter() - began_s
+        return Placed(float(placement_delay_s(drawn[k], placement)), planning_s)
+
+    return [keep(title, k, partial(place, k)) for k in range(len(drawn))]
 
 
 def _device_only(scenario: Scenario, rng: np.random.Generator) -> Placement:

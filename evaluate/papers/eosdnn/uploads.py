@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.statistics import TIE, delay_ratios
+from evaluate.output.journal import Keep, keep_nothing
 
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "single": ("single", {"max_layers": 64, "uplink": "independent"}),
@@ -39,6 +41,21 @@ ORDERS = ("efficiency", "front-to-back", "lmu")
 
 WHOLE = "pso-ga+lmu"
 """The planner that is EosDNN as a whole."""
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What every method reached in one scenario.
+
+    Attributes:
+        delay_s: Mean query delay J over the horizon, by method.
+        queries: As in `UploadStudy`, by method.
+        partitions: Number of partitions, by method.
+    """
+
+    delay_s: dict[str, float]
+    queries: dict[str, float]
+    partitions: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,27 +105,25 @@ class UploadStudy:
         return found
 
 
-def upload_and_compare(count: int, seed: int) -> Iterator[UploadStudy]:
+def upload_and_compare(count: int, seed: int, keep: Keep = keep_nothing) -> Iterator[UploadStudy]:
     """Yield the study of one setting after another.
 
     Args:
         count: Scenarios per setting.
         seed: Seed of the scenarios and of PSO-GA.
+        keep: Keeps what all methods reached in each scenario.
     """
     for setting, (family, options) in SETTINGS.items():
         drawn = scenarios(family, count, seed, **options)
-        plans = [_plans(scenario, np.random.default_rng([seed, k])) for k, scenario in enumerate(drawn)]
-        names = list(plans[0])
-        timelines = {
-            name: [simulate(each, row[name]) for each, row in zip(drawn, plans, strict=True)] for name in names
-        }
-        yield UploadStudy(
-            setting,
-            {name: np.array([each.mean_delay_s for each in rows]) for name, rows in timelines.items()},
-            {name: np.array([queries_finished(each) for each in rows]) for name, rows in timelines.items()},
-            {name: np.array([float(len(each.plan.uploads)) for each in rows]) for name, rows in timelines.items()},
-            seed,
+        found = [
+            keep(setting, k, partial(_uploaded, scenario, np.random.default_rng([seed, k])))
+            for k, scenario in enumerate(drawn)
+        ]
+        delays_s, queries, partitions = (
+            {name: np.array([getattr(each, figure)[name] for each in found]) for name in found[0].delay_s}
+            for figure in ("delay_s", "queries", "partitions")
         )
+        yield UploadStudy(setting, delays_s, queries, partitions, seed)
 
 
 def queries_finished(timeline: Timeline) -> float:
@@ -123,6 +138,15 @@ def queries_finished(timeline: Timeline) -> float:
             started = max(0, math.ceil((end_s - now_s) / delay_s))
             count, now_s = count + started, now_s + started * delay_s
     return float(count)
+
+
+def _uploaded(scenario: Scenario, rng: np.random.Generator) -> Uploaded:
+    timelines = {name: simulate(scenario, plan) for name, plan in _plans(scenario, rng).items()}
+    return Uploaded(
+        {name: float(each.mean_delay_s) for name, each in timelines.items()},
+        {name: queries_finished(each) for name, each in timelines.items()},
+        {name: float(len(each.plan.uploads)) for name, each in timelines.items()},
+    )
 
 
 def _plans(scenario: Scenario, rng: np.random.Generator) -> dict[str, Plan]:

@@ -13,7 +13,7 @@ class PaperConfig:
 
     There is one device and one server, and queries run back to back. All figures are over the time that uploading the
     whole network takes. Tables are printed. The folder --out receives paper.json (a row per network, rate and method),
-    table.md and a picture per network.
+    table.md and a picture per network. If the replay is stopped, the same command goes on where it was.
     """
 
     profiles: Path
@@ -25,7 +25,8 @@ class PaperConfig:
     mbps: tuple[float, ...] = (10.0, 20.0, 40.0, 80.0, 160.0)
     """Rates in Mbps, the same up and down. 1 Mbps is 1024 * 1024 / 8000 bytes per ms, as in the published code."""
     overwrite: bool = False
-    """Write into a folder that is not empty. Files of an earlier replay are replaced."""
+    """Write into a folder that is not empty. Files of an earlier replay are replaced, and one of other settings, if it
+    was stopped, is given up."""
 
     @property
     def rates_mbps(self) -> tuple[float, ...]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, output_folder, write_folder
+from dnnmig_env.simulation.plan import Plan
+from evaluate.output.folder import as_json, write_folder
+from evaluate.output.journal import Keep
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.ionn.config import PaperConfig
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork, load_profiles
 from evaluate.papers.ionn.plots import delay_curves_png
@@ -20,18 +24,30 @@ from evaluate.papers.ionn.tables import HEADINGS, assumptions, greatest_improvem
 def reproduce(config: PaperConfig) -> list[Replay]:
     """Replay every network at every rate with every method, print tables and write the files.
 
+    Plans are kept in a journal as they come. If there is one already, the command goes on where it was stopped.
+
     Raises:
         ValueError: If anything in the config or a profile is not valid; nothing has been written then.
+        KeyboardInterrupt: If the command is stopped; a note says what is kept.
     """
     rates = config.rates_mbps
-    with output_folder(config.out, overwrite=config.overwrite):
-        return _reproduced(config, rates)
+    networks = load_profiles(config.profiles)
+    settings = {**settings_of(config), **{f"{each.graph.name}.csv": _digest(each) for each in networks}}
+    with journal_in(config.out, settings, Plan, overwrite=config.overwrite) as journal:
+        return _reproduced(config, networks, rates, journal.keep)
 
 
-def _reproduced(config: PaperConfig, rates: Sequence[float]) -> list[Replay]:
-    networks, console = load_profiles(config.profiles), Console()
+def _digest(network: MeasuredNetwork) -> str:
+    """Return a number in hexadecimal digits that differs wherever anything that was measured differs."""
+    return hashlib.sha256(repr((network.graph, network.seconds.tolist())).encode()).hexdigest()
+
+
+def _reproduced(
+    config: PaperConfig, networks: Sequence[MeasuredNetwork], rates: Sequence[float], keep: Keep
+) -> list[Replay]:
+    console = Console()
     with Console(stderr=True).status("replaying"):
-        replays = list(replay(networks, rates))
+        replays = list(replay(networks, rates, keep))
     lines = [*map(str, greatest_improvements(replays)), *assumptions(networks)]
     try:
         write_folder(config.out, _files(config, networks, replays, lines))

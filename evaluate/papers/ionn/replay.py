@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -24,7 +25,8 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
+from evaluate.output.journal import Keep, keep_nothing
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork
 
 BYTES_PER_S_PER_MBPS = 1024 * 1024 / 8000 * 1000
@@ -108,14 +110,20 @@ class Replay:
         }
 
 
-def replay(networks: Sequence[MeasuredNetwork], mbps: Sequence[float]) -> Iterator[Replay]:
-    """Yield the replay of every network at every rate with every method."""
+def replay(networks: Sequence[MeasuredNetwork], mbps: Sequence[float], keep: Keep = keep_nothing) -> Iterator[Replay]:
+    """Yield the replay of every network at every rate with every method; `keep` keeps the plans."""
     for network in networks:
         for rate in mbps:
             scenario = scenario_of(network, rate)
-            for method, planner in METHODS.items():
-                plan = planner(scenario, np.random.default_rng(0))
+            for number, (method, planner) in enumerate(METHODS.items()):
+                plan = keep(f"{network.graph.name} at {rate} Mbps", number, partial(_plan, planner, scenario))
                 yield Replay(network.graph.name, rate, method, simulate(scenario, plan))
+
+
+def _plan(planner: Planner, scenario: Scenario) -> Plan:
+    """Return the plan of a planner, with integers that JSON can hold."""
+    uploads = planner(scenario, np.random.default_rng(0)).uploads
+    return Plan(tuple(replace(upload, layers=tuple(map(int, upload.layers))) for upload in uploads))
 
 
 def scenario_of(network: MeasuredNetwork, mbps: float) -> Scenario:

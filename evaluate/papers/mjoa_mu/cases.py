@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import plan_of
 from dnnmig_env.simulation.simulator import simulate
+from evaluate.output.journal import Keep, keep_nothing
 
 LATENCY_S = 0.005
 """Latency of the access in seconds, the same up and down."""
@@ -82,12 +84,18 @@ def cases(
     mbps: Sequence[float],
     edge_flops_per_s: Sequence[float],
     device_flops_per_s: Sequence[float],
+    keep: Keep = keep_nothing,
 ) -> Iterator[Case]:
     """Yield every combination of a network (merged to at most `max_layers`), a rate, an edge and a device."""
-    for network, rate, edge, device in itertools.product(networks, mbps, edge_flops_per_s, device_flops_per_s):
-        user = User("user", load_prepared(network, max_layers), device_node(device))
-        scenario = Scenario((user,), (edge_node(edge),), access([rate]), HORIZON_S)
-        yield Case(network, rate, edge, device, *_delays(scenario))
+    settings = itertools.product(networks, mbps, edge_flops_per_s, device_flops_per_s)
+    for index, setting in enumerate(settings):
+        yield keep("one user", index, partial(_case, max_layers, *setting))
+
+
+def _case(max_layers: int, network: str, rate: float, edge: float, device: float) -> Case:
+    user = User("user", load_prepared(network, max_layers), device_node(device))
+    scenario = Scenario((user,), (edge_node(edge),), access([rate]), HORIZON_S)
+    return Case(network, rate, edge, device, *map(float, _delays(scenario)))
 
 
 def _delays(scenario: Scenario) -> tuple[float, float, float, float, float, float]:

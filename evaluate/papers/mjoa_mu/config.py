@@ -13,7 +13,8 @@ class MjoaMuConfig:
 
     First one user and one edge, on a grid of networks, access rates and machines, are compared with serial uploading.
     Then several users with ARA's shares are compared with equal shares. PBT-DP places the layers in all cases. Tables
-    are printed. The folder --out receives mjoa_mu.json (a row per setting), table.md and mjoa_mu.png.
+    are printed. The folder --out receives mjoa_mu.json (a row per setting), table.md and mjoa_mu.png. If the command is
+    stopped, the same command goes on where it was.
     """
 
     out: Path
@@ -47,7 +48,8 @@ class MjoaMuConfig:
     seed: int = 1
     """Seed of the scenarios."""
     overwrite: bool = False
-    """Write into a folder that is not empty. Files of an earlier run are replaced."""
+    """Write into a folder that is not empty. Files of an earlier run are replaced, and one of other settings, if it was
+    stopped, is given up."""
 
     def check(self) -> None:
         """Check the numbers.

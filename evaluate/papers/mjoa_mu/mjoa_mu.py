@@ -14,12 +14,14 @@ from typing import Any
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.output.folder import as_json, output_folder, write_folder
+from evaluate.output.folder import as_json, write_folder
+from evaluate.output.journal import Keep
 from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.mjoa_mu.cases import BASELINES, Case, cases
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.papers.mjoa_mu.plots import study_png
-from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, METHODS, MJOA_MU, UsersStudy, studies
+from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, METHODS, MJOA_MU, Started, UsersStudy, studies
 
 PUBLISHED = 0.645
 """The greatest reduction that the paper reports."""
@@ -39,27 +41,30 @@ Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 def reproduce(config: MjoaMuConfig) -> dict[str, Any]:
     """Measure cold starts of one user on a grid and of several users, print tables and write the files.
 
+    Records are kept in a journal as they come. If there is one already, the command goes on where it was stopped.
+
     Returns:
         The contents of `mjoa_mu.json`.
 
     Raises:
         ValueError: If anything in the config is not valid; nothing has been written then.
+        KeyboardInterrupt: If the command is stopped; a note says what is kept.
     """
     config.check()
-    with output_folder(config.out, overwrite=config.overwrite):
-        return _reproduced(config)
+    with journal_in(config.out, settings_of(config), Case | Started, overwrite=config.overwrite) as journal:
+        return _reproduced(config, journal.keep)
 
 
-def _reproduced(config: MjoaMuConfig) -> dict[str, Any]:
+def _reproduced(config: MjoaMuConfig, keep: Keep) -> dict[str, Any]:
     console, alone, together = Console(), list[Case](), list[UsersStudy]()
     edges, devices = [1e12 * speed for speed in config.edge_tflops], [1e9 * speed for speed in config.device_gflops]
     with Console(stderr=True).status("one user") as status:
-        for case in cases(config.networks, config.layers, config.mbps, edges, devices):
+        for case in cases(config.networks, config.layers, config.mbps, edges, devices, keep):
             alone.append(case)
             status.update(f"one user: {case}")
         _show(console, _tables_of_one(alone))
         drawn = config.users, config.scenarios, config.seed, config.networks, config.layers
-        for study in studies(*drawn, (min(edges), max(edges)), (min(devices), max(devices))):
+        for study in studies(*drawn, (min(edges), max(edges)), (min(devices), max(devices)), keep):
             together.append(study)
             _show(console, _tables_of_several([study]))
             status.update(f"{study.users} users: done")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from dnnmig_env.scenarios.scenario import Scenario, User
 from dnnmig_env.simulation.reserved.shares import equal_shares, own_scenario
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.statistics import delay_ratios
+from evaluate.output.journal import Keep, keep_nothing
 from evaluate.papers.mjoa_mu.cases import HORIZON_S, access, device_node, edge_node
 
 BASELINE, MJOA_MU = "serial, equal", "parallel, ARA"
@@ -33,6 +35,17 @@ nobody down."""
 ACCESS_MBPS: tuple[Range, ...] = ((10.0, 160.0), (100.0, 1000.0))
 """Ranges of access rates in Mbps, drawn log-uniformly: those of the scenario families, and those of the fastest
 networks."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What every method reached in one scenario.
+
+    Attributes:
+        delays_s: Cold-start delay of each user, by method.
+    """
+
+    delays_s: dict[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +92,7 @@ def studies(
     max_layers: int,
     edge_flops_per_s: Range,
     device_flops_per_s: Range,
+    keep: Keep = keep_nothing,
 ) -> Iterator[UsersStudy]:
     """Yield the study of each range of access rates and number of users.
 
@@ -90,17 +104,25 @@ def studies(
         max_layers: Most layers to which these are merged.
         edge_flops_per_s: Range of the speeds of edges, drawn log-uniformly.
         device_flops_per_s: Range of the speeds of devices, drawn log-uniformly.
+        keep: Keeps what all methods reached in each scenario.
     """
     for mbps, number in itertools.product(ACCESS_MBPS, users):
-        rng, found = np.random.default_rng([seed, number, int(mbps[0])]), []
-        for _ in range(count):
+        rng, found = np.random.default_rng([seed, number, int(mbps[0])]), list[Started]()
+        for index in range(count):
             graphs = [load_prepared(str(name), max_layers) for name in rng.choice(np.array(networks), number)]
             edge = edge_node(float(log_uniform(rng, edge_flops_per_s, (1,))[0]))
             devices = map(device_node, log_uniform(rng, device_flops_per_s, (number,)).tolist())
             owners = [User(f"user-{user}", *pair) for user, pair in enumerate(zip(graphs, devices, strict=True))]
             links = access(log_uniform(rng, mbps, (number,)).tolist())
-            found.append(delays_s(Scenario(tuple(owners), (edge,), links, HORIZON_S)))
-        yield UsersStudy(mbps, number, {name: np.stack([one[name] for one in found]) for name in METHODS}, seed)
+            scenario = Scenario(tuple(owners), (edge,), links, HORIZON_S)
+            found.append(keep(f"{number} users, {mbps[0]:g} to {mbps[1]:g} Mbps", index, partial(_started, scenario)))
+        yield UsersStudy(
+            mbps, number, {name: np.array([one.delays_s[name] for one in found]) for name in METHODS}, seed
+        )
+
+
+def _started(scenario: Scenario) -> Started:
+    return Started({name: tuple(map(float, each_s)) for name, each_s in delays_s(scenario).items()})
 
 
 def delays_s(scenario: Scenario) -> dict[str, Floats]:

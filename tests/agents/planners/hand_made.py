@@ -25,7 +25,7 @@ def chain(
     between_mb_per_s: float = 100.0,
     horizon_s: float = 100.0,
 ) -> Scenario:
-    """Return a scenario whose users share one chain without input bytes.
+    """Return a scenario whose users share one chain without input bytes; weights and query data do not meet.
 
     Args:
         weight_mb: Per layer.
@@ -49,4 +49,5 @@ def chain(
         tuple(Node(f"server{s}", Tier.EDGE, 1e9, 1e9, 0.0, float(m)) for s, m in enumerate(memory)),
         Links(np.array(rate_mb_per_s) * MB, between_bytes_per_s=between_mb_per_s * MB),
         horizon_s,
+        uplink="independent",
     )

@@ -98,7 +98,7 @@ def test_a_plan_policy_serves_the_single_environment_too():
         observation, reward, done, _, info = env.step(action)
         total += reward
     assert total == pytest.approx(-info["mean_delay_s"])
-    assert info["mean_delay_s"] < 0.6 * info["device_only_delay_s"]
+    assert info["mean_delay_s"] < 0.65 * info["device_only_delay_s"]
 
 
 def test_planning_seconds_are_counted_per_row():

@@ -106,7 +106,7 @@ def test_an_illegal_action_charges_the_rest_at_the_device_only_delay():
 
 def test_an_illegal_action_charges_only_the_time_that_is_left():
     # The toy's best plan until 4.071 s, as worked out there: delays of 7 s in all for 2 s, then of 4.9 s while the
-    # second upload takes 2 / (1 - 0.1 / 2.9) s. Then an illegal action, and 7 s, all on the devices, up to 10 s.
+    # second upload takes 2 / (1 - 0.1 / 2.9) s. Then an illegal action, and 7 s, all on the devices, until 10 s.
     env = MigrationEnv(make_generator("toy"))
     env.reset()
     rewards = [env.step(action)[1] for action in (env.encode(0, 1, 1), env.encode(1, 0, 2))]
@@ -160,7 +160,8 @@ def test_the_plan_is_what_was_decided_and_waiting_is_no_part_of_it(family, decis
             chosen = env.episodes.actions.decode(action)
             if chosen is not None and not placing:
                 user, layer, server = chosen
-                uploads.append(Upload(user, server, (layer,), time_s))
+                begins_slot = time_s in env.scenario().slot_starts_s  # others follow the upload before them
+                uploads.append(Upload(user, server, (layer,), time_s if begins_slot else 0.0))
             waited += chosen is None and not placing
             _, _, done, _, _ = env.step(action)
             assert env.plan() == Plan(tuple(uploads))

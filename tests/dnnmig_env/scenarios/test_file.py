@@ -216,7 +216,7 @@ def whole_plan(scenario: Scenario) -> Plan:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_can_be_simulated(path: Path, tmp_path: Path) -> None:
-    scenario = load_scenario(path)
+    scenario = load_scenario(path, measured_here)
     uploading = simulate(scenario, whole_plan(scenario)).mean_delay_s
     alone = simulate(scenario, Plan(())).mean_delay_s
     assert 0 < uploading < alone
@@ -225,6 +225,22 @@ def test_every_example_can_be_simulated(path: Path, tmp_path: Path) -> None:
         copy = load_scenario(tmp_path / f"copy{suffix}")
         assert_same(copy, scenario)
         assert simulate(copy, whole_plan(copy)).mean_delay_s == uploading
+
+
+def measured_here(graph: LayerGraph) -> np.ndarray:
+    """Stands in for a measurement: a millisecond for the first layer, two for the second, and so on."""
+    return 1e-3 * np.arange(1, len(graph) + 1)
+
+
+def test_what_is_measured_on_this_machine_is_scaled() -> None:
+    scenario = load_scenario(EXAMPLES / "testbed_small.yaml", measured_here)
+    layers = 1e-3 * np.arange(1, 9)
+    np.testing.assert_allclose(scenario.execution_s[0], np.stack([20 * layers, 2 * layers], axis=1))
+
+
+def test_this_machine_is_measured_only_where_something_runs() -> None:
+    with pytest.raises(ValueError, match=r"device: 'this-machine' is measured by `python -m evaluate testbed`"):
+        load_scenario(EXAMPLES / "testbed_small.yaml")
 
 
 def test_the_examples_are_static_slotted_and_mobile() -> None:

@@ -21,7 +21,7 @@ from dnnmig_env.simulation.contention import DOWNLINK, UPLINK, num_stations, wri
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, plan_of
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 
 PHONE, EDGE = Node("phone", Tier.DEVICE, 1e9, 1e9), Node("edge", Tier.EDGE, 1e9, 1e9)
 SERVERS = (EDGE, replace(EDGE, name="other"), replace(EDGE, name="third"))

@@ -19,7 +19,7 @@ from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.plan import Plan, check_plan, plan_of
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 
 DEVICE = Node("device", Tier.DEVICE, 1e9, 1e15)
 

@@ -17,7 +17,7 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from dnnmig_env.simulation.viewer import COLOURS, FRAME_INCHES, _figure, describe, draw, frame, to_rgb
 from tests.strategies import random_case
 

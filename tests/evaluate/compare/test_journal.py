@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,82 +12,10 @@ import pytest
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.files.folder_lock import locked
 from evaluate.__main__ import main
-from evaluate.compare.journal import JOURNAL, Journal, is_unfinished
 from evaluate.compare.record import Record
 from evaluate.compare.rollout import Arena
-
-RECORD = Record(3, 1.5, 2.5, 0.5, 0.75, 1e-3, 2, False, (4, 0))
-
-
-def journal(folder: Path, *, anew: bool = False, **settings: Any) -> Journal:
-    return Journal(folder, {"policies": "a", **settings}, Record, anew=anew)
-
-
-def test_records_come_back_exactly(tmp_path: Path) -> None:
-    journal(tmp_path).add("a", RECORD)
-    journal(tmp_path).add("b", RECORD)
-    assert journal(tmp_path).known == {"a": {3: RECORD}, "b": {3: RECORD}}
-    assert journal(tmp_path).count == 2
-    assert is_unfinished(tmp_path)
-    (tmp_path / "mine.txt").write_text("")
-    assert not is_unfinished(tmp_path)
-
-
-def test_a_line_that_was_cut_off_is_dropped_and_written_over(tmp_path: Path) -> None:
-    journal(tmp_path).add("a", RECORD)
-    path = tmp_path / JOURNAL
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"policy": "a", "scen')
-    again = journal(tmp_path)
-    assert again.known == {"a": {3: RECORD}}
-    again.add("b", RECORD)
-    assert path.read_bytes().startswith(whole) and len(path.read_bytes().splitlines()) == 3
-    assert journal(tmp_path).count == 2
-    path.write_bytes(b'{"settings": {"poli')  # killed in the first line
-    assert journal(tmp_path).known == {}
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (None, r"other settings \(policies was \"a\", now it is \"b\"\)"),
-        ("garbage\n", "line 3 is damaged"),
-        ('{"policy": "a", "scenario": "three"}\n', "line 3 holds no record"),
-        ("[" * 100_000 + "\n", "line 3 is damaged"),
-    ],
-)
-def test_another_or_a_damaged_journal_is_refused_unless_told_otherwise(
-    tmp_path: Path, damage: str | None, message: str
-) -> None:
-    journal(tmp_path).add("a", RECORD)
-    settings = {"policies": "b"} if damage is None else {}
-    with (tmp_path / JOURNAL).open("a") as file:
-        file.write(damage or "")
-    with pytest.raises(ValueError, match=f"{message}.*; repeat the same command .*--overwrite"):
-        journal(tmp_path, **settings)
-    begun = journal(tmp_path, anew=True, **settings)
-    assert begun.known == {}
-    begun.add("a", RECORD)
-    assert journal(tmp_path, **settings).known == {"a": {3: RECORD}}
-
-
-def test_a_full_disk_is_told_of_once_and_loses_nothing_if_there_is_room_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mine = journal(tmp_path)
-    mine.add("a", RECORD)
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", full)
-        for name in ("b", "c"):
-            mine.add(name, RECORD)
-    said = capsys.readouterr().err
-    assert said.count("No space left on device") == 1
-    mine.add("d", RECORD)
-    assert list(journal(tmp_path).known) == ["a", "b", "c", "d"]
+from evaluate.output.journal import JOURNAL, Journal
+from evaluate.output.unfinished import is_unfinished
 
 
 @pytest.mark.parametrize("name", ["random", "pso-ga:iterations=20+lmu", "joint-efficiency@replan"])
@@ -144,8 +71,8 @@ def test_a_stopped_command_goes_on_and_ends_with_the_same_files(
     assert evaluated(tmp_path / "whole") == 0
     add = Journal.add
 
-    def stopping(self: Journal, policy: str, record: Record) -> None:
-        add(self, policy, record)
+    def stopping(self: Journal[Record], policy: str, number: int, record: Record) -> None:
+        add(self, policy, number, record)
         if self.count == 4:
             raise KeyboardInterrupt
 

@@ -89,8 +89,8 @@ def test_a_study_that_was_stopped_goes_on(
 ) -> None:
     out = tmp_path / "out"
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "train", lambda config: 130)  # what Ctrl-C makes of training
-        assert run("decisions", out) == 130
+        patched.setattr(runs, "train", lambda config: 143)  # what SIGTERM makes of training
+        assert run("decisions", out) == 143
     assert f"finished training runs are in {out}/runs; the same command goes on" in capsys.readouterr().err
     (out / "runs").mkdir(parents=True)
     for path in (decisions / "runs").iterdir():

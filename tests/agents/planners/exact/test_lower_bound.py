@@ -19,6 +19,7 @@ from tests.agents.planners.random_scenarios import delays_s
 from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario
 
 CHAINS = Sizes(users=1, chain=True)
+WALK = ("examples/walk_synthetic.csv",)
 
 
 def test_one_layer_is_bounded_by_its_upload() -> None:
@@ -88,14 +89,15 @@ def chained(scenario: Scenario) -> Scenario:
 
 
 def test_it_is_near_the_best_plans_whether_rates_change_or_not() -> None:
-    for traces in ((), ("examples/walk_synthetic.csv",)):
+    # It is a bound wherever weights give way to data, but it does not know of that.
+    for traces, uplink, nearness in (((), "independent", 1.03), ((), "priority", 1.06), (WALK, "independent", 1.03)):
         ratios = []
-        for drawn in scenarios("single", 20, seed=3, max_layers=8, traces=traces):
+        for drawn in scenarios("single", 20, seed=3, max_layers=8, traces=traces, uplink=uplink):
             scenario = chained(drawn)
             plan = Exact(clairvoyant=True)(scenario, np.random.default_rng(0))
             ratios.append(delays_s(scenario, [plan])[0] / lower_bound(scenario))
         assert min(ratios) >= 1 - 1e-9
-        assert np.mean(ratios) < 1.03
+        assert np.mean(ratios) < nearness
 
 
 def test_what_it_does_not_hold_for_is_refused() -> None:

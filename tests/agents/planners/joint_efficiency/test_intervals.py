@@ -96,7 +96,7 @@ def test_measuring_what_has_changed_is_measuring_everything() -> None:
 def test_contention_within_the_tolerance_is_not_measured_anew() -> None:
     p, state, efficiencies, legal = measured(make_scenario(RandomChoices(np.random.default_rng(3)), SIZES))
     before = efficiencies.per_s.copy()
-    state.load[0] += 0.01
+    state.present[0] += 0.01
     measure(p, p, 0, state, 0, legal, efficiencies, 0, 0.5)
     np.testing.assert_array_equal(efficiencies.per_s, before)
     measure(p, p, 0, state, 0, legal, efficiencies, 0, 1e-6)

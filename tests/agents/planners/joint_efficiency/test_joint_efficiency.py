@@ -77,10 +77,13 @@ def test_an_interval_may_span_uploaded_layers() -> None:
 
 
 def test_an_upload_that_costs_others_more_than_it_saves_is_not_made() -> None:
-    # User 0 runs on the server, 0.9 s per query, a load of 0.9: user 1, 1 s on its device, would take 0.095 / 0.1 s
-    # there and save 0.05 s, but make user 0 take 0.9 / 0.905 s.
+    # User 0 runs on the server, 0.9 s of every second, as its device takes 5 s. User 1, 1 s on its device, would take
+    # 0.49 x 1.9 = 0.93 s there and save 0.07 s, but be there 0.93 of the time and make user 0 take 0.9 x 1.93 s.
     scenario = chain([1], [0], server_s=[0.9], query_rate_hz=[1.0, 1.0])
-    users = (replace(scenario.users[0], uploaded=[1]), replace(scenario.users[1], profile_s=[[1.0, 0.095]]))
+    users = (
+        replace(scenario.users[0], profile_s=[[5.0, 0.9]], uploaded=[1]),
+        replace(scenario.users[1], profile_s=[[1.0, 0.49]]),
+    )
     scenario = replace(scenario, users=users)
     idle_s, upload_s = delays_s(scenario, [Plan(), plan_of([(1, 0, 1)])])
     assert idle_s < upload_s

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from agents.planners.local_search.chains import PRESENT, TRIAL
+from dnnmig_env.simulation.packed import SHARED
 from tests.agents.planners.annealed import Chain
 from tests.agents.planners.random_scenarios import realistic
 
@@ -68,7 +71,9 @@ def test_a_plan_is_given_up_exactly_if_it_costs_too_much() -> None:
 def test_uploads_in_another_order_are_played_until_both_plans_stand_alike() -> None:
     stopped = 0
     for seed in SEEDS[:40]:
-        chain = Chain(seed, realistic(np.random.default_rng(seed), max_layers=6))
+        # Where weights give way to data, which of them are there first decides when all of them are.
+        scenario = replace(realistic(np.random.default_rng(seed), max_layers=6), uplink="independent")
+        chain = Chain(seed, scenario)
         length = int(chain.walk.length[PRESENT])
         if length < 2:
             continue
@@ -99,7 +104,10 @@ def test_what_is_not_in_by_the_horizon_is_forgotten() -> None:
         uploads = chain.random_uploads()
         chain.write(PRESENT, uploads)
         whole_s = chain.replay_s(PRESENT)
-        assert chain.settle(0) == pytest.approx(whole_s, rel=1e-14)
+        settled_s = chain.settle(0)
+        assert settled_s == pytest.approx(chain.replay_s(PRESENT), rel=1e-14)
+        if chain.p.uplink[0] != SHARED:  # there what never arrives slows data on the uplink
+            assert settled_s == pytest.approx(whole_s, rel=1e-14)
         kept = int(chain.walk.length[PRESENT])
         np.testing.assert_array_equal(chain.uploads(PRESENT), uploads[:kept])
         assert np.count_nonzero(chain.walk.server) == kept

@@ -149,14 +149,14 @@ def plain(scenario: Scenario, placement: Placement) -> list[tuple[int, int]]:
 
 def _efficiency(packed, state, units: Units, first: int, last: int) -> float:  # type: ignore[no-untyped-def]
     u, layers = units.user[first], slice(units.first[first], units.last[last] + 1)
-    node, usable, slowdown = state.node[0, u].copy(), state.usable[0, u].copy(), np.ones(packed.execution_s.shape[3])
-    slowdown_for(packed, 0, u, state.load[0], slowdown)
+    node, usable, slowdown = state.node[0, u].copy(), state.usable[0, u].copy(), np.ones(state.slowdown.shape[2])
+    slowdown_for(packed, 0, u, state.present[0], slowdown)
     delays_s = []
     for _ in range(2):
         assignment = np.zeros(len(node), np.int8)
         effective_assignment(packed, 0, u, node, usable, assignment)
         delays_s.append(
-            query_delay_s(packed, 0, u, 0, assignment, slowdown, np.zeros(len(node)), np.zeros(len(slowdown)))
+            query_delay_s(packed, 0, u, 0, assignment, slowdown, np.zeros(len(node)), np.zeros(state.free_s.shape[1]))
         )
         node[layers], usable[layers] = units.server[first], True
     upload_s = units.weight_bytes[first : last + 1].sum() / packed.up_bytes_per_s[0, 0, u, units.server[first] - 1]

@@ -44,9 +44,10 @@ def test_partitions_go_in_the_order_in_which_they_would_end_under_equal_sharing(
 
 
 def test_nobody_knows_of_anybody_else() -> None:
-    # Every layer saves 0.5 s. In one queue the first user goes on, as its one layer on the server slows the second
-    # user's (0.9 Hz * 0.5 s: 0.91 s instead of 0.5 s), whom its two layers then leave so little that it merges its own.
-    scenario = chain([1, 1], [0, 0], server_s=[0.5], query_rate_hz=[0.9, 0.9])
+    # Every layer saves 0.4 s. In one queue the first user goes on, as its one layer on the server, 0.6 s of every
+    # 1.6 s, slows the second user's by 0.225 s. With both its layers it is there all the time, and the second user's
+    # layers would take 1.2 s there instead of 1 s on the device: none is of use by itself, and they are merged.
+    scenario = chain([1, 1], [0, 0], server_s=[0.6], query_rate_hz=[0.9, 0.9])
     everything = (np.ones(2, np.int8),) * 2
     known, unknown = (order(scenario, everything, RNG).uploads for order in (lmu, equal_share_lmu))
     assert [(upload.user, upload.layers) for upload in known] == [(0, (0,)), (0, (1,)), (1, (0, 1))]

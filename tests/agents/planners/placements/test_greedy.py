@@ -42,10 +42,17 @@ def test_memory_goes_to_the_users_in_turns() -> None:
 
 
 def test_a_loaded_server_is_left_alone() -> None:
-    # User 0's layer 0 loads server 1 by 9 x 0.1 = 0.9: user 1's layer 0 would take 0.1 / (1 - 0.9) = 1 s there, and
-    # 0.2 s on server 2. User 0's own queries do not slow each other: layer 1 takes 0.1 s on server 1.
-    scenario = chain([1, 1], [0, 0], server_s=[0.1, 0.2], rate_mb_per_s=[1.0, 1.0], query_rate_hz=[9.0, 1.0])
-    assert place(scenario) == [[1, 1], [2, 2]]
+    # User 0 is on server 1 for 0.1 s of every 1 / 9 s: user 1's layer would take 0.1 x 1.9 = 0.19 s there, and 0.15 s
+    # on server 2. Were user 0 there for 0.1 s of every second, it would take 0.11 s.
+    for rate_hz, expected in ((9.0, [[1], [2]]), (1.0, [[1], [1]])):
+        scenario = chain([1], [0], server_s=[0.1, 0.15], rate_mb_per_s=[1.0, 1.0], query_rate_hz=[rate_hz, 1.0])
+        assert place(scenario) == expected
+
+
+def test_users_do_not_keep_themselves_from_a_server() -> None:
+    # With its first layer the user is on server 1 for much of its time. The second one takes 0.1 s there all the same.
+    scenario = chain([1, 1], [0, 0], server_s=[0.1, 0.15], rate_mb_per_s=[1.0, 1.0], query_rate_hz=[30.0])
+    assert place(scenario) == [[1, 1]]
 
 
 def test_what_is_uploaded_stays_and_counts() -> None:

@@ -19,10 +19,10 @@ def test_inertia_runs_from_its_minimum_at_the_best_to_its_maximum_far_away() -> 
 
 
 def test_the_same_random_numbers_give_the_same_placement_as_ever() -> None:
-    # As first released; whoever changes them on purpose changes every published comparison.
+    # As since queries are in flight one at a time; whoever changes them on purpose changes every published comparison.
     published = (
         ([[2, 1, 2, 3, 1, 2, 2, 2], [2, 3, 3, 3, 3, 0, 2, 3]], 0.6284587978789083),
-        ([[2, 1, 2, 3, 0, 2, 1, 0], [2, 0, 1, 1, 2, 2, 2, 3]], 0.7320556819078485),
+        ([[2, 1, 2, 3, 2, 3, 1, 0], [2, 0, 2, 1, 2, 2, 2, 3]], 0.22624785755627508),
     )
     for seed, (placement, next_random) in enumerate(published):
         rng = np.random.default_rng(seed)

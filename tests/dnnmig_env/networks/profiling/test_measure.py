@@ -294,12 +294,13 @@ def test_the_quietest_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     def at_some_speed(*arguments: Any) -> Any:
         times, tau = real(*arguments), next(speeds)
         rounds.append(tau)
-        return type(times)(tau, times.operators_s * 0 + tau, tau, tau)
+        return type(times)(tau, times.operators_s * 0 + tau, times.operators_wall_s * 0 + 2 * tau, tau, tau)
 
     monkeypatch.setattr(measuring, "time_round", at_some_speed)
     profile: Profile = measure(nn.Linear(3, 3), (1, 3), effort=Effort(repeats=1))
     assert rounds == [3.0, 1.0, 2.0]
     assert (profile.whole_s, profile.seconds, profile.measured.load_average) == (1.0, (1.0,), 1.0)
+    assert profile.layers[0].wall_s == 2.0  # the wall clock, beside the processor time
 
 
 def test_the_instrument_is_small_beside_an_operator_of_a_millisecond() -> None:

@@ -14,11 +14,12 @@ from agents.planners.protocol import Placement
 from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.timeline import Timeline
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.__main__ import main
 from evaluate.papers.eosdnn import placements
 from evaluate.papers.eosdnn.placements import OPTIMUM, PlacementStudy, methods
-from evaluate.papers.eosdnn.uploads import UploadStudy, queries_finished
+from evaluate.papers.eosdnn.uploads import UploadStudy, queries_finished, upload_and_compare
 
 
 def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +108,18 @@ def test_every_scenario_has_random_numbers_of_its_own() -> None:
     first, second = numbers[1:4], numbers[5:]  # each is called once more at first, to compile
     assert len(set(first)) == 3
     assert first == second  # and every method the same ones
+
+
+def test_every_scenario_is_uploaded_with_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = []
+
+    def plans(scenario: Scenario, rng: np.random.Generator) -> dict[str, Plan]:
+        numbers.append(float(rng.random()))
+        return {"ionn": Plan()}
+
+    monkeypatch.setattr("evaluate.papers.eosdnn.uploads._plans", plans)
+    list(upload_and_compare(3, 1))
+    assert len(set(numbers)) == 3 and len(numbers) == 9
 
 
 def test_placement_figures_by_hand() -> None:

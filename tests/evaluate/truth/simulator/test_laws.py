@@ -11,8 +11,8 @@ from agents.planners import planner
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import UPLINKS
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.query_detail import tensors_sent
 from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.query_detail import tensors_sent
 from evaluate.truth.comparison import predicted_s
 from evaluate.truth.simulator.simulation import play_out
 from tests.strategies import Sizes, random_case

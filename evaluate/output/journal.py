@@ -1,7 +1,7 @@
-"""The journal of an evaluation: each record is kept as soon as it is there, so that a stopped evaluation can go on.
+"""The journal of a command: each record is kept as soon as it is there, so that a stopped command can go on.
 
-It is a file of JSON lines in the folder of the results. The first line holds the settings, and each other line a record
-and the name of its policy. The file is removed when the results are written.
+It is a file of JSON lines in the folder of the results. The first line holds the settings, and each other line a
+record, its name and number, and a check sum. The file is removed when the results are written.
 """
 
 from __future__ import annotations
@@ -9,62 +9,62 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.text_file import read_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 JOURNAL = "unfinished.jsonl"
 """Name of the file."""
 
 
-class OfScenario(Protocol):
-    """A record, which is a dataclass: what came of one scenario."""
-
-    @property
-    def scenario(self) -> int:
-        """Number of the scenario."""
+Kept = TypeVar("Kept", bound="DataclassInstance")
+One = TypeVar("One", bound="DataclassInstance")
 
 
-Kept = TypeVar("Kept", bound=OfScenario)
+class Keep(Protocol):
+    """Keeps records: returns the one of a name and number if it is known, and computes it otherwise."""
+
+    def __call__(self, name: str, number: int, compute: Callable[[], One]) -> One:
+        """Return a record; `compute` is called only if the record is not known."""
 
 
-def is_unfinished(folder: Path) -> bool:
-    """Return whether a folder holds the journal of an evaluation, and nothing else."""
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except OSError:
-        return False
-    return JOURNAL in names and names <= {JOURNAL, LOCK}
+def keep_nothing(name: str, number: int, compute: Callable[[], One]) -> One:
+    """Compute a record, as a `Keep` that knows none."""
+    return compute()
 
 
 class Journal(Generic[Kept]):
-    """Reads what an evaluation of the same settings has left in a folder, and adds to it.
+    """Reads what a command of the same settings has left in a folder, and adds to it.
 
     Args:
         folder: Folder of the results.
         settings: Whatever the records depend on, as data that JSON can hold.
-        kind: The dataclass of the records.
+        kind: The dataclass of the records, or the union of several.
         anew: Drop a journal of other settings, or a damaged one.
 
     Attributes:
-        known: The records that were there, by policy and number of the scenario.
+        known: The records that were there, by name and number.
 
     Raises:
         ValueError: If there is a journal of other settings, or it is damaged.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], kind: type[Kept], *, anew: bool) -> None:
-        self._path, self._kind = folder / JOURNAL, TypeAdapter(kind)
+        self._path = folder / JOURNAL
         self._head = json.dumps({"settings": settings}) + "\n"
+        self._kind: TypeAdapter[Kept] = TypeAdapter(kind)
         self.known: dict[str, dict[int, Kept]] = {}
-        self._pending, self._size, self._warned = b"", 0, False
+        self._pending, self._waiting, self._size, self._warned = b"", 0, 0, False
         if self._path.exists():
             self._read(json.loads(self._head)["settings"], anew=anew)
         if not self._size:
@@ -73,15 +73,25 @@ class Journal(Generic[Kept]):
     @property
     def count(self) -> int:
         """Number of records that are in the file."""
-        return sum(map(len, self.known.values()))
+        return sum(map(len, self.known.values())) - self._waiting
 
-    def add(self, policy: str, record: Kept) -> None:
+    def keep(self, name: str, number: int, compute: Callable[[], One]) -> One:
+        """Return a record that is known, or compute it and write it; this is a `Keep`."""
+        known = self.known.get(name, {}).get(number)
+        if known is None:
+            known = cast(Kept, compute())
+            self.add(name, number, known)
+        return cast(One, known)
+
+    def add(self, name: str, number: int, record: Kept) -> None:
         """Write a record, unless it is known; if that fails, warn once and try again with the next one."""
-        mine = self.known.setdefault(policy, {})
-        if record.scenario in mine:
+        mine = self.known.setdefault(name, {})
+        if number in mine:
             return
-        mine[record.scenario] = record
-        self._pending += (json.dumps({"policy": policy, **asdict(cast(Any, record))}) + "\n").encode()
+        mine[number] = record
+        line = {"name": name, "number": number, "record": asdict(record)}
+        self._waiting += 1
+        self._pending += (json.dumps({**line, "check": _check_sum(line)}) + "\n").encode()
         try:
             with self._path.open("r+b" if self._path.exists() else "wb", buffering=0) as file:
                 file.seek(self._size)
@@ -94,7 +104,7 @@ class Journal(Generic[Kept]):
                 print(f"warning: cannot write {self._path}: {error.strerror}; going on without.", file=sys.stderr)
             self._warned = True
             return
-        self._size, self._pending = self._size + len(self._pending), b""
+        self._size, self._pending, self._waiting = self._size + len(self._pending), b"", 0
 
     def remove(self) -> None:
         """Remove the file, as the results are written."""
@@ -106,15 +116,16 @@ class Journal(Generic[Kept]):
             lines = read_text(self._path).split("\n")[:-1]  # the last one is empty, or was cut off
             if not lines:
                 return
-            self._check(_value(lines[0], 1).get("settings"), settings)
+            _check_settings(_value(lines[0], 1).get("settings"), settings)
             for number, line in enumerate(lines[1:], start=2):
                 data = _value(line, number)
-                policy = data.pop("policy", "")
+                if data.pop("check", None) != _check_sum(data):
+                    raise ValueError(f"line {number} is damaged")
                 try:
-                    record = self._kind.validate_python(data)
+                    record = self._kind.validate_python(data.get("record"))
                 except ValidationError:
                     raise ValueError(f"line {number} holds no record") from None
-                self.known.setdefault(policy, {})[record.scenario] = record
+                self.known.setdefault(data["name"], {})[data["number"]] = record
         except ValueError as error:
             if not anew:
                 raise ValueError(
@@ -125,14 +136,17 @@ class Journal(Generic[Kept]):
             return
         self._size = sum(len(line.encode()) + 1 for line in lines)
 
-    def _check(self, found: Any, settings: Mapping[str, Any]) -> None:
-        found = found if isinstance(found, dict) else {}
-        for name in (*settings, *found):
-            if found.get(name) != settings.get(name):
-                was, now = (json.dumps(each.get(name)) for each in (found, settings))
-                raise ValueError(
-                    f"it was begun with other settings ({name} was {_short(was)}, now it is {_short(now)})"
-                )
+
+def _check_settings(found: Any, settings: Mapping[str, Any]) -> None:
+    found = found if isinstance(found, dict) else {}
+    for name in (*settings, *found):
+        if found.get(name) != settings.get(name):
+            was, now = (json.dumps(each.get(name)) for each in (found, settings))
+            raise ValueError(f"it was begun with other settings ({name} was {_short(was)}, now it is {_short(now)})")
+
+
+def _check_sum(line: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(line).encode())
 
 
 def _value(line: str, number: int) -> dict[str, Any]:

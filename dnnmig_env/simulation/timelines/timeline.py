@@ -15,33 +15,12 @@ from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import migration_delay_s
-from dnnmig_env.simulation.query_detail import Query, tensors_sent, trace_query
-from dnnmig_env.simulation.usage import Usage, back_to_back, experienced, usage_of
+from dnnmig_env.simulation.timelines.query_detail import Query, tensors_sent, trace_query
+from dnnmig_env.simulation.timelines.upload_interval import UploadInterval
+from dnnmig_env.simulation.timelines.usage import Usage, back_to_back, experienced, usage_of
 
 SETTLED = 1.05
 """Queries have settled once they never again take longer than this multiple of their final delay."""
-
-
-@dataclass(frozen=True, slots=True)
-class UploadInterval:
-    """The upload of one partition over the channel.
-
-    Attributes:
-        user: Index of the user.
-        server: Server to which it goes, 1..S.
-        layers: Layers in the order in which they are sent.
-        sent_bytes: Bytes that were sent by the horizon.
-        start_s: Start of the first layer's upload; infinite if it never starts.
-        end_s: Time at which the last byte has arrived and the partition becomes usable; infinite if that is not by the
-            horizon.
-    """
-
-    user: int
-    server: int
-    layers: tuple[int, ...]
-    sent_bytes: float
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,8 @@ from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
-from dnnmig_env.simulation.query_detail import Transfer, tensors_sent
 from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.query_detail import Transfer, tensors_sent
 from tests import oracle
 from tests.strategies import Sizes, cases, random_case
 
