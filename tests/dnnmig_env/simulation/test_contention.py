@@ -197,6 +197,15 @@ def test_latencies_are_not_slowed_and_take_nobodys_turn() -> None:
     assert delays_s(far) == pytest.approx([3 * (1 + 0.5 / 7.5) + 6.0, 1.5 + 6.0], abs=5e-3)
 
 
+def test_who_sends_two_tensors_at_once_is_there_once() -> None:
+    # Bob sends his input of 1 MB to two servers side by side, 2 s of the uplink in a query of 1 s, without a pause.
+    # One query is in flight at a time, so Ann finds one there, not two.
+    layers = (layer("left", 0.0, -1), layer("right", 0.0, -1))
+    bob = user("bob", layers, [[99.0, 0.0], [99.0, 0.0]], [1, 2], 1.0, query_rate_hz=2.0)
+    timeline = simulate(scenario_of(sending("ann", 1.0, 0.0, SELDOM_HZ), bob), Plan())
+    assert delays_s(timeline) == pytest.approx([2.0, 1.0], abs=5e-3)
+
+
 # --- the seconds at stations ---
 
 
