@@ -76,6 +76,17 @@ def test_two_users_on_one_server_who_ask_seldom() -> None:
     assert delays_s(apart) == [1.0, 0.5]
 
 
+def test_after_an_event_two_sweeps_bring_users_near_to_each_other() -> None:
+    # A query each every 2 s. Ann: 1 s; nobody is there when she picks: 1 / 2. Bob: 0.9 s; he finds her: 0.45 x 1.5.
+    # First sweep: Ann finds 0.675 and is there 0.5 x 1.675 = 0.8375, Bob then 0.45 x 1.8375 = 0.826875.
+    # Second sweep: Ann finds 0.826875 and is there 0.9134375, which Bob finds. Sweeps without
+    # end lead to 0.871 and 0.935.
+    ann, bob = executing("ann", 1, 1.0, 0.5), executing("bob", 1, 0.9, 0.5)
+    timeline = simulate(scenario_of(ann, bob), Plan())
+    assert delays_s(timeline) == pytest.approx([1.0 * 1.826875, 0.9 * 1.9134375], rel=1e-12)
+    assert timeline.event_slowdown[-1, :, 1].tolist() == pytest.approx([1.826875, 1.9134375], rel=1e-12)
+
+
 def test_nobody_slows_itself() -> None:
     # Alone, even a user that never leaves the server and whose layers follow each other takes what it takes.
     alone = user("ann", (layer("a", 0.0, -1), layer("b", 0.0, 0)), [[9, 0.4], [9, 0.6]], [1, 1], 0.5, query_rate_hz=50)
