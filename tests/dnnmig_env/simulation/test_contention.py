@@ -371,6 +371,14 @@ def test_the_share_of_weights_changes_with_the_slot_and_with_what_has_arrived() 
     assert [first.end_s, second.end_s] == pytest.approx([1.0, 1 + 3 / 0.9])
 
 
+def test_over_a_slower_link_data_leave_less_to_weights() -> None:
+    # From 2 s on at half the rate: Ann's data take 2 s of 11 s instead of 1 s of 10 s. 1.8 MB get there until 2 s, the
+    # 1.2 MB that are left at 0.5 x 9 / 11 MB/s.
+    up = np.array([[[1e6, 1e6, 1e6]], [[5e5, 5e5, 5e5]]])
+    scenario = scenario_of(uploading(1.0), uplink="priority", starts_s=(0.0, 2.0), up_bytes_per_s=up)
+    assert upload_s(scenario) == pytest.approx(2.0 + 1.2 / (0.5 * 9 / 11))
+
+
 @pytest.mark.parametrize("idle_until_s", [2.0, 7.0])
 def test_a_shared_uplink_notices_when_no_weights_are_sent(idle_until_s: float) -> None:
     # The channel idles first, then comes an upload of 3 (1 + 2 / 20) s: queries of 10 s, 11 s, then 1 s.
