@@ -304,7 +304,9 @@ def test_decisions_that_were_not_learned_from_do_not_count(algorithm, tmp_path, 
     )
     assert said in capsys.readouterr().err
     assert main(["--resume", str(folder)]) == 0
-    assert read_card(folder / MODEL).steps == 256
+    # Learning from hindsight plays whole episodes: four side by side, of four decisions at most.
+    most = 256 + 16 if algorithm == "hindsight" else 256
+    assert 256 <= read_card(folder / MODEL).steps <= most
 
 
 def test_decisions_that_dqn_remembers_count(tmp_path, capsys, monkeypatch):

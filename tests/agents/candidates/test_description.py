@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,7 @@ def test_the_features_of_a_situation_worked_out_by_hand() -> None:
     # + 2), 1.4 s with B (1 + 0.2 + 0.2), 0.4 s with both. So a second of upload saves 0.6 s with A, 1.6 s with B (the
     # most efficient run) and 1.3 s with the run from A to B. The reference: B, then A.
     scenario = hand_made(chain("net", 100_000, (1.0, 1_000_000, 200_000), (2.0, 1_000_000, 0)), speed=10.0)
+    scenario = replace(scenario, uplink="independent")
     env = make_env("single")
     observation = env.reset(options={"scenario": scenario})[0]["observation"]
     situation = dict(zip(SITUATION_FEATURES, observation[:SITUATION_WIDTH], strict=True))

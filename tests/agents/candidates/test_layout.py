@@ -138,8 +138,8 @@ def test_keeping_efficiencies_up_to_date_is_nearly_measuring_them_anew(family: s
                 else:  # where efficiencies are equal, the least change decides which of them is on the list
                     missing += 1
     assert len(apart) > 1000
-    assert max(apart) < 0.01
-    assert np.mean(apart) < 1e-4
+    assert max(apart) < 0.03
+    assert np.mean(apart) < 1e-3
     assert np.mean(np.array(apart) == 0.0) > 0.7
     assert missing < 0.02 * len(apart)
 

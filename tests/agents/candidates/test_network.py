@@ -107,7 +107,7 @@ def test_candidates_and_stop_alone_can_be_chosen_and_they_are_legal(family):
 
 def test_where_nothing_helps_any_more_stop_is_an_ordinary_score():
     """Values of actions are computed from scores: next to -10^8 they would all be lost."""
-    env = env_of("multi-user")
+    env = env_of("edge-cloud")
     network, found = untrained(env), 0
     for observation, running in moments(env, greedily(network)):
         nothing = running & (listed(observation)[1] < 0).all(axis=1)
@@ -115,7 +115,7 @@ def test_where_nothing_helps_any_more_stop_is_an_ordinary_score():
         assert (stop.abs() < 100).all()
         found += len(stop)
     assert found > 5
-    single = MigrationVectorEnv(1, make_generator("multi-user"), observation="candidates", autoreset_mode="SameStep")
+    single = MigrationVectorEnv(1, make_generator("edge-cloud"), observation="candidates", autoreset_mode="SameStep")
     model = make_model("dqn", Sb3VecEnv(single), seed=0, device="cpu", settings={"buffer_size": 100})
     for observation, running in moments(env, greedily(network)):
         with torch.no_grad():

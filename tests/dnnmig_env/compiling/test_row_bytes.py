@@ -52,6 +52,7 @@ def test_actions_may_lie_anywhere_in_memory() -> None:
         for row in range(4):
             batch.seed(row, row)
         batch.start(range(4))
+        batch.step(batch.outputs.mask.argmax(axis=1), np.ones(4, np.bool_))
     legal = batches[0].outputs.mask.argmax(axis=1)
     legal[1] = batches[0].actions.stop
     apart, active = np.full((4, 3), batches[0].actions.size, np.int32), np.zeros((4, 2), np.bool_)

@@ -1,5 +1,8 @@
 """What `info` tells: the same keys and types at every step, in single environments and batches, as Gymnasium has it."""
 
+import copy
+from collections.abc import Iterator
+
 import gymnasium
 import numpy as np
 import pytest
@@ -133,3 +136,29 @@ def test_gymnasiums_wrappers_of_batches_understand_it() -> None:
     _, _, _, _, (first, second) = env.step(np.array([env.env.stop_action, env.env.encode(0, 1, 1)]))
     assert first["final_info"]["mean_delay_s"] == 3.5
     assert "final_info" not in second
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_what_a_step_returned_is_not_changed_by_later_steps(mode: AutoresetMode) -> None:
+    env = gymnasium.make_vec("dnnmig/Toy-v0", num_envs=3, autoreset_mode=mode)
+    observations, infos = env.reset(seed=0)
+    kept = [(observations, infos)]
+    for _ in range(2):
+        kept.append(env.step(observations["action_mask"].argmax(axis=1)))
+        observations = kept[-1][0]
+    before = copy.deepcopy(kept)
+    env.step(np.full(3, env.unwrapped.stop_action))
+    assert repr(kept) == repr(before)
+    arrays = [leaf for each in kept for leaf in leaves(each)]
+    assert not any(np.shares_memory(one, other) for k, one in enumerate(arrays) for other in arrays[:k])
+
+
+def leaves(data: object) -> Iterator[np.ndarray]:
+    """Yield the arrays of numbers in what an environment returned."""
+    if isinstance(data, dict):
+        data = tuple(data.values())
+    if isinstance(data, tuple):
+        for each in data:
+            yield from leaves(each)
+    elif isinstance(data, np.ndarray) and data.dtype != object:
+        yield data

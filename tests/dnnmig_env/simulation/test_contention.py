@@ -76,6 +76,17 @@ def test_two_users_on_one_server_who_ask_seldom() -> None:
     assert delays_s(apart) == [1.0, 0.5]
 
 
+def test_after_an_event_two_sweeps_bring_users_near_to_each_other() -> None:
+    # A query each every 2 s. Ann: 1 s; nobody is there when she picks: 1 / 2. Bob: 0.9 s; he finds her: 0.45 x 1.5.
+    # First sweep: Ann finds 0.675 and is there 0.5 x 1.675 = 0.8375, Bob then 0.45 x 1.8375 = 0.826875.
+    # Second sweep: Ann finds 0.826875 and is there 0.9134375, which Bob finds. Sweeps without
+    # end lead to 0.871 and 0.935.
+    ann, bob = executing("ann", 1, 1.0, 0.5), executing("bob", 1, 0.9, 0.5)
+    timeline = simulate(scenario_of(ann, bob), Plan())
+    assert delays_s(timeline) == pytest.approx([1.0 * 1.826875, 0.9 * 1.9134375], rel=1e-12)
+    assert timeline.event_slowdown[-1, :, 1].tolist() == pytest.approx([1.826875, 1.9134375], rel=1e-12)
+
+
 def test_nobody_slows_itself() -> None:
     # Alone, even a user that never leaves the server and whose layers follow each other takes what it takes.
     alone = user("ann", (layer("a", 0.0, -1), layer("b", 0.0, 0)), [[9, 0.4], [9, 0.6]], [1, 1], 0.5, query_rate_hz=50)
@@ -195,6 +206,15 @@ def test_latencies_are_not_slowed_and_take_nobodys_turn() -> None:
     assert delays_s(near) == pytest.approx([3 * 1.25, 1.5], abs=5e-3)
     far = simulate(scenario_of(ann, bob, up_latency_s=3.0, down_latency_s=3.0), Plan())
     assert delays_s(far) == pytest.approx([3 * (1 + 0.5 / 7.5) + 6.0, 1.5 + 6.0], abs=5e-3)
+
+
+def test_who_sends_two_tensors_at_once_is_there_once() -> None:
+    # Bob sends his input of 1 MB to two servers side by side, 2 s of the uplink in a query of 1 s, without a pause.
+    # One query is in flight at a time, so Ann finds one there, not two.
+    layers = (layer("left", 0.0, -1), layer("right", 0.0, -1))
+    bob = user("bob", layers, [[99.0, 0.0], [99.0, 0.0]], [1, 2], 1.0, query_rate_hz=2.0)
+    timeline = simulate(scenario_of(sending("ann", 1.0, 0.0, SELDOM_HZ), bob), Plan())
+    assert delays_s(timeline) == pytest.approx([2.0, 1.0], abs=5e-3)
 
 
 # --- the seconds at stations ---
@@ -349,6 +369,14 @@ def test_the_share_of_weights_changes_with_the_slot_and_with_what_has_arrived() 
     both = scenario_of(replace(uploading(1.0), uploaded=[0, 0]), uplink="priority")
     first, second = simulate(both, plan_of([(0, 0, 1), (0, 1, 1)])).uploads
     assert [first.end_s, second.end_s] == pytest.approx([1.0, 1 + 3 / 0.9])
+
+
+def test_over_a_slower_link_data_leave_less_to_weights() -> None:
+    # From 2 s on at half the rate: Ann's data take 2 s of 11 s instead of 1 s of 10 s. 1.8 MB get there until 2 s, the
+    # 1.2 MB that are left at 0.5 x 9 / 11 MB/s.
+    up = np.array([[[1e6, 1e6, 1e6]], [[5e5, 5e5, 5e5]]])
+    scenario = scenario_of(uploading(1.0), uplink="priority", starts_s=(0.0, 2.0), up_bytes_per_s=up)
+    assert upload_s(scenario) == pytest.approx(2.0 + 1.2 / (0.5 * 9 / 11))
 
 
 @pytest.mark.parametrize("idle_until_s", [2.0, 7.0])

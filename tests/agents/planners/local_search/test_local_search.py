@@ -186,12 +186,13 @@ def test_with_all_slots_known_users_who_come_later_are_served() -> None:
 
 
 def test_with_all_slots_known_it_waits_where_waiting_pays() -> None:
-    # User 0 runs on the server, 0.9 s of every second, until second 50, as its device takes 5 s; user 1, 1 s on its
-    # device, would take 0.49 s there alone. Together user 1 would take 0.49 x 1.9 s or more, and user 0 0.9 x 1.93 s.
+    # User 0 runs on the server, 0.9 s of every second, until second 50, as its device takes 5 s; user 1, 0.6 s on its
+    # device, would take 0.17 s there alone. Together user 0 would never leave the server, so user 1 would take 0.34 s
+    # and be there as long of every second, which would make user 0 take 0.9 x 1.34 = 1.21 s.
     scenario = chain([1], [0], server_s=[0.9], query_rate_hz=[1.0, 1.0])
     users = (
         replace(scenario.users[0], query_rate_hz=[1.0, 0.0], profile_s=[[5.0, 0.9]], uploaded=[1]),
-        replace(scenario.users[1], query_rate_hz=[1.0, 1.0], profile_s=[[1.0, 0.49]]),
+        replace(scenario.users[1], query_rate_hz=[1.0, 1.0], profile_s=[[0.6, 0.17]]),
     )
     scenario = replace(scenario, users=users, slot_starts_s=(0.0, 50.0))
     at_once = searched(scenario, replace(SHORT, clairvoyant=False))
