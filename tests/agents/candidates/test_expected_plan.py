@@ -219,7 +219,10 @@ def test_an_upload_that_costs_others_more_than_it_saves_is_left_out() -> None:
     # The first user runs on the server, 0.9 s of every second. The second, 1 s on its device, would take 0.5 x 1.9 =
     # 0.95 s there, but make the first one take 0.9 x 1.95 s: no other place in the plan helps, only to leave it out.
     scenario = chain([1], [0], server_s=[0.9], query_rate_hz=[1.0, 1.0])
-    users = (replace(scenario.users[0], uploaded=[1], profile_s=[[3.0, 0.9]]), replace(scenario.users[1], profile_s=[[1.0, 0.5]]))
+    users = (
+        replace(scenario.users[0], uploaded=[1], profile_s=[[3.0, 0.9]]),
+        replace(scenario.users[1], profile_s=[[1.0, 0.5]]),
+    )
     scenario = replace(scenario, users=users)
     idle_s, upload_s = mean_delays_s(pack([scenario]), plan_arrays([Plan(), Plan((Upload(1, 1, (0,)),))]))
     assert idle_s < upload_s
