@@ -170,8 +170,10 @@ def test_the_mean_delay_lies_between_the_final_one_and_the_devices(case: tuple[S
     assert timeline.mean_delay_s <= timeline.device_delay_s[0] * SLACK
 
 
-@given(cases(ALONE))
+@given(cases(replace(ALONE, uplinks=("independent",))))
 def test_finer_partitions_never_hurt_one_user_whose_rates_do_not_change(case: tuple[Scenario, Plan]) -> None:
+    # Only where weights and data do not meet: what runs on a server earlier sends data earlier, and these may hold up
+    # the uploads to come.
     scenario, plan = case
     assert simulate(scenario, plan.singletons()).mean_delay_s <= simulate(scenario, plan).mean_delay_s * SLACK
 

@@ -96,9 +96,12 @@ def test_queries_while_uploading_are_those_of_a_loop(case: tuple[Scenario, Plan]
 
 
 def test_the_toys_figures() -> None:
+    # One query every 2 s until 1.0, every 1.7 s until 4.0, then, as one takes 0.9 s, every second: 1/2 + 3/1.7 + 1.
+    meanwhile = 3 / 1.7
     assert simulate(TOY, BOTH).figures() == pytest.approx(
         {
             "mean_delay_s": 1.6,
+            "experienced_delay_s": (2 * 2.0 + 3 * 1.7) / 5,  # raised at 0 (2 s), 2.0 (1.7 s), 3.7 (1.7 s, cut at 5.0)
             "worst_mean_delay_s": 1.6,
             "fairness": 1.0,
             "cold_start_delay_s": 4.8,
@@ -109,7 +112,18 @@ def test_the_toys_figures() -> None:
             "settled_s": 4.0,
             "upload_s": 4.0,
             "weight_bytes_sent": 4e6,
-            "tensor_bytes_sent": 3 * 0.6e6 + 1 * 0.6e6,  # input and tensor a, then input and result
+            "tensor_bytes_sent": meanwhile * 0.6e6 + 1 * 0.6e6,  # input and tensor a, then input and result
+            "queries_finished": 0.5 + meanwhile + 1,
+            "frames_skipped": 5 - (0.5 + meanwhile + 1),
+            "delay_95_s": 2.0,  # of 0.5 / 3.26 = 15 % of the queries
+            "delay_99_s": 2.0,
+            "device_load": (1.0 + meanwhile * 1.0) / 5,  # all the time at first, then b
+            "server_load": (meanwhile * 0.1 + 0.3) / 5,
+            "server_balance": 1.0,
+            "uplink_load": (meanwhile * 0.5 + 0.5) / 5,
+            "uploading": 4 / 5,
+            "downlink_load": (meanwhile * 0.1 + 0.1) / 5,
+            "wire_load": 0.0,
         }
     )
 
@@ -235,11 +249,11 @@ def test_a_tensor_sent_twice_to_the_same_node_is_sent_once() -> None:
     ]
     assert tensors_sent(graph, np.zeros(5, int)) == []
     user = User(
-        "ann", graph, PHONE, profile_s=[[1, 9, 9], [1, 0, 9], [1, 0, 9], [1, 9, 0], [1, 0, 9]], query_rate_hz=3.0
+        "ann", graph, PHONE, profile_s=[[1, 9, 9], [1, 0, 9], [1, 0, 9], [1, 9, 0], [1, 0, 9]], query_rate_hz=0.5
     )
     user = replace(user, uploaded=[0, 1, 1, 2, 1])
     scenario = Scenario((user,), (EDGE, replace(EDGE, name="other")), Links(1e6), horizon_s=7.0)
-    assert simulate(scenario, Plan()).tensor_bytes_sent == pytest.approx(3 * 7 * (5 + 10 + 20 + 30 + 40 + 50))
+    assert simulate(scenario, Plan()).tensor_bytes_sent == pytest.approx(0.5 * 7 * (5 + 10 + 20 + 30 + 40 + 50))
 
 
 def test_the_toys_query_in_detail() -> None:
