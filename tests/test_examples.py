@@ -34,7 +34,7 @@ def test_no_plan_is_below_the_bound() -> None:
     delays_s = {row.split()[0]: float(row.split()[1]) for row in rows}
     assert min(delays_s.values()) >= least_s
     assert delays_s["device-only"] == max(delays_s.values())
-    assert delays_s["joint-efficiency"] < 1.01 * least_s
+    assert delays_s["joint-efficiency"] < 1.12 * least_s
 
 
 def test_a_plan_is_drawn(tmp_path: Path) -> None:

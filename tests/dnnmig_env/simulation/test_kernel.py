@@ -67,7 +67,17 @@ def test_the_random_cases_hold_everything_they_should() -> None:
     assert min(changing, contended, absent, dead, partitions, idle, cut, left) >= 10
 
 
-def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], slowdown: dict[int, float]) -> float:
+def sending_s(
+    scenario: Scenario, user: int, source: int, target: int, size_bytes: float, slowdown: oracle.Slowdown
+) -> float:
+    if source == target:
+        return 0.0
+    moving_s = oracle.moving_alone_s(scenario, 0, user, source, target, size_bytes)
+    factor = slowdown[oracle.link_station(source, target)]
+    return moving_s * factor + oracle.link(scenario, 0, user, source, target)[1]
+
+
+def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], slowdown: oracle.Slowdown) -> float:
     """The delay of a query as the longest path through its layers, its transfers, and the order on every node."""
     graph = scenario.users[user].graph
     times = nx.DiGraph()
@@ -76,7 +86,7 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
         times["start", v]["end", v]["weight"] *= slowdown[assignment[v]]
         for tensor in layer.predecessors:
             before, source = ("raised", tensor) if tensor < 0 else ("end", tensor), assignment.get(tensor, 0)
-            seconds = oracle.transfer_s(scenario, 0, user, source, assignment[v], graph.tensor_bytes(tensor))
+            seconds = sending_s(scenario, user, source, assignment[v], graph.tensor_bytes(tensor), slowdown)
             times.add_edge(before, ("start", v), weight=seconds)
     for node in set(assignment.values()):
         sequence = [v for v in range(len(graph)) if assignment[v] == node]
@@ -84,7 +94,7 @@ def longest_path_s(scenario: Scenario, user: int, assignment: dict[int, int], sl
             if not times.has_edge(("end", earlier), ("start", later)):
                 times.add_edge(("end", earlier), ("start", later), weight=0.0)
     for sink in graph.output_layers:
-        seconds = oracle.transfer_s(scenario, 0, user, assignment[sink], 0, graph.tensor_bytes(sink))
+        seconds = sending_s(scenario, user, assignment[sink], 0, graph.tensor_bytes(sink), slowdown)
         times.add_edge(("end", sink), "answered", weight=seconds)
     return float(nx.dag_longest_path_length(times))
 
@@ -96,12 +106,15 @@ def test_a_query_takes_the_longest_path() -> None:
         scenario = make_scenario(RandomChoices(rng), Sizes(users=1, layers=12, slots=1, outages=False))
         length, nodes = len(scenario.users[0].graph), len(scenario.servers) + 1
         # Any assignment at all, not only those that arise from uploads.
-        assignment, slowdown = rng.integers(0, nodes, length), np.append(1.0, rng.uniform(1, 20, nodes - 1))
+        assignment, factors = rng.integers(0, nodes, length), rng.uniform(1, 20, 2 * nodes + 1)
+        factors[0] = 1.0  # nobody slows a device
+        stations = [*range(nodes), *(f"wire of {node}" for node in range(1, nodes)), "uplink", "downlink"]
+        slowdown = dict(zip(stations, factors, strict=True))
         finish_s, free_s = np.zeros(length), np.zeros(nodes)
-        delay_s = query_delay_s(pack([scenario]), 0, 0, 0, assignment.astype(np.int8), slowdown, finish_s, free_s)
+        delay_s = query_delay_s(pack([scenario]), 0, 0, 0, assignment.astype(np.int8), factors, finish_s, free_s)
         as_dict = {v: int(node) for v, node in enumerate(assignment)}
-        assert delay_s == pytest.approx(longest_path_s(scenario, 0, as_dict, dict(enumerate(slowdown))), rel=1e-12)
-        executions = scenario.execution_s[0][np.arange(length), assignment] * slowdown[assignment]
+        assert delay_s == pytest.approx(longest_path_s(scenario, 0, as_dict, slowdown), rel=1e-12)
+        executions = scenario.execution_s[0][np.arange(length), assignment] * factors[assignment]
         parallel += delay_s < executions.sum()
     assert parallel > 40  # branches do run side by side
 
