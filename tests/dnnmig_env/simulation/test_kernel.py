@@ -108,6 +108,7 @@ def test_a_query_takes_the_longest_path() -> None:
         # Any assignment at all, not only those that arise from uploads.
         assignment, factors = rng.integers(0, nodes, length), rng.uniform(1, 20, 2 * nodes + 1)
         factors[0] = 1.0  # nobody slows a device
+        factors[nodes:] **= 0.25  # with slow links, hardly any branches would run side by side
         stations = [*range(nodes), *(f"wire of {node}" for node in range(1, nodes)), "uplink", "downlink"]
         slowdown = dict(zip(stations, factors, strict=True))
         finish_s, free_s = np.zeros(length), np.zeros(nodes)
