@@ -43,7 +43,7 @@ RULES = ("best-server", "dads", "greedy", "heft", "neurosurgeon")
 
 SMALL: dict[str, dict[str, Any]] = {
     "edge-cloud": {"num_edges": (1, 2), "max_layers": 8},
-    "multi-user": {"num_users": 4, "num_edges": 2, "max_layers": 5},
+    "multi-user": {"num_users": 3, "num_edges": 2, "max_layers": 4},
 }
 """Options of a family whose scenarios, of at most 24 layers and 4 nodes, can be solved exactly."""
 

@@ -121,9 +121,11 @@ def test_searches_are_measured_beside_those_of_pymoo(
     assert set(found["searches"]) == {"PSO-GA", "PSO-GA from runs", "genetic", "PSO", "pymoo GA", "pymoo PSO"}
     device_s = [device_only_s(scenario) for scenario in scenarios("multi-user", 2, seed=1, **FOUR_USERS)]
     for search in found["searches"].values():
-        # A placement that fits: random ones hardly ever do, and are then all on the device.
+        # A placement that fits: random ones hardly ever do, and rank below all others by 10^12 s.
         assert search["mean_delay_s"] == pytest.approx(np.mean(search["delays_s"]))
-        assert all(0 < delay_s < all_s for delay_s, all_s in zip(search["delays_s"], device_s, strict=True))
+        assert all(0 < delay_s < 10 * all_s for delay_s, all_s in zip(search["delays_s"], device_s, strict=True))
+    found_s = found["searches"]["PSO-GA from runs"]["delays_s"]
+    assert all(delay_s < all_s for delay_s, all_s in zip(found_s, device_s, strict=True))
     assert found["speed_ratios"]["PSO-GA / pymoo GA"] > 5
     assert "pymoo PSO" in capsys.readouterr().out
 

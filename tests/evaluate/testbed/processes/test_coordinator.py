@@ -100,7 +100,7 @@ def test_what_goes_wrong_in_a_process_is_one_line() -> None:
     given = scenario()
     graph = replace(given.users[0].graph, origin="")
     broken = replace(given, users=(replace(given.users[0], graph=graph),))
-    with pytest.raises(ValueError, match="the device of user 'phone' failed: network 'small' does not say"):
+    with pytest.raises(ValueError, match="failed: network 'small' does not say"):
         run_for_real(broken, Plan(), Events((0,), (0,), np.zeros((1, 1, len(graph)), np.int8)))
 
 
