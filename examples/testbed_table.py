@@ -15,9 +15,9 @@ from pathlib import Path
 
 RUNS = {
     # network: layers, seconds, queries per second, slowness of the device, rates of the uplink in Mbps
-    "alexnet": (10, 40, 2.0, 8, (60, 120)),
-    "resnet50": (16, 40, 1.0, 8, (30, 60)),
-    "mobilenet_v2": (16, 20, 3.0, 12, (10, 20)),
+    "alexnet": (10, 40, 2.0, 16, (60, 120)),
+    "resnet50": (16, 40, 1.0, 16, (30, 60)),
+    "mobilenet_v2": (16, 20, 3.0, 24, (10, 20)),
 }
 
 SCENARIO = """\
@@ -34,7 +34,7 @@ users:
       edge: {{up_mbps: {mbps}, down_mbps: {down_mbps}, latency_s: 0.004}}
     profile:
       device: {{profile: this-machine, scale: {slowness}}}
-      edge: {{profile: this-machine, scale: 1.5}}
+      edge: {{profile: this-machine, scale: 3}}
 """
 
 
