@@ -32,16 +32,13 @@ def time_layers(runner: LayerRunner, command: str, repeats: int = 20, rounds: in
         repeats: Passes that count in each round.
         rounds: Rounds of such passes.
     """
-    best: Floats | None = None
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else -1.0
+    medians: list[Floats] = []
     with undisturbed(threads=1):
         for _ in range(rounds):
             passes = [_one_pass(runner) for _ in range(WARM_UP + repeats)]
-            seconds: Floats = np.median(np.array(passes[WARM_UP:]), axis=0)
-            if best is None or seconds[0].sum() < best[0].sum():
-                best = seconds
-    assert best is not None
-    wall_s, cpu_s = best
+            medians.append(np.median(np.array(passes[WARM_UP:]), axis=0))
+    wall_s, cpu_s = min(medians, key=lambda seconds: seconds[0].sum())
     graph, found = runner.graph, this_machine()
     input_bytes, flops, weight_bytes = size_of(graph)
     return Profile(
