@@ -100,19 +100,18 @@ def _reads_before(packed: PackedScenarios, b: int, u: int, tensor: int, v: int, 
 
 
 @jit_inlined
-def slowdown_for(packed: PackedScenarios, b: int, u: int, present: Floats, slowdown: Floats) -> None:
+def slowdown_for(u: int, present: Floats, slowdown: Floats) -> None:
     """Write the factor by which the others slow user `u` at each station, shape (K,).
 
     Args:
-        packed: The scenarios.
-        b: The scenario.
         u: The user.
         present: Mean number of queries of each user at each station, and of uploads in the last row, shape (U + 1, K).
         slowdown: Receives the factors.
     """
+    uploads = present.shape[0] - 1
     for k in range(slowdown.shape[0]):
-        slowdown[k] = 1.0 + present[present.shape[0] - 1, k]
-    for w in range(packed.num_users[b]):
+        slowdown[k] = 1.0 + present[uploads, k]
+    for w in range(uploads):
         if w != u:
             for k in range(slowdown.shape[0]):
                 slowdown[k] += present[w, k]

@@ -24,13 +24,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Int8s
 from dnnmig_env.compiling.jit import copy, fill, jit_inlined, jit_without_refcounts
-from dnnmig_env.simulation.contention import (
-    TOLERANCE,
-    UPLINK,
-    slowdown_for,
-    write_presence,
-    write_seconds,
-)
+from dnnmig_env.simulation.contention import TOLERANCE, UPLINK, slowdown_for, write_presence, write_seconds
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import SHARED, PackedScenarios
 from dnnmig_env.simulation.state import State
@@ -67,7 +61,7 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
     slot, device_s, changed = state.slot[i], state.device_delay_s[i, u], False
     present, effective, slowdown = state.assignment[i, u], state.effective[i, u], state.slowdown[i, u]
     finish_s, free_s = state.finish_s[i], state.free_s[i]
-    slowdown_for(packed, b, u, state.present[i], slowdown)
+    slowdown_for(u, state.present[i], slowdown)
     best_s = query_delay_s(packed, b, u, slot, present, slowdown, finish_s, free_s) if _offloads(present) else device_s
     effective_assignment(packed, b, u, state.node[i, u], state.usable[i, u], effective)
     if device_s < best_s:
@@ -88,7 +82,7 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
 def _measure(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
     """Compute one user's delay under its present assignment anew; return whether its presence has changed."""
     slot, present, slowdown = state.slot[i], state.assignment[i, u], state.slowdown[i, u]
-    slowdown_for(packed, b, u, state.present[i], slowdown)
+    slowdown_for(u, state.present[i], slowdown)
     if not _offloads(present):
         return False
     state.delay_s[i, u] = query_delay_s(packed, b, u, slot, present, slowdown, state.finish_s[i], state.free_s[i])

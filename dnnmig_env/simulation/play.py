@@ -137,7 +137,7 @@ def migration_delay_s(packed: PackedScenarios, b: int, slot: int, node: Int8s, d
             effective_assignment(packed, b, u, node[u], usable, assignment)
             if sweep == 0:
                 write_seconds(packed, b, u, slot, assignment, seconds[u])
-            slowdown_for(packed, b, u, present, slowdown)
+            slowdown_for(u, present, slowdown)
             delay_s[u] = query_delay_s(packed, b, u, slot, assignment, slowdown, finish_s, free_s)
             # An absent user is at no station, not even at a dead link where its query would wait for ever.
             if rate_hz > 0.0 and write_presence(rate_hz, delay_s[u], seconds[u], slowdown, present[u], SETTLED):

@@ -77,6 +77,29 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
 
 
 @jit_without_refcounts
+def run_alike(state: State, one: int, other: int) -> bool:
+    """Return whether queries run every layer of every user on the same node in two rows."""
+    for u in range(state.assignment.shape[1]):
+        for v in range(state.assignment.shape[2]):
+            if state.assignment[one, u, v] != state.assignment[other, u, v]:
+                return False
+    return True
+
+
+@jit_without_refcounts
+def meet_alike(state: State, one: int, other: int, tolerance: float) -> bool:
+    """Return whether all users are at each station for the same share of their time in two rows.
+
+    The rows may run alike and differ in this: within the tolerance of `contention`, it depends on what went before.
+    """
+    for u in range(state.present.shape[1]):
+        for k in range(state.present.shape[2]):
+            if abs(state.present[one, u, k] - state.present[other, u, k]) > tolerance:
+                return False
+    return True
+
+
+@jit_without_refcounts
 def copy_row(state: State, source: int, other: State, target: int) -> None:
     """Copy a row to a row of the same or another state, all but scratch arrays, the log and `expected_queries`."""
     other.time_s[target], other.slot[target], other.cost_s[target] = (

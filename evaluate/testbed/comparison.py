@@ -97,15 +97,7 @@ class Comparison:
     @property
     def predicted_queries(self) -> float:
         """Number of queries that are predicted to be raised by the horizon."""
-        timeline = self.predicted
-        lasting_s = np.diff(np.append(timeline.event_time_s, timeline.scenario.horizon_s))
-        slots = _slots(timeline)
-        total = 0.0
-        for user, row in enumerate(timeline.scenario.users):
-            rates = np.asarray(row.query_rate_hz)[slots]
-            per_s = np.minimum(rates, 1.0 / np.maximum(timeline.event_delay_s[:, user], 1e-9))
-            total += float(lasting_s @ per_s)
-        return total
+        return float(self.predicted.usage.started.sum())
 
     @property
     def upload_rows(self) -> list[dict[str, Any]]:
@@ -185,8 +177,4 @@ def events_of(timeline: Timeline) -> Events:
     """Return the events of a timeline: how many partitions have arrived, in which slot, and where layers run."""
     ends_s = np.array([upload.end_s for upload in timeline.uploads])
     arrived = tuple(int(np.count_nonzero(ends_s <= time_s)) for time_s in timeline.event_time_s)
-    return Events(arrived, tuple(_slots(timeline).tolist()), timeline.event_assignment)
-
-
-def _slots(timeline: Timeline) -> Any:
-    return np.searchsorted(np.asarray(timeline.scenario.slot_starts_s), timeline.event_time_s, side="right") - 1
+    return Events(arrived, tuple(timeline.event_slot.tolist()), timeline.event_assignment)

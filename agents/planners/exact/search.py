@@ -32,7 +32,7 @@ from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.compiling.jit import borrowed, jit, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
 from dnnmig_env.simulation.packed import INDEPENDENT, PackedScenarios
-from dnnmig_env.simulation.state import State, copy_row
+from dnnmig_env.simulation.state import State, copy_row, meet_alike, run_alike
 
 ROUNDING = 1e-12
 """Times whose relative difference is smaller are the same."""
@@ -183,7 +183,7 @@ def _is_no_worse(packed: PackedScenarios, b: int, state: State, one: int, other:
             return False
         if packed.uplink[b] == INDEPENDENT:
             return bool(state.delay_s[one, 0] <= state.delay_s[other, 0])
-        return _run_alike(packed, b, state, one, other)
+        return run_alike(state, one, other)
     if state.cost_s[one] > state.cost_s[other]:
         return False
     if (
@@ -191,18 +191,4 @@ def _is_no_worse(packed: PackedScenarios, b: int, state: State, one: int, other:
         or abs(state.time_s[one] - state.time_s[other]) > ROUNDING * state.time_s[one]
     ):
         return False
-    for u in range(packed.num_users[b]):
-        for k in range(state.present.shape[2]):
-            if abs(state.present[one, u, k] - state.present[other, u, k]) > ROUNDING:
-                return False
-    return _run_alike(packed, b, state, one, other)
-
-
-@jit_without_refcounts
-def _run_alike(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
-    """Return whether queries run every layer of every user on the same node in two rows."""
-    for u in range(packed.num_users[b]):
-        for v in range(packed.num_layers[b, u]):
-            if state.assignment[one, u, v] != state.assignment[other, u, v]:
-                return False
-    return True
+    return run_alike(state, one, other) and meet_alike(state, one, other, ROUNDING)

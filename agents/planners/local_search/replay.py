@@ -16,7 +16,7 @@ from dnnmig_env.arrays import Ints
 from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
-from dnnmig_env.simulation.state import State, copy_row
+from dnnmig_env.simulation.state import State, copy_row, meet_alike, run_alike
 
 ROUNDING = 1e-12
 """Times whose relative difference is smaller are the same but for the order in which seconds were added up."""
@@ -105,17 +105,9 @@ def _step(packed: PackedScenarios, b: int, state: State, i: int, movable: Movabl
 
 @jit_inlined
 def _stand_alike(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
-    """Return whether two rows in which the same layers are usable will see the same delays from now on.
-
-    Presence at stations is part of it: within the tolerance of `contention`, it depends on what went before.
-    """
+    """Return whether two rows in which the same layers are usable will see the same delays from now on."""
     apart_s = abs(state.time_s[one] - state.time_s[other])
     alike = bool(state.slot[one] == state.slot[other] and apart_s <= ROUNDING * state.time_s[one])
     for u in range(packed.num_users[b]):
-        if alike:
-            alike = bool(state.stale[one, u] == state.stale[other, u])
-            for v in range(packed.num_layers[b, u]):
-                alike = alike and bool(state.assignment[one, u, v] == state.assignment[other, u, v])
-            for k in range(state.present.shape[2]):
-                alike = alike and bool(abs(state.present[one, u, k] - state.present[other, u, k]) <= ROUNDING)
-    return alike
+        alike = alike and bool(state.stale[one, u] == state.stale[other, u])
+    return alike and run_alike(state, one, other) and meet_alike(state, one, other, ROUNDING)

@@ -65,7 +65,7 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
         for u in range(num_users):
             if not movable[u, v]:
                 continue
-            slowdown_for(packed, b, u, present, slowdown)
+            slowdown_for(u, present, slowdown)
             best_s, chosen = np.inf, 0
             for candidate in range(num_servers + 1):
                 server = candidate - 1
@@ -102,7 +102,7 @@ def _take_place(
 
     All other arrays but `assignment` are scratch.
     """
-    slowdown_for(packed, b, u, present, slowdown)
+    slowdown_for(u, present, slowdown)
     write_seconds(packed, b, u, 0, assignment, seconds)
     delay_s = query_delay_s(packed, b, u, 0, assignment, slowdown, finish_s, free_s)
     write_presence(packed.query_rate_hz[b, 0, u], delay_s, seconds, slowdown, present[u], 0.0)

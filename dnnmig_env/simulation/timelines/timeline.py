@@ -73,8 +73,13 @@ class Timeline:
         event = self._event_at(at_s)
         # An absent user keeps its assignment for when it returns, but queries run on its device meanwhile.
         assignment = self.event_assignment[event, user] * self.present[event, user]
-        slot, graph = int(self._event_slot[event]), self.scenario.users[user].graph
+        slot, graph = int(self.event_slot[event]), self.scenario.users[user].graph
         return trace_query(self._packed, graph, user, slot, assignment, self.event_slowdown[event, user], at_s)
+
+    @cached_property
+    def event_slot(self) -> Ints:
+        """Slot of each event, shape (E,)."""
+        return np.searchsorted(np.asarray(self.scenario.slot_starts_s), self.event_time_s, side="right") - 1
 
     @property
     def present(self) -> Bools:
@@ -207,10 +212,11 @@ class Timeline:
     @cached_property
     def usage(self) -> Usage:
         """How queries and uploads use devices, servers and links; see `Usage`."""
-        uploading_s = sum(min(each.end_s, self.scenario.horizon_s) - each.start_s for each in self._begun)
+        begun = [upload for upload in self.uploads if upload.start_s < math.inf]
+        uploading_s = sum(min(upload.end_s, self.scenario.horizon_s) - upload.start_s for upload in begun)
         lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
         rate_hz, delay_s, assignment = self._rate_hz, self.event_delay_s, self.event_assignment
-        return usage_of(self._packed, self._event_slot, lasting_s, rate_hz, delay_s, assignment, uploading_s)
+        return usage_of(self._packed, self.event_slot, lasting_s, rate_hz, delay_s, assignment, uploading_s)
 
     @cached_property
     def experienced_delay_s(self) -> float:
@@ -254,24 +260,14 @@ class Timeline:
             **self.usage.figures(deadline_s),
         }
 
-    @property
-    def _begun(self) -> list[UploadInterval]:
-        """Uploads that began before the horizon."""
-        return [upload for upload in self.uploads if upload.start_s < math.inf]
-
     @cached_property
     def _packed(self) -> PackedScenarios:
         return pack([self.scenario])
 
     @cached_property
-    def _event_slot(self) -> Ints:
-        """Slot of each event, shape (E,)."""
-        return np.searchsorted(np.asarray(self.scenario.slot_starts_s), self.event_time_s, side="right") - 1
-
-    @cached_property
     def _rate_hz(self) -> Floats:
         """Query rate of each user from each event on, shape (E, U)."""
-        return np.array([np.asarray(user.query_rate_hz)[self._event_slot] for user in self.scenario.users]).T
+        return np.array([np.asarray(user.query_rate_hz)[self.event_slot] for user in self.scenario.users]).T
 
     @cached_property
     def _queries(self) -> Floats:

@@ -22,8 +22,6 @@ class Usage:
 
     Attributes:
         delay_s: Delay of a query of each user from each event on, shape (E, U).
-        cycle_s: Seconds between two starts of each user's queries from each event on, shape (E, U); infinite while it
-            is absent.
         started: Mean number of queries that each user starts between each event and the next, shape (E, U).
         raised: Mean number of frames that each user would like to be answered in that time, shape (E, U).
         device_load: Share of the horizon during which each user's device computes, shape (U,).
@@ -36,7 +34,6 @@ class Usage:
     """
 
     delay_s: Floats
-    cycle_s: Floats
     started: Floats
     raised: Floats
     device_load: Floats
@@ -122,7 +119,6 @@ def usage_of(
     load = (started[..., None] * seconds).sum(axis=0) / horizon_s
     return Usage(
         delay_s=delay_s,
-        cycle_s=cycle_s,
         started=started,
         raised=rate_hz * lasting_s[:, None],
         device_load=(started * device_s).sum(axis=0) / horizon_s,
