@@ -19,8 +19,16 @@ Pairs = Callable[[], tuple[socket.socket, socket.socket]]
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
     file = create()
-    yield Ledger(file, 1, 1)
+    made = Ledger(file, 1, 1)
+    yield made
+    while _is_sending(made):  # a sender uses the file until it has counted itself out, after the last byte was received
+        time.sleep(0.001)
     os.close(file)
+
+
+def _is_sending(ledger: Ledger) -> bool:
+    with ledger.channel(UPLINK) as channel:
+        return bool(channel.state[1] > 0)
 
 
 @pytest.fixture
