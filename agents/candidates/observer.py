@@ -12,6 +12,7 @@ from agents.candidates.reference_plan import new_reference
 from agents.candidates.shortlist import new_prospects
 from agents.planners.forecast import COURSE, expected_packed
 from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.compiling.lent import lent
 from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.observer import Episodes, Layout
@@ -49,6 +50,12 @@ class CandidateObserver:
         self._course = expected_packed(packed, COURSE) if episodes.limits.slots > 1 else packed
         self._compiled = SameTypes()
         self._efficiencies, self.prospects = new_prospects(packed, rows, layout.candidates)
+        state, course, scratch, mask = episodes.state, self._course, self._scratch, episodes.outputs.mask
+        plans = course, self.prospects, self.reference, scratch, self.saved_s
+        self._looked_at = tuple(map(lent, (packed, state, episodes.decisions, *plans)))
+        expected = packed, self._soon, self._later, course
+        found = mask, self.reference, self._efficiencies, self.prospects
+        self._observed = tuple(map(lent, (self.observation, *expected, state, scratch.state, *found)))
 
     def start(self, rows: Ints) -> None:
         """Make the reference plans and find the candidates of some rows, shape (N,), whose episodes have just begun."""
@@ -89,19 +96,11 @@ class CandidateObserver:
         return costs
 
     def _observe(self, rows: Ints, actions: Ints) -> None:
-        episodes, course, scratch = self._episodes, self._course, self._scratch
-        packed, state, mask = episodes.packed, episodes.state, episodes.outputs.mask
-        reference, prospects, out = self.reference, self.prospects, self.observation
         rows, actions = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(actions, np.int64)
         planned = ~self.without_plan[rows]
         with_plan = rows[planned]
-        plans = course, prospects, reference, scratch, self.saved_s
-        present = packed, state, episodes.decisions
-        self._compiled.share_rows(look_ahead, len(with_plan), with_plan, actions[planned], *present, *plans)
-        expected = packed, self._soon, self._later, course
-        found = mask, reference, self._efficiencies, prospects
-        seen = rows, actions, planned, out, *expected, state, scratch.state, *found
-        self._compiled.share_rows(observe_candidates, len(rows), *seen)
+        self._compiled.share_rows(look_ahead, len(with_plan), with_plan, actions[planned], *self._looked_at)
+        self._compiled.share_rows(observe_candidates, len(rows), rows, actions, planned, *self._observed)
 
 
 def check_joint(episodes: Episodes, what: str) -> None:

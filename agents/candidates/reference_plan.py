@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
-from dnnmig_env.compiling.jit import jit_inlined, jit_nogil, jit_without_refcounts
+from dnnmig_env.compiling.jit import jit_nogil, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, action_of
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
@@ -110,7 +110,7 @@ def copy_plan(plans: PlanArrays, other: PlanArrays, i: int) -> None:
         copy_upload(plans, i, k, other, i, k)
 
 
-@jit_inlined
+@jit_without_refcounts
 def copy_upload(plans: PlanArrays, i: int, k: int, other: PlanArrays, j: int, m: int) -> None:
     """Copy upload `m` of plan `j` of `other` to upload `k` of plan `i`."""
     plans.user[i, k], plans.layer[i, k], plans.server[i, k] = other.user[j, m], other.layer[j, m], other.server[j, m]

@@ -8,6 +8,7 @@ from agents.candidates.observer import CandidateObserver, check_joint
 from agents.candidates.planning import new_plan_scratch, plan_references
 from agents.candidates.reference_plan import follow_references, new_reference
 from dnnmig_env.arrays import Bools, Floats, Ints
+from dnnmig_env.compiling.lent import lent
 from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.observer import Episodes
@@ -36,6 +37,9 @@ class ReferenceRewarder:
         self.reference = new_reference(episodes.packed, episodes.rows)
         self._compiled = SameTypes()
         self._scratch, self._saved_s = new_plan_scratch(episodes.packed, episodes.rows), np.zeros(episodes.rows)
+        scratch = self._scratch
+        played = episodes.packed, episodes.state, episodes.decisions, self.reference, scratch.state, scratch.legal
+        self._played = tuple(map(lent, played))
 
     def start(self, rows: Ints) -> None:
         """Make the plans of some rows, shape (N,), whose episodes have just begun."""
@@ -47,7 +51,6 @@ class ReferenceRewarder:
         """Return what the latest actions have saved against the plans, in seconds of J, shape (B,)."""
         if self._observer is not None:
             return self._observer.saved_s
-        episodes, scratch = self._episodes, self._scratch
-        played = episodes.packed, episodes.state, episodes.decisions, self.reference, scratch.state, scratch.legal
-        self._compiled.share_rows(follow_references, episodes.rows, *played, actions, active, self._saved_s)
+        arguments = *self._played, actions, active, self._saved_s
+        self._compiled.share_rows(follow_references, self._episodes.rows, *arguments)
         return self._saved_s

@@ -33,7 +33,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnnmig_env.compiling.jit import copy, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import copy, jit_without_refcounts
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import OUTAGE_BYTES_PER_S
 from dnnmig_env.simulation.packed import PackedScenarios, pack
@@ -227,7 +227,7 @@ def _access_after(
     return then, radio * up**left, radio * down**left
 
 
-@jit_inlined
+@jit_without_refcounts
 def _line(packed: PackedScenarios, b: int, home: int, s: int) -> tuple[float, float]:
     """Return rate and latency of the link from a home edge to a server; the home edge itself is reached at once."""
     if s == home:
@@ -250,7 +250,7 @@ def _home(packed: PackedScenarios, b: int, x: float, y: float) -> tuple[int, flo
     return home, packed.area_m[b] * np.sqrt(least)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _mirrored(place: float) -> float:
     """Fold a straight path in a plane of mirror images back between the borders -0.5 and 0.5."""
     return float(0.5 - abs((place + 0.5) % 2.0 - 1.0))

@@ -34,6 +34,8 @@ import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 from numba.core.serialize import dumps
 
+from dnnmig_env.compiling.inner import connect, rebuilt
+
 SOURCES = Path(__file__).resolve().parents[2]
 """The folder in which this project's packages lie."""
 
@@ -120,6 +122,9 @@ class _Locator(UserProvidedCacheLocator):
 class _KernelCacheImpl(CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012  declared so by Numba
 
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        return rebuilt(target_context, payload)
+
 
 class _KernelCache(FunctionCache):
     _impl_class = _KernelCacheImpl
@@ -128,6 +133,10 @@ class _KernelCache(FunctionCache):
         super().__init__(py_func)  # type: ignore[no-untyped-call]
         name = f"{self._impl.filename_base}.{variant}" if variant else self._impl.filename_base
         self._cache_file: Any = _Entries(Path(self._cache_path), name)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        connect(data)
+        super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 @functools.cache
@@ -187,9 +196,8 @@ def _say(text: str) -> None:
 @functools.cache
 def digest(source: Path) -> str:
     """Return a digest of a module's source, of everything it imports from this project, and of what compiles it."""
-    here = Path(__file__).resolve()
-    found: set[Path] = {here, here.with_name("jit.py")}
-    queue = [source.resolve()]
+    found: set[Path] = set()
+    queue = [source.resolve(), Path(__file__).resolve().with_name("jit.py")]
     while queue:
         path = queue.pop()
         if path not in found:

@@ -13,18 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
+from numba import njit
 from numba.core.registry import CPUDispatcher
-from numba.extending import intrinsic
 
 from dnnmig_env.compiling.cache import keep_compiled
+from dnnmig_env.compiling.inner import InnerCompiler
+from dnnmig_env.compiling.lent import lent
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Arrays = TypeVar("Arrays")
 
 
 def jit(function: Function) -> Function:
@@ -50,43 +49,16 @@ def jit_nogil(function: Function) -> Function:
     carries a dozen named tuples takes a second this way, but a minute with `numba.prange`, whose threads also end a
     forked child. Only Python calls such a loop, so it has its wrapper from the start.
     """
-    options: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "nogil": True}
+    options: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False, "nogil": True}
     result: Any = njit(**options)(function)
+    result.__class__ = _Loop
     keep_compiled(result, function)
     return cast(Function, result)
 
 
 def jit_inlined(function: Function) -> Function:
-    """Compile a small function into its callers: passing it all packed scenarios would cost more than its work."""
+    """Compile a function into its callers: one that returns a view of an array, which needs reference counts else."""
     return _compile(function, inline="always")
-
-
-def _lend(typing_context: Any, arrays: Any) -> Any:
-    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        result = args[0]
-        for index, kind in enumerate(signature.args[0].types):
-            if isinstance(kind, types.Array):
-                array = context.make_array(kind)(context, builder, builder.extract_value(result, index))
-                array.meminfo = ir.Constant(array.meminfo.type, None)
-                result = builder.insert_value(result, array._getvalue(), index)
-        return result
-
-    return arrays(arrays), lower
-
-
-if TYPE_CHECKING:
-
-    def borrowed(arrays: Arrays) -> Arrays:
-        """Return the same named tuple of arrays, whose references Numba then does not count; for compiled code only.
-
-        Counting the references of some twenty arrays at every call would take longer than the arithmetic, and two
-        threads that do so would contend for the same memory. The caller of the compiled function keeps the arrays
-        alive.
-        """
-        return arrays
-
-else:
-    borrowed = intrinsic(_lend)
 
 
 class _Kernel(CPUDispatcher):
@@ -96,7 +68,7 @@ class _Kernel(CPUDispatcher):
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function from Python."""
-        return self.called_from_python(*arguments)
+        return self.called_from_python(*map(lent, arguments))
 
     @cached_property
     def called_from_python(self) -> Any:
@@ -107,22 +79,29 @@ class _Kernel(CPUDispatcher):
 
 
 def _compile(function: Function, **options: Any) -> Function:
-    options = {"error_model": "numpy", **options}
-    without_wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options}
-    result: Any = njit(**without_wrappers)(function)
+    options = {"error_model": "numpy", "no_cfunc_wrapper": True, **options}
+    result: Any = njit(pipeline_class=InnerCompiler, **{"no_cpython_wrapper": True, **options})(function)
     result.__class__, result.options = _Kernel, options
     keep_compiled(result, function)
     return cast(Function, result)
 
 
-@jit_inlined
+class _Loop(CPUDispatcher):
+    """A function that only Python calls, on all or some of its rows."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function from Python."""
+        return super().__call__(*map(lent, arguments))
+
+
+@jit_without_refcounts
 def fill(array: Any, value: Any) -> None:
     """Set every element of an array, in a function compiled with `jit_without_refcounts`."""
     for index in np.ndindex(array.shape):
         array[index] = value
 
 
-@jit_inlined
+@jit_without_refcounts
 def copy(target: Any, source: Any) -> None:
     """Copy an array into another of the same shape, in a function compiled with `jit_without_refcounts`."""
     for index in np.ndindex(target.shape):

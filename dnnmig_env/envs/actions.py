@@ -76,13 +76,13 @@ def new_decisions(rows: int, layout: ActionLayout, *, two_phase: bool) -> Decisi
     )
 
 
-@jit_inlined
+@jit_without_refcounts
 def action_of(u: int, v: int, s: int, layers: int, servers: int) -> int:
     """Return the action that chooses server `s` (0..S - 1) for layer `v` of user `u`, among L layers and S servers."""
     return (u * layers + v) * servers + s
 
 
-@jit_inlined
+@jit_without_refcounts
 def upload_of(action: int, layers: int, servers: int) -> tuple[int, int, int]:
     """Return user, layer and server (0..S - 1) of an action that is not "stop"."""
     return action // (layers * servers), action // servers % layers, action % servers

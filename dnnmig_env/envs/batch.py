@@ -12,6 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 
 from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.compiling.lent import lent
 from dnnmig_env.compiling.row_bytes import Bytes, byte_views, joined_bytes, put_rows
 from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
@@ -122,7 +123,7 @@ class EpisodeBatch:
         self.uploads = empty_plans(rows, self.actions.users * self.actions.layers)
         shows_facts = observation == "plain"
         self.outputs = new_outputs(rows, self.facts.size if shows_facts else 0, self.actions.size)
-        self._episodes = self.packed, self.state, self.decisions, self.uploads, self.outputs
+        self._episodes = tuple(map(lent, (self.packed, self.state, self.decisions, self.uploads, self.outputs)))
         self._compiled = SameTypes()
         self.observer: Observer = make_observer(self)
         self.observation, self.layout = self.observer.observation, self.observer.layout

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dnnmig_env.arrays import Float32s, Floats, Ints
-from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer
 from dnnmig_env.envs.features import Feature, positions
 from dnnmig_env.envs.network_facts import (
@@ -138,46 +138,46 @@ class FactsLayout:
         return np.stack([np.where(missing, self.layers, read), np.where(missing, self.layers, reader)], axis=-2)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _server_at(s: int) -> int:
     """Return where the features of a server begin in the vector."""
     return _TIME_WIDTH + s * _SERVER_WIDTH
 
 
-@jit_inlined
+@jit_without_refcounts
 def _user_at(packed: PackedScenarios, u: int) -> int:
     """Return where the features of a user begin."""
     return int(_server_at(packed.memory_bytes.shape[1]) + u * _USER_WIDTH)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _link_at(packed: PackedScenarios, u: int, s: int) -> int:
     """Return where the features of the link between a user and a server begin."""
     users = packed.num_layers.shape[1]
     return int(_user_at(packed, users) + (u * packed.memory_bytes.shape[1] + s) * _LINK_WIDTH)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _layer_at(packed: PackedScenarios, u: int, v: int) -> int:
     """Return where the features of a layer of a user begin."""
     users, layers = packed.weight_bytes.shape[1:]
     return int(_link_at(packed, users, 0) + (u * layers + v) * _LAYER_WIDTH)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _line_at(packed: PackedScenarios) -> int:
     """Return where the features of the lines between servers begin."""
     return int(_layer_at(packed, packed.num_layers.shape[1], 0))
 
 
-@jit_inlined
+@jit_without_refcounts
 def _execution_at(packed: PackedScenarios, u: int) -> int:
     """Return where the features of a user's executions on servers begin."""
     layers, servers = packed.weight_bytes.shape[2], packed.memory_bytes.shape[1]
     return int(_line_at(packed) + servers * servers * _LINE_WIDTH + u * layers * servers)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _edge_at(packed: PackedScenarios, u: int) -> int:
     """Return where the features of a user's edges begin."""
     users, edges = packed.predecessors.shape[1:]

@@ -40,40 +40,48 @@ def start_rows(
             observe_changing(packed, i, state, decisions, i, out.observation[i])
 
 
-@jit_without_refcounts
-def step_row(
+@jit_nogil
+def step_rows(
+    first: int,
+    end: int,
     packed: PackedScenarios,
     state: State,
     decisions: Decisions,
     uploads: PlanArrays,
     out: Outputs,
     rules: Rules,
-    action: int,
-    i: int,
+    actions: Ints,
+    active: Bools,
 ) -> None:
-    """Take one decision in row `i`, let time pass until the next; write reward, mask and observation to `out`."""
-    slot, cost_before_s, potential_before_s = state.slot[i], state.cost_s[i], potential_s(packed, i, state, i)
-    if action < 0 or action >= out.mask.shape[1] or out.mask[i, action] == 0:
-        _break_off(packed, state, decisions, i)
-    else:
-        _decide(packed, state, decisions, uploads, i, action)
-    out.legal[i] = 0
-    while not decisions.done[i]:
-        decisions.done[i] = state.time_s[i] >= horizon_s(packed, i)
-        if not decisions.done[i]:
-            out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
-            if not _nothing_to_decide(packed, state, decisions, out, i):
-                break
-            advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
-    if rules.pays:
-        out.reward[i] = _reward(packed, state, decisions, out, rules, cost_before_s, potential_before_s, i)
-    if out.observation.shape[1] > 0:
-        if state.slot[i] != slot:
-            observe_fixed(packed, i, state, i, out.observation[i])
-        observe_changing(packed, i, state, decisions, i, out.observation[i])
-    if decisions.done[i]:
-        fill(out.mask[i], 0)
-        out.mask[i, out.mask.shape[1] - 1] = 1
+    """Take a decision in each active row from `first` up to, but not including, `end`; let time pass until the next.
+
+    Reward, mask and observation are written to `out`.
+    """
+    for i in range(first, end):
+        if not active[i]:
+            continue
+        slot, cost_before_s, potential_before_s = state.slot[i], state.cost_s[i], potential_s(packed, i, state, i)
+        if actions[i] < 0 or actions[i] >= out.mask.shape[1] or out.mask[i, actions[i]] == 0:
+            _break_off(packed, state, decisions, i)
+        else:
+            _decide(packed, state, decisions, uploads, i, actions[i])
+        out.legal[i] = 0
+        while not decisions.done[i]:
+            decisions.done[i] = state.time_s[i] >= horizon_s(packed, i)
+            if not decisions.done[i]:
+                out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
+                if not _nothing_to_decide(packed, state, decisions, out, i):
+                    break
+                advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
+        if rules.pays:
+            out.reward[i] = _reward(packed, state, decisions, out, rules, cost_before_s, potential_before_s, i)
+        if out.observation.shape[1] > 0:
+            if state.slot[i] != slot:
+                observe_fixed(packed, i, state, i, out.observation[i])
+            observe_changing(packed, i, state, decisions, i, out.observation[i])
+        if decisions.done[i]:
+            fill(out.mask[i], 0)
+            out.mask[i, out.mask.shape[1] - 1] = 1
 
 
 @jit_without_refcounts
@@ -92,25 +100,6 @@ def _reward(
     if rules.shaped:
         reward += (0.0 if decisions.done[i] else potential_s(packed, i, state, i)) - potential_before_s
     return float(reward / out.device_only_s[i] if rules.in_device_only_units else reward)
-
-
-@jit_nogil
-def step_rows(
-    first: int,
-    end: int,
-    packed: PackedScenarios,
-    state: State,
-    decisions: Decisions,
-    uploads: PlanArrays,
-    out: Outputs,
-    rules: Rules,
-    actions: Ints,
-    active: Bools,
-) -> None:
-    """Step the active ones of the rows from `first` up to, but not including, `end`."""
-    for i in range(first, end):
-        if active[i]:
-            step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
 
 
 @jit_without_refcounts

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+AGAIN_S = 0.05
+"""Seconds after which a signal that got lost is sent again: by then the function that lost it has returned."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -32,18 +38,38 @@ def handled(
         handler: The function.
         numbers: The signals.
     """
-    before = {}
+    before: dict[signal.Signals, Any] = {}
+    hook = sys.unraisablehook
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in numbers}
     try:
         for number, previous in before.items():
             if number.name != "SIGHUP" or previous is not signal.SIG_IGN:
                 signal.signal(number, handler)
+        if before:
+            sys.unraisablehook = _send_again(hook)
         yield
     finally:
+        if before:
+            sys.unraisablehook = hook
         for number, previous in before.items():
             if previous is not None:  # None: it was set by a program that is not Python
                 signal.signal(number, previous)
+
+
+def _send_again(hook: Callable[[sys.UnraisableHookArgs], Any]) -> Callable[[sys.UnraisableHookArgs], Any]:
+    """Return a `sys.unraisablehook` that sends a signal again whose exception came up where Python drops exceptions.
+
+    It drops those of functions that C code calls, for instance LLVM when it is handed compiled code.
+    """
+
+    def send_again(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, Stopped):
+            threading.Timer(AGAIN_S, os.kill, (os.getpid(), unraisable.exc_value.args[0])).start()
+        else:
+            hook(unraisable)
+
+    return send_again
 
 
 def stop(number: int, frame: FrameType | None = None) -> None:

@@ -18,7 +18,7 @@ row of `present`, after the users.
 from __future__ import annotations
 
 from dnnmig_env.arrays import Floats, Int8s
-from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.simulation.packed import PackedScenarios
 
 UPLINK, DOWNLINK = -2, -1
@@ -33,7 +33,7 @@ sweep by 0.1 % at most, in `mobile` by 1 %; with a tolerance of 0.01 and three s
 """
 
 
-@jit_inlined
+@jit_without_refcounts
 def num_stations(num_nodes: int) -> int:
     """Return the number of stations K for S + 1 nodes: the nodes, an outgoing wire of each server, up- and downlink.
 
@@ -43,7 +43,7 @@ def num_stations(num_nodes: int) -> int:
     return 2 * num_nodes + 1
 
 
-@jit_inlined
+@jit_without_refcounts
 def link_station(source: int, target: int, num_nodes: int) -> int:
     """Return the station of what goes from one node to another one."""
     if source == 0:
@@ -53,7 +53,7 @@ def link_station(source: int, target: int, num_nodes: int) -> int:
     return num_nodes - 1 + source
 
 
-@jit_inlined
+@jit_without_refcounts
 def link_s(packed: PackedScenarios, b: int, u: int, slot: int, source: int, target: int, size_bytes: float) -> float:
     """Return the seconds for which `size_bytes` from node `source` to node `target` use their link, without latency."""
     if size_bytes == 0.0:
@@ -99,7 +99,7 @@ def _reads_before(packed: PackedScenarios, b: int, u: int, tensor: int, v: int, 
     return False
 
 
-@jit_inlined
+@jit_without_refcounts
 def slowdown_for(u: int, present: Floats, slowdown: Floats) -> None:
     """Write the factor by which the others slow user `u` at each station, shape (K,).
 
@@ -117,13 +117,13 @@ def slowdown_for(u: int, present: Floats, slowdown: Floats) -> None:
                 slowdown[k] += present[w, k]
 
 
-@jit_inlined
+@jit_without_refcounts
 def cycle_s(rate_hz: float, delay_s: float) -> float:
     """Return the seconds between two starts of the queries of a user who is present."""
     return max(1.0 / rate_hz, delay_s)
 
 
-@jit_inlined
+@jit_without_refcounts
 def write_presence(
     rate_hz: float, delay_s: float, seconds: Floats, slowdown: Floats, present: Floats, tolerance: float
 ) -> bool:
@@ -150,7 +150,7 @@ def write_presence(
     return changed
 
 
-@jit_inlined
+@jit_without_refcounts
 def _share(residence_s: float, cycle: float) -> float:
     share = residence_s / cycle
     return share if share < 1.0 else 1.0  # also for a query that waits for a dead link for ever: infinite by infinite

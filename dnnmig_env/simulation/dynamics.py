@@ -23,7 +23,7 @@ from typing import cast
 import numpy as np
 
 from dnnmig_env.arrays import Int8s
-from dnnmig_env.compiling.jit import copy, fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import copy, fill, jit_without_refcounts
 from dnnmig_env.simulation.contention import TOLERANCE, UPLINK, slowdown_for, write_presence, write_seconds
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import SHARED, PackedScenarios
@@ -36,7 +36,7 @@ SWEEPS = 2
 """Most sweeps over the users after they have picked."""
 
 
-@jit_inlined
+@jit_without_refcounts
 def _offloads(assignment: Int8s) -> bool:
     for node in assignment:  # noqa: SIM110  generators do not compile
         if node != 0:
@@ -44,7 +44,7 @@ def _offloads(assignment: Int8s) -> bool:
     return False
 
 
-@jit_inlined
+@jit_without_refcounts
 def _differ(one: Int8s, other: Int8s) -> bool:
     for v in range(one.shape[0]):  # noqa: SIM110
         if one[v] != other[v]:
@@ -52,7 +52,7 @@ def _differ(one: Int8s, other: Int8s) -> bool:
     return False
 
 
-@jit_inlined
+@jit_without_refcounts
 def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
     """Let one user pick the fastest of its present assignment, the device alone, and its effective assignment.
 
@@ -78,7 +78,7 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
     return _announce(packed, b, state, i, u)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _measure(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
     """Compute one user's delay under its present assignment anew; return whether its presence has changed."""
     slot, present, slowdown = state.slot[i], state.assignment[i, u], state.slowdown[i, u]
@@ -89,7 +89,7 @@ def _measure(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> b
     return _announce(packed, b, state, i, u)
 
 
-@jit_inlined
+@jit_without_refcounts
 def _announce(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
     """Write one user's presence at the stations; return whether it has changed, so that the others are concerned."""
     rate_hz = packed.query_rate_hz[b, state.slot[i], u]

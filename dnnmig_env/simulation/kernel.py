@@ -19,12 +19,12 @@ mean. The rules (`docs/model.md` has them all):
 from __future__ import annotations
 
 from dnnmig_env.arrays import Bools, Floats, Int8s
-from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.simulation.contention import link_s, link_station
 from dnnmig_env.simulation.packed import PackedScenarios
 
 
-@jit_inlined
+@jit_without_refcounts
 def transfer_s(
     packed: PackedScenarios, b: int, u: int, slot: int, source: int, target: int, size_bytes: float, slowdown: Floats
 ) -> float:
@@ -86,7 +86,7 @@ def query_delay_s(
     return delay_s
 
 
-@jit_inlined
+@jit_without_refcounts
 def effective_assignment(
     packed: PackedScenarios, b: int, u: int, node: Int8s, usable: Bools, assignment: Int8s
 ) -> None:

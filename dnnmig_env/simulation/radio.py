@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.compiling.jit import jit_inlined
+from dnnmig_env.compiling.jit import jit_without_refcounts
 
 BANDWIDTH_HZ = 20e6
 """Bandwidth of the channel."""
@@ -44,5 +44,5 @@ def radio_bytes_per_s(distance_m: Floats, shadowing_db: Floats) -> Floats:
     return rate
 
 
-one_radio_bytes_per_s: Callable[[float, float], float] = jit_inlined(cast(Any, radio_bytes_per_s))
+one_radio_bytes_per_s: Callable[[float, float], float] = jit_without_refcounts(cast(Any, radio_bytes_per_s))
 """`radio_bytes_per_s` for a single distance and shadowing, to be called from compiled code."""

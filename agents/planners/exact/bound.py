@@ -36,7 +36,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Ints
-from dnnmig_env.compiling.jit import borrowed, jit, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import jit, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import begin, send
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import INDEPENDENT, PackedScenarios
@@ -111,13 +111,13 @@ def bound_of(packed: PackedScenarios, vectors: Vectors) -> Bound:
     return bound
 
 
-@jit_inlined
+@jit_without_refcounts
 def digit(vectors: Vectors, x: int, n: int) -> int:
     """Return the server of movable layer `n` in vector `x`."""
     return int(x // vectors.power[n] % vectors.power[1])
 
 
-@jit_inlined
+@jit_without_refcounts
 def cell(bound: Bound, x: int, time_s: float) -> int:
     """Return the cell of the seconds that a state with vector `x` has lost at a time."""
     lost = (time_s - bound.least_s[x]) / bound.cell_s
@@ -137,7 +137,6 @@ def _write_own_delays(
     packed: PackedScenarios, b: int, vectors: Vectors, offset: Ints, state: State, own_delay_s: Floats
 ) -> None:
     """Write m for every user, slot and node vector of this user alone, shape (T, V); `state` is a scratch state."""
-    packed, vectors, state = borrowed(packed), borrowed(vectors), borrowed(state)
     alone, assignment = np.ones(state.slowdown.shape[2]), np.zeros(packed.execution_s.shape[2], np.int8)
     for u in range(packed.num_users[b]):
         node, usable, first = state.node[0, u], state.usable[0, u], vectors.first[u]
@@ -187,7 +186,6 @@ def _write_costs(
         i: Its row.
         memory_bytes: Bytes that fit on each server before anything is uploaded, shape (S,).
     """
-    channel, vectors, bound, state = borrowed(channel), borrowed(vectors), borrowed(bound), borrowed(state)
     left_bytes = memory_bytes.copy()
     for x in range(len(bound.least_s) - 1, -1, -1):
         left_bytes[:] = memory_bytes * (1.0 + ROUNDING)

@@ -29,7 +29,7 @@ import numpy as np
 
 from agents.planners.exact.bound import Bound, Vectors, cell, digit, relaxed_cost
 from dnnmig_env.arrays import Bools, Floats, Ints
-from dnnmig_env.compiling.jit import borrowed, jit, jit_without_refcounts
+from dnnmig_env.compiling.jit import jit, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, horizon_s, upload
 from dnnmig_env.simulation.packed import INDEPENDENT, PackedScenarios
 from dnnmig_env.simulation.state import State, copy_row, meet_alike, run_alike
@@ -82,13 +82,6 @@ def grow(
     packed: PackedScenarios, b: int, vectors: Vectors, bound: Bound, state: State, nodes: Nodes, first: int, last: int
 ) -> None:
     """Add the nodes to which the nodes `first` to `last` - 1 lead, as long as there is room."""
-    packed, vectors, bound, state, nodes = (
-        borrowed(packed),
-        borrowed(vectors),
-        borrowed(bound),
-        borrowed(state),
-        borrowed(nodes),
-    )
     for node in range(first, last):
         if not nodes.out[node] and nodes.filled[0] <= len(nodes.vector) - 2:
             _decide(packed, b, vectors, bound, state, nodes, node)

@@ -16,7 +16,7 @@ from agents.planners.local_search.moves import propose
 from agents.planners.local_search.random import uniform
 from agents.planners.local_search.replay import ROUNDING, settle, try_out
 from dnnmig_env.arrays import Floats
-from dnnmig_env.compiling.jit import jit_inlined, jit_nogil, jit_without_refcounts
+from dnnmig_env.compiling.jit import jit_nogil, jit_without_refcounts
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
@@ -105,7 +105,7 @@ def _walk(
                 changed = -1
 
 
-@jit_inlined
+@jit_without_refcounts
 def _chain(chains: Walk, c: int) -> Walk:
     return Walk(
         chains.uploads[c],
@@ -120,7 +120,7 @@ def _chain(chains: Walk, c: int) -> Walk:
     )
 
 
-@jit_inlined
+@jit_without_refcounts
 def _adds_ballast(walk: Walk) -> bool:
     """Return whether the plan on trial uploads more than the present one without any effect.
 
@@ -130,7 +130,7 @@ def _adds_ballast(walk: Walk) -> bool:
     return bool(walk.length[TRIAL] > walk.length[PRESENT] and apart_s <= ROUNDING * walk.cost_s[PRESENT])
 
 
-@jit_inlined
+@jit_without_refcounts
 def _first_change(walk: Walk) -> int:
     """Return the first upload in which the plan on trial differs from the present one, -1 if the plans are the same."""
     length = min(walk.length[PRESENT], walk.length[TRIAL])
@@ -142,7 +142,7 @@ def _first_change(walk: Walk) -> int:
     return found
 
 
-@jit_inlined
+@jit_without_refcounts
 def _same_from(walk: Walk) -> int:
     """Return the upload from which on both plans are the same and all servers are as before; -1 if there is none."""
     k: int = walk.length[PRESENT]
@@ -157,7 +157,7 @@ def _same_from(walk: Walk) -> int:
     return k - 1 if k == 0 else k
 
 
-@jit_inlined
+@jit_without_refcounts
 def _differ(walk: Walk, k: int) -> bool:
     """Return whether upload `k` of the plan on trial differs from that of the present plan."""
     differ = False

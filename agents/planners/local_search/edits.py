@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.planners.local_search.chains import ITEM, NOWHERE, SERVER, TRIAL, Movable, Walk
 from agents.planners.local_search.random import below
-from dnnmig_env.compiling.jit import copy, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import copy, jit_without_refcounts
 
 
 @jit_without_refcounts
@@ -15,7 +15,7 @@ def copy_plan(walk: Walk, source: int, target: int) -> None:
         copy(walk.uploads[target, k], walk.uploads[source, k])
 
 
-@jit_inlined
+@jit_without_refcounts
 def swap(walk: Walk, one: int, other: int) -> None:
     """Let two uploads change places."""
     plan = walk.uploads[TRIAL]

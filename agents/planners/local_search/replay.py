@@ -13,7 +13,7 @@ import numpy as np
 
 from agents.planners.local_search.chains import ITEM, PRESENT, SERVER, TRIAL, WAIT, Movable, Walk
 from dnnmig_env.arrays import Ints
-from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State, copy_row, meet_alike, run_alike
@@ -96,14 +96,14 @@ def try_out(
     walk.cost_s[TRIAL] = state.cost_s[i]
 
 
-@jit_inlined
+@jit_without_refcounts
 def _step(packed: PackedScenarios, b: int, state: State, i: int, movable: Movable, one: Ints) -> None:
     """Carry out one upload, as `dnnmig_env.simulation.play.play` does."""
     advance(packed, b, state, i, packed.slot_edges_s[b, one[WAIT]])
     upload(packed, b, state, i, movable.user[one[ITEM]], movable.layer[one[ITEM]], one[SERVER])
 
 
-@jit_inlined
+@jit_without_refcounts
 def _stand_alike(packed: PackedScenarios, b: int, state: State, one: int, other: int) -> bool:
     """Return whether two rows in which the same layers are usable will see the same delays from now on."""
     apart_s = abs(state.time_s[one] - state.time_s[other])

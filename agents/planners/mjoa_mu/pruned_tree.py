@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
-from dnnmig_env.compiling.jit import borrowed, copy, fill, jit, jit_inlined, jit_without_refcounts
+from dnnmig_env.compiling.jit import copy, fill, jit, jit_without_refcounts
 from dnnmig_env.simulation.cold_start.cold_query import (
     ColdQueries,
     asked_s,
@@ -81,7 +81,6 @@ def search(packed: PackedScenarios, task: Task, queries: ColdQueries, nodes: Nod
         nodes: The nodes, all blank.
         placed: Receives the server of each layer with weights.
     """
-    packed, queries, nodes = borrowed(packed), borrowed(queries), borrowed(nodes)
     num_layers = int(packed.num_layers[0, 0])
     rows, beam = len(nodes.bound_s), (len(nodes.bound_s) - 2) // 4
     best_s = _best_cut(packed, task, queries, nodes, rows - 1, rows - 2, placed)
@@ -280,7 +279,7 @@ def _copy(queries: ColdQueries, nodes: Nodes, source: int, target: int) -> None:
         queries.sent_server[target, n] = queries.sent_server[source, n]
 
 
-@jit_inlined
+@jit_without_refcounts
 def _row(queries: ColdQueries, row: int) -> ColdQueries:
     """Return the query of one node of the tree."""
     return ColdQueries(

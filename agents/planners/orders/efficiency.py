@@ -38,7 +38,7 @@ from agents.planners.ionn.execution_graph import ShortestPath
 from agents.planners.protocol import Placement, TwoPhase
 from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.arrays import Floats, Ints
-from dnnmig_env.compiling.jit import borrowed, jit
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.networks.preprocessing import block_edges
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.contention import slowdown_for
@@ -129,7 +129,6 @@ def order_units(packed: PackedScenarios, b: int, state: State, i: int, units: Un
         units: The N units.
         partition: Receives the number (from 1) of the partition in which each unit is uploaded, shape (N,).
     """
-    packed, state = borrowed(packed), borrowed(state)
     everything, num_users = packed.execution_s.shape[2], packed.num_users[b]
     value = np.full((len(partition), len(partition)), -np.inf)
     present, slowdown = np.ones(state.slowdown.shape[2]), np.zeros(state.slowdown.shape[1:])

@@ -32,7 +32,7 @@ import numpy as np
 from agents.planners.protocol import Placement
 from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.arrays import Floats, Int8s, Ints
-from dnnmig_env.compiling.jit import borrowed, jit
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.contention import slowdown_for
 from dnnmig_env.simulation.dynamics import begin, complete
@@ -108,7 +108,6 @@ def order_by_efficiency(
         owners: Receives the user of each partition, shape (K,).
         sent: Receives the number (from 1) of the partition in which each layer is uploaded, shape (U, L).
     """
-    packed, state = borrowed(packed), borrowed(state)
     slowdown, finish_s = np.ones(state.slowdown.shape[2]), np.empty(pending.shape[1])
     interval, count = np.zeros(2, np.int64), 0
     begin(packed, b, state, i)

@@ -19,7 +19,7 @@ import numpy as np
 from agents.planners.protocol import Placement
 from agents.planners.slot_zero import memory_left_bytes, movable_layers, reachable_servers, slot_zero_packed
 from dnnmig_env.arrays import Bools, Floats, Int8s
-from dnnmig_env.compiling.jit import borrowed, jit
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.contention import num_stations, slowdown_for, write_presence, write_seconds
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s, transfer_s
@@ -51,7 +51,6 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
         left_bytes: Memory left on each server, shape (S,); the bytes that are placed are taken off.
         node: Server of each layer with weights, shape (U, L); receives those of the movable ones.
     """
-    packed = borrowed(packed)
     num_users, num_layers, num_servers = packed.num_users[b], node.shape[1], packed.num_servers[b]
     usable, assignment = np.ones(num_layers, np.bool_), np.zeros(node.shape, np.int8)
     num_nodes = packed.execution_s.shape[3]

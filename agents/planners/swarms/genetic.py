@@ -36,7 +36,7 @@ from agents.planners.swarms.particles import (
     settings_type,
 )
 from dnnmig_env.arrays import Floats, Int8s
-from dnnmig_env.compiling.jit import borrowed, jit
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
 
@@ -98,7 +98,7 @@ def search(
         settings: The parameters of `Genetic`.
         rng: Source of randomness.
     """
-    packed, size = borrowed(packed), settings.population
+    size = settings.population
     members, values_s = (
         random_particles(2 * size, positions, settings.mean_run, rng),
         np.empty(2 * size),

@@ -32,7 +32,7 @@ from agents.planners.swarms.particles import (
     settings_type,
 )
 from dnnmig_env.arrays import Floats, Int8s
-from dnnmig_env.compiling.jit import borrowed, jit
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
 
@@ -95,7 +95,7 @@ def search(
         settings: The parameters of `Pso`.
         rng: Source of randomness.
     """
-    packed, swarm, size = borrowed(packed), settings.swarm, len(positions.user)
+    swarm, size = settings.swarm, len(positions.user)
     x, velocity = rng.random((swarm, size)), np.zeros((swarm, size))
     particles, values_s = np.empty((swarm, size), np.int8), np.empty(swarm)
     own, own_s = x.copy(), np.full(swarm, np.inf)

@@ -41,7 +41,7 @@ from agents.planners.swarms.particles import (
     settings_type,
 )
 from dnnmig_env.arrays import Int8s
-from dnnmig_env.compiling.jit import borrowed, jit
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import PackedScenarios
 
@@ -109,7 +109,7 @@ def search(
         settings: The parameters of `PsoGa`.
         rng: Source of randomness.
     """
-    packed, swarm = borrowed(packed), settings.swarm
+    swarm = settings.swarm
     particles, values_s = random_particles(swarm, positions, settings.mean_run, rng), np.empty(swarm)
     fitnesses_s(packed, b, slot, positions, particles, settings.upload_weight, values_s)
     own, own_s = particles.copy(), values_s.copy()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.compiling.jit import borrowed, jit
+from dnnmig_env.compiling.jit import jit
 from dnnmig_env.simulation.cold_start.cold_query import (
     ColdQueries,
     asked_s,
@@ -47,7 +47,6 @@ def cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: int, del
         delay_s: Receives each user's delay, shape (U,); infinite if a layer never arrives, NaN for a user that is
             never present.
     """
-    packed, plans = borrowed(packed), borrowed(plans)
     query = _placed(packed, b, plans, k)
     for u in range(packed.num_users[b]):
         delay_s[u] = execute_layers(packed, b, u, packed.num_layers[b, u], query)
@@ -80,7 +79,6 @@ def serial_cold_start_s(packed: PackedScenarios, b: int, plans: PlanArrays, k: i
         delay_s: Receives each user's delay, shape (U,); infinite if a layer never arrives, NaN for a user that is
             never present.
     """
-    packed, plans = borrowed(packed), borrowed(plans)
     query = _placed(packed, b, plans, k)
     for u in range(packed.num_users[b]):
         delay_s[u] = execute_layers(packed, b, u, packed.num_layers[b, u], query)

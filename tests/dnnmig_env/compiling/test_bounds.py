@@ -28,7 +28,7 @@ BEYOND = """
 import numpy as np
 from dnnmig_env.compiling import jit
 
-@jit.jit_inlined
+@jit.jit_without_refcounts
 def put(array, index):
     array[index] = 1.0
 

@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Path:
     probe.mkdir()
     for folder in (compiling.parent, compiling, probe):
         (folder / "__init__.py").write_text("")
-    for name in ("jit.py", "cache.py"):
+    for name in ("jit.py", "cache.py", "inner.py", "lent.py"):
         (compiling / name).write_text((PROJECT / "dnnmig_env/compiling" / name).read_text())
     write(tmp_path / "src", "from dnnmig_env.probe.inner import seconds", "seconds", 1.0)
     return tmp_path / "src"

@@ -10,6 +10,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.compiling.jit import jit_nogil, jit_without_refcounts
+from dnnmig_env.compiling.lent import Lent
 from dnnmig_env.compiling.same_types import SameTypes
 
 
@@ -36,12 +37,12 @@ def two() -> Two:
 
 def test_functions_are_called_with_the_arguments_of_each_call() -> None:
     compiled, one, other = SameTypes(), two(), two()
-    compiled.call(add, one, 2.0)
-    compiled.call(add, other, 3.0)
-    compiled.code(add_between, 0, 3, one)(1, 2, other)
+    compiled.call(add, Lent(one), 2.0)
+    compiled.call(add, Lent(other), 3.0)
+    compiled.code(add_between, 0, 3, Lent(one))(1, 2, Lent(other))
     assert one.first.tolist() == [2.0, 4.0, 6.0]
     assert other.first.tolist() == [3.0, 8.0, 9.0]
-    compiled.share_rows(add_between, 3, one)
+    compiled.share_rows(add_between, 3, Lent(one))
     assert one.first.tolist() == [3.0, 6.0, 9.0]
 
 
