@@ -3,10 +3,9 @@
 `dnnmig_env.compiling.cache` keeps the machine code for the next start of Python. The cache tells the functions of a
 module apart by their names alone, so the same function must never be compiled by two of these decorators.
 
-A function that Python calls needs a wrapper, which takes its arguments apart; where these are dozens of arrays, the
-wrapper takes longer to compile than most functions. Nearly all functions are called by compiled functions alone. So a
-function is compiled without a wrapper for these, and once more, with a wrapper, when Python calls it for the first
-time. This saves a third of the time that a first start takes.
+Nearly all functions are called by compiled functions alone. Such inner functions are compiled only as far as their
+callers need it (`dnnmig_env.compiling.inner`), and once more, as an outer function, when Python calls them for the
+first time. Named tuples of arrays reach compiled code as one address each (`dnnmig_env.compiling.lent`).
 """
 
 from __future__ import annotations
@@ -35,9 +34,8 @@ def jit_without_refcounts(function: Function) -> Function:
     """Compile a function for one core without counting references to arrays.
 
     The function must make no arrays and assign no slices; it uses `fill` and `copy` for the latter. By default Numba
-    counts the references of every array at every call, even of arrays that a named tuple only carries along. Counting
-    them, and compiling the counting, took twice the time of the arithmetic. A function that makes no array needs none
-    of it.
+    counts the references of every array at every call. Counting them, and compiling the counting, takes longer than the
+    arithmetic, and a function that makes no array needs none of it.
     """
     return _compile(function, _nrt=False)
 
@@ -45,9 +43,9 @@ def jit_without_refcounts(function: Function) -> Function:
 def jit_nogil(function: Function) -> Function:
     """Compile a loop for `share_rows`: as by `jit_without_refcounts`, but other Python threads run at the same time.
 
-    The iterations of the loop are independent of each other, so threads may share them. Compiling a loop over rows that
-    carries a dozen named tuples takes a second this way, but a minute with `numba.prange`, whose threads also end a
-    forked child. Only Python calls such a loop, so it has its wrapper from the start.
+    The iterations of the loop are independent of each other, so threads may share them. `numba.prange` would take far
+    longer to compile, and its threads end a forked child. Only Python calls such a loop, so it is an outer function
+    from the start.
     """
     options: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False, "nogil": True}
     result: Any = njit(**options)(function)
@@ -57,12 +55,16 @@ def jit_nogil(function: Function) -> Function:
 
 
 def jit_inlined(function: Function) -> Function:
-    """Compile a function into its callers: one that returns a view of an array, which needs reference counts else."""
+    """Compile a function into its callers.
+
+    It takes longer to compile, once for each caller. It is for what is called for every layer of every query, and for
+    what returns a view of an array, which functions without reference counts cannot.
+    """
     return _compile(function, inline="always")
 
 
 class _Kernel(CPUDispatcher):
-    """A function that is compiled without a wrapper for compiled callers, and with one when Python calls it."""
+    """A function that is compiled as an inner one for compiled callers, and as an outer one when Python calls it."""
 
     options: Mapping[str, Any]
 
@@ -72,7 +74,7 @@ class _Kernel(CPUDispatcher):
 
     @cached_property
     def called_from_python(self) -> Any:
-        """The function with its wrapper."""
+        """The function as an outer one."""
         result: Any = njit(**self.options)(self.py_func)
         keep_compiled(result, self.py_func, "called_from_python")
         return result
@@ -87,7 +89,7 @@ def _compile(function: Function, **options: Any) -> Function:
 
 
 class _Loop(CPUDispatcher):
-    """A function that only Python calls, on all or some of its rows."""
+    """An outer function from the start."""
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function from Python."""

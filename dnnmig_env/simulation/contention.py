@@ -17,7 +17,7 @@ row of `present`, after the users.
 
 from __future__ import annotations
 
-from dnnmig_env.arrays import Floats, Int8s
+from dnnmig_env.arrays import Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.simulation.packed import PackedScenarios
 
@@ -72,29 +72,31 @@ def write_seconds(packed: PackedScenarios, b: int, u: int, slot: int, assignment
     A tensor that several layers on a node read, or that returns to the device and is read there, is sent once.
     """
     fill(seconds, 0.0)
-    num_nodes = packed.execution_s.shape[3]
-    for v in range(packed.num_layers[b, u]):
+    offsets, predecessors = packed.predecessor_offsets[b, u], packed.predecessors[b, u]
+    execution_s, tensor_bytes, is_output = packed.execution_s[b, u], packed.tensor_bytes[b, u], packed.is_output[b, u]
+    num_layers, num_nodes = packed.num_layers[b, u], execution_s.shape[1]
+    for v in range(num_layers):
         node = assignment[v]
         if node != 0:
-            seconds[node] += packed.execution_s[b, u, v, node]
-        for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-            tensor = packed.predecessors[b, u, e]
+            seconds[node] += execution_s[v, node]
+        for e in range(offsets[v], offsets[v + 1]):
+            tensor = predecessors[e]
             source = 0 if tensor < 0 else assignment[tensor]
-            if source != node and not _reads_before(packed, b, u, tensor, v, assignment, node):
-                size_bytes = packed.tensor_bytes[b, u, tensor]
+            if source != node and not _reads_before(offsets, predecessors, tensor, v, assignment, node):
+                size_bytes = tensor_bytes[tensor]
                 seconds[link_station(source, node, num_nodes)] += link_s(packed, b, u, slot, source, node, size_bytes)
-        returns = packed.is_output[b, u, v] and node != 0
-        if returns and not _reads_before(packed, b, u, v, packed.num_layers[b, u], assignment, 0):
-            seconds[DOWNLINK] += link_s(packed, b, u, slot, node, 0, packed.tensor_bytes[b, u, v])
+        returns = is_output[v] and node != 0
+        if returns and not _reads_before(offsets, predecessors, v, num_layers, assignment, 0):
+            seconds[DOWNLINK] += link_s(packed, b, u, slot, node, 0, tensor_bytes[v])
 
 
 @jit_without_refcounts
-def _reads_before(packed: PackedScenarios, b: int, u: int, tensor: int, v: int, assignment: Int8s, node: int) -> bool:
+def _reads_before(offsets: Ints, predecessors: Ints, tensor: int, v: int, assignment: Int8s, node: int) -> bool:
     """Return whether a layer before layer `v` runs on `node` and reads a tensor."""
     for earlier in range(tensor + 1 if tensor >= 0 else 0, v):
         if assignment[earlier] == node:
-            for e in range(packed.predecessor_offsets[b, u, earlier], packed.predecessor_offsets[b, u, earlier + 1]):
-                if packed.predecessors[b, u, e] == tensor:
+            for e in range(offsets[earlier], offsets[earlier + 1]):
+                if predecessors[e] == tensor:
                     return True
     return False
 

@@ -19,12 +19,12 @@ mean. The rules (`docs/model.md` has them all):
 from __future__ import annotations
 
 from dnnmig_env.arrays import Bools, Floats, Int8s
-from dnnmig_env.compiling.jit import fill, jit_without_refcounts
+from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.contention import link_s, link_station
 from dnnmig_env.simulation.packed import PackedScenarios
 
 
-@jit_without_refcounts
+@jit_inlined
 def transfer_s(
     packed: PackedScenarios, b: int, u: int, slot: int, source: int, target: int, size_bytes: float, slowdown: Floats
 ) -> float:
@@ -65,28 +65,30 @@ def query_delay_s(
         finish_s: Receives the seconds from the start of the query until each layer has run, shape (L,).
         free_s: Receives the seconds until each node has run the last of its layers, shape (S + 1,).
     """
+    offsets, predecessors = packed.predecessor_offsets[b, u], packed.predecessors[b, u]
+    tensor_bytes, execution_s, is_output = packed.tensor_bytes[b, u], packed.execution_s[b, u], packed.is_output[b, u]
     fill(free_s, 0.0)
     delay_s = 0.0
     for v in range(packed.num_layers[b, u]):
         node = assignment[v]
         start_s = free_s[node]
-        for e in range(packed.predecessor_offsets[b, u, v], packed.predecessor_offsets[b, u, v + 1]):
-            before = packed.predecessors[b, u, e]
+        for e in range(offsets[v], offsets[v + 1]):
+            before = predecessors[e]
             source, arrival_s = (0, 0.0) if before < 0 else (assignment[before], finish_s[before])
             if source != node:
-                arrival_s += transfer_s(packed, b, u, slot, source, node, packed.tensor_bytes[b, u, before], slowdown)
+                arrival_s += transfer_s(packed, b, u, slot, source, node, tensor_bytes[before], slowdown)
             start_s = max(start_s, arrival_s)
-        finish_s[v] = start_s + packed.execution_s[b, u, v, node] * slowdown[node]
+        finish_s[v] = start_s + execution_s[v, node] * slowdown[node]
         free_s[node] = finish_s[v]
-        if packed.is_output[b, u, v]:
+        if is_output[v]:
             end_s = finish_s[v]
             if node != 0:
-                end_s += transfer_s(packed, b, u, slot, node, 0, packed.tensor_bytes[b, u, v], slowdown)
+                end_s += transfer_s(packed, b, u, slot, node, 0, tensor_bytes[v], slowdown)
             delay_s = max(delay_s, end_s)
     return delay_s
 
 
-@jit_without_refcounts
+@jit_inlined
 def effective_assignment(
     packed: PackedScenarios, b: int, u: int, node: Int8s, usable: Bools, assignment: Int8s
 ) -> None:
@@ -105,24 +107,26 @@ def effective_assignment(
         usable: Layers whose weights have arrived, shape (L,).
         assignment: Receives the node per layer, shape (L,).
     """
+    offsets, predecessors = packed.predecessor_offsets[b, u], packed.predecessors[b, u]
+    share_offsets, shares = packed.share_offsets[b, u], packed.shares[b, u]
+    weight_bytes, on_device = packed.weight_bytes[b, u], packed.on_device[b, u]
     for v in range(packed.num_layers[b, u]):
         chosen = 0
-        first, last = packed.share_offsets[b, u, v], packed.share_offsets[b, u, v + 1]
-        if packed.weight_bytes[b, u, v] > 0.0:
+        first, last = share_offsets[v], share_offsets[v + 1]
+        if weight_bytes[v] > 0.0:
             if usable[v]:
                 chosen = node[v]
-        elif packed.on_device[b, u, v]:
+        elif on_device[v]:
             chosen = 0
         elif first < last:
-            chosen = node[packed.shares[b, u, first]]
+            chosen = node[shares[first]]
         else:
-            for e in range(packed.predecessor_offsets[b, u, v + 1] - 1, packed.predecessor_offsets[b, u, v] - 1, -1):
-                before = packed.predecessors[b, u, e]
+            for e in range(offsets[v + 1] - 1, offsets[v] - 1, -1):
+                before = predecessors[e]
                 if before >= 0 and assignment[before] != 0:
                     chosen = assignment[before]
                     break
         for e in range(first, last):
-            owner = packed.shares[b, u, e]
-            if not usable[owner] or node[owner] != chosen:
+            if not usable[shares[e]] or node[shares[e]] != chosen:
                 chosen = 0
         assignment[v] = chosen

@@ -168,11 +168,12 @@ def best_interval(efficiencies: Efficiencies, i: int, u: int, s: int, most_bytes
         s: The server, 0 to S - 1.
         most_bytes: Bytes that fit the server's memory and arrive in time.
     """
+    per_s, size_bytes = efficiencies.per_s[i, u, s], efficiencies.size_bytes[i, u, s]
     best, first, last = 0.0, -1, -1
-    for v in range(efficiencies.per_s.shape[3]):
-        for w in range(v, efficiencies.per_s.shape[4]):
-            if efficiencies.per_s[i, u, s, v, w] > best and efficiencies.size_bytes[i, u, s, v, w] <= most_bytes:
-                best, first, last = efficiencies.per_s[i, u, s, v, w], v, w
+    for v in range(per_s.shape[0]):
+        for w in range(v, per_s.shape[1]):
+            if per_s[v, w] > best and size_bytes[v, w] <= most_bytes:
+                best, first, last = per_s[v, w], v, w
     return first, last
 
 
@@ -185,15 +186,12 @@ def smallest_useful_interval(
     The interval is narrowed down to its most efficient sub-interval of fewer bytes that saves time, again and again
     until there is none. To upload that one first costs nothing, as it is a part of the way to the whole interval.
     """
+    per_s, size_bytes = efficiencies.per_s[i, u, s], efficiencies.size_bytes[i, u, s]
     finer = True
     while finer:
         finer, best, low, high = False, 0.0, first, last
         for v in range(low, high + 1):
             for w in range(v, high + 1):
-                value = efficiencies.per_s[i, u, s, v, w]
-                if (
-                    value > best
-                    and efficiencies.size_bytes[i, u, s, v, w] < efficiencies.size_bytes[i, u, s, low, high]
-                ):
-                    best, finer, first, last = value, True, v, w
+                if per_s[v, w] > best and size_bytes[v, w] < size_bytes[low, high]:
+                    best, finer, first, last = per_s[v, w], True, v, w
     return first, last
