@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils import seeding
 
-from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.arrays import Bools, Float32s, Ints
 from dnnmig_env.compiling.lent import lent
 from dnnmig_env.compiling.row_bytes import Bytes, byte_views, joined_bytes, put_rows
 from dnnmig_env.compiling.same_types import SameTypes
@@ -45,6 +45,9 @@ RESET_FIRST = "no episode has begun; call reset() first."
 
 NOTHING_TAKEN = -1
 """Stands for the latest action of a row that has taken none in its episode."""
+
+NOT_SHOWN = np.zeros((0, 0), np.float32)
+"""Stands for a copy of the observations that nobody wants."""
 
 ROWS_PER_CORE = 64
 """Fewest rows for which a second core makes steps faster: 32 rows on two cores take 1.5 times as long as on one."""
@@ -187,12 +190,13 @@ class EpisodeBatch:
             self._playing[row] = (batch, int(index))
         self._begin(rows, joined_bytes(batch.packed), np.asarray(chosen, np.int64))
 
-    def step(self, actions: Ints, active: Bools) -> None:
+    def step(self, actions: Ints, active: Bools, shown: Float32s | None = None) -> None:
         """Take one decision in every active row; the results are in `outputs`, `decisions` and `state`.
 
         Args:
             actions: The actions, shape (B,), those of active rows within 0 to A - 1.
             active: Which rows take them, shape (B,).
+            shown: Receives a copy of what policies see of each row then, shape (B, D).
         """
         actions, active = np.ascontiguousarray(actions, np.int64), np.ascontiguousarray(active, np.bool_)
         sizes = self.actions.layers, self.actions.servers
@@ -202,11 +206,14 @@ class EpisodeBatch:
             actions = self.taken.copy()
         else:
             np.copyto(self.taken, actions, where=active)
-        arguments = *self._episodes, self._rules, actions, active
+        plain = isinstance(self.observer, FactsObserver)
+        arguments = *self._episodes, self._rules, actions, active, shown if plain and shown is not None else NOT_SHOWN
         self._compiled.share_rows(step_rows, self.rows, *arguments, per_core=ROWS_PER_CORE)
-        if not isinstance(self.observer, FactsObserver):
+        if not plain:
             stepped = np.flatnonzero(active)
             self.observer.step(stepped, actions[stepped])
+            if shown is not None:
+                shown[:] = self.observation
         if self._rewarder is not None:
             self.outputs.reward[:] = self._rewarder.step(actions, active)
             if self._rules.in_device_only_units:

@@ -5,8 +5,8 @@ In this module, row i of the packed scenarios is the scenario that row i of the 
 
 from __future__ import annotations
 
-from dnnmig_env.arrays import Bools, Ints
-from dnnmig_env.compiling.jit import fill, jit_nogil, jit_without_refcounts
+from dnnmig_env.arrays import Bools, Float32s, Ints
+from dnnmig_env.compiling.jit import copy, fill, jit_nogil, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_mask
 from dnnmig_env.envs.facts import observe_changing, observe_fixed
 from dnnmig_env.envs.outputs import Outputs
@@ -40,48 +40,40 @@ def start_rows(
             observe_changing(packed, i, state, decisions, i, out.observation[i])
 
 
-@jit_nogil
-def step_rows(
-    first: int,
-    end: int,
+@jit_without_refcounts
+def _step_row(
     packed: PackedScenarios,
     state: State,
     decisions: Decisions,
     uploads: PlanArrays,
     out: Outputs,
     rules: Rules,
-    actions: Ints,
-    active: Bools,
+    action: int,
+    i: int,
 ) -> None:
-    """Take a decision in each active row from `first` up to, but not including, `end`; let time pass until the next.
-
-    Reward, mask and observation are written to `out`.
-    """
-    for i in range(first, end):
-        if not active[i]:
-            continue
-        slot, cost_before_s, potential_before_s = state.slot[i], state.cost_s[i], potential_s(packed, i, state, i)
-        if actions[i] < 0 or actions[i] >= out.mask.shape[1] or out.mask[i, actions[i]] == 0:
-            _break_off(packed, state, decisions, i)
-        else:
-            _decide(packed, state, decisions, uploads, i, actions[i])
-        out.legal[i] = 0
-        while not decisions.done[i]:
-            decisions.done[i] = state.time_s[i] >= horizon_s(packed, i)
-            if not decisions.done[i]:
-                out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
-                if not _nothing_to_decide(packed, state, decisions, out, i):
-                    break
-                advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
-        if rules.pays:
-            out.reward[i] = _reward(packed, state, decisions, out, rules, cost_before_s, potential_before_s, i)
-        if out.observation.shape[1] > 0:
-            if state.slot[i] != slot:
-                observe_fixed(packed, i, state, i, out.observation[i])
-            observe_changing(packed, i, state, decisions, i, out.observation[i])
-        if decisions.done[i]:
-            fill(out.mask[i], 0)
-            out.mask[i, out.mask.shape[1] - 1] = 1
+    """Take one decision in row `i`, let time pass until the next; write reward, mask and observation to `out`."""
+    slot, cost_before_s, potential_before_s = state.slot[i], state.cost_s[i], potential_s(packed, i, state, i)
+    if action < 0 or action >= out.mask.shape[1] or out.mask[i, action] == 0:
+        _break_off(packed, state, decisions, i)
+    else:
+        _decide(packed, state, decisions, uploads, i, action)
+    out.legal[i] = 0
+    while not decisions.done[i]:
+        decisions.done[i] = state.time_s[i] >= horizon_s(packed, i)
+        if not decisions.done[i]:
+            out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
+            if not _nothing_to_decide(packed, state, decisions, out, i):
+                break
+            advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
+    if rules.pays:
+        out.reward[i] = _reward(packed, state, decisions, out, rules, cost_before_s, potential_before_s, i)
+    if out.observation.shape[1] > 0:
+        if state.slot[i] != slot:
+            observe_fixed(packed, i, state, i, out.observation[i])
+        observe_changing(packed, i, state, decisions, i, out.observation[i])
+    if decisions.done[i]:
+        fill(out.mask[i], 0)
+        out.mask[i, out.mask.shape[1] - 1] = 1
 
 
 @jit_without_refcounts
@@ -100,6 +92,32 @@ def _reward(
     if rules.shaped:
         reward += (0.0 if decisions.done[i] else potential_s(packed, i, state, i)) - potential_before_s
     return float(reward / out.device_only_s[i] if rules.in_device_only_units else reward)
+
+
+@jit_nogil
+def step_rows(
+    first: int,
+    end: int,
+    packed: PackedScenarios,
+    state: State,
+    decisions: Decisions,
+    uploads: PlanArrays,
+    out: Outputs,
+    rules: Rules,
+    actions: Ints,
+    active: Bools,
+    shown: Float32s,
+) -> None:
+    """Take a decision in each active row from `first` up to, but not including, `end`; let time pass until the next.
+
+    Reward, mask and observation are written to `out`. The observations of all rows are copied to `shown`, unless it has
+    no rows: here, where they have just been written, copying them takes half the time that it takes later.
+    """
+    for i in range(first, end):
+        if active[i]:
+            _step_row(packed, state, decisions, uploads, out, rules, actions[i], i)
+        if shown.shape[0] > 0:
+            copy(shown[i], out.observation[i])
 
 
 @jit_without_refcounts

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from dnnmig_env.arrays import Bools, Ints
+from dnnmig_env.arrays import Bools, Float32s, Ints
 from dnnmig_env.envs.arguments import (
     METADATA,
     check_render_mode,
@@ -148,7 +148,8 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
                 self.episodes.seed(row, seed_of_row)
         self.episodes.start(chosen, scenarios)
         self._finished[chosen] = False
-        observations = self._observations()
+        observation, mask = self.episodes.observation.copy(), self.episodes.outputs.mask.copy()
+        observations: Observations = {"observation": observation, "action_mask": mask}
         return observations, self._infos(observations["action_mask"])
 
     def step(self, actions: Ints) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
@@ -164,14 +165,15 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         """
         episodes, active = self.episodes, ~self._finished
         episodes.check_begun()
-        episodes.step(row_actions(actions, active, episodes.actions.size), active)
+        observation = np.empty_like(episodes.observation)
+        episodes.step(row_actions(actions, active, episodes.actions.size), active, observation)
         num_active = np.count_nonzero(active)
         if num_active == self.num_envs:
             rewards = episodes.outputs.reward.copy()
         else:
             rewards = np.where(active, episodes.outputs.reward, 0.0)
             if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-                episodes.start(np.flatnonzero(self._finished))
+                self._start(np.flatnonzero(self._finished), observation)
             elif not num_active:
                 warn("all episodes have ended, so that step() does nothing; call reset() to begin new ones.")
         terminated = episodes.decisions.done.copy()
@@ -180,8 +182,8 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
             self._finished = terminated.copy()
         elif np.count_nonzero(terminated):
             infos = self._final(terminated)
-            episodes.start(np.flatnonzero(terminated))
-        observations = self._observations()
+            self._start(np.flatnonzero(terminated), observation)
+        observations: Observations = {"observation": observation, "action_mask": episodes.outputs.mask.copy()}
         infos |= self._infos(observations["action_mask"])
         return observations, rewards, terminated, np.zeros(self.num_envs, np.bool_), infos
 
@@ -200,9 +202,10 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         self.episodes.check_begun()
         return self.episodes.outputs.mask.astype(np.bool_)
 
-    def _observations(self) -> Observations:
-        episodes = self.episodes
-        return {"observation": episodes.observation.copy(), "action_mask": episodes.outputs.mask.copy()}
+    def _start(self, rows: Ints, observation: Float32s) -> None:
+        """Begin episodes in some rows, shape (N,), and put what is seen then in the rows of `observation`."""
+        self.episodes.start(rows)
+        observation[rows] = self.episodes.observation[rows]
 
     def _infos(self, mask: NDArray[Any]) -> dict[str, Any]:
         """Return what `MigrationEnv` tells in `info`, of all rows, each beside an array of the rows that tell it."""
