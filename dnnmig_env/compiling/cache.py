@@ -195,9 +195,9 @@ def _say(text: str) -> None:
 
 @functools.cache
 def digest(source: Path) -> str:
-    """Return a digest of a module's source, of everything it imports from this project, and of what compiles it."""
+    """Return a digest of a module's source and of everything it imports from this project, decorators included."""
     found: set[Path] = set()
-    queue = [source.resolve(), Path(__file__).resolve().with_name("jit.py")]
+    queue = [source.resolve()]
     while queue:
         path = queue.pop()
         if path not in found:
