@@ -28,7 +28,7 @@ BEYOND = """
 import numpy as np
 from dnnmig_env.compiling import jit
 
-@jit.jit_without_refcounts
+@jit.jit_inlined
 def put(array, index):
     array[index] = 1.0
 
