@@ -42,10 +42,10 @@ RULES = ("best-server", "dads", "greedy", "heft", "neurosurgeon")
 """Placements that search nothing."""
 
 SMALL: dict[str, dict[str, Any]] = {
-    "edge-cloud": {"num_edges": (1, 2), "max_layers": 8},
+    "edge-cloud": {"num_edges": (1, 2), "max_layers": 6},
     "multi-user": {"num_users": 3, "num_edges": 2, "max_layers": 4},
 }
-"""Options of a family whose scenarios, of at most 24 layers and 4 nodes, can be solved exactly."""
+"""Options of a family whose scenarios, of at most 18 layers and 4 nodes, can be solved exactly."""
 
 FULL: dict[str, dict[str, Any]] = {"edge-cloud": {}, "multi-user": {}}
 """Options of a family for scenarios of full size."""
