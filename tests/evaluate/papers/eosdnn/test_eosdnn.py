@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from agents.planners.exact.placement import exact_placement
 from agents.planners.protocol import Placement
 from agents.planners.swarms.pso_ga import PsoGa
 from dnnmig_env.families.registry import scenarios
@@ -157,3 +158,9 @@ def test_queries_back_to_back_count_until_the_horizon() -> None:
         scenario=SimpleNamespace(horizon_s=10.0),
     )
     assert queries_finished(cast(Timeline, timeline)) == 8.0
+
+
+@pytest.mark.parametrize("family", placements.SMALL)
+def test_the_small_scenarios_of_the_command_can_be_solved_exactly(family: str) -> None:
+    for scenario in scenarios(family, 30, seed=1, **placements.SMALL[family]):
+        exact_placement(scenario, np.random.default_rng(0))  # raises where it would have to try too many
