@@ -12,6 +12,7 @@ they change.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from llvmlite import binding as llvm
@@ -20,6 +21,9 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, CompileResult
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
+
+library_of = attrgetter("library")
+"""Returns the library in which the code of a compiled function is."""
 
 INNER = "inner"
 """What stored code without machine code is marked with."""
@@ -58,13 +62,13 @@ class _Lowering(NativeLowering):  # type: ignore[misc]
     _name = "inner_lowering"
 
     def run_pass(self, state: Any) -> bool:
-        state.library = InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        library = state["library"] = InnerLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
         super().run_pass(state)
-        function, library = state.cr.fndesc, state.library
+        function = state.cr.fndesc
         state.cr = state.cr._replace(cfunc=_entry(library, function, state.cr.env))
         state.targetctx.insert_user_function(state.cr.cfunc, function, [library])
-        state.reload_init.extend(state.library._reload_init)
+        state.reload_init.extend(library._reload_init)
         return True
 
 
@@ -93,9 +97,10 @@ def connect(result: CompileResult) -> None:
 
     Numba does so when it makes the machine code of each, which inner functions do not have.
     """
-    if not isinstance(result.library, InnerLibrary):
+    library = library_of(result)
+    if not isinstance(library, InnerLibrary):
         for environment in result._find_referenced_environments():
-            result.library.codegen.set_env(environment.env_name, environment)
+            library.codegen.set_env(environment.env_name, environment)
 
 
 def rebuilt(context: Any, stored: Any) -> CompileResult:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from numba import types
 
-from dnnmig_env.compiling.inner import InnerLibrary
+from dnnmig_env.compiling.inner import InnerLibrary, library_of
 from dnnmig_env.compiling.jit import jit, jit_without_refcounts
 
 SOURCES = Path(__file__).resolve().parents[3]
@@ -75,9 +75,9 @@ def test_only_what_python_calls_has_machine_code() -> None:
     for inner in (_half, _quarter):
         inner.compile((types.float64,))  # type: ignore[attr-defined]  # finds it, or loads it where the caller was loaded
         (result,) = inner.overloads.values()  # type: ignore[attr-defined]
-        assert isinstance(result.library, InnerLibrary)
+        assert isinstance(library_of(result), InnerLibrary)
     (result,) = _eighth.called_from_python.overloads.values()  # type: ignore[attr-defined]
-    assert not isinstance(result.library, InnerLibrary)
+    assert not isinstance(library_of(result), InnerLibrary)
     assert _quarter(8.0) == 2.0  # as an outer function of its own
 
 
