@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
-from dnnmig_env.scenarios.scenario import UPLINKS, Links, Scenario, Uplink, User
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.scenarios.uplink import UPLINKS, Uplink
 from dnnmig_env.simulation.plan import Plan, Upload
 
 

@@ -15,7 +15,7 @@ from dnnmig_env.families.draw.network_table import NetworkTable, checked_network
 from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, normalize_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import checked_traces
-from dnnmig_env.scenarios.scenario import Uplink, check_uplink
+from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -65,7 +65,7 @@ class EdgeCloud:
         horizon_uploads: Horizon as a multiple of the upload time, as defined above.
         horizon_s: Horizon in seconds; if given, it takes the place of `horizon_uploads`.
         uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
-            `scenario.Uplink`).
+            `uplink.Uplink`).
         traces: Files of recorded rates, which take the place of `access_mbps`. One is drawn for each user and begun at
             a random time. The scenarios then have 16 equal time slots, otherwise one.
         chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other

@@ -27,7 +27,7 @@ from dnnmig_env.families.draw.ranges import (
     uniform,
 )
 from dnnmig_env.families.draw.recorded_rates import checked_traces, draw_traces, recorded_rates
-from dnnmig_env.scenarios.scenario import Uplink, check_uplink
+from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.radio import radio_bytes_per_s
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
@@ -79,7 +79,7 @@ class Mobile:
         shadowing_db: Standard deviation of the shadowing.
         shadowing_correlation: Correlation of the shadowing between one slot and the next.
         uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
-            `scenario.Uplink`).
+            `uplink.Uplink`).
         traces: Files of recorded rates, which take the place of the radio's rates. One is drawn for each user and begun
             at a random time.
         chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other

@@ -118,6 +118,11 @@ PerSlot = Annotated[
     Discriminator(_one_or_many),
 ]
 """One number, or one per time slot."""
+NamePerSlot = Annotated[
+    Annotated[str, Tag(ONE)] | Annotated[list[str], Tag(MANY)],
+    Discriminator(_one_or_many),
+]
+"""One name, or one per time slot."""
 BetweenServers = Annotated[
     Annotated[Amount, Tag(ONE)] | Annotated[list[list[Amount]], Tag(MANY)],
     Discriminator(_one_or_many),

@@ -5,7 +5,7 @@ The docstring of `dnnmig_env.simulation` says what the one-letter names mean. De
 `dnnmig_env.simulation.kernel`. The rules (`docs/model.md` has them all):
 
 - Uploads go one after another over one channel. An upload waits until its user is present. Once begun, it goes on to
-  its last byte, even into later slots. What the uplink's reading (`scenario.Uplink`) leaves to weights is in
+  its last byte, even into later slots. What the uplink's reading (`uplink.Uplink`) leaves to weights is in
   `dnnmig_env.simulation.uplink`.
 - An event is the start of a slot or the completion of a partition; under the reading `shared` also that the channel
   becomes busy or idle. At every event each present user picks the assignment under which a query takes the least time:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from dnnmig_env.arrays import Bools, Floats, Int8s, Int32s, Ints
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.scenarios.bounds import MOST_SERVERS
-from dnnmig_env.scenarios.scenario import UPLINKS, Scenario
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.uplink import UPLINKS
 
 SHARED, INDEPENDENT = UPLINKS.index("shared"), UPLINKS.index("independent")
 """Numbers of two of the readings of the uplink in `PackedScenarios.uplink`."""
@@ -50,7 +51,10 @@ class PackedScenarios(NamedTuple):
     between_latency_s: Floats  # (B, S, S)
     memory_bytes: Floats  # (B, S): bytes of weights that each server can hold
     uploaded: Int8s  # (B, U, L): server that holds the weights at time 0, 0 = none
-    uplink: Int8s  # (B,): how weights and query data share the uplink, an index of `scenario.UPLINKS`
+    copies: Bools  # (B, U, L, S): further servers that hold them then
+    moves: Bools  # (B,): whether weights may be sent to further servers
+    home: Int8s  # (B, T, U): server in whose cell each user is, 1..S; 0 = all users share one cell
+    uplink: Int8s  # (B,): how weights and query data share the uplink, an index of `scenarios.uplink.UPLINKS`
     user_positions: Floats  # (B, T, U, 2), in sides of the area from its centre, -0.5 to 0.5; 0 if nobody moves
     user_velocities: Floats  # (B, T, U, 2), in sides of the area per slot
     server_positions: Floats  # (B, S, 2), as user_positions
@@ -174,6 +178,9 @@ def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
         on_device=np.zeros((batch, users, layers), np.bool_),
         is_output=np.zeros((batch, users, layers), np.bool_),
         uploaded=np.zeros((batch, users, layers), np.int8),
+        copies=np.zeros((batch, users, layers, servers), np.bool_),
+        moves=np.zeros(batch, np.bool_),
+        home=np.zeros((batch, slots, users), np.int8),
         uplink=np.zeros(batch, np.int8),
         **{name: np.zeros(shape) for name, shape in floats.items()},
     )
@@ -239,8 +246,11 @@ def _pack_row(packed: PackedScenarios, row: int, scenario: Scenario, limits: Lim
             getattr(packed, name)[row, index] = getattr(arrays, name)
         packed.execution_s[row, index, : len(user.graph), : servers + 1] = seconds
         packed.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
+        packed.copies[row, index, : len(user.graph), :servers] = np.asarray(user.copies)
         packed.query_rate_hz[row, :slots, index] = user.query_rate_hz
     packed.uplink[row] = UPLINKS.index(scenario.uplink)
+    packed.moves[row] = scenario.moves
+    packed.home[row, :slots, :users] = np.asarray(scenario.links.home)
     packed.slot_edges_s[row, :slots] = scenario.slot_starts_s
     packed.slot_edges_s[row, slots:] = scenario.horizon_s
     links = scenario.links

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.scenarios.scenario import Scenario, Uplink
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.uplink import Uplink
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, check_plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays

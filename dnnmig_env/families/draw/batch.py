@@ -10,7 +10,8 @@ from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.families.draw.machines import Machines
 from dnnmig_env.families.draw.network_table import NetworkTable
 from dnnmig_env.scenarios.node import Tier
-from dnnmig_env.scenarios.scenario import UPLINKS, Links, Mobility, Scenario, Uplink, User
+from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.scenarios.uplink import UPLINKS, Uplink
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
@@ -74,6 +75,7 @@ class SlotConditions:
         user_velocities: In sides of the area per slot, shape (B, T, U, 2).
         server_positions: In sides of the area from its centre, shape (B, S, 2).
         area_m: Side of the square in which users move; None if nobody moves.
+        home: Server in whose cell each user is (1..S), shape (B, T, U); None = all users share one cell.
     """
 
     slot_edges_s: Floats
@@ -86,10 +88,17 @@ class SlotConditions:
     user_velocities: Floats | None = None
     server_positions: Floats | None = None
     area_m: float | None = None
+    home: Ints | None = None
 
 
 def drawn_batch(
-    family: str, uplink: Uplink, participants: Participants, execution_s: Floats, conditions: SlotConditions
+    family: str,
+    uplink: Uplink,
+    participants: Participants,
+    execution_s: Floats,
+    conditions: SlotConditions,
+    *,
+    moves: bool = False,
 ) -> ScenarioBatch:
     """Return drawn scenarios as a batch.
 
@@ -99,10 +108,12 @@ def drawn_batch(
         participants: Who takes part.
         execution_s: The result of `participants.execution_s()`, which generators need themselves.
         conditions: What holds in each slot.
+        moves: Whether weights may be sent from server to server (`Scenario.moves`).
     """
     packed = _packed(participants, execution_s, conditions)
-    packed.uplink[:] = UPLINKS.index(uplink)
-    return ScenarioBatch(packed, _Builder(family, uplink, participants, packed, conditions.area_m))
+    packed.uplink[:], packed.moves[:] = UPLINKS.index(uplink), moves
+    has_cells = conditions.home is not None
+    return ScenarioBatch(packed, _Builder(family, uplink, participants, packed, conditions.area_m, has_cells, moves))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +125,8 @@ class _Builder:
     participants: Participants
     packed: PackedScenarios
     area_m: float | None
+    has_cells: bool
+    moves: bool
 
     def __call__(self, row: int) -> Scenario:
         packed, participants = self.packed, self.participants
@@ -141,12 +154,14 @@ class _Builder:
                 down_latency_s=packed.down_latency_s[row, :slots, :users, :servers],
                 between_bytes_per_s=packed.between_bytes_per_s[row, :servers, :servers],
                 between_latency_s=packed.between_latency_s[row, :servers, :servers],
+                home=packed.home[row, :slots, :users] if self.has_cells else None,
             ),
             horizon_s=float(packed.slot_edges_s[row, slots]),
             slot_starts_s=packed.slot_edges_s[row, :slots],
             mobility=None if self.area_m is None else self._mobility(row, self.area_m),
             family=self.family,
             uplink=self.uplink,
+            moves=self.moves,
         )
 
     def _mobility(self, row: int, area_m: float) -> Mobility:
@@ -190,6 +205,9 @@ def _packed(participants: Participants, execution_s: Floats, conditions: SlotCon
         between_latency_s=conditions.between_latency_s,
         memory_bytes=participants.servers.memory_bytes,
         uploaded=np.zeros((batch, num_users, num_layers), np.int8),
+        copies=np.zeros((batch, num_users, num_layers, nodes - 1), np.bool_),
+        moves=np.zeros(batch, np.bool_),
+        home=np.zeros(moving[:3], np.int8) if conditions.home is None else conditions.home.astype(np.int8),
         uplink=np.zeros(batch, np.int8),
         user_positions=np.zeros(moving) if conditions.user_positions is None else conditions.user_positions,
         user_velocities=np.zeros(moving) if conditions.user_velocities is None else conditions.user_velocities,

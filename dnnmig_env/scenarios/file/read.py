@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dnnmig_env.arrays import Floats
+from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.files.strict_model import inside, suggestion
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.scenarios.bounds import LATENCY, LINK_RATE, OFFSET, QUERY_RATE, Bounds, check_bounds
@@ -51,7 +51,9 @@ def scenario_of(form: ScenarioForm, folder: Path, measure: Measure | None = None
     users = tuple(_user(f"users[{user_index}]", user, frame, servers) for user_index, user in enumerate(form.users))
     links, mobility = _links(form, frame), _mobility(form, frame)
     try:
-        return Scenario(users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family, form.uplink)
+        return Scenario(
+            users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family, form.uplink, form.moves
+        )
     except ValueError as error:
         raise ValueError(f"{_place_of(str(error), form)}{error}") from None
 
@@ -141,6 +143,7 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
         query_rate_hz=_per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame, QUERY_RATE),
         profile_s=profile,
         uploaded=_uploaded(f"{place}.uploaded", form.uploaded, graph, frame),
+        copies=_copies(f"{place}.copies", form.copies, graph, frame),
     )
 
 
@@ -151,6 +154,33 @@ def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: _F
         layer = _index(place, "layer", name, names)
         result[layer] = 1 + _index(inside(place, name), "server", server, frame.servers)
     return result
+
+
+def _copies(place: str, copies: dict[str, list[str]], graph: LayerGraph, frame: _Frame) -> Bools:
+    names = [layer.name for layer in graph.layers]
+    result = np.zeros((len(names), len(frame.servers)), np.bool_)
+    for name, servers in copies.items():
+        layer = _index(place, "layer", name, names)
+        for server in servers:
+            result[layer, _index(inside(place, name), "server", server, frame.servers)] = True
+    return result
+
+
+def _home(form: ScenarioForm, frame: _Frame) -> Ints | None:
+    """Return the server in whose cell each user is, shape (T, U); None if no user says it."""
+    homes = [user.home for user in form.users]
+    if all(home is None for home in homes):
+        return None
+    slots, columns = len(frame.starts_s), []
+    for user_index, home in enumerate(homes):
+        place = f"users[{user_index}].home"
+        if home is None:
+            raise ValueError(f"{place}: missing; other users have one, so say in which server's cell each user is.")
+        names = home if isinstance(home, list) else [home] * slots
+        if len(names) != slots:
+            raise ValueError(f"{place}: {len(names)} names for {slots} time slots; give one name or one per slot.")
+        columns.append([1 + _index(place, "server", name, frame.servers) for name in names])
+    return np.array(columns).T
 
 
 def _links(form: ScenarioForm, frame: _Frame) -> Links:
@@ -168,7 +198,7 @@ def _links(form: ScenarioForm, frame: _Frame) -> Links:
     shape = (4, len(frame.starts_s), len(form.users), len(frame.servers))
     up, down, up_latency, down_latency = np.array(rows).reshape(*shape[2:], *shape[:2]).transpose(2, 3, 0, 1)
     between = _backhaul(form.backhaul, frame)
-    return Links(up, down, up_latency, down_latency, *between)
+    return Links(up, down, up_latency, down_latency, *between, home=_home(form, frame))
 
 
 def _link(place: str, form: LinkForm, frame: _Frame) -> _Link:

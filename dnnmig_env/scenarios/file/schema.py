@@ -17,6 +17,7 @@ from dnnmig_env.files.quantities import (
     Count,
     Index,
     InputShape,
+    NamePerSlot,
     Number,
     PerSlot,
     Positive,
@@ -24,7 +25,7 @@ from dnnmig_env.files.quantities import (
 )
 from dnnmig_env.files.strict_model import Form
 from dnnmig_env.networks.graph_file import GraphRow, LayerRow
-from dnnmig_env.scenarios.scenario import Uplink
+from dnnmig_env.scenarios.uplink import Uplink
 
 AnyForm = TypeVar("AnyForm", bound=Form)
 TextOr = Annotated[
@@ -141,6 +142,8 @@ class UserForm(Form):
     profile_s: list[list[Amount]] | None = None
     profile: dict[str, TextOr[MeasuredForm]] | None = None
     uploaded: dict[str, str] = Field(default_factory=dict)
+    copies: dict[str, list[str]] = Field(default_factory=dict)
+    home: NamePerSlot | None = None
 
     @model_validator(mode="after")
     def _has_one_kind_of_profile(self) -> UserForm:
@@ -168,6 +171,7 @@ class ScenarioForm(Form):
 
     family: str = "custom"
     uplink: Uplink = "priority"
+    moves: bool = False
     horizon_s: Positive
     slot_s: Positive | None = None
     slot_starts_s: list[Amount] | None = None

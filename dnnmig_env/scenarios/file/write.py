@@ -35,9 +35,11 @@ def description_of(scenario: Scenario) -> Plain:
         "latency_s": _shortest(scenario.links.between_latency_s),
     }
     form |= {"backhaul": backhaul} | ({"default_link": first} if is_common else {})
+    if scenario.moves:
+        form["moves"] = True
     form["users"] = [
-        _user(user, servers) | ({} if is_common else {"links": row})
-        for user, row in zip(scenario.users, links, strict=True)
+        _user(user, servers) | home | ({} if is_common else {"links": row})
+        for user, home, row in zip(scenario.users, _homes(scenario, servers), links, strict=True)
     ]
     if scenario.mobility is not None:
         form["mobility"] = _mobility(scenario.mobility, scenario)
@@ -72,8 +74,22 @@ def _user(user: User, servers: list[str]) -> Plain:
         "query_rate_hz": _shortest(user.query_rate_hz),
         "profile_s": None if user.profile_s is None else np.asarray(user.profile_s).tolist(),
         "uploaded": uploaded,
+        "copies": {
+            layer.name: [servers[server] for server in np.flatnonzero(row)]
+            for layer, row in zip(user.graph.layers, np.asarray(user.copies), strict=True)
+            if row.any()
+        },
     }
     return _without_defaults(form, UserForm)
+
+
+def _homes(scenario: Scenario, servers: list[str]) -> list[Plain]:
+    """Return for each user in whose cell it is, in one name if that never changes; nothing if there is one cell."""
+    numbers = np.asarray(scenario.links.home)
+    if not numbers.any():
+        return [{} for _ in scenario.users]
+    names = [[servers[number - 1] for number in column] for column in numbers.T.tolist()]
+    return [{"home": column[0] if len(set(column)) == 1 else column} for column in names]
 
 
 def _network(graph: LayerGraph) -> Plain:

@@ -7,7 +7,8 @@ import bisect
 import numpy as np
 
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.scenarios.scenario import Scenario, Uplink
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.uplink import Uplink
 
 DEVICE = 0
 """Station at which a user's own device computes; no other user is ever there, so that nobody waits."""

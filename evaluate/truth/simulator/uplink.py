@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from simpy import Environment
 
-from dnnmig_env.scenarios.scenario import Uplink as Mode
+from dnnmig_env.scenarios.uplink import Uplink as Mode
 from evaluate.truth.simulator.station import Job, Station
 
 LEAST_SHARE = 0.02

@@ -10,7 +10,8 @@ import pytest
 
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.scenarios.node import Tier
-from dnnmig_env.scenarios.scenario import UPLINKS, Scenario
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.uplink import UPLINKS
 from dnnmig_env.simulation.packed import PackedScenarios
 
 MBIT = 125_000.0

@@ -16,7 +16,8 @@ import pytest
 from dnnmig_env.arrays import Floats
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
-from dnnmig_env.scenarios.scenario import Links, Scenario, Uplink, User
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.scenarios.uplink import Uplink
 from dnnmig_env.simulation.contention import DOWNLINK, UPLINK, num_stations, write_seconds
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, plan_of

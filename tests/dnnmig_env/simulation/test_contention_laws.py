@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.scenarios.scenario import Links, Scenario, Uplink
+from dnnmig_env.scenarios.scenario import Links, Scenario
+from dnnmig_env.scenarios.uplink import Uplink
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from tests import oracle

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dnnmig_env.families.registry import scenarios
-from dnnmig_env.scenarios.scenario import UPLINKS, Uplink
+from dnnmig_env.scenarios.uplink import UPLINKS, Uplink
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays

@@ -9,7 +9,7 @@ import pytest
 
 from agents.planners import planner
 from dnnmig_env.families.registry import scenarios
-from dnnmig_env.scenarios.scenario import UPLINKS
+from dnnmig_env.scenarios.uplink import UPLINKS
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.query_detail import tensors_sent

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from dnnmig_env.scenarios.scenario import Uplink as Mode
 from dnnmig_env.scenarios.scenario import User
+from dnnmig_env.scenarios.uplink import Uplink as Mode
 from dnnmig_env.simulation.plan import Plan, Upload
 from evaluate.truth.simulator.outcome import Outcome
 from evaluate.truth.simulator.simulation import play_out

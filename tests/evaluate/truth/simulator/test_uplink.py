@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dnnmig_env.scenarios.scenario import Uplink as Mode
+from dnnmig_env.scenarios.uplink import Uplink as Mode
 from evaluate.truth.simulator.uplink import LEAST_SHARE, WINDOW_S, Uplink
 from tests.evaluate.truth.simulator.test_station import Clock
 
