@@ -15,7 +15,7 @@ from dnnmig_env.envs.actions import action_of, upload_of
 from dnnmig_env.simulation.dynamics import horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.uplink import weights_share
+from dnnmig_env.simulation.moving.share import radio_share
 
 PRESENT, SOON, LATER = 0, 1, 2
 """Views of an episode's efficiencies. PRESENT: under the present rates. SOON: under the rates that are expected in the
@@ -210,7 +210,7 @@ def _best_interval(
     The interval fits the server's memory and arrives before the horizon at the present rate.
     """
     left_s, best, last = horizon_s(packed, i) - state.time_s[i], 0.0, first
-    left_s *= weights_share(packed, i, state, i)
+    left_s *= radio_share(packed, i, state, i, u)
     most_bytes = min(state.memory_left_bytes[i, s], left_s * packed.up_bytes_per_s[i, state.slot[i], u, s])
     for w in range(first, packed.num_layers[i, u]):
         if (

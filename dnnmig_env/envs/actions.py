@@ -9,6 +9,8 @@ import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
+from dnnmig_env.simulation.moving.room import write_room
+from dnnmig_env.simulation.moving.sources import first_source, is_idle, survey_lanes
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
@@ -113,10 +115,13 @@ def pending_layer(packed: PackedScenarios, b: int, state: State, decisions: Deci
 def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, mask: Int8s) -> int:
     """Write the mask of legal actions of row `i` (1 = legal) and return how many are legal besides "stop".
 
-    "Stop" is always legal. Uploading a layer to a server is legal if the user is present and has a connection to the
-    server, the layer's weights are on no server yet, and they fit into the server's memory; with two phases, instead of
-    the latter, if the layer was placed on that server. Placing a layer on a server is legal if its weights fit there
-    beside those already placed; "stop" then places it on the device.
+    While no lane is idle, nothing else is legal, and there is nothing to decide.
+    "Stop" is always legal. Sending a layer to a server is legal if the user is present, the layer fits into the
+    server's memory (where weights may move, after what nobody needs there is dropped), and the lane of the node from
+    which it would come first is idle (`moving.sources`). Where weights do not move, that node is the device, and the
+    layer must be on no server and on its way to none; where they do, it must not be on this server or on its way there.
+    With two phases, the layer must be placed on that server, where memory is reserved for it. Placing a layer on a
+    server is legal if its weights fit there beside those already placed; "stop" then places it on the device.
 
     Args:
         packed: The scenarios.
@@ -130,7 +135,9 @@ def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisio
     fill(mask, 0)
     mask[mask.shape[0] - 1] = 1
     legal = 0
-    slot, num_servers = state.slot[i], packed.num_servers[b]
+    if not survey_lanes(packed, b, state, i):
+        return 0
+    num_servers = packed.num_servers[b]
     pending = pending_layer(packed, b, state, decisions, i)
     if pending >= 0:
         u, v = pending // layers, pending % layers
@@ -140,17 +147,30 @@ def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisio
                 mask[action_of(u, v, server, layers, servers)] = 1
                 legal += 1
         return legal
+    write_room(packed, b, state, i)
     for u in range(packed.num_users[b]):
-        if packed.query_rate_hz[b, slot, u] == 0.0:
+        if packed.query_rate_hz[b, state.slot[i], u] > 0.0:
+            legal += _mark_transfers(packed, b, state, decisions, i, u, mask)
+    return legal
+
+
+@jit_without_refcounts
+def _mark_transfers(
+    packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, u: int, mask: Int8s
+) -> int:
+    """Mark the legal transfers of a present user's layers and return how many there are."""
+    layers, servers, legal = decisions.decided.shape[2], decisions.reserved_bytes.shape[1], 0
+    two_phase, moves = decisions.two_phase[i], packed.moves[b]
+    for v in range(packed.num_layers[b, u]):
+        weight_bytes = packed.weight_bytes[b, u, v]
+        if weight_bytes == 0.0 or (state.usable[i, u, v] and not moves) or (two_phase and state.node[i, u, v] == 0):
             continue
-        for v in range(packed.num_layers[b, u]):
-            weight = packed.weight_bytes[b, u, v]
-            if weight == 0.0 or state.usable[i, u, v] or (decisions.two_phase[i] and state.node[i, u, v] == 0):
+        for s in range(packed.num_servers[b]):
+            if two_phase and state.node[i, u, v] != s + 1:
                 continue
-            for server in range(num_servers):
-                placed_here = state.node[i, u, v] == server + 1
-                fits = placed_here if decisions.two_phase[i] else weight <= state.memory_left_bytes[i, server]
-                if fits and packed.up_bytes_per_s[b, slot, u, server] > 0.0:
-                    mask[action_of(u, v, server, layers, servers)] = 1
+            if weight_bytes <= state.room_bytes[i, s] or (two_phase and not moves):
+                source = first_source(packed, b, state, i, u, v, s + 1)
+                if source >= 0 and is_idle(packed, b, state, i, u, source):
+                    mask[action_of(u, v, s, layers, servers)] = 1
                     legal += 1
     return legal

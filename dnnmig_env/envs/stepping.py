@@ -11,7 +11,8 @@ from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_m
 from dnnmig_env.envs.facts import observe_changing, observe_fixed
 from dnnmig_env.envs.outputs import Outputs
 from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
-from dnnmig_env.simulation.dynamics import advance, begin, horizon_s, upload
+from dnnmig_env.simulation.dynamics import begin, begin_transfer, horizon_s, land, pass_time
+from dnnmig_env.simulation.moving.sources import first_source, survey_lanes
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State
@@ -64,7 +65,7 @@ def _step_row(
             out.legal[i] = write_mask(packed, i, state, decisions, i, out.mask[i])
             if not _nothing_to_decide(packed, state, decisions, out, i):
                 break
-            advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
+            _wait(packed, state, i)
     if rules.pays:
         out.reward[i] = _reward(packed, state, decisions, out, rules, cost_before_s, potential_before_s, i)
     if out.observation.shape[1] > 0:
@@ -122,7 +123,10 @@ def step_rows(
 
 @jit_without_refcounts
 def _nothing_to_decide(packed: PackedScenarios, state: State, decisions: Decisions, out: Outputs, i: int) -> bool:
-    return out.legal[i] == 0 and pending_layer(packed, i, state, decisions, i) < 0
+    if out.legal[i] > 0:
+        return False
+    # A layer may have to be placed although no server has room for it: then "stop" is a decision as well.
+    return pending_layer(packed, i, state, decisions, i) < 0 or not survey_lanes(packed, i, state, i)
 
 
 @jit_without_refcounts
@@ -141,18 +145,29 @@ def _decide(
             state.node[i, u, v] = server + 1
             decisions.reserved_bytes[i, server] += packed.weight_bytes[i, u, v]
     elif stop:
-        advance(packed, i, state, i, packed.slot_edges_s[i, state.slot[i] + 1])
+        _wait(packed, state, i)
     else:
         u, v, server = upload_of(action, layers, servers)
         k = uploads.length[i]
         uploads.user[i, k], uploads.layer[i, k], uploads.server[i, k] = u, v, server + 1
-        # Only what begins with a slot may have waited for it; other uploads follow the one before at once.
-        begins_slot = state.time_s[i] == packed.slot_edges_s[i, state.slot[i]]
-        uploads.not_before_s[i, k] = state.time_s[i] if begins_slot else 0.0
+        # In one lane, only what begins with a slot may have waited for it; others follow the one before at once.
+        may_have_waited = (
+            packed.moves[i] or packed.home[i, 0, 0] != 0 or state.time_s[i] == packed.slot_edges_s[i, state.slot[i]]
+        )
+        uploads.not_before_s[i, k] = state.time_s[i] if may_have_waited else 0.0
         uploads.length[i] = k + 1
         if decisions.two_phase[i]:
             decisions.reserved_bytes[i, server] -= packed.weight_bytes[i, u, v]
-        upload(packed, i, state, i, u, v, server + 1)
+        source = first_source(packed, i, state, i, u, v, server + 1)
+        begin_transfer(packed, i, state, i, u, v, server + 1, source)
+
+
+@jit_without_refcounts
+def _wait(packed: PackedScenarios, state: State, i: int) -> None:
+    """Let time pass until the next event, the end of a transfer or the start of a slot, and let users react to it."""
+    ended = pass_time(packed, i, state, i, horizon_s(packed, i))
+    if ended >= 0:
+        land(packed, i, state, i, ended)
 
 
 @jit_without_refcounts

@@ -11,8 +11,11 @@ device. Sources: Bard (1979) and Schweitzer (1979); Lazowska et al., *Quantitati
 
 So n users that never leave a server slow each other n times, and nobody slows itself. What goes between a device and a
 server is at the radio only, at the rate of the slowest link on its way. What goes from server to server is at the
-sender's outgoing wire. Under the reading `SHARED` of the uplink an upload is one more customer there. It has the last
-row of `present`, after the users.
+sender's outgoing wire. Every cell has an uplink and a downlink of its own, which the users in it share. Each user has
+one of either only, so that one column of `present` is enough for the uplinks of all cells.
+
+Under the reading `SHARED` of the uplink, weights on their way are one more customer: on a wire they have the last row of
+`present`, after the users; on the uplinks of the cells they are counted in `sending`.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.simulation.packed import PackedScenarios
 
 UPLINK, DOWNLINK = -2, -1
-"""The stations of the radio: data from devices, and data to devices. They are counted from the end of the axis."""
+"""The stations of a user's radio: data from devices, and data to devices. They are counted from the end of the axis."""
 
 TOLERANCE = 2e-3
 """Change of a user's presence at a station up to which the others go on as if nothing had changed.
@@ -102,21 +105,34 @@ def _reads_before(offsets: Ints, predecessors: Ints, tensor: int, v: int, assign
 
 
 @jit_without_refcounts
-def slowdown_for(u: int, present: Floats, slowdown: Floats) -> None:
+def meets_at(station: int, home: int, cell: int) -> bool:
+    """Return whether a user in the cell of `home` is at a station that belongs to `cell` if it is one of the radio."""
+    return station >= 0 or home == cell
+
+
+@jit_without_refcounts
+def slowdown_for(u: int, home: Int8s, present: Floats, sending: Floats, slowdown: Floats) -> None:
     """Write the factor by which the others slow user `u` at each station, shape (K,).
 
     Args:
         u: The user.
-        present: Mean number of queries of each user at each station, and of uploads in the last row, shape (U + 1, K).
+        home: Cell of each user, shape (U,).
+        present: Mean number of queries of each user at each station, and of weights on wires in the last row, shape
+            (U + 1, K).
+        sending: Number of transfers of weights that move on the uplink of each cell, shape (S + 1,).
         slowdown: Receives the factors.
     """
-    uploads = present.shape[0] - 1
+    weights, wires = present.shape[0] - 1, slowdown.shape[0] + UPLINK
     for k in range(slowdown.shape[0]):
-        slowdown[k] = 1.0 + present[uploads, k]
-    for w in range(uploads):
+        slowdown[k] = 1.0 + present[weights, k]
+    slowdown[UPLINK] += sending[home[u]]
+    for w in range(weights):
         if w != u:
-            for k in range(slowdown.shape[0]):
+            for k in range(wires):
                 slowdown[k] += present[w, k]
+            if home[w] == home[u]:
+                slowdown[UPLINK] += present[w, UPLINK]
+                slowdown[DOWNLINK] += present[w, DOWNLINK]
 
 
 @jit_without_refcounts

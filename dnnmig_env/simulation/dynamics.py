@@ -1,18 +1,17 @@
-"""Lets time pass, compiled: uploads arrive, time slots begin, and users pick where their queries run.
+"""Lets time pass, compiled: weights arrive, time slots begin, and users pick where their queries run.
 
 Every function works on one row `i` of a `State` under one scenario `b` of a `PackedScenarios`; callers loop over rows.
 The docstring of `dnnmig_env.simulation` says what the one-letter names mean. Delays come from
-`dnnmig_env.simulation.kernel`. The rules (`docs/model.md` has them all):
+`dnnmig_env.simulation.kernel`, and transfers are kept as `dnnmig_env.simulation.moving` says. The rules (`docs/model.md`
+has them all):
 
-- Uploads go one after another over one channel. An upload waits until its user is present. Once begun, it goes on to
-  its last byte, even into later slots. What the uplink's reading (`uplink.Uplink`) leaves to weights is in
-  `dnnmig_env.simulation.uplink`.
-- An event is the start of a slot or the completion of a partition; under the reading `shared` also that the channel
-  becomes busy or idle. At every event each present user picks the assignment under which a query takes the least time:
-  the present one, the device alone, or the effective assignment, which uses every layer whose weights have arrived.
-  The owner of a completed partition picks first, then the others in the order of their indices; at other events all
-  pick in that order. A pick changes how the others are slowed. So the delays of all for whom something has changed are
-  computed anew, in at most `SWEEPS` sweeps over the users. They pick again at the next event.
+- A transfer takes the rate of its link times the share that query data leave to weights, constant between two events.
+- An event is the start of a slot or the end of a transfer; under the reading `shared` also that a lane becomes busy or
+  idle. At every event each present user picks the assignment under which a query takes the least time: the present one,
+  the device alone, or the effective assignment, which uses every layer whose weights can be used. The owner of a
+  completed partition picks first, then the others in the order of their indices; at other events all pick in that
+  order. A pick changes how the others are slowed. So the delays of all for whom something has changed are computed
+  anew, in at most `SWEEPS` sweeps over the users. They pick again at the next event.
 - Between events, each user's delay costs `query rate x delay` per second.
 """
 
@@ -26,11 +25,25 @@ from dnnmig_env.arrays import Int8s
 from dnnmig_env.compiling.jit import copy, fill, jit_without_refcounts
 from dnnmig_env.simulation.contention import TOLERANCE, UPLINK, slowdown_for, write_presence, write_seconds
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
+from dnnmig_env.simulation.moving.holding import find_all, hold, hold_first
+from dnnmig_env.simulation.moving.room import make_room
+from dnnmig_env.simulation.moving.transfers import (
+    NONE,
+    break_off,
+    change_lanes,
+    clear_transfers,
+    is_first,
+    lane_from,
+    link_bytes_per_s,
+    put_on_its_way,
+    share_of_lane,
+    source_of,
+    take_off,
+)
 from dnnmig_env.simulation.packed import SHARED, PackedScenarios
 from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.uplink import weights_share
 
-FIRST_USER = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
+FIRST_USER = DEVICE = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
 
 SWEEPS = 2
 """Most sweeps over the users after they have picked."""
@@ -61,7 +74,7 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
     slot, device_s, changed = state.slot[i], state.device_delay_s[i, u], False
     present, effective, slowdown = state.assignment[i, u], state.effective[i, u], state.slowdown[i, u]
     finish_s, free_s = state.finish_s[i], state.free_s[i]
-    slowdown_for(u, state.present[i], slowdown)
+    slowdown_for(u, packed.home[b, slot], state.present[i], state.sending[i], slowdown)
     best_s = query_delay_s(packed, b, u, slot, present, slowdown, finish_s, free_s) if _offloads(present) else device_s
     effective_assignment(packed, b, u, state.node[i, u], state.usable[i, u], effective)
     if device_s < best_s:
@@ -82,7 +95,7 @@ def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool
 def _measure(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
     """Compute one user's delay under its present assignment anew; return whether its presence has changed."""
     slot, present, slowdown = state.slot[i], state.assignment[i, u], state.slowdown[i, u]
-    slowdown_for(u, state.present[i], slowdown)
+    slowdown_for(u, packed.home[b, slot], state.present[i], state.sending[i], slowdown)
     if not _offloads(present):
         return False
     state.delay_s[i, u] = query_delay_s(packed, b, u, slot, present, slowdown, state.finish_s[i], state.free_s[i])
@@ -153,11 +166,13 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
         0.0,
         0,
     )
-    copy(state.node[i], packed.uploaded[b])
+    clear_transfers(state, i)
+    state.joined[i] = 0
     fill(state.assignment[i], 0)
     fill(state.seconds[i], 0.0)
     fill(state.present[i], 0.0)
-    copy(state.memory_left_bytes[i], packed.memory_bytes[b])
+    fill(state.sending[i], 0.0)
+    hold_first(packed, b, state, i)
     fill(state.effective[i], 0)
     fill(state.slowdown[i], 1.0)
     for u in range(packed.num_users[b]):
@@ -171,11 +186,6 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
             state.finish_s[i],
             state.free_s[i],
         )
-        for v in range(packed.num_layers[b, u]):
-            server = packed.uploaded[b, u, v]
-            state.usable[i, u, v] = server != 0
-            if server != 0:
-                state.memory_left_bytes[i, server - 1] -= packed.weight_bytes[b, u, v]
         for slot in range(packed.num_slots[b]):
             slot_s = packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot]
             state.expected_queries[i] += packed.query_rate_hz[b, slot, u] * slot_s
@@ -186,6 +196,11 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
 def _begin_slot(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     """Let all users react to the rates of the present slot. Users who are absent in it leave all stations."""
     slot = state.slot[i]
+    if state.on_the_way[i] > 0 and slot > 0:
+        if packed.moves[b]:
+            break_off(packed, b, state, i)
+        change_lanes(packed, b, state, i)
+    find_all(packed, b, state, i)
     for u in range(packed.num_users[b]):
         if packed.query_rate_hz[b, slot, u] > 0.0:
             write_seconds(packed, b, u, slot, state.assignment[i, u], state.seconds[i, u])
@@ -203,66 +218,143 @@ def horizon_s(packed: PackedScenarios, b: int) -> float:
 
 
 @jit_without_refcounts
-def advance(packed: PackedScenarios, b: int, state: State, i: int, until_s: float) -> None:
-    """Let time pass with an idle channel until `until_s` (at most the horizon)."""
-    if state.time_s[i] < min(until_s, horizon_s(packed, b)):
-        _occupy_uplink(packed, b, state, i, 0.0)
-    _pass_time(packed, b, state, i, until_s)
+def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: float) -> int:
+    """Let time pass until the end of a transfer, the start of the next slot, or `until_s`, whichever comes first.
+
+    `until_s` must lie after the present time and within the horizon. If a transfer ends where a slot begins, the slot
+    begins first.
+
+    Returns:
+        The place of the transfer whose last byte has arrived, which the caller has to land or to take off; `NONE` if
+        there is none.
+    """
+    _notice_transfers(packed, b, state, i)
+    before_s, edge_s = state.time_s[i], packed.slot_edges_s[b, state.slot[i] + 1]
+    stop_s, ended = min(until_s, edge_s), NONE
+    if state.on_the_way[i] > 0:
+        for place in range(state.moving_user.shape[1]):
+            if state.moving_user[i, place] >= 0:
+                rate = _bytes_per_s(packed, b, state, i, place)
+                state.speed[i, place] = rate
+                end_s = before_s + state.left_bytes[i, place] / rate if rate > 0.0 else np.inf
+                if end_s < stop_s or (end_s == stop_s and ended < 0):
+                    stop_s, ended = end_s, place
+        for place in range(state.moving_user.shape[1]):
+            if state.moving_user[i, place] >= 0:
+                sent_bytes = state.speed[i, place] * (stop_s - before_s)
+                state.left_bytes[i, place] = max(state.left_bytes[i, place] - sent_bytes, 0.0)
+        if ended >= 0:
+            state.left_bytes[i, ended] = 0.0
+    rate_of_cost = 0.0
+    for u in range(packed.num_users[b]):
+        rate_of_cost += packed.query_rate_hz[b, state.slot[i], u] * state.delay_s[i, u]
+    state.cost_s[i] += rate_of_cost * (stop_s - before_s)
+    state.time_s[i] = stop_s
+    if stop_s == edge_s and state.slot[i] + 1 < packed.num_slots[b]:
+        state.slot[i] += 1
+        _begin_slot(packed, b, state, i)
+        if ended >= 0 and state.moving_user[i, ended] < 0:
+            return NONE  # its user has just left
+    return ended
 
 
 @jit_without_refcounts
-def _pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: float) -> None:
-    """Let time pass until `until_s` (at most the horizon), adding the cost of delays and beginning slots on the way."""
-    until_s = min(until_s, horizon_s(packed, b))
-    while state.time_s[i] < until_s:
-        edge_s = packed.slot_edges_s[b, state.slot[i] + 1]
-        stop_s = min(until_s, edge_s)
-        rate_of_cost = 0.0
-        for u in range(packed.num_users[b]):
-            rate_of_cost += packed.query_rate_hz[b, state.slot[i], u] * state.delay_s[i, u]
-        state.cost_s[i] += rate_of_cost * (stop_s - state.time_s[i])
-        state.time_s[i] = stop_s
-        if stop_s == edge_s and state.slot[i] + 1 < packed.num_slots[b]:
-            state.slot[i] += 1
-            _begin_slot(packed, b, state, i)
+def _bytes_per_s(packed: PackedScenarios, b: int, state: State, i: int, place: int) -> float:
+    """Return the rate at which the transfer of a place moves at present."""
+    if not is_first(packed, b, state, i, place):
+        return 0.0
+    u, source = state.moving_user[i, place], source_of(packed, place)
+    rate = link_bytes_per_s(packed, b, state.slot[i], u, source, state.moving_to[i, place])
+    return rate * share_of_lane(packed, b, state, i, u, source)
 
 
 @jit_without_refcounts
-def _occupy_uplink(packed: PackedScenarios, b: int, state: State, i: int, uploads: float) -> None:
-    """Under the reading `shared`, let all users react to the number of uploads in flight (0 or 1) if that is new."""
-    if packed.uplink[b] == SHARED and state.present[i, -1, UPLINK] != uploads:
-        state.present[i, -1, UPLINK] = uploads
+def _notice_transfers(packed: PackedScenarios, b: int, state: State, i: int) -> None:
+    """Under the reading `shared`, let all users react to the number of transfers in each lane (0 or 1) if that is new."""
+    if packed.uplink[b] != SHARED:
+        return
+    changed, slot, cells = False, state.slot[i], state.sending.shape[1]
+    for lane in range(state.lane_wait_s.shape[1]):
+        moving = 0.0
+        for place in range(state.moving_user.shape[1]):
+            u, source = state.moving_user[i, place], source_of(packed, place)
+            if u >= 0 and lane_from(packed, b, slot, u, source) == lane and is_first(packed, b, state, i, place):
+                if link_bytes_per_s(packed, b, slot, u, source, state.moving_to[i, place]) > 0.0:
+                    moving = 1.0
+        if lane < cells:
+            changed = changed or state.sending[i, lane] != moving
+            state.sending[i, lane] = moving
+        else:
+            changed = changed or state.present[i, -1, lane] != moving
+            state.present[i, -1, lane] = moving
+    if changed:
         fill(state.stale[i], True)
         _react(packed, b, state, i, FIRST_USER)
 
 
 @jit_without_refcounts
-def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> float:
-    """Let time pass until one layer's weights are on `server` (1..S); return what is left then.
+def begin_transfer(
+    packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int, source: int
+) -> int:
+    """Begin the transfer of a layer from node `source`, whose lane is idle, to a server (1..S); return its place.
 
-    What is left is the number of bytes that do not get there by the horizon, mostly 0. The upload waits until its user
-    is present. The layer does not become usable here: when the whole partition has
-    arrived, the caller marks its layers as usable and calls `complete`.
+    Where weights may move, room is made for it before.
+    """
+    if not packed.moves[b]:
+        return put_on_its_way(packed, b, state, i, u, v, server, source)
+    fill(state.lost[i], False)
+    concerned = make_room(packed, b, state, i, server, packed.weight_bytes[b, u, v])
+    place = put_on_its_way(packed, b, state, i, u, v, server, source)
+    if concerned:
+        for w in range(packed.num_users[b]):
+            if state.lost[i, w]:
+                present = state.assignment[i, w]
+                effective_assignment(packed, b, w, state.node[i, w], state.usable[i, w], present)
+                write_seconds(packed, b, w, state.slot[i], present, state.seconds[i, w])
+        fill(state.stale[i], True)
+        _react(packed, b, state, i, FIRST_USER)
+    return place
+
+
+@jit_without_refcounts
+def land(packed: PackedScenarios, b: int, state: State, i: int, place: int) -> None:
+    """Let all users react to a layer, a partition of its own, whose last byte has arrived."""
+    u, v, server = state.moving_user[i, place], state.moving_layer[i, place], state.moving_to[i, place]
+    take_off(state, i, place)
+    hold(packed, b, state, i, u, v, server)
+    _react(packed, b, state, i, u)
+
+
+@jit_without_refcounts
+def advance(packed: PackedScenarios, b: int, state: State, i: int, until_s: float) -> None:
+    """Let time pass until `until_s` (at most the horizon); what arrives meanwhile becomes usable."""
+    until_s = min(until_s, horizon_s(packed, b))
+    while state.time_s[i] < until_s:
+        ended = pass_time(packed, b, state, i, until_s)
+        if ended >= 0:
+            land(packed, b, state, i, ended)
+
+
+@jit_without_refcounts
+def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> float:
+    """Let time pass until one layer's weights are on `server` (1..S), with nothing else in flight.
+
+    Return the number of bytes that do not get there by the horizon, mostly 0. The layer comes from its user's device,
+    and waits until its user is present. It does not become usable here: when the whole partition has arrived, the
+    caller marks its layers as usable and calls `complete`.
     """
     while packed.query_rate_hz[b, state.slot[i], u] == 0.0:
         if state.slot[i] + 1 == packed.num_slots[b]:
             advance(packed, b, state, i, horizon_s(packed, b))
             return float(packed.weight_bytes[b, u, v])
         advance(packed, b, state, i, packed.slot_edges_s[b, state.slot[i] + 1])
-    remaining_bytes = packed.weight_bytes[b, u, v]
-    state.node[i, u, v] = server
-    state.memory_left_bytes[i, server - 1] -= remaining_bytes
-    while state.time_s[i] < horizon_s(packed, b):
-        rate, edge_s = packed.up_bytes_per_s[b, state.slot[i], u, server - 1], packed.slot_edges_s[b, state.slot[i] + 1]
-        _occupy_uplink(packed, b, state, i, 1.0 if rate > 0.0 else 0.0)
-        rate *= weights_share(packed, b, state, i)
-        end_s = state.time_s[i] + remaining_bytes / rate
-        if end_s <= edge_s:
-            _pass_time(packed, b, state, i, end_s)
+    place = begin_transfer(packed, b, state, i, u, v, server, DEVICE)
+    while state.time_s[i] < horizon_s(packed, b) and state.moving_user[i, place] >= 0:
+        if pass_time(packed, b, state, i, horizon_s(packed, b)) == place:
+            take_off(state, i, place)
             return 0.0
-        remaining_bytes -= rate * (edge_s - state.time_s[i])
-        _pass_time(packed, b, state, i, edge_s)
-    return float(remaining_bytes)
+    clear_transfers(state, i)
+    return float(state.left_bytes[i, place])
 
 
 @jit_without_refcounts
@@ -275,5 +367,5 @@ def complete(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> N
 def upload(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> None:
     """Upload one layer as a partition of its own: it becomes usable as soon as its last byte has arrived."""
     if send(packed, b, state, i, u, v, server) == 0.0:
-        state.usable[i, u, v] = True
+        hold(packed, b, state, i, u, v, server)
         _react(packed, b, state, i, u)

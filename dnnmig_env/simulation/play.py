@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from dnnmig_env.arrays import Floats, Int8s, Ints
-from dnnmig_env.compiling.jit import jit, jit_nogil, jit_without_refcounts
+from dnnmig_env.compiling.jit import fill, jit, jit_nogil, jit_without_refcounts
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.simulation.contention import num_stations, slowdown_for, write_presence, write_seconds
-from dnnmig_env.simulation.dynamics import advance, begin, complete, horizon_s, send
+from dnnmig_env.simulation.dynamics import DEVICE, begin, begin_transfer, complete, horizon_s, pass_time
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
+from dnnmig_env.simulation.moving.holding import hold
+from dnnmig_env.simulation.moving.room import has_room, last_slot
+from dnnmig_env.simulation.moving.sources import first_source, survey_lanes
+from dnnmig_env.simulation.moving.transfers import NONE, lane_from, take_off
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State, new_state
@@ -30,8 +34,8 @@ def mean_delays_s(packed: PackedScenarios, plans: PlanArrays, scenarios: Ints | 
     count = len(plans.length)
     rows = np.zeros(count, np.int64) if scenarios is None else np.asarray(scenarios, np.int64)
     state, result = new_state(packed, count), np.empty(count)
-    start_s, end_s, sent_bytes = (np.empty(plans.user.shape) for _ in range(3))
-    share_rows(_play_rows, count, packed, rows, state, plans, start_s, end_s, sent_bytes, result, per_core=32)
+    source, (start_s, end_s, sent_bytes) = np.empty(plans.user.shape, np.int64), np.empty((3, *plans.user.shape))
+    share_rows(_play_rows, count, packed, rows, state, plans, source, start_s, end_s, sent_bytes, result, per_core=32)
     return result
 
 
@@ -43,11 +47,16 @@ def play(
     i: int,
     plans: PlanArrays,
     k: int,
+    source: Ints,
     start_s: Floats,
     end_s: Floats,
     sent_bytes: Floats,
 ) -> float:
     """Play plan `k` in row `i` of the state and return its mean query delay J.
+
+    The plan is a list of layers to send. At every event it is looked through from its beginning. A layer wants the lane
+    of the node from which it would come first. If that lane is idle, and no earlier layer waits for it, the layer's
+    transfer begins, unless it may not begin yet: then the lane stays idle for it.
 
     Args:
         packed: The scenarios.
@@ -56,41 +65,124 @@ def play(
         i: Row of the state to use; its log of events, if it has one, tells what happened.
         plans: The plans.
         k: The plan.
-        start_s: Receives the start of each layer's upload, shape (K,); infinite if it never starts.
-        end_s: Receives the end of each layer's upload, shape (K,); infinite if the last byte has not arrived by the
+        source: Receives the node that sends each layer, shape (K,); -1 if none ever does.
+        start_s: Receives the start of each layer's transfer, shape (K,); infinite if it never starts.
+        end_s: Receives the end of each layer's transfer, shape (K,); infinite if the last byte has not arrived by the
             horizon.
         sent_bytes: Receives the bytes of each layer's weights that are sent by the horizon.
     """
     begin(packed, b, state, i)
-    first = 0
+    fill(state.item[i], NONE)
+    first, last_s = 0, horizon_s(packed, b)
     for j in range(plans.length[k]):
-        u, v, server = plans.user[k, j], plans.layer[k, j], plans.server[k, j]
-        advance(packed, b, state, i, plans.not_before_s[k, j])
-        start_s[j], end_s[j], sent_bytes[j] = np.inf, np.inf, 0.0
-        if state.time_s[i] >= horizon_s(packed, b):
-            continue
-        before_s = state.time_s[i]
-        left_bytes = send(packed, b, state, i, u, v, server)
-        start_s[j], sent_bytes[j] = presence_s(packed, b, u, before_s), packed.weight_bytes[b, u, v] - left_bytes
-        if left_bytes > 0.0:
-            continue
-        end_s[j] = state.time_s[i]
-        if plans.closes[k, j]:
-            for member in range(first, j + 1):
-                state.usable[i, u, plans.layer[k, member]] = True
-            complete(packed, b, state, i, u)
-            first = j + 1
-    advance(packed, b, state, i, horizon_s(packed, b))
+        source[j], start_s[j], end_s[j], sent_bytes[j] = NONE, np.inf, np.inf, 0.0
+    while state.time_s[i] < last_s:
+        while first < plans.length[k] and start_s[first] < np.inf:
+            first += 1
+        until_s = _begin_transfers(packed, b, state, i, plans, k, first, source, start_s)
+        ended = pass_time(packed, b, state, i, until_s)
+        if packed.moves[b]:
+            _note_broken_off(packed, b, state, i, plans, k, sent_bytes)
+        if ended >= 0:
+            j, state.item[i, ended] = state.item[i, ended], NONE
+            take_off(state, i, ended)
+            end_s[j], sent_bytes[j] = state.time_s[i], packed.weight_bytes[b, plans.user[k, j], plans.layer[k, j]]
+            _complete_partition(packed, b, state, i, plans, k, j, end_s)
+    for place in range(state.moving_user.shape[1]):
+        if state.moving_user[i, place] >= 0:
+            j = state.item[i, place]
+            sent_bytes[j] = packed.weight_bytes[b, plans.user[k, j], plans.layer[k, j]] - state.left_bytes[i, place]
     return float(state.cost_s[i] / state.expected_queries[i])
 
 
 @jit_without_refcounts
-def presence_s(packed: PackedScenarios, b: int, u: int, time_s: float) -> float:
-    """Return the first time from `time_s` on at which user `u` is present; infinite if never."""
-    for slot in range(packed.num_slots[b]):
-        if packed.slot_edges_s[b, slot + 1] > time_s and packed.query_rate_hz[b, slot, u] > 0.0:
-            return float(max(time_s, packed.slot_edges_s[b, slot]))
-    return np.inf
+def _begin_transfers(
+    packed: PackedScenarios,
+    b: int,
+    state: State,
+    i: int,
+    plans: PlanArrays,
+    k: int,
+    first: int,
+    source: Ints,
+    start_s: Floats,
+) -> float:
+    """Begin the transfers of a plan whose turn has come; return until when time may pass without another look.
+
+    Layers before `first` have begun. A lane that has to stay idle for an earlier layer counts as busy for ever.
+    """
+    slot, until_s = state.slot[i], horizon_s(packed, b)
+    if first == plans.length[k] or not survey_lanes(packed, b, state, i):
+        return until_s
+    one_lane = not packed.moves[b] and packed.home[b, 0, 0] == 0
+    fill(state.lane_is_claimed[i], False)
+    for j in range(first, plans.length[k]):
+        u, v, server = plans.user[k, j], plans.layer[k, j], plans.server[k, j]
+        node = NONE if start_s[j] < np.inf else _wanted_source(packed, b, state, i, u, v, server)
+        if node < 0:
+            continue
+        lane = lane_from(packed, b, slot, u, node)
+        if state.lane_wait_s[i, lane] == 0.0 and not state.lane_is_claimed[i, lane]:
+            if plans.not_before_s[k, j] > state.time_s[i]:
+                until_s = min(until_s, plans.not_before_s[k, j])
+            elif packed.query_rate_hz[b, slot, u] > 0.0 and has_room(packed, b, state, i, u, v, server):
+                place = begin_transfer(packed, b, state, i, u, v, server, node)
+                state.item[i, place], source[j], start_s[j] = j, node, state.time_s[i]
+                if not one_lane:
+                    survey_lanes(packed, b, state, i)
+        if start_s[j] == np.inf:
+            state.lane_is_claimed[i, lane] = True
+        if one_lane:
+            break
+    return until_s
+
+
+@jit_without_refcounts
+def _wanted_source(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> int:
+    """Return the node from which a layer of a plan would come now; `NONE` if it can come from nowhere, or need not.
+
+    A layer whose user is absent waits for its device. Where weights may move it does so only until the user arrives:
+    what belongs to users who have left is passed over.
+    """
+    if not packed.moves[b]:
+        return DEVICE
+    if state.held[i, u, v, server - 1] != 0:
+        return NONE
+    if packed.query_rate_hz[b, state.slot[i], u] > 0.0:
+        return first_source(packed, b, state, i, u, v, server)
+    return DEVICE if last_slot(packed, b, state.slot[i], u) < 0 else NONE
+
+
+@jit_without_refcounts
+def _complete_partition(
+    packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays, k: int, j: int, end_s: Floats
+) -> None:
+    """Let all users react if layer `j` of a plan, which has just arrived, is the last of its partition to do so."""
+    first, last, u = j, j, plans.user[k, j]
+    while first > 0 and not plans.closes[k, first - 1]:
+        first -= 1
+    while not plans.closes[k, last]:
+        last += 1
+    for member in range(first, last + 1):
+        v, server = plans.layer[k, member], plans.server[k, member]
+        if end_s[member] == np.inf and not (packed.moves[b] and state.held[i, u, v, server - 1] > 0):
+            return
+    for member in range(first, last + 1):
+        if end_s[member] < np.inf:
+            hold(packed, b, state, i, u, plans.layer[k, member], plans.server[k, member])
+    complete(packed, b, state, i, u)
+
+
+@jit_without_refcounts
+def _note_broken_off(
+    packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays, k: int, sent_bytes: Floats
+) -> None:
+    """Note what had been sent of the transfers that have just been broken off."""
+    for place in range(state.moving_user.shape[1]):
+        j = state.item[i, place]
+        if j >= 0 and state.moving_user[i, place] < 0:
+            sent_bytes[j] = packed.weight_bytes[b, plans.user[k, j], plans.layer[k, j]] - state.left_bytes[i, place]
+            state.item[i, place] = NONE
 
 
 @jit_nogil
@@ -101,13 +193,14 @@ def _play_rows(
     rows: Ints,
     state: State,
     plans: PlanArrays,
+    source: Ints,
     start_s: Floats,
     end_s: Floats,
     sent_bytes: Floats,
     result: Floats,
 ) -> None:
     for k in range(first, end):
-        result[k] = play(packed, rows[k], state, k, plans, k, start_s[k], end_s[k], sent_bytes[k])
+        result[k] = play(packed, rows[k], state, k, plans, k, source[k], start_s[k], end_s[k], sent_bytes[k])
 
 
 @jit
@@ -128,7 +221,8 @@ def migration_delay_s(packed: PackedScenarios, b: int, slot: int, node: Int8s, d
     assignment, usable = np.zeros(num_layers, np.int8), np.ones(num_layers, np.bool_)
     stations = num_stations(num_nodes)
     seconds, slowdown = np.zeros((num_users, stations)), np.ones(stations)
-    present = np.zeros((num_users + 1, stations))  # the last row is for uploads, of which there are none
+    present = np.zeros((num_users + 1, stations))  # the last row is for weights on wires, of which there are none
+    sending = np.zeros(num_nodes)
     finish_s, free_s = np.empty(num_layers), np.empty(num_nodes)
     for sweep in range(MOST_SWEEPS):
         settled = True
@@ -137,7 +231,7 @@ def migration_delay_s(packed: PackedScenarios, b: int, slot: int, node: Int8s, d
             effective_assignment(packed, b, u, node[u], usable, assignment)
             if sweep == 0:
                 write_seconds(packed, b, u, slot, assignment, seconds[u])
-            slowdown_for(u, present, slowdown)
+            slowdown_for(u, packed.home[b, slot], present, sending, slowdown)
             delay_s[u] = query_delay_s(packed, b, u, slot, assignment, slowdown, finish_s, free_s)
             # An absent user is at no station, not even at a dead link where its query would wait for ever.
             if rate_hz > 0.0 and write_presence(rate_hz, delay_s[u], seconds[u], slowdown, present[u], SETTLED):

@@ -62,8 +62,8 @@ def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
     # Besides slots and partitions, under the reading "shared" the channel may become busy and idle once for each layer
     # and each slot.
     state = new_state(packed, rows=1, events=3 * (scenario.num_slots + plan.num_layers))
-    start_s, end_s, sent_bytes = (np.empty(plan.num_layers) for _ in range(3))
-    mean_delay_s = play(packed, 0, state, 0, plans, 0, start_s, end_s, sent_bytes)
+    source, (start_s, end_s, sent_bytes) = np.empty(plan.num_layers, np.int64), np.empty((3, plan.num_layers))
+    mean_delay_s = play(packed, 0, state, 0, plans, 0, source, start_s, end_s, sent_bytes)
     events = int(state.num_events[0])
     arrays = (
         state.event_time_s[0, :events],

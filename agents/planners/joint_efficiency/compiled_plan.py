@@ -24,7 +24,7 @@ from dnnmig_env.simulation.dynamics import begin, complete, horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State, copy_row
-from dnnmig_env.simulation.uplink import weights_share
+from dnnmig_env.simulation.moving.share import radio_share
 
 NONE = cast(int, np.int64(-1))  # Numba compiles functions once more for a literal -1
 
@@ -82,7 +82,7 @@ def upload_by_efficiency(
                     break
             efficiencies.per_s[i, u, server - 1, first, last] = per_s
             efficiencies.stale[i, u] = True
-        share = weights_share(packed, b, state, now)  # while the interval is on its way, nothing changes
+        share = radio_share(packed, b, state, now, u)  # while the interval is on its way, nothing changes
         copy_row(state, then, state, now)
         size_bytes = efficiencies.size_bytes[i, u, server - 1, first, last]
         upload_s = size_bytes / (packed.up_bytes_per_s[b, 0, u, server - 1] * share)
@@ -107,10 +107,10 @@ def _choose(
     packed: PackedScenarios, b: int, state: State, now: int, time_s: float, efficiencies: Efficiencies, i: int
 ) -> tuple[int, int, int, int]:
     """Return the interval to upload next as (user, server, first, last); the user is -1 if no candidate is left."""
-    best, left_s = 0.0, horizon_s(packed, b) - time_s
-    left_s *= weights_share(packed, b, state, now)
+    best = 0.0
     user = server = first = last = NONE
     for u in range(packed.num_users[b]):
+        left_s = (horizon_s(packed, b) - time_s) * radio_share(packed, b, state, now, u)
         for s in range(packed.num_servers[b]):
             most_bytes = min(state.memory_left_bytes[now, s], left_s * packed.up_bytes_per_s[b, 0, u, s])
             low, high = best_interval(efficiencies, i, u, s, most_bytes)

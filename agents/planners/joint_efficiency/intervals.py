@@ -87,7 +87,7 @@ def measure(
     """
     present = efficiencies.present[i]
     for u in range(packed.num_users[b]):
-        slowdown_for(u, state.present[row], present)
+        slowdown_for(u, packed.home[b, state.slot[row]], state.present[row], state.sending[row], present)
         changed = efficiencies.stale[i, u]
         for k in range(present.shape[0]):
             changed = changed or abs(present[k] / efficiencies.slowdown[i, u, k] - 1.0) > tolerance

@@ -136,7 +136,7 @@ def order_units(packed: PackedScenarios, b: int, state: State, i: int, units: Un
     begin(packed, b, state, i)
     while True:
         for u in range(num_users):
-            slowdown_for(u, state.present[i], present)
+            slowdown_for(u, packed.home[b, 0], state.present[i], state.sending[i], present)
             if np.any(present != slowdown[u]):
                 slowdown[u] = present
                 _measure(packed, b, state, i, u, units, partition, present, 0, everything, value)

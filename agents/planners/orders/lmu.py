@@ -115,7 +115,7 @@ def order_by_efficiency(
         owner = first = last = NONE
         best, best_bytes = 0.0, 0.0
         for u in range(packed.num_users[b]):
-            slowdown_for(u, state.present[i], slowdown)
+            slowdown_for(u, packed.home[b, 0], state.present[i], state.sending[i], slowdown)
             for seed in range(packed.num_layers[b, u]):
                 if pending[u, seed] == 0:
                     continue

@@ -55,16 +55,17 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
     usable, assignment = np.ones(num_layers, np.bool_), np.zeros(node.shape, np.int8)
     num_nodes = packed.execution_s.shape[3]
     slowdown, seconds = np.ones(num_stations(num_nodes)), np.zeros(num_stations(num_nodes))
-    present = np.zeros((num_users + 1, len(slowdown)))  # the last row is for uploads, of which there are none
+    present = np.zeros((num_users + 1, len(slowdown)))  # the last row is for weights on wires, of which there are none
+    sending = np.zeros(num_nodes)
     finish_s, free_s = np.empty(num_layers), np.empty(num_nodes)
     for u in range(num_users):
         effective_assignment(packed, b, u, node[u], usable, assignment[u])
-        _take_place(packed, b, u, assignment[u], slowdown, seconds, present, finish_s, free_s)
+        _take_place(packed, b, u, assignment[u], slowdown, seconds, present, sending, finish_s, free_s)
     for v in range(num_layers):
         for u in range(num_users):
             if not movable[u, v]:
                 continue
-            slowdown_for(u, present, slowdown)
+            slowdown_for(u, packed.home[b, 0], present, sending, slowdown)
             best_s, chosen = np.inf, 0
             for candidate in range(num_servers + 1):
                 server = candidate - 1
@@ -82,7 +83,7 @@ def place(packed: PackedScenarios, b: int, movable: Bools, reachable: Bools, lef
             if chosen > 0:
                 left_bytes[chosen - 1] -= packed.weight_bytes[b, u, v]
             effective_assignment(packed, b, u, node[u], usable, assignment[u])
-            _take_place(packed, b, u, assignment[u], slowdown, seconds, present, finish_s, free_s)
+            _take_place(packed, b, u, assignment[u], slowdown, seconds, present, sending, finish_s, free_s)
 
 
 @jit
@@ -94,6 +95,7 @@ def _take_place(
     slowdown: Floats,
     seconds: Floats,
     present: Floats,
+    sending: Floats,
     finish_s: Floats,
     free_s: Floats,
 ) -> None:
@@ -101,7 +103,7 @@ def _take_place(
 
     All other arrays but `assignment` are scratch.
     """
-    slowdown_for(u, present, slowdown)
+    slowdown_for(u, packed.home[b, 0], present, sending, slowdown)
     write_seconds(packed, b, u, 0, assignment, seconds)
     delay_s = query_delay_s(packed, b, u, 0, assignment, slowdown, finish_s, free_s)
     write_presence(packed.query_rate_hz[b, 0, u], delay_s, seconds, slowdown, present[u], 0.0)
