@@ -13,9 +13,9 @@ from dnnmig_env.arrays import Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.envs.actions import action_of, upload_of
 from dnnmig_env.simulation.dynamics import horizon_s
+from dnnmig_env.simulation.moving.share import radio_share
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
-from dnnmig_env.simulation.moving.share import radio_share
 
 PRESENT, SOON, LATER = 0, 1, 2
 """Views of an episode's efficiencies. PRESENT: under the present rates. SOON: under the rates that are expected in the

@@ -116,7 +116,8 @@ class EpisodeBatch:
             check_scenario("scenario", scenario)
         self.limits = _limits(generator, limits, scenario)
         sizes = self.limits.users, self.limits.layers, self.limits.servers
-        self.actions, self.facts = ActionLayout(*sizes), FactsLayout(*sizes, self.limits.edges)
+        self.actions = ActionLayout(*sizes)
+        self.facts = FactsLayout(*sizes, self.limits.edges, self.limits.lanes)
         self.packed = empty_packed(rows, self.limits)
         self._chunk = 0 if generator is None or scenario is not None else generator.chunk
         width = sum(view.shape[1] for view in self._packed_bytes)

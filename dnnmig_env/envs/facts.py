@@ -10,6 +10,7 @@ from dnnmig_env.arrays import Float32s, Floats, Ints
 from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer
 from dnnmig_env.envs.features import Feature, positions
+from dnnmig_env.envs.lane_facts import LANE_PARTS, lane_shapes, observe_lanes
 from dnnmig_env.envs.network_facts import (
     EDGE_FEATURES,
     EXECUTION_FEATURES,
@@ -71,6 +72,7 @@ PARTS = {
     "lines": LINE_FEATURES,
     "executions": EXECUTION_FEATURES,
     "edges": EDGE_FEATURES,
+    **LANE_PARTS,
 }
 """The features of each part of the vector. The value of a logarithm is clipped to [-1, 1], and is -1 for x = 0."""
 
@@ -91,12 +93,14 @@ class FactsLayout:
         servers: Most servers, S.
         edges: Most edges of a network, E: pairs of a layer and a tensor that it reads. They stand at the end, so that
             a policy network which looks at no edges need not know their number.
+        lanes: Whether there are facts about several lanes (`lane_facts`), which come last.
     """
 
     users: int
     layers: int
     servers: int
     edges: int = 0
+    lanes: bool = False
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -111,6 +115,8 @@ class FactsLayout:
             "executions": (self.users, self.layers, self.servers),
             "edges": (self.users, self.edges),
         }
+        if self.lanes:
+            sizes |= lane_shapes(self.users, self.layers, self.servers)
         return {part: (*size, len(PARTS[part])) for part, size in sizes.items()}
 
     @property
@@ -185,6 +191,12 @@ def _edge_at(packed: PackedScenarios, u: int) -> int:
 
 
 @jit_without_refcounts
+def _lanes_at(packed: PackedScenarios) -> int:
+    """Return where the facts about several lanes begin."""
+    return int(_edge_at(packed, packed.num_layers.shape[1]))
+
+
+@jit_without_refcounts
 def observe_fixed(packed: PackedScenarios, b: int, state: State, i: int, out: Float32s) -> None:
     """Clear the vector `out` and write the facts that do not change within a slot: networks, links, positions."""
     fill(out, 0.0)
@@ -247,6 +259,8 @@ def observe_changing(
                 out[_link_at(packed, u, server) + _LINK.load_of_others] = min(
                     total - state.present[i, u, server + 1], 1.0
                 )
+    if packed.copies.shape[3] > 0:
+        observe_lanes(packed, b, state, i, _lanes_at(packed), out)
 
 
 @jit_without_refcounts

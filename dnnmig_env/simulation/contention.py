@@ -14,8 +14,8 @@ server is at the radio only, at the rate of the slowest link on its way. What go
 sender's outgoing wire. Every cell has an uplink and a downlink of its own, which the users in it share. Each user has
 one of either only, so that one column of `present` is enough for the uplinks of all cells.
 
-Under the reading `SHARED` of the uplink, weights on their way are one more customer: on a wire they have the last row of
-`present`, after the users; on the uplinks of the cells they are counted in `sending`.
+Under the reading `SHARED` of the uplink, weights on their way are one more customer: on a wire they have the last row
+of `present`, after the users; on the uplinks of the cells they are counted in `sending`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every function works on one row `i` of a `State` under one scenario `b` of a `PackedScenarios`; callers loop over rows.
 The docstring of `dnnmig_env.simulation` says what the one-letter names mean. Delays come from
-`dnnmig_env.simulation.kernel`, and transfers are kept as `dnnmig_env.simulation.moving` says. The rules (`docs/model.md`
+`dnnmig_env.simulation.kernel`; `dnnmig_env.simulation.moving` says how transfers are kept. The rules (`docs/model.md`
 has them all):
 
 - A transfer takes the rate of its link times the share that query data leave to weights, constant between two events.
@@ -23,7 +23,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Int8s
 from dnnmig_env.compiling.jit import copy, fill, jit_without_refcounts
-from dnnmig_env.simulation.contention import TOLERANCE, UPLINK, slowdown_for, write_presence, write_seconds
+from dnnmig_env.simulation.contention import TOLERANCE, slowdown_for, write_presence, write_seconds
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.moving.holding import find_all, hold, hold_first
 from dnnmig_env.simulation.moving.room import make_room
@@ -270,7 +270,7 @@ def _bytes_per_s(packed: PackedScenarios, b: int, state: State, i: int, place: i
 
 @jit_without_refcounts
 def _notice_transfers(packed: PackedScenarios, b: int, state: State, i: int) -> None:
-    """Under the reading `shared`, let all users react to the number of transfers in each lane (0 or 1) if that is new."""
+    """Under the reading `shared`, let all users react to the number of transfers in each lane, 0 or 1, if it is new."""
     if packed.uplink[b] != SHARED:
         return
     changed, slot, cells = False, state.slot[i], state.sending.shape[1]
@@ -278,9 +278,13 @@ def _notice_transfers(packed: PackedScenarios, b: int, state: State, i: int) -> 
         moving = 0.0
         for place in range(state.moving_user.shape[1]):
             u, source = state.moving_user[i, place], source_of(packed, place)
-            if u >= 0 and lane_from(packed, b, slot, u, source) == lane and is_first(packed, b, state, i, place):
-                if link_bytes_per_s(packed, b, slot, u, source, state.moving_to[i, place]) > 0.0:
-                    moving = 1.0
+            if (
+                u >= 0
+                and lane_from(packed, b, slot, u, source) == lane
+                and is_first(packed, b, state, i, place)
+                and link_bytes_per_s(packed, b, slot, u, source, state.moving_to[i, place]) > 0.0
+            ):
+                moving = 1.0
         if lane < cells:
             changed = changed or state.sending[i, lane] != moving
             state.sending[i, lane] = moving

@@ -51,7 +51,7 @@ class PackedScenarios(NamedTuple):
     between_latency_s: Floats  # (B, S, S)
     memory_bytes: Floats  # (B, S): bytes of weights that each server can hold
     uploaded: Int8s  # (B, U, L): server that holds the weights at time 0, 0 = none
-    copies: Bools  # (B, U, L, S): further servers that hold them then
+    copies: Bools  # (B, U, L, S): further servers that hold them then; without lanes (`Limits`) the last size is 0
     moves: Bools  # (B,): whether weights may be sent to further servers
     home: Int8s  # (B, T, U): server in whose cell each user is, 1..S; 0 = all users share one cell
     uplink: Int8s  # (B,): how weights and query data share the uplink, an index of `scenarios.uplink.UPLINKS`
@@ -88,6 +88,8 @@ class Limits:
         edges: Most predecessor edges per network, E: pairs of a layer and a tensor that it reads.
         inputs: Most inputs per network, I.
         shares: Most shares per network, H: pairs of a layer and another one whose weights it needs.
+        lanes: Whether weights may be on several lanes at once: users may be in cells of their own, or weights may move
+            between servers. Only then are there arrays and observations of all that.
 
     Raises:
         ValueError: If there are more than `MOST_SERVERS` servers.
@@ -100,6 +102,7 @@ class Limits:
     edges: int
     inputs: int = 1
     shares: int = 0
+    lanes: bool = False
 
     def __post_init__(self) -> None:
         if self.servers > MOST_SERVERS:
@@ -117,6 +120,7 @@ class Limits:
             edges=max(map(num_edges, graphs)),
             inputs=max(graph.num_inputs for graph in graphs),
             shares=max(map(num_shares, graphs)),
+            lanes=any(has_lanes(scenario) for scenario in scenarios),
         )
 
     def check(self, scenario: Scenario) -> None:
@@ -126,6 +130,12 @@ class Limits:
             ValueError: If it does not; the error names the quantity that is too large.
         """
         needed = Limits.of([scenario])
+        if needed.lanes and not self.lanes:
+            raise ValueError(
+                "scenario has cells (home) or weights that move between servers (moves), this environment holds "
+                "neither; make a MigrationEnv with limits=Limits.of([scenario]), or give it to an environment of a family that "
+                "has them."
+            )
         for quantity, (meaning, option) in _QUANTITIES.items():
             if getattr(needed, quantity) > getattr(self, quantity):
                 raise ValueError(
@@ -133,6 +143,11 @@ class Limits:
                     f"{getattr(self, quantity)}; make a MigrationEnv with limits=Limits.of([scenario])"
                     f"{option}."
                 )
+
+
+def has_lanes(scenario: Scenario) -> bool:
+    """Return whether weights may be on several lanes at once in a scenario."""
+    return scenario.moves or bool(np.any(np.asarray(scenario.links.home)))
 
 
 def num_edges(graph: LayerGraph) -> int:
@@ -178,7 +193,7 @@ def empty_packed(batch: int, limits: Limits) -> PackedScenarios:
         on_device=np.zeros((batch, users, layers), np.bool_),
         is_output=np.zeros((batch, users, layers), np.bool_),
         uploaded=np.zeros((batch, users, layers), np.int8),
-        copies=np.zeros((batch, users, layers, servers), np.bool_),
+        copies=np.zeros((batch, users, layers, servers if limits.lanes else 0), np.bool_),
         moves=np.zeros(batch, np.bool_),
         home=np.zeros((batch, slots, users), np.int8),
         uplink=np.zeros(batch, np.int8),
@@ -246,7 +261,8 @@ def _pack_row(packed: PackedScenarios, row: int, scenario: Scenario, limits: Lim
             getattr(packed, name)[row, index] = getattr(arrays, name)
         packed.execution_s[row, index, : len(user.graph), : servers + 1] = seconds
         packed.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
-        packed.copies[row, index, : len(user.graph), :servers] = np.asarray(user.copies)
+        if limits.lanes:
+            packed.copies[row, index, : len(user.graph), :servers] = np.asarray(user.copies)
         packed.query_rate_hz[row, :slots, index] = user.query_rate_hz
     packed.uplink[row] = UPLINKS.index(scenario.uplink)
     packed.moves[row] = scenario.moves

@@ -11,6 +11,7 @@ import numpy as np
 from dnnmig_env.arrays import Int8s
 
 if TYPE_CHECKING:
+    from dnnmig_env.networks.layer_graph import LayerGraph
     from dnnmig_env.scenarios.scenario import Scenario
 
 
@@ -22,7 +23,7 @@ class Upload:
         user: Index of the user.
         server: Server to which they go, 1..S.
         layers: Indices of layers with weights, in the order in which they are sent.
-        not_before_s: Earliest start in seconds; the channel stays idle until then.
+        not_before_s: Earliest start in seconds; the lane that the layers would use stays idle until then.
     """
 
     user: int
@@ -34,6 +35,11 @@ class Upload:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Partitions in upload order. Layers with weights that are in none of them stay where they are at time 0.
+
+    Each layer's transfer starts when the lane that it would use, the uplink of its user's cell or the wire of a server
+    that holds it, is idle and its turn on that lane has come (`dnnmig_env.simulation.play`). With one cell, and weights
+    that do not move between servers, they go one after another. Where they do move, a layer may go to several servers,
+    and waits for room; what its server holds already is passed over until that drops it.
 
     Weightless layers have no place in a plan: a query runs them where their latest predecessor on a server runs or, if
     they share the weights of other layers, where these weights are.
@@ -59,6 +65,8 @@ class Plan:
     def placement(self, scenario: Scenario) -> tuple[Int8s, ...]:
         """Return for each user the server (0 = device) of every layer once the whole plan is uploaded, shape (L,).
 
+        Where a layer goes to several servers, it is the last of them.
+
         Raises:
             ValueError: If an upload has an unknown user, server or layer.
         """
@@ -74,8 +82,8 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
 
     Raises:
         ValueError: If an upload has an unknown user, server or layer, no layer, a weightless layer, a layer that stays
-            on the device or was uploaded before, a start before time 0, or more bytes than its server's memory still
-            holds. The error names the upload.
+            on the device, a start before time 0, or, unless weights may move, a layer that was uploaded before or more
+            bytes than its server's memory still holds. The error names the upload.
     """
     memory_left = [server.memory_bytes for server in scenario.servers]
     sent = [set(np.flatnonzero(np.asarray(user.uploaded)).tolist()) for user in scenario.users]
@@ -87,9 +95,9 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
         _check_indices(where, upload, scenario)
         graph = scenario.users[upload.user].graph
         for layer in upload.layers:
-            if not graph.movable[layer]:
-                why = "stays on the device" if graph.layers[layer].on_device else "has no weights"
-                raise ValueError(f"{where}: layer {layer} {why} and is never uploaded; leave it out.")
+            _check_movable(where, graph, layer)
+            if scenario.moves:
+                continue  # a layer may go to several servers, again to one that has dropped it, and wait for room
             if layer in sent[upload.user]:
                 raise ValueError(f"{where}: layer {layer} was uploaded before; upload every layer at most once.")
             sent[upload.user].add(layer)
@@ -99,6 +107,12 @@ def check_plan(scenario: Scenario, plan: Plan) -> None:
                 f"{where}: server {upload.server} lacks {-memory_left[upload.server - 1]:.0f} bytes of memory; "
                 "place fewer layers on it."
             )
+
+
+def _check_movable(where: str, graph: LayerGraph, layer: int) -> None:
+    if not graph.movable[layer]:
+        why = "stays on the device" if graph.layers[layer].on_device else "has no weights"
+        raise ValueError(f"{where}: layer {layer} {why} and is never uploaded; leave it out.")
 
 
 def _check_indices(where: str, upload: Upload, scenario: Scenario) -> None:

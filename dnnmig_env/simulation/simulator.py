@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from dnnmig_env.arrays import Floats
+from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.scenarios.uplink import Uplink
-from dnnmig_env.simulation.packed import pack
-from dnnmig_env.simulation.plan import Plan, check_plan
+from dnnmig_env.simulation.packed import has_lanes, pack
+from dnnmig_env.simulation.plan import Plan, Upload, check_plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import play
 from dnnmig_env.simulation.reserved.reserved_timeline import reserved_timeline
 from dnnmig_env.simulation.reserved.shares import Shares, check_shares, own_plan, own_scenario
 from dnnmig_env.simulation.state import new_state
 from dnnmig_env.simulation.timelines.timeline import Timeline
-from dnnmig_env.simulation.timelines.upload_interval import UploadInterval
+from dnnmig_env.simulation.timelines.upload_interval import Transfer, UploadInterval
 
 
 def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None, uplink: Uplink | None = None) -> Timeline:
@@ -42,13 +43,17 @@ def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None, uplin
 
     Raises:
         ValueError: If the plan cannot be carried out in the scenario (see `check_plan`), or not under these shares
-            (see `check_shares`).
+            (see `check_shares`), or shares are given where there are several lanes (`Limits.lanes`).
     """
     if uplink is not None:
         scenario = replace(scenario, uplink=uplink)
     check_plan(scenario, plan)
     if shares is None:
         return _carry_out(scenario, plan)
+    if has_lanes(scenario):
+        raise ValueError(
+            "shares are given for a scenario with cells or with weights that move between servers; leave shares out."
+        )
     check_shares(scenario, plan, shares)
     own = [
         _carry_out(own_scenario(scenario, shares, user), own_plan(scenario, plan, user))
@@ -59,9 +64,9 @@ def simulate(scenario: Scenario, plan: Plan, shares: Shares | None = None, uplin
 
 def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
     packed, plans = pack([scenario]), plan_arrays([plan])
-    # Besides slots and partitions, under the reading "shared" the channel may become busy and idle once for each layer
-    # and each slot.
-    state = new_state(packed, rows=1, events=3 * (scenario.num_slots + plan.num_layers))
+    # Besides slots and partitions, under the reading "shared" lanes may become busy and idle once for each layer and
+    # each slot, and a layer may be dropped for each layer that comes.
+    state = new_state(packed, rows=1, events=4 * (scenario.num_slots + plan.num_layers))
     source, (start_s, end_s, sent_bytes) = np.empty(plan.num_layers, np.int64), np.empty((3, plan.num_layers))
     mean_delay_s = play(packed, 0, state, 0, plans, 0, source, start_s, end_s, sent_bytes)
     events = int(state.num_events[0])
@@ -74,15 +79,43 @@ def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
     )
     for array in arrays:
         array.flags.writeable = False
-    uploads = _upload_intervals(plan, start_s, end_s, sent_bytes)
+    uploads = _upload_intervals(scenario, plan, source, start_s, end_s, sent_bytes)
     return Timeline(scenario, plan, uploads, *arrays, float(mean_delay_s))
 
 
-def _upload_intervals(plan: Plan, start_s: Floats, end_s: Floats, sent_bytes: Floats) -> tuple[UploadInterval, ...]:
+def _upload_intervals(
+    scenario: Scenario, plan: Plan, source: Ints, start_s: Floats, end_s: Floats, sent_bytes: Floats
+) -> tuple[UploadInterval, ...]:
     intervals, first = [], 0
     for upload in plan.uploads:
         end = first + len(upload.layers)
-        sent, times = float(sent_bytes[first:end].sum()), (float(start_s[first]), float(end_s[end - 1]))
-        intervals.append(UploadInterval(upload.user, upload.server, upload.layers, sent, *times))
+        transfers = tuple(
+            _transfer(scenario, upload, layer, int(source[k]), float(start_s[k]), float(end_s[k]), float(sent_bytes[k]))
+            for k, layer in enumerate(upload.layers, start=first)
+        )
+        sent, times = (
+            float(sent_bytes[first:end].sum()),
+            (float(start_s[first:end].min()), float(end_s[first:end].max())),
+        )
+        intervals.append(UploadInterval(upload.user, upload.server, upload.layers, sent, *times, transfers))
         first = end
     return tuple(intervals)
+
+
+def _transfer(
+    scenario: Scenario, upload: Upload, layer: int, source: int, start_s: float, end_s: float, sent_bytes: float
+) -> Transfer:
+    stop_s = end_s
+    if start_s < end_s == math.inf:
+        stop_s = _broken_off_s(scenario, upload, source, start_s) if scenario.moves else scenario.horizon_s
+    return Transfer(layer, source, sent_bytes, start_s, stop_s, arrives=end_s < math.inf)
+
+
+def _broken_off_s(scenario: Scenario, upload: Upload, source: int, start_s: float) -> float:
+    """Return when a transfer that never arrives is broken off: its user leaves, or its server gets out of reach."""
+    starts_s = np.asarray(scenario.slot_starts_s)
+    lost = np.asarray(scenario.users[upload.user].query_rate_hz) == 0
+    if source == 0:
+        lost = lost | (np.asarray(scenario.links.up_bytes_per_s)[:, upload.user, upload.server - 1] == 0)
+    later = starts_s[lost & (starts_s > start_s)]
+    return float(later[0]) if len(later) else scenario.horizon_s

@@ -79,7 +79,7 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         slot=np.zeros(rows, np.int64),
         node=np.zeros((rows, users, layers), np.int8),
         usable=np.zeros((rows, users, layers), np.bool_),
-        held=np.zeros((rows, users, layers, servers), np.int32),
+        held=np.zeros((rows, *packed.copies.shape[1:]), np.int32),
         arrivals=np.zeros(rows, np.int64),
         on_the_way=np.zeros(rows, np.int64),
         moving_user=np.full((rows, transfers), -1),
@@ -138,7 +138,7 @@ def meet_alike(state: State, one: int, other: int, tolerance: float) -> bool:
         for k in range(state.present.shape[2]):
             if abs(state.present[one, u, k] - state.present[other, u, k]) > tolerance:
                 return False
-    for cell in range(state.sending.shape[1]):
+    for cell in range(state.sending.shape[1]):  # noqa: SIM110  generators do not compile
         if state.sending[one, cell] != state.sending[other, cell]:
             return False
     return True

@@ -21,10 +21,10 @@ from dnnmig_env.arrays import Int8s
 from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.envs.actions import by_upload
 from dnnmig_env.simulation.dynamics import begin, complete, horizon_s
+from dnnmig_env.simulation.moving.share import radio_share
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State, copy_row
-from dnnmig_env.simulation.moving.share import radio_share
 
 NONE = cast(int, np.int64(-1))  # Numba compiles functions once more for a literal -1
 

@@ -110,8 +110,8 @@ def drawn_batch(
         conditions: What holds in each slot.
         moves: Whether weights may be sent from server to server (`Scenario.moves`).
     """
-    packed = _packed(participants, execution_s, conditions)
-    packed.uplink[:], packed.moves[:] = UPLINKS.index(uplink), moves
+    packed = _packed(participants, execution_s, conditions, moves=moves)
+    packed.uplink[:] = UPLINKS.index(uplink)
     has_cells = conditions.home is not None
     return ScenarioBatch(packed, _Builder(family, uplink, participants, packed, conditions.area_m, has_cells, moves))
 
@@ -176,11 +176,13 @@ class _Builder:
         )
 
 
-def _packed(participants: Participants, execution_s: Floats, conditions: SlotConditions) -> PackedScenarios:
+def _packed(
+    participants: Participants, execution_s: Floats, conditions: SlotConditions, *, moves: bool
+) -> PackedScenarios:
     table, network = participants.networks, participants.network
     batch, num_users, num_layers, nodes = execution_s.shape
     num_slots = conditions.query_rate_hz.shape[1]
-    moving = (batch, num_slots, num_users, 2)
+    moving, has_lanes = (batch, num_slots, num_users, 2), moves or conditions.home is not None
     return PackedScenarios(
         num_users=np.count_nonzero(network >= 0, axis=1),
         num_servers=participants.num_servers,
@@ -205,8 +207,8 @@ def _packed(participants: Participants, execution_s: Floats, conditions: SlotCon
         between_latency_s=conditions.between_latency_s,
         memory_bytes=participants.servers.memory_bytes,
         uploaded=np.zeros((batch, num_users, num_layers), np.int8),
-        copies=np.zeros((batch, num_users, num_layers, nodes - 1), np.bool_),
-        moves=np.zeros(batch, np.bool_),
+        copies=np.zeros((batch, num_users, num_layers, nodes - 1 if has_lanes else 0), np.bool_),
+        moves=np.full(batch, moves),
         home=np.zeros(moving[:3], np.int8) if conditions.home is None else conditions.home.astype(np.int8),
         uplink=np.zeros(batch, np.int8),
         user_positions=np.zeros(moving) if conditions.user_positions is None else conditions.user_positions,

@@ -1,12 +1,12 @@
 """Transfers in flight: who sends which layer whither, in which lane, at which rate; compiled.
 
 A user's device sends at most one layer at a time, and so does the wire of a server. So the transfers of a state's row
-have fixed places: place u is the radio transfer of user u, and place U + n - 1 that on the wire of server n, for U users
-and servers n from 1 to S. `NONE` stands for no place.
+have fixed places: place u is the radio transfer of user u, and place U + n - 1 that on the wire of server n, for U
+users and servers n from 1 to S. `NONE` stands for no place.
 
 A lane is the uplink of a cell, whose number is that of the cell (0 to S), or the wire of server n, whose number is
-S + n. A lane sends what has joined it first. What else is in it waits: a radio transfer goes on in the cell to which its
-user moves, where another one may be in flight.
+S + n. A lane sends what has joined it first. What else is in it waits: a radio transfer goes on in the cell to which
+its user moves, where another one may be in flight.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def lane_from(packed: PackedScenarios, b: int, slot: int, u: int, source: int) -
 
 @jit_without_refcounts
 def link_bytes_per_s(packed: PackedScenarios, b: int, slot: int, u: int, source: int, server: int) -> float:
-    """Return the rate from node `source` to a server (1..S), for weights of user `u` that have the link for themselves."""
+    """Return the rate from node `source` to a server (1..S), for weights of user `u` that have the link to themselves.
+
+    The number of a lane that is a wire is that of its station as well.
+    """
     if source == 0:
         return float(packed.up_bytes_per_s[b, slot, u, server - 1])
     return float(packed.between_bytes_per_s[b, source - 1, server - 1])

@@ -11,10 +11,11 @@ import numpy as np
 from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.cold_start.cold_start import cold_start_s, serial_cold_start_s
-from dnnmig_env.simulation.packed import PackedScenarios, pack
+from dnnmig_env.simulation.packed import PackedScenarios, has_lanes, pack
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import migration_delay_s
+from dnnmig_env.simulation.timelines.moves import Moves, moves_of
 from dnnmig_env.simulation.timelines.query_detail import Query, tensors_sent, trace_query
 from dnnmig_env.simulation.timelines.upload_interval import UploadInterval
 from dnnmig_env.simulation.timelines.usage import Usage, back_to_back, experienced, usage_of
@@ -124,8 +125,11 @@ class Timeline:
     def cold_start_delay_s(self) -> Floats:
         """Delay of one query per user raised at time 0 that waits for its layers (MJOA-MU), shape (U,).
 
-        Weights are sent while layers execute; see `cold_start_s`. NaN for a user that is never present.
+        Weights are sent while layers execute; see `cold_start_s`. NaN for a user that is never present, and for all
+        where there are several lanes (`Limits.lanes`): it is defined for one channel.
         """
+        if has_lanes(self.scenario):
+            return _read_only(np.full(len(self.scenario.users), np.nan))
         delay_s = np.empty(len(self.scenario.users))
         cold_start_s(self._packed, 0, plan_arrays([self.plan]), 0, delay_s)
         return _read_only(delay_s)
@@ -134,9 +138,11 @@ class Timeline:
     def serial_cold_start_delay_s(self) -> Floats:
         """The cold-start delay with the plan's placement uploaded serially, the baseline of MJOA-MU, shape (U,).
 
-        No layer is uploaded before the one before it has executed; see `serial_cold_start_s`. NaN for a user that is
-        never present.
+        No layer is uploaded before the one before it has executed; see `serial_cold_start_s`. NaN where
+        `cold_start_delay_s` is.
         """
+        if has_lanes(self.scenario):
+            return _read_only(np.full(len(self.scenario.users), np.nan))
         delay_s = np.empty(len(self.scenario.users))
         serial_cold_start_s(self._packed, 0, plan_arrays([self.plan]), 0, delay_s)
         return _read_only(delay_s)
@@ -146,8 +152,10 @@ class Timeline:
         """Mean delay once everything is uploaded, with every layer where the plan puts it (EosDNN's migration delay).
 
         The rates are those of the first slot in which a user is present. Infinite if the plan uses a link that is down
-        in that slot.
+        in that slot; NaN where weights may move between servers, so that a layer may be on several.
         """
+        if self.scenario.moves:
+            return math.nan
         rates = np.array([user.query_rate_hz for user in self.scenario.users])
         slot = int(np.argmax(rates.sum(axis=0) > 0))
         node = np.zeros(self._packed.weight_bytes.shape[1:], np.int8)
@@ -210,10 +218,19 @@ class Timeline:
         return float(total)
 
     @cached_property
+    def moves(self) -> Moves | None:
+        """What moved between cells and servers; None where all users share one channel and weights do not move."""
+        if not has_lanes(self.scenario):
+            return None
+        return moves_of(self.scenario, self.uploads, self.event_time_s, self.event_assignment, self.present)
+
+    @cached_property
     def usage(self) -> Usage:
         """How queries and uploads use devices, servers and links; see `Usage`."""
-        begun = [upload for upload in self.uploads if upload.start_s < math.inf]
-        uploading_s = sum(min(upload.end_s, self.scenario.horizon_s) - upload.start_s for upload in begun)
+        ends_s = [(each.start_s, min(each.end_s, self.scenario.horizon_s)) for each in self.uploads]
+        if has_lanes(self.scenario):
+            ends_s = [(each.start_s, each.stop_s) for upload in self.uploads for each in upload.transfers]
+        uploading_s = sum(stop_s - start_s for start_s, stop_s in ends_s if start_s < math.inf)
         lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
         rate_hz, delay_s, assignment = self._rate_hz, self.event_delay_s, self.event_assignment
         return usage_of(self._packed, self.event_slot, lasting_s, rate_hz, delay_s, assignment, uploading_s)
@@ -248,8 +265,8 @@ class Timeline:
             "experienced_delay_s": self.experienced_delay_s,
             "worst_mean_delay_s": self.worst_mean_delay_s,
             "fairness": self.fairness,
-            "cold_start_delay_s": float(np.nanmean(self.cold_start_delay_s)),
-            "serial_cold_start_delay_s": float(np.nanmean(self.serial_cold_start_delay_s)),
+            "cold_start_delay_s": _mean(self.cold_start_delay_s),
+            "serial_cold_start_delay_s": _mean(self.serial_cold_start_delay_s),
             "migration_delay_s": self.migration_delay_s,
             "migration_and_upload_s": self.migration_and_upload_s,
             "closed_loop_queries": float(self.closed_loop_queries.sum()),
@@ -257,6 +274,7 @@ class Timeline:
             "upload_s": self.upload_s,
             "weight_bytes_sent": self.weight_bytes_sent,
             "tensor_bytes_sent": self.tensor_bytes_sent,
+            **({} if self.moves is None else self.moves.figures()),
             **self.usage.figures(deadline_s),
         }
 
@@ -283,6 +301,12 @@ class Timeline:
         if not 0 <= at_s <= self.scenario.horizon_s:
             raise ValueError(f"at_s is {at_s!r}; give a time from 0 to the horizon ({self.scenario.horizon_s} s).")
         return int(np.searchsorted(self.event_time_s, at_s, side="right")) - 1
+
+
+def _mean(values: Floats) -> float:
+    """Return the mean of the values that are numbers; NaN if none is."""
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if len(numbers) else math.nan
 
 
 def _read_only(array: Floats) -> Floats:

@@ -29,8 +29,8 @@ class Usage:
         uplink_load: Share of the horizon that the data of each user's queries need of the uplink, shape (U,).
         downlink_load: The same of the downlink, shape (U,).
         wire_load: The same of each server's outgoing wire, shape (U, S).
-        uploading: Share of the horizon during which an upload is on its way; under reserved shares, where several are
-            at once, their sum.
+        uploading: Share of the horizon during which an upload is on its way; under reserved shares and with several
+            lanes, where several are at once, their sum.
     """
 
     delay_s: Floats
