@@ -1,127 +1,196 @@
 """The model once more, slow and obvious: the oracle against which the compiled kernel is checked.
 
 Written from the model's description, not from the kernel: a query by recursion over layers, stations by their names,
-tensors as a set, and one object that lets time pass and asks everybody at every event.
+tensors as a set, weights as lists of copies and queues, and one object that lets time pass and asks everybody at every
+event.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.plan import Plan, Upload
+from dnnmig_env.simulation.plan import Plan
+from tests.oracle_queries import (
+    Assignment,
+    Slowdown,
+    Station,
+    cell,
+    delay_s,
+    everything_available,
+    execution_s,
+    link,
+    link_station,
+    moving_alone_s,
+    rate_hz,
+    seconds_at_stations,
+    slot_at,
+)
+from tests.oracle_transfers import Lane, Schedule, Transfer, reaches
 
-Assignment = dict[int, int]  # layer -> node
-Station = int | str  # a server by its node, a link by its name
-Slowdown = Mapping[Station, float]
+__all__ = [
+    "Assignment",
+    "Outcome",
+    "Sent",
+    "Slowdown",
+    "Station",
+    "Transfer",
+    "delay_s",
+    "everything_available",
+    "execution_s",
+    "link",
+    "link_station",
+    "moving_alone_s",
+    "rate_hz",
+    "seconds_at_stations",
+    "simulate",
+    "slot_at",
+]
+
+SWEEPS, TOLERANCE, LEAST_SHARE = 2, 2e-3, 0.02  # written down in contention.py and dynamics.py
+RADIO = ("uplink", "downlink")
+
+
+@dataclass
+class Sent:
+    """Bytes of a transfer that went through a lane while nothing changed."""
+
+    lane: Lane
+    transfer: Transfer
+    from_s: float
+    until_s: float
+    size_bytes: float
 
 
 @dataclass
 class Outcome:
-    mean_delay_s: float
-    curve: list[tuple[float, list[float]]]  # after every event: its time, the delay of every user
-    assignments: list[list[Assignment]]  # after every event: the assignment of every user
-    uploads: list[tuple[float, float]]  # start and end of every partition, infinite when not before the horizon
-
-
-SWEEPS, TOLERANCE, LEAST_SHARE = 2, 2e-3, 0.02  # written down in contention.py and dynamics.py
+    mean_delay_s: float = math.nan
+    curve: list[tuple[float, list[float]]] = field(default_factory=list)  # after every event: time, delay of every user
+    assignments: list[list[Assignment]] = field(default_factory=list)  # after every event: of every user
+    uploads: list[tuple[float, float]] = field(default_factory=list)  # start and end of every partition, or infinite
+    transfers: list[Transfer] = field(default_factory=list)  # every layer of every upload, in the plan's order
+    dropped: list[tuple[float, int, int, int]] = field(default_factory=list)  # time, user, layer, server
+    memory_bytes: list[list[float]] = field(default_factory=list)  # after every event: taken on every server
+    sent: list[Sent] = field(default_factory=list)
 
 
 class Simulation:
-    """Plays a plan event by event; `now` is the time, `slot` the slot, everything else is per user."""
+    """Plays a plan event by event; `now` is the time, `slot` the slot, everything else is per user or per lane."""
 
     def __init__(self, scenario: Scenario, plan: Plan) -> None:
         self.scenario, self.users = scenario, range(len(scenario.users))
-        self.placed = [{v: int(s) for v, s in enumerate(np.asarray(user.uploaded)) if s > 0} for user in scenario.users]
+        self.schedule = Schedule(scenario, plan)
+        self.copies, self.lanes = self.schedule.copies, self.schedule.lanes
+        self.arrived_s = [math.inf for _ in plan.uploads]
         self.assignments = [dict.fromkeys(range(len(user.graph)), 0) for user in scenario.users]
         self.delays = [math.nan for _ in self.users]
         self.known: list[dict[Station, float]] = [{} for _ in self.users]  # presence on which the others rely
-        self.uploading = False
+        self.busy: set[Lane] = set()  # lanes with a transfer that the users' data meet, as they last knew it
         self.must_choose: set[int] = set()
         self.outdated: set[int] = set()
         self.now, self.slot, self.queries, self.seconds = 0.0, 0, 0.0, 0.0
-        self.outcome = Outcome(math.nan, [], [], [])
+        self.outcome = Outcome(transfers=self.schedule.transfers)
         self.begin_slot()
-        for upload in plan.uploads:
-            self.carry_out(upload)
-        self.let_pass(scenario.horizon_s, uploading=False)
+        while self.now < scenario.horizon_s:
+            self.live_until_the_next_event()
         self.outcome.mean_delay_s = self.seconds / self.queries
+        for index, end_s in enumerate(self.arrived_s):
+            starts_s = [transfer.start_s for transfer in self.outcome.transfers if transfer.upload == index]
+            self.outcome.uploads.append((min(starts_s), end_s))
 
-    def carry_out(self, upload: Upload) -> None:
-        times = [self.send(upload, layer) for layer in upload.layers]
-        self.outcome.uploads.append((times[0][0], times[-1][1]))
-        if times[-1][1] < math.inf:
-            self.placed[upload.user].update(dict.fromkeys(upload.layers, upload.server))
-            self.everybody_chooses(first=upload.user)
+    def live_until_the_next_event(self) -> None:
+        """Start what may start, let time pass; then the slot begins before transfers end, one after another."""
+        self.start_transfers()
+        while self.occupy():
+            self.start_transfers()
+        self.let_pass()
+        if self.now == self.slot_end_s() and self.now < self.scenario.horizon_s:
+            self.slot += 1
+            self.begin_slot()
+            self.start_transfers()
+        for transfer in self.lanes.transfers():
+            if transfer.left_bytes == 0:
+                self.end(transfer)
+                self.start_transfers()
 
-    def send(self, upload: Upload, layer: int) -> tuple[float, float]:
-        """When the first byte of a layer leaves and the last one arrives."""
-        scenario, user = self.scenario, upload.user
-        if self.now < upload.not_before_s:
-            self.let_pass(upload.not_before_s, uploading=False)
-        while self.now < scenario.horizon_s and rate_hz(scenario, self.slot, user) == 0:
-            self.let_pass(self.slot_end_s(), uploading=False)
-        start_s = self.now if self.now < scenario.horizon_s else math.inf
-        left_bytes = float(scenario.users[user].graph.weight_bytes[layer])
-        while left_bytes > 0 and self.now < scenario.horizon_s:
-            link_rate = link(scenario, self.slot, user, 0, upload.server)[0]
-            self.occupy(link_rate > 0)
-            rate = link_rate * self.share_of_weights()
-            needed_s = left_bytes / rate if rate > 0 else math.inf
-            end_s = self.slot_end_s()
-            if self.now + needed_s <= end_s:
-                left_bytes, end_s = 0.0, self.now + needed_s
-            else:
-                left_bytes -= rate * (end_s - self.now)
-            self.let_pass(end_s, uploading=link_rate > 0)
-        return start_s, self.now if left_bytes == 0 else math.inf
+    def let_pass(self) -> None:
+        """Go on to the start of a slot, the end of a transfer, or a time before which something must not start."""
+        moving = [(lane, one, rate * self.share(lane)) for lane, one, rate in self.lanes.moving(self.slot)]
+        ends_s = [self.now + one.left_bytes / rate for _, one, rate in moving]
+        awaited_s = [one.not_before_s for one in self.first_in_idle_lanes() if one.not_before_s > self.now]
+        until_s = min([self.slot_end_s(), *ends_s, *awaited_s])
+        for (lane, one, rate), end_s in zip(moving, ends_s, strict=True):
+            before_bytes = one.left_bytes
+            one.left_bytes = 0.0 if end_s == until_s else max(before_bytes - rate * (until_s - self.now), 0.0)
+            self.outcome.sent.append(Sent(lane, one, self.now, until_s, before_bytes - one.left_bytes))
+        for u in self.users:
+            queries = rate_hz(self.scenario, self.slot, u) * (until_s - self.now)
+            self.queries += queries
+            self.seconds += queries * self.delays[u]
+        self.now = until_s
 
-    def share_of_weights(self) -> float:
+    def slot_end_s(self) -> float:
+        return float([*np.asarray(self.scenario.slot_starts_s)[1:], self.scenario.horizon_s][self.slot])
+
+    def start_transfers(self) -> None:
+        """Start the first that may, until none may any more."""
+        while self.now < self.scenario.horizon_s:
+            due = [one for one in self.first_in_idle_lanes() if one.not_before_s <= self.now]
+            startable = next((one for one in due if self.schedule.may_start(self.slot, one)), None)
+            if startable is None:
+                return
+            dropped = self.schedule.start(self.slot, startable, self.now, self.share)
+            self.outcome.dropped += [(self.now, *copy) for copy in dropped]
+            concerned = {user for user, _, _ in dropped if rate_hz(self.scenario, self.slot, user) > 0}
+            if concerned:
+                self.must_choose |= concerned
+                self.everybody_chooses(first=0)
+
+    def first_in_idle_lanes(self) -> list[Transfer]:
+        return self.schedule.first_in_idle_lanes(self.slot, self.share)
+
+    def end(self, transfer: Transfer) -> None:
+        """The last byte has arrived; with the last layer of a partition, all of it becomes usable."""
+        if self.schedule.end(transfer, self.now):
+            self.arrived_s[transfer.upload] = self.now
+            self.everybody_chooses(first=transfer.user)
+
+    def share(self, lane: Lane) -> float:
+        """What the data of queries leave to weights: those of the users of a cell, or those of all on a wire."""
+        kind, number = lane
         if self.scenario.uplink == "independent":
             return 1.0
+        at = "uplink" if kind == "uplink" else f"wire of {number}"
+        users = [u for u in self.users if kind == "wire" or cell(self.scenario, self.slot, u) == number]
         if self.scenario.uplink == "shared":
-            return 1 / (1 + sum(known.get("uplink", 0.0) for known in self.known))
+            return 1 / (1 + sum(self.known[u].get(at, 0.0) for u in users))
         busy = 0.0
-        for u in self.users:
+        for u in users:
             if rate_hz(self.scenario, self.slot, u) > 0:
-                data_s = seconds_at_stations(self.scenario, self.slot, u, self.assignments[u]).get("uplink", 0.0)
+                data_s = seconds_at_stations(self.scenario, self.slot, u, self.assignments[u]).get(at, 0.0)
                 busy += data_s / self.cycle_s(u)
         return max(1 - busy, LEAST_SHARE)
 
     def cycle_s(self, user: int) -> float:
         return max(1 / rate_hz(self.scenario, self.slot, user), self.delays[user])
 
-    def slot_end_s(self) -> float:
-        return [*np.asarray(self.scenario.slot_starts_s)[1:].tolist(), self.scenario.horizon_s][self.slot]
-
-    def let_pass(self, until_s: float, uploading: bool) -> None:
-        until_s = min(until_s, self.scenario.horizon_s)
-        if self.now < until_s:
-            self.occupy(uploading)
-        while self.now < until_s:
-            stop_s = min(until_s, self.slot_end_s())
-            for u in self.users:
-                queries = rate_hz(self.scenario, self.slot, u) * (stop_s - self.now)
-                self.queries += queries
-                self.seconds += queries * self.delays[u]
-            self.now = stop_s
-            if stop_s == self.slot_end_s() and stop_s < self.scenario.horizon_s:
-                self.slot += 1
-                self.begin_slot()
-
-    def occupy(self, uploading: bool) -> None:
-        """Only a reading under which uploads are customers notices them."""
-        if self.scenario.uplink == "shared" and uploading != self.uploading:
-            self.uploading = uploading
-            self.must_choose = set(self.users)
-            self.everybody_chooses(first=0)
+    def occupy(self) -> bool:
+        """Only a reading under which transfers are customers notices in which lanes bytes move."""
+        busy = {lane for lane, _, _ in self.lanes.moving(self.slot)}
+        if self.scenario.uplink != "shared" or busy == self.busy:
+            return False
+        self.busy = busy
+        self.must_choose = set(self.users)
+        self.everybody_chooses(first=0)
+        return True
 
     def begin_slot(self) -> None:
+        if self.scenario.moves:
+            self.schedule.break_off(self.slot, self.now)
+        self.lanes.follow_users(self.slot)
         for u in self.users:
             if rate_hz(self.scenario, self.slot, u) == 0:
                 self.known[u] = {}
@@ -141,15 +210,17 @@ class Simulation:
                 self.delays[u] = delay_s(self.scenario, self.slot, u, dict.fromkeys(self.assignments[u], 0), {})
         self.outcome.curve.append((self.now, list(self.delays)))
         self.outcome.assignments.append([dict(assignment) for assignment in self.assignments])
+        servers = range(1, len(self.scenario.servers) + 1)
+        self.outcome.memory_bytes.append([self.copies.taken_bytes(server) for server in servers])
 
     def choose(self, user: int) -> bool:
         """Take the fastest; say whether the others are concerned."""
         now, slowdown = self.assignments[user], self.slowdown(user)
-        everything = everything_available(self.scenario, user, self.placed[user])
+        everything = everything_available(self.scenario, user, self.copies.used_from(self.slot, user))
+        if not self.copies.hold(user, now):
+            now = everything
         choices = [now, dict.fromkeys(now, 0), everything]  # at a tie the first of them
-        self.assignments[user] = min(
-            choices, key=lambda choice: delay_s(self.scenario, self.slot, user, choice, slowdown)
-        )
+        self.assignments[user] = min(choices, key=lambda choice: self.delay_s(user, choice, slowdown))
         changed = self.look_again(user)
         self.must_choose.discard(user)
         return changed
@@ -157,7 +228,7 @@ class Simulation:
     def look_again(self, user: int) -> bool:
         """See how long a query takes now; say whether the others are concerned."""
         scenario, slot, slowdown = self.scenario, self.slot, self.slowdown(user)
-        self.delays[user] = delay_s(scenario, slot, user, self.assignments[user], slowdown)
+        self.delays[user] = self.delay_s(user, self.assignments[user], slowdown)
         own = seconds_at_stations(scenario, slot, user, self.assignments[user])
         found = {at: min(1.0, s * slowdown.get(at, 1.0) / self.cycle_s(user)) for at, s in own.items()}
         stations = found.keys() | self.known[user].keys()
@@ -169,119 +240,26 @@ class Simulation:
         self.outdated.discard(user)
         return changed
 
+    def delay_s(self, user: int, assignment: Assignment, slowdown: Slowdown) -> float:
+        """Infinite if a server is used that moves have left out of reach."""
+        used = {node for node in assignment.values() if node > 0}
+        if self.scenario.moves and not all(reaches(self.scenario, self.slot, user, node) for node in used):
+            return math.inf
+        return delay_s(self.scenario, self.slot, user, assignment, slowdown)
+
     def slowdown(self, user: int) -> Slowdown:
-        """One for the user, and what it finds of the others."""
-        found: dict[Station, float] = {"uplink": 2.0 if self.uploading else 1.0}
+        """One for the user, one for a transfer, and what it finds of the others; at the radio, of those in its cell."""
+        home = cell(self.scenario, self.slot, user)
+        found: dict[Station, float] = {"uplink": 2.0 if ("uplink", home) in self.busy else 1.0}
+        found |= {f"wire of {number}": 2.0 for kind, number in self.busy if kind == "wire"}
         for other in self.users:
             if other != user:
+                same_cell = cell(self.scenario, self.slot, other) == home
                 for at, number in self.known[other].items():
-                    found[at] = found.get(at, 1.0) + number
+                    if same_cell or at not in RADIO:
+                        found[at] = found.get(at, 1.0) + number
         return found
 
 
 def simulate(scenario: Scenario, plan: Plan) -> Outcome:
     return Simulation(scenario, plan).outcome
-
-
-def everything_available(scenario: Scenario, user: int, placed: Mapping[int, int]) -> Assignment:
-    """Layers with weights where they are; weightless ones with their latest predecessor that is on a server.
-
-    Shared weights have to be in the same place; what has no others follows them. What must stay on the device does.
-    """
-    graph = scenario.users[user].graph
-    assignment: Assignment = {}
-    for v, layer in enumerate(graph.layers):
-        homes = {placed.get(owner, 0) for owner in layer.shares}
-        if layer.weight_bytes > 0:
-            homes.add(placed.get(v, 0))
-        elif not homes:
-            servers = [assignment[p] for p in sorted(layer.predecessors) if p >= 0 and assignment[p] > 0]
-            homes = {servers[-1] if servers else 0}
-        assignment[v] = homes.pop() if len(homes) == 1 and not layer.on_device else 0
-    return assignment
-
-
-def delay_s(scenario: Scenario, slot: int, user: int, assignment: Assignment, slowdown: Slowdown) -> float:
-    """Delay of a query of one user that finds others at stations."""
-    graph = scenario.users[user].graph
-
-    @cache
-    def finish_s(layer: int) -> float:
-        node = assignment[layer]
-        waits_s = [arrive_s(tensor, node) for tensor in graph.layers[layer].predecessors]
-        earlier = [other for other in range(layer) if assignment[other] == node]
-        if earlier:
-            waits_s.append(finish_s(earlier[-1]))
-        return max(waits_s) + execution_s(scenario, user, layer, node) * slowdown.get(node, 1.0)
-
-    def arrive_s(tensor: int, node: int) -> float:
-        source, ready_s = (0, 0.0) if tensor < 0 else (assignment[tensor], finish_s(tensor))
-        if source == node:
-            return ready_s
-        factor = slowdown.get(link_station(source, node), 1.0)
-        moving_s = moving_alone_s(scenario, slot, user, source, node, graph.tensor_bytes(tensor))
-        return ready_s + moving_s * factor + link(scenario, slot, user, source, node)[1]
-
-    return max(arrive_s(sink, 0) for sink in graph.output_layers)
-
-
-def seconds_at_stations(scenario: Scenario, slot: int, user: int, assignment: Assignment) -> dict[Station, float]:
-    """What a query needs at each station if nobody else is there; a tensor goes to each node once."""
-    graph = scenario.users[user].graph
-    wanted = {(tensor, assignment[v]) for v, layer in enumerate(graph.layers) for tensor in layer.predecessors}
-    wanted |= {(sink, 0) for sink in graph.output_layers}
-    found: dict[Station, float] = {}
-    for layer, node in assignment.items():
-        if node > 0:
-            found[node] = found.get(node, 0.0) + execution_s(scenario, user, layer, node)
-    for tensor, target in wanted:
-        source = 0 if tensor < 0 else assignment[tensor]
-        if source != target:
-            seconds = moving_alone_s(scenario, slot, user, source, target, graph.tensor_bytes(tensor))
-            at = link_station(source, target)
-            found[at] = found.get(at, 0.0) + seconds
-    return found
-
-
-def link_station(source: int, target: int) -> Station:
-    return "uplink" if source == 0 else "downlink" if target == 0 else f"wire of {source}"
-
-
-def moving_alone_s(scenario: Scenario, slot: int, user: int, source: int, target: int, size_bytes: float) -> float:
-    rate = link(scenario, slot, user, source, target)[0]
-    return 0.0 if size_bytes == 0 else size_bytes / rate if rate > 0 else math.inf
-
-
-def link(scenario: Scenario, slot: int, user: int, source: int, target: int) -> tuple[float, float]:
-    """Bytes per second and latency between two different nodes."""
-    links = scenario.links
-    if source == 0:
-        rate, latency = np.asarray(links.up_bytes_per_s), np.asarray(links.up_latency_s)
-        return float(rate[slot, user, target - 1]), float(latency[slot, user, target - 1])
-    if target == 0:
-        rate, latency = np.asarray(links.down_bytes_per_s), np.asarray(links.down_latency_s)
-        return float(rate[slot, user, source - 1]), float(latency[slot, user, source - 1])
-    rate, latency = np.asarray(links.between_bytes_per_s), np.asarray(links.between_latency_s)
-    return float(rate[source - 1, target - 1]), float(latency[source - 1, target - 1])
-
-
-def execution_s(scenario: Scenario, user: int, layer: int, node: int) -> float:
-    """The roofline, or what was measured."""
-    owner = scenario.users[user]
-    if owner.profile_s is not None:
-        return float(np.asarray(owner.profile_s)[layer, node])
-    machine = owner.device if node == 0 else scenario.servers[node - 1]
-    row = owner.graph.layers[layer]
-    read_bytes = sum(owner.graph.tensor_bytes(tensor) for tensor in row.predecessors)
-    moved_bytes = read_bytes + row.weight_bytes + row.output_bytes + row.internal_bytes
-    running_s = max(row.flops / machine.flops_per_s, moved_bytes / machine.memory_bytes_per_s)
-    return running_s + row.operators * machine.layer_overhead_s
-
-
-def rate_hz(scenario: Scenario, slot: int, user: int) -> float:
-    return float(np.asarray(scenario.users[user].query_rate_hz)[slot])
-
-
-def slot_at(scenario: Scenario, time_s: float) -> int:
-    """The slot that holds at a time; the last one for ever after."""
-    return max(slot for slot, start_s in enumerate(np.asarray(scenario.slot_starts_s)) if start_s <= time_s)
