@@ -103,9 +103,11 @@ def _checked_user(user: User, shape: tuple[int, int, int]) -> User:
     return replace(user, query_rate_hz=rate, profile_s=profile, uploaded=uploaded, copies=copies)
 
 
-def _checked_copies(where: str, user: User, uploaded: Int8s, num_servers: int) -> Bools:
+def _checked_copies(where: str, user: User, uploaded: Int8s, num_servers: int) -> Bools | None:
     """Return the further servers that hold each layer, shape (L, S), without those that `uploaded` names."""
-    given = full(f"{where}copies", False if user.copies is None else user.copies, (len(uploaded), num_servers), NUMBER)
+    if user.copies is None:
+        return None
+    given = full(f"{where}copies", user.copies, (len(uploaded), num_servers), NUMBER)
     if np.any((given != 0) & (given != 1)):
         raise ValueError(f"{where}copies is {given.tolist()}; give True or False per layer and server.")
     copies = given.astype(np.bool_)
@@ -124,7 +126,7 @@ def _checked_copies(where: str, user: User, uploaded: Int8s, num_servers: int) -
 
 def _check_no_copies(users: tuple[User, ...]) -> None:
     for user in users:
-        if np.any(np.asarray(user.copies)):
+        if user.copies is not None and np.any(np.asarray(user.copies)):
             raise ValueError(
                 f"user {user.name!r}: copies puts a layer on several servers, which only a scenario with moves=True "
                 "allows; leave copies out, or set moves."
@@ -207,8 +209,8 @@ def _check_uploaded(users: tuple[User, ...], servers: tuple[Node, ...]) -> None:
 
 def held_by(user: User, server: int) -> Bools:
     """Return which layers of a checked scenario's user a server (1..S) holds at time 0, shape (L,)."""
-    held: Bools = (np.asarray(user.uploaded) == server) | np.asarray(user.copies)[:, server - 1]
-    return held
+    held: Bools = np.asarray(user.uploaded) == server
+    return held if user.copies is None else held | np.asarray(user.copies)[:, server - 1]
 
 
 def _check_unique(argument: str, names: list[str]) -> None:

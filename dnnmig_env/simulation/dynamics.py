@@ -203,12 +203,23 @@ def _begin_slot(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     find_all(packed, b, state, i)
     for u in range(packed.num_users[b]):
         if packed.query_rate_hz[b, slot, u] > 0.0:
+            if packed.moves[b] and not _reaches_all(packed, b, slot, u, state.assignment[i, u]):
+                fill(state.assignment[i, u], 0)
             write_seconds(packed, b, u, slot, state.assignment[i, u], state.seconds[i, u])
         else:
             state.delay_s[i, u] = state.device_delay_s[i, u]
             fill(state.present[i, u], 0.0)
     fill(state.stale[i], True)
     _react(packed, b, state, i, FIRST_USER)
+
+
+@jit_without_refcounts
+def _reaches_all(packed: PackedScenarios, b: int, slot: int, u: int, assignment: Int8s) -> bool:
+    """Return whether a user has a connection to every server that an assignment uses."""
+    for node in assignment:  # noqa: SIM110  generators do not compile
+        if node != 0 and packed.up_bytes_per_s[b, slot, u, node - 1] == 0.0:
+            return False
+    return True
 
 
 @jit_without_refcounts
@@ -228,7 +239,7 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
         The place of the transfer whose last byte has arrived, which the caller has to land or to take off; `NONE` if
         there is none.
     """
-    _notice_transfers(packed, b, state, i)
+    notice_transfers(packed, b, state, i)
     before_s, edge_s = state.time_s[i], packed.slot_edges_s[b, state.slot[i] + 1]
     stop_s, ended = min(until_s, edge_s), NONE
     if state.on_the_way[i] > 0:
@@ -269,10 +280,13 @@ def _bytes_per_s(packed: PackedScenarios, b: int, state: State, i: int, place: i
 
 
 @jit_without_refcounts
-def _notice_transfers(packed: PackedScenarios, b: int, state: State, i: int) -> None:
-    """Under the reading `shared`, let all users react to the number of transfers in each lane, 0 or 1, if it is new."""
+def notice_transfers(packed: PackedScenarios, b: int, state: State, i: int) -> bool:
+    """Under the reading `shared`, let all users react to the number of transfers in each lane, 0 or 1, if it is new.
+
+    Return whether it is. Time passes only afterwards (`pass_time`).
+    """
     if packed.uplink[b] != SHARED:
-        return
+        return False
     changed, slot, cells = False, state.slot[i], state.sending.shape[1]
     for lane in range(state.lane_wait_s.shape[1]):
         moving = 0.0
@@ -294,6 +308,7 @@ def _notice_transfers(packed: PackedScenarios, b: int, state: State, i: int) -> 
     if changed:
         fill(state.stale[i], True)
         _react(packed, b, state, i, FIRST_USER)
+    return changed
 
 
 @jit_without_refcounts
@@ -309,12 +324,14 @@ def begin_transfer(
     fill(state.lost[i], False)
     concerned = make_room(packed, b, state, i, server, packed.weight_bytes[b, u, v])
     place = put_on_its_way(packed, b, state, i, u, v, server, source)
-    if concerned:
-        for w in range(packed.num_users[b]):
-            if state.lost[i, w]:
-                present = state.assignment[i, w]
+    for w in range(packed.num_users[b]):
+        if state.lost[i, w]:
+            present = state.assignment[i, w]
+            fill(present, 0)
+            if packed.query_rate_hz[b, state.slot[i], w] > 0.0:
                 effective_assignment(packed, b, w, state.node[i, w], state.usable[i, w], present)
                 write_seconds(packed, b, w, state.slot[i], present, state.seconds[i, w])
+    if concerned:
         fill(state.stale[i], True)
         _react(packed, b, state, i, FIRST_USER)
     return place

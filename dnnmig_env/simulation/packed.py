@@ -133,8 +133,8 @@ class Limits:
         if needed.lanes and not self.lanes:
             raise ValueError(
                 "scenario has cells (home) or weights that move between servers (moves), this environment holds "
-                "neither; make a MigrationEnv with limits=Limits.of([scenario]), or give it to an environment of a family that "
-                "has them."
+                "neither; make a MigrationEnv with limits=Limits.of([scenario]), or give it to an environment of a "
+                "family that has them."
             )
         for quantity, (meaning, option) in _QUANTITIES.items():
             if getattr(needed, quantity) > getattr(self, quantity):
@@ -261,7 +261,7 @@ def _pack_row(packed: PackedScenarios, row: int, scenario: Scenario, limits: Lim
             getattr(packed, name)[row, index] = getattr(arrays, name)
         packed.execution_s[row, index, : len(user.graph), : servers + 1] = seconds
         packed.uploaded[row, index, : len(user.graph)] = np.asarray(user.uploaded)
-        if limits.lanes:
+        if user.copies is not None and limits.lanes:
             packed.copies[row, index, : len(user.graph), :servers] = np.asarray(user.copies)
         packed.query_rate_hz[row, :slots, index] = user.query_rate_hz
     packed.uplink[row] = UPLINKS.index(scenario.uplink)

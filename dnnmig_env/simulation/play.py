@@ -8,7 +8,15 @@ from dnnmig_env.arrays import Floats, Int8s, Ints
 from dnnmig_env.compiling.jit import fill, jit, jit_nogil, jit_without_refcounts
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.simulation.contention import num_stations, slowdown_for, write_presence, write_seconds
-from dnnmig_env.simulation.dynamics import DEVICE, begin, begin_transfer, complete, horizon_s, pass_time
+from dnnmig_env.simulation.dynamics import (
+    DEVICE,
+    begin,
+    begin_transfer,
+    complete,
+    horizon_s,
+    notice_transfers,
+    pass_time,
+)
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.moving.holding import hold
 from dnnmig_env.simulation.moving.room import has_room, last_slot
@@ -80,6 +88,8 @@ def play(
         while first < plans.length[k] and start_s[first] < np.inf:
             first += 1
         until_s = _begin_transfers(packed, b, state, i, plans, k, first, source, start_s)
+        while notice_transfers(packed, b, state, i):
+            until_s = _begin_transfers(packed, b, state, i, plans, k, first, source, start_s)
         ended = pass_time(packed, b, state, i, until_s)
         if packed.moves[b]:
             _note_broken_off(packed, b, state, i, plans, k, sent_bytes)
@@ -109,11 +119,26 @@ def _begin_transfers(
 ) -> float:
     """Begin the transfers of a plan whose turn has come; return until when time may pass without another look.
 
-    Layers before `first` have begun. A lane that has to stay idle for an earlier layer counts as busy for ever.
+    Layers before `first` have begun. After each start the plan is looked through anew, as what is dropped for it may
+    have to be sent once more.
     """
+    while first < plans.length[k] and survey_lanes(packed, b, state, i):
+        j, until_s = _next_to_begin(packed, b, state, i, plans, k, first, start_s)
+        if j < 0:
+            return until_s
+        u, v, server = plans.user[k, j], plans.layer[k, j], plans.server[k, j]
+        source[j], start_s[j] = _wanted_source(packed, b, state, i, u, v, server), state.time_s[i]
+        place = begin_transfer(packed, b, state, i, u, v, server, source[j])
+        state.item[i, place] = j
+    return horizon_s(packed, b)
+
+
+@jit_without_refcounts
+def _next_to_begin(
+    packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays, k: int, first: int, start_s: Floats
+) -> tuple[int, float]:
+    """Return the first layer of a plan whose transfer may begin now, or `NONE` and until when none may."""
     slot, until_s = state.slot[i], horizon_s(packed, b)
-    if first == plans.length[k] or not survey_lanes(packed, b, state, i):
-        return until_s
     one_lane = not packed.moves[b] and packed.home[b, 0, 0] == 0
     fill(state.lane_is_claimed[i], False)
     for j in range(first, plans.length[k]):
@@ -126,15 +151,11 @@ def _begin_transfers(
             if plans.not_before_s[k, j] > state.time_s[i]:
                 until_s = min(until_s, plans.not_before_s[k, j])
             elif packed.query_rate_hz[b, slot, u] > 0.0 and has_room(packed, b, state, i, u, v, server):
-                place = begin_transfer(packed, b, state, i, u, v, server, node)
-                state.item[i, place], source[j], start_s[j] = j, node, state.time_s[i]
-                if not one_lane:
-                    survey_lanes(packed, b, state, i)
-        if start_s[j] == np.inf:
-            state.lane_is_claimed[i, lane] = True
+                return j, until_s
+        state.lane_is_claimed[i, lane] = True
         if one_lane:
             break
-    return until_s
+    return NONE, until_s
 
 
 @jit_without_refcounts
@@ -168,7 +189,8 @@ def _complete_partition(
         if end_s[member] == np.inf and not (packed.moves[b] and state.held[i, u, v, server - 1] > 0):
             return
     for member in range(first, last + 1):
-        if end_s[member] < np.inf:
+        is_dropped = packed.moves[b] and state.held[i, u, plans.layer[k, member], plans.server[k, member] - 1] >= 0
+        if end_s[member] < np.inf and not is_dropped:
             hold(packed, b, state, i, u, plans.layer[k, member], plans.server[k, member])
     complete(packed, b, state, i, u)
 

@@ -156,7 +156,9 @@ def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: _F
     return result
 
 
-def _copies(place: str, copies: dict[str, list[str]], graph: LayerGraph, frame: _Frame) -> Bools:
+def _copies(place: str, copies: dict[str, list[str]], graph: LayerGraph, frame: _Frame) -> Bools | None:
+    if not copies:
+        return None
     names = [layer.name for layer in graph.layers]
     result = np.zeros((len(names), len(frame.servers)), np.bool_)
     for name, servers in copies.items():

@@ -74,13 +74,17 @@ def _user(user: User, servers: list[str]) -> Plain:
         "query_rate_hz": _shortest(user.query_rate_hz),
         "profile_s": None if user.profile_s is None else np.asarray(user.profile_s).tolist(),
         "uploaded": uploaded,
-        "copies": {
-            layer.name: [servers[server] for server in np.flatnonzero(row)]
-            for layer, row in zip(user.graph.layers, np.asarray(user.copies), strict=True)
-            if row.any()
-        },
+        "copies": {} if user.copies is None else _copies(user, servers),
     }
     return _without_defaults(form, UserForm)
+
+
+def _copies(user: User, servers: list[str]) -> Plain:
+    return {
+        layer.name: [servers[server] for server in np.flatnonzero(row)]
+        for layer, row in zip(user.graph.layers, np.asarray(user.copies), strict=True)
+        if row.any()
+    }
 
 
 def _homes(scenario: Scenario, servers: list[str]) -> list[Plain]:

@@ -20,24 +20,21 @@ def hold_first(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     if packed.moves[b] or state.arrivals[i] > 0:
         fill(state.held[i], 0)
         state.arrivals[i] = 0
+    if packed.moves[b]:
+        for u in range(packed.num_users[b]):
+            for v in range(packed.num_layers[b, u]):
+                for s in range(packed.num_servers[b]):
+                    if packed.copies[b, u, v, s]:
+                        _number(packed, b, state, i, u, v, s + 1)
+                        state.memory_left_bytes[i, s] -= packed.weight_bytes[b, u, v]
     for u in range(packed.num_users[b]):
         for v in range(packed.num_layers[b, u]):
-            latest = packed.uploaded[b, u, v]
-            state.usable[i, u, v] = latest != 0
-            if latest != 0:
-                if packed.moves[b]:
-                    _hold_copies(packed, b, state, i, u, v)
-                _number(packed, b, state, i, u, v, latest)
-                state.memory_left_bytes[i, latest - 1] -= packed.weight_bytes[b, u, v]
+            server = packed.uploaded[b, u, v]
+            state.usable[i, u, v] = server != 0
+            if server != 0:
+                _number(packed, b, state, i, u, v, server)
+                state.memory_left_bytes[i, server - 1] -= packed.weight_bytes[b, u, v]
     find_all(packed, b, state, i)
-
-
-@jit_without_refcounts
-def _hold_copies(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int) -> None:
-    for s in range(packed.num_servers[b]):
-        if packed.copies[b, u, v, s]:
-            _number(packed, b, state, i, u, v, s + 1)
-            state.memory_left_bytes[i, s] -= packed.weight_bytes[b, u, v]
 
 
 @jit_without_refcounts

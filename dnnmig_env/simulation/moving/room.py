@@ -59,7 +59,7 @@ def _is_needless(packed: PackedScenarios, b: int, state: State, i: int, u: int, 
 
 @jit_without_refcounts
 def has_room(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> bool:
-    """Return whether a layer fits on a server (1..S), or can be made to. Where weights do not move, plans see to it."""
+    """Return whether a layer fits on a server (1..S), or can be made to; without moves, `check_plan` sees to it."""
     weight_bytes = packed.weight_bytes[b, u, v]
     if not packed.moves[b] or weight_bytes <= state.memory_left_bytes[i, server - 1]:
         return True
@@ -82,10 +82,23 @@ def make_room(packed: PackedScenarios, b: int, state: State, i: int, server: int
         state.held[i, u, v, server - 1] = 0
         state.memory_left_bytes[i, server - 1] += packed.weight_bytes[b, u, v]
         find(packed, b, state, i, u, v)
-        if state.assignment[i, u, v] == server:
+        if _is_used_on(packed, b, state, i, u, v, server):
             state.lost[i, u] = True
         concerned = concerned or packed.query_rate_hz[b, state.slot[i], u] > 0.0
     return concerned
+
+
+@jit_without_refcounts
+def _is_used_on(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> bool:
+    """Return whether a layer fits on a server (1..S), or can be made to; without moves, `check_plan` sees to it."""
+    for w in range(packed.num_layers[b, u]):
+        if state.assignment[i, u, w] == server:
+            if w == v:
+                return True
+            for e in range(packed.share_offsets[b, u, w], packed.share_offsets[b, u, w + 1]):
+                if packed.shares[b, u, e] == v:
+                    return True
+    return False
 
 
 @jit_without_refcounts
