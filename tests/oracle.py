@@ -155,7 +155,7 @@ class Simulation:
     def end(self, transfer: Transfer) -> None:
         """The last byte has arrived; with the last layer of a partition, all of it becomes usable."""
         if self.schedule.end(transfer, self.now):
-            self.arrived_s[transfer.upload] = self.now
+            self.arrived_s[transfer.upload] = min(self.arrived_s[transfer.upload], self.now)
             self.everybody_chooses(first=transfer.user)
 
     def share(self, lane: Lane) -> float:

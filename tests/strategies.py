@@ -14,6 +14,7 @@ from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.scenarios.uplink import UPLINKS, Uplink
+from dnnmig_env.scenarios.validation import held_by
 from dnnmig_env.simulation.plan import Plan, Upload
 
 
@@ -68,6 +69,10 @@ class Sizes:
     sharing: bool = True
     staying: bool = True
     uplinks: tuple[Uplink, ...] = UPLINKS
+
+
+MOVING = Sizes(users=4, layers=5, slots=6)
+"""Small scenarios with enough users and slots for room to be made and transfers to be broken off."""
 
 
 def make_graph(choices: Choices, sizes: Sizes = Sizes(), name: str = "net") -> LayerGraph:
@@ -149,6 +154,66 @@ def make_plan(choices: Choices, scenario: Scenario) -> Plan:
     return Plan(tuple(uploads))
 
 
+def make_moving_scenario(choices: Choices, sizes: Sizes = MOVING) -> Scenario:
+    """Make a scenario in which users mostly have cells and weights mostly move.
+
+    Users come late and leave, wires are dead, slow or fast, servers that are not home may be out of reach, some servers
+    have little memory, and some layers are on several servers at time 0.
+    """
+    scenario = make_scenario(choices, sizes)
+    moves = not _happens(choices, 0.2)
+    users = tuple(_moving_user(choices, user, len(scenario.servers), moves) for user in scenario.users)
+    if not any(np.any(np.asarray(user.query_rate_hz) > 0) for user in users):
+        users = (replace(users[0], query_rate_hz=1.0), *users[1:])
+    links = scenario.links
+    if not _happens(choices, 0.2):
+        links = _with_cells(choices, links, moves)
+    speeds = [50.0 if _happens(choices, 0.2) else 1.0 for _ in range(len(scenario.servers) ** 2)]
+    between = np.asarray(links.between_bytes_per_s)
+    links = replace(links, between_bytes_per_s=between * np.reshape(speeds, between.shape))
+    scenario = replace(scenario, users=users, links=links, moves=moves)
+    return replace(scenario, servers=tuple(_with_memory(choices, scenario, s) for s in range(len(scenario.servers))))
+
+
+def make_moving_plan(choices: Choices, scenario: Scenario) -> Plan:
+    """Make a plan that a scenario with cells or moves can carry out; only moves put a layer on several servers.
+
+    Nothing goes twice to the same server. What a server holds at time 0 may be sent to it, in case it is dropped.
+    """
+    if not scenario.moves:
+        return _fitting(scenario, make_plan(choices, scenario))
+    left = {
+        (user, server): [int(v) for v in np.flatnonzero(scenario.users[user].graph.movable)]
+        for user in range(len(scenario.users))
+        for server in range(1, len(scenario.servers) + 1)
+    }
+    uploads = []
+    while any(left.values()) and not _happens(choices, 0.04):
+        open_ones = [key for key, layers in left.items() if layers]
+        user, server = open_ones[choices.integer(0, len(open_ones) - 1)]
+        layers = left[user, server]
+        most = min(3, len(layers)) if _happens(choices, 0.3) else 1
+        chosen = [layers.pop(choices.integer(0, len(layers) - 1)) for _ in range(choices.integer(1, most))]
+        idle_until_s = choices.number(0, 1.2 * scenario.horizon_s) if _happens(choices, 0.15) else 0.0
+        uploads.append(Upload(user, server, tuple(chosen), idle_until_s))
+    return Plan(tuple(uploads))
+
+
+def random_moving_case(seed: int, sizes: Sizes = MOVING) -> tuple[Scenario, Plan]:
+    """Return the scenario with cells or moves, and the plan, that a seed stands for."""
+    choices = RandomChoices(np.random.default_rng(seed))
+    scenario = make_moving_scenario(choices, sizes)
+    return scenario, make_moving_plan(choices, scenario)
+
+
+@st.composite
+def moving_cases(draw: st.DrawFn, sizes: Sizes = MOVING) -> tuple[Scenario, Plan]:
+    """Draw a scenario with cells or moves and a plan for it."""
+    choices = DrawnChoices(draw)
+    scenario = make_moving_scenario(choices, sizes)
+    return scenario, make_moving_plan(choices, scenario)
+
+
 def random_case(seed: int, sizes: Sizes = Sizes()) -> tuple[Scenario, Plan]:
     """Return the scenario and the plan that a seed stands for."""
     choices = RandomChoices(np.random.default_rng(seed))
@@ -162,6 +227,66 @@ def cases(draw: st.DrawFn, sizes: Sizes = Sizes()) -> tuple[Scenario, Plan]:
     choices = DrawnChoices(draw)
     scenario = make_scenario(choices, sizes)
     return scenario, make_plan(choices, scenario)
+
+
+def _moving_user(choices: Choices, user: User, num_servers: int, moves: bool) -> User:
+    """Return a user who may come late or leave, and with moves may have copies at time 0."""
+    rates = np.array(user.query_rate_hz)
+    if _happens(choices, 0.5):
+        first = choices.integer(0, len(rates) // 2)
+        last = choices.integer(first, len(rates) - 1)
+        rates[:first], rates[last + 1 :] = 0.0, 0.0
+    copies = None
+    if moves and user.uploaded is not None:
+        copies = [
+            [held > 0 and _happens(choices, 0.3) for _ in range(num_servers)] for held in np.asarray(user.uploaded)
+        ]
+    return replace(user, query_rate_hz=rates, copies=copies)
+
+
+def _with_cells(choices: Choices, links: Links, moves: bool) -> Links:
+    """Return links of users who go from cell to cell; with moves, their homes alone are sure to be within reach."""
+    up = np.array(links.up_bytes_per_s)
+    num_slots, num_users, num_servers = up.shape
+    home = np.zeros((num_slots, num_users), np.int8)
+    for t, u in np.ndindex(num_slots, num_users):
+        stays = t > 0 and _happens(choices, 0.5)
+        home[t, u] = home[t - 1, u] if stays else choices.integer(1, num_servers)
+        for s in range(num_servers):
+            if s == home[t, u] - 1:
+                up[t, u, s] = max(up[t, u, s], 1e5)
+            elif moves and _happens(choices, 0.3):
+                up[t, u, s] = 0.0
+    return replace(links, up_bytes_per_s=up, home=home)
+
+
+def _with_memory(choices: Choices, scenario: Scenario, server: int) -> Node:
+    """Return a server that may have little more memory than it needs for what it holds at time 0."""
+    if not _happens(choices, 0.6):
+        return scenario.servers[server]
+    movable = [user.graph.weight_bytes[user.graph.movable] for user in scenario.users]
+    sizes_bytes = np.concatenate(movable)
+    if len(sizes_bytes) == 0:
+        return scenario.servers[server]
+    held = sum(float(user.graph.weight_bytes[held_by(user, server + 1)].sum()) for user in scenario.users)
+    least_bytes = max(held, float(sizes_bytes.min()))
+    memory_bytes = least_bytes + choices.number(0.0, 0.5) * float(sizes_bytes.sum())
+    return replace(scenario.servers[server], memory_bytes=memory_bytes)
+
+
+def _fitting(scenario: Scenario, plan: Plan) -> Plan:
+    """Return the uploads of a plan for which there is memory, in their order."""
+    left_bytes = [server.memory_bytes for server in scenario.servers]
+    for user in scenario.users:
+        for server in range(len(left_bytes)):
+            left_bytes[server] -= user.graph.weight_bytes[held_by(user, server + 1)].sum()
+    uploads = []
+    for upload in plan.uploads:
+        size_bytes = scenario.users[upload.user].graph.weight_bytes[list(upload.layers)].sum()
+        if size_bytes <= left_bytes[upload.server - 1]:
+            left_bytes[upload.server - 1] -= size_bytes
+            uploads.append(upload)
+    return Plan(tuple(uploads))
 
 
 def _with_shares(choices: Choices, layers: list[Layer]) -> list[Layer]:
