@@ -28,7 +28,7 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import Limits, empty_packed, pack
 from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
+from dnnmig_env.simulation.plan_arrays import empty_plans, longer_plans, plan_in_row
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch, as_batch
 from dnnmig_env.simulation.state import new_state
 
@@ -127,7 +127,7 @@ class EpisodeBatch:
         self.uploads = empty_plans(rows, self.actions.users * self.actions.layers)
         shows_facts = observation == "plain"
         self.outputs = new_outputs(rows, self.facts.size if shows_facts else 0, self.actions.size)
-        self._episodes = tuple(map(lent, (self.packed, self.state, self.decisions, self.uploads, self.outputs)))
+        self._lend()
         self._compiled = SameTypes()
         self.observer: Observer = make_observer(self)
         self.observation, self.layout = self.observer.observation, self.observer.layout
@@ -210,6 +210,10 @@ class EpisodeBatch:
         plain = isinstance(self.observer, FactsObserver)
         arguments = *self._episodes, self._rules, actions, active, shown if plain and shown is not None else NOT_SHOWN
         self._compiled.share_rows(step_rows, self.rows, *arguments, per_core=ROWS_PER_CORE)
+        if self.limits.lanes and self.uploads.length.max() == self.uploads.user.shape[1]:
+            # Where weights move, layers may be sent again and again, so that no number of uploads is enough.
+            self.uploads = longer_plans(self.uploads)
+            self._lend()
         if not plain:
             stepped = np.flatnonzero(active)
             self.observer.step(stepped, actions[stepped])
@@ -258,6 +262,9 @@ class EpisodeBatch:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy consists of; it makes its own view of its own memory."""
         return {name: value for name, value in self.__dict__.items() if name != "_packed_bytes"}
+
+    def _lend(self) -> None:
+        self._episodes = tuple(map(lent, (self.packed, self.state, self.decisions, self.uploads, self.outputs)))
 
     def _begin(self, rows: Sequence[int] | Ints, source: Bytes, chosen: Ints) -> None:
         begun, chosen = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(chosen, np.int64)

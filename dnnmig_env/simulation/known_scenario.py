@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario
+from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
 from dnnmig_env.simulation.state import State
 
 OUTAGE_BYTES_PER_S = 1.0
@@ -17,8 +17,9 @@ def known_scenario(scenario: Scenario, state: State, row: int) -> Scenario | Non
     """Return what a planner sees of a scenario now, as a scenario in which nothing changes.
 
     It has one time slot with the present rates, positions and velocities; its horizon is what is left of the whole
-    one, and what has been uploaded so far counts as uploaded at its start. Users who are absent now keep their index,
-    with query rate 0.
+    one, and what has been uploaded so far, or is on its way, counts as uploaded at its start. Users who are absent now
+    keep their index, with query rate 0. Where weights may move, what users who have left leave behind counts as
+    dropped, and so do layers that a user's home server holds as well: they are, as soon as room is needed.
 
     Args:
         scenario: The whole scenario, its future included.
@@ -32,33 +33,46 @@ def known_scenario(scenario: Scenario, state: State, row: int) -> Scenario | Non
     rates = [float(np.asarray(user.query_rate_hz)[slot]) for user in scenario.users]
     if not any(rates) or time_s >= scenario.horizon_s:
         return None
-    users = tuple(
-        replace(
-            user,
-            query_rate_hz=rate,
-            uploaded=np.where(
-                state.usable[row, user_index, : len(user.graph)], state.node[row, user_index, : len(user.graph)], 0
-            ),
-        )
-        for user_index, (user, rate) in enumerate(zip(scenario.users, rates, strict=True))
-    )
+    users = tuple(_known_user(scenario, state, row, user_index, slot, rate) for user_index, rate in enumerate(rates))
     return replace(
         scenario,
         users=users,
-        links=_links_in(scenario.links, slot),
+        links=_links_in(scenario.links, slot, 0.0 if scenario.moves else OUTAGE_BYTES_PER_S),
         horizon_s=scenario.horizon_s - time_s,
         slot_starts_s=(0.0,),
         mobility=None if scenario.mobility is None else _mobility_in(scenario.mobility, slot, _slot_s(scenario, slot)),
     )
 
 
-def _links_in(links: Links, slot: int) -> Links:
+def _known_user(scenario: Scenario, state: State, row: int, user: int, slot: int, rate_hz: float) -> User:
+    """Return a user with its present query rate, and with what servers hold of it."""
+    known, layers = replace(scenario.users[user], query_rate_hz=rate_hz), len(scenario.users[user].graph)
+    if not scenario.moves:
+        there = state.usable[row, user, :layers].copy()
+        on_the_way = state.moving_user[row] == user
+        there[state.moving_layer[row, on_the_way]] = True
+        return replace(known, uploaded=np.where(there, state.node[row, user, :layers], 0))
+    held = state.held[row, user, :layers, : len(scenario.servers)].astype(np.int64)
+    held[held < 0] = state.arrivals[row] + 1  # on its way
+    rates = np.asarray(scenario.users[user].query_rate_hz)
+    home = int(np.asarray(scenario.links.home)[slot, user])
+    if rate_hz == 0 and (rates[:slot] > 0).any():
+        held[:] = 0
+    elif home > 0:
+        held[held[:, home - 1] > 0] *= np.arange(held.shape[1]) == home - 1
+    latest = held.argmax(axis=1)
+    uploaded = np.where(held.any(axis=1), latest + 1, 0)
+    return replace(known, uploaded=uploaded, copies=(held > 0) & (np.arange(held.shape[1]) != latest[:, None]))
+
+
+def _links_in(links: Links, slot: int, least_bytes_per_s: float) -> Links:
     return replace(
         links,
-        up_bytes_per_s=np.maximum(np.asarray(links.up_bytes_per_s)[slot], OUTAGE_BYTES_PER_S),
-        down_bytes_per_s=np.maximum(np.asarray(links.down_bytes_per_s)[slot], OUTAGE_BYTES_PER_S),
+        up_bytes_per_s=np.maximum(np.asarray(links.up_bytes_per_s)[slot], least_bytes_per_s),
+        down_bytes_per_s=np.maximum(np.asarray(links.down_bytes_per_s)[slot], least_bytes_per_s),
         up_latency_s=np.asarray(links.up_latency_s)[slot],
         down_latency_s=np.asarray(links.down_latency_s)[slot],
+        home=np.asarray(links.home)[slot],
     )
 
 

@@ -35,6 +35,16 @@ def empty_plans(plans: int, layers: int) -> PlanArrays:
     )
 
 
+def longer_plans(plans: PlanArrays) -> PlanArrays:
+    """Return plans with room for twice as many layers, of which the first are those of the given plans."""
+    count, layers = plans.user.shape
+    longer = empty_plans(count, 2 * layers)
+    longer.length[:] = plans.length
+    for name in ("user", "layer", "server", "closes", "not_before_s"):
+        getattr(longer, name)[:, :layers] = getattr(plans, name)
+    return longer
+
+
 def plan_arrays(plans: Sequence[Plan]) -> PlanArrays:
     """Return plans as arrays."""
     arrays = empty_plans(len(plans), max((plan.num_layers for plan in plans), default=0))
