@@ -15,18 +15,12 @@ from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_range
 from dnnmig_env.families.draw.mobility import autoregressive
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_machines_of, limit_memory, query_rates_hz
-from dnnmig_env.families.draw.ranges import (
-    CountRange,
-    Range,
-    check_count,
-    check_number,
-    normalize_ranges,
-    uniform,
-)
+from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, check_number, normalize_ranges, uniform
 from dnnmig_env.families.town.crowd import Crowd, draw_crowd, joined
 from dnnmig_env.families.town.ground import Ground, Schedule
 from dnnmig_env.families.town.links import between_servers, draw_cloud_lines, to_servers
-from dnnmig_env.families.town.town import TownOptions, build_town, known_town
+from dnnmig_env.families.town.recorded import checked_positions, known_recorded_town
+from dnnmig_env.families.town.town import TownOptions, known_town
 from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.radio import radio_bytes_per_s
@@ -51,7 +45,7 @@ class City:
     | wires | between edges whose streets meet: log-uniform in `wire_mbps`, uniform in `wire_latency_s` | Mbit/s, s |
 
     Between edges that are no neighbours, the rate is the least and the latency the sum along the path whose least rate
-    is greatest. With `city_seed=None` every scenario has a town of its own, which takes about 25 ms more to draw.
+    is greatest. With `city_seed=None` every scenario has a town of its own, which takes about 20 ms more to draw.
 
     Every scenario then draws:
 
@@ -71,13 +65,20 @@ class City:
 
     A user is served by its home edge and the cloud only; it has rate 0 to all other edges. It leaves at its
     destination. While it is absent it has query rate 0 and rate 0 to all servers, and stands still at the centre of the
-    square, so that nothing tells where it will come from. Velocities are those at the moment a slot begins, not those to come.
+    square, so that nothing tells where it will come from. Velocities are those at the moment a
+    slot begins, not those to come.
 
-    The arrays of a scenario, with 300 slots, 24 users and 10 servers, take 2.7 million bytes, of which the rates and
+    With `positions`, users and where they are come from a file (`dnnmig_env.scenarios.positions_file`): a scenario is a
+    part of it that begins at a random time. Users who would be too many are turned away, and velocities are those over
+    the slot before. There are no streets then: edges stand where they best cover where people were, neighbours are
+    those of the Gabriel graph, and the networks are those of the cell in which a user begins.
+
+    The arrays of a scenario, with 300 slots, 24 users and 10 servers, take 2.63 million bytes, of which the rates and
     latencies from and to users take 2.3 (32 bytes for each slot, user and server).
 
     Attributes:
         city_seed: Seed of the town, a whole number from 0 on; None = a new town for every scenario.
+        positions: File of recorded positions, floating-car data of SUMO or CSV, in place of drawn trips.
         num_users: Most users in all.
         num_present: Most users at a time.
         arrivals_per_min: Users who arrive per minute. Here and below, one number stands for a range of that one value.
@@ -125,7 +126,8 @@ class City:
         ValueError: If an option is not valid, or the town has too few streets for its places or edges.
     """
 
-    city_seed: int | None = 1
+    city_seed: int | None = 6
+    positions: str | None = None
     num_users: int = 24
     num_present: int = 12
     arrivals_per_min: Range = (1.0, 2.5)
@@ -145,7 +147,7 @@ class City:
     query_rate_hz: Range = QUERY_RATE_HZ
     horizon_s: float = 600.0
     slot_s: float = 2.0
-    area_m: float = 900.0
+    area_m: float = 1000.0
     block_m: Range = (90.0, 150.0)
     gap_share: float = 0.2
     main_share: float = 0.3
@@ -181,9 +183,10 @@ class City:
             isinstance(self.city_seed, bool) or not (isinstance(self.city_seed, int) and self.city_seed >= 0)
         ):
             raise ValueError(f"city_seed is {self.city_seed!r}; give a whole number from 0 on, or None for new towns.")
+        object.__setattr__(self, "positions", checked_positions(self.positions))
         object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
         if self.city_seed is not None:
-            known_town(self.city_seed, TownOptions.of(self))
+            self.ground()
 
     @cached_property
     def limits(self) -> Limits:
@@ -191,7 +194,7 @@ class City:
         return self._table.limits(self.num_users, self.num_edges[1] + 1, self._schedule.num_slots)
 
     def ground(self, seed: int | None = None) -> Ground:
-        """Return the town in which people move.
+        """Return the town in which people move: a `Town`, or a `RecordedTown` if there are positions.
 
         Args:
             seed: Its seed; by default `city_seed`.
@@ -202,6 +205,8 @@ class City:
         seed = self.city_seed if seed is None else seed
         if seed is None:
             raise ValueError("city_seed is None, so every scenario has a town of its own; give a seed.")
+        if self.positions is not None:
+            return known_recorded_town(seed, TownOptions.of(self), self.positions)
         return known_town(seed, TownOptions.of(self))
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
@@ -219,8 +224,7 @@ class City:
         sizes = (self._schedule, len(self._table.graphs), self.num_edges[1])
         if self.city_seed is not None:
             return draw_crowd(rng, self.ground(), count, *sizes)
-        options = TownOptions.of(self)
-        towns = (build_town(int(rng.integers(2**62)), options) for _ in range(count))
+        towns = (self.ground(int(rng.integers(2**62))) for _ in range(count))
         return joined([draw_crowd(rng, town, 1, *sizes) for town in towns])
 
     def _conditions(self, rng: np.random.Generator, participants: Participants, crowd: Crowd) -> SlotConditions:
@@ -251,7 +255,7 @@ class City:
             user_positions=positions,
             user_velocities=velocities,
             server_positions=crowd.edges,
-            area_m=self.area_m,
+            area_m=crowd.area_m,
             home=home,
         )
 

@@ -17,6 +17,7 @@ class Crowd(NamedTuple):
     Positions are in sides of the area from its centre. Padding is zero; edges are followed by a place for the cloud.
     """
 
+    area_m: float  # the same for all
     network: Ints  # (B, U): index of each user's network, -1 = no such user
     num_edges: Ints  # (B,)
     edges: Floats  # (B, E + 1, 2): positions
@@ -60,6 +61,7 @@ def draw_crowd(
     )
     centre = np.full((1, 2), 0.5 * ground.area_m)
     return Crowd(
+        area_m=ground.area_m,
         network=network,
         num_edges=np.full(count, len(ground.edges_m)),
         edges=edges,
@@ -80,4 +82,5 @@ def joined(crowds: list[Crowd]) -> Crowd:
     """Return the people of several batches as those of one."""
     before = np.cumsum([0, *(len(crowd.network) for crowd in crowds)])
     moved = [crowd._replace(scenario=crowd.scenario + start) for crowd, start in zip(crowds, before, strict=False)]
-    return Crowd(*(np.concatenate(parts) for parts in zip(*moved, strict=True)))
+    parts = zip(*(crowd[1:] for crowd in moved), strict=True)
+    return Crowd(crowds[0].area_m, *(np.concatenate(part) for part in parts))

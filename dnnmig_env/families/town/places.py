@@ -23,14 +23,14 @@ class Places(NamedTuple):
 class PlaceNetworks(NamedTuple):
     """The networks that people who come from P places run, at most K per place, all with the same probability."""
 
-    count: Ints  # (P,)
+    num_networks: Ints  # (P,)
     network: (
         Ints  # (P, K): indices of a generator's networks, different ones within a row; those after `count` are idle
     )
 
     def draw(self, rng: np.random.Generator, origin: Ints) -> Ints:
         """Draw a network for everybody who comes from a place; -1 where the place is -1."""
-        choice = (rng.random(origin.shape) * self.count[origin]).astype(np.int64)
+        choice = (rng.random(origin.shape) * self.num_networks[origin]).astype(np.int64)
         networks: Ints = np.where(origin >= 0, self.network[origin, choice], -1)
         return networks
 

@@ -80,7 +80,8 @@ def _lines_m(rng: np.random.Generator, area_m: float, block_m: Range) -> Floats:
     width_m = (1 - 2 * MARGIN) * area_m
     blocks = uniform(rng, block_m, (max(1, round(2 * width_m / sum(block_m))),))
     ends: Floats = np.append(0.0, np.cumsum(blocks))
-    return MARGIN * area_m + width_m * ends / ends[-1]
+    lines_m: Floats = MARGIN * area_m + width_m * ends / ends[-1]
+    return lines_m
 
 
 def _some(rng: np.random.Generator, size: int, share: float) -> Bools:
