@@ -12,7 +12,7 @@ import pytest
 
 from dnnmig_env.families.city import City
 from dnnmig_env.families.town.coverage import points_of_streets, square_distances
-from dnnmig_env.families.town.streets import Streets, connected
+from dnnmig_env.families.town.streets import Streets, connected, draw_streets
 from dnnmig_env.families.town.town import Town, TownOptions, build_town
 from dnnmig_env.families.town.trips import draw_trips, presences
 
@@ -72,6 +72,14 @@ def test_streets_are_connected_without_dead_ends_and_with_gaps(town: Town) -> No
     columns, rows = (len(np.unique(town.streets.crossings_m[:, axis])) for axis in (0, 1))
     whole = columns * (rows - 1) + rows * (columns - 1)
     assert whole - len(town.streets.ends) == round(0.2 * whole)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_as_many_gaps_as_possible_leave_the_streets_connected(seed: int) -> None:
+    streets = draw_streets(np.random.default_rng(seed), 1000.0, (90.0, 150.0), 1.0, 0.0, (8.0, 14.0))
+    assert networkx.is_connected(graph_of(streets))
+    assert streets.arms.min() == 2
+    assert len(streets.ends) < 1.25 * len(streets.crossings_m)
 
 
 def test_connected_sees_two_parts() -> None:
