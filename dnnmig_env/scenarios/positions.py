@@ -99,24 +99,29 @@ class RecordedPositions:
         """
         first, end = (np.minimum(slots[chosen], num_slots) for slots in self.slots(begin_s, slot_s))
         count = np.maximum(end - first, 0)
-        positions_m, velocities = np.empty((count.sum(), 2)), np.zeros((count.sum(), 2))
         user = np.repeat(chosen, count)
         slot = np.arange(len(user)) + np.repeat(first - (np.cumsum(count) - count), count)
-        start = 0
-        for index, size in zip(chosen.tolist(), count.tolist(), strict=True):
-            part = slice(start, start + size)
-            times_s = begin_s + slot[part] * slot_s
-            before_s = np.maximum(times_s - slot_s, self.first_s[index])
-            elapsed_s = (times_s - before_s)[:, None]
-            positions_m[part] = self._at(index, times_s)
-            moved_m = positions_m[part] - self._at(index, before_s)
-            np.divide(moved_m, elapsed_s, out=velocities[part], where=elapsed_s > 0)
-            start += size
+        times_s = begin_s + slot * slot_s
+        before_s = np.maximum(times_s - slot_s, self.first_s[user])
+        elapsed_s = (times_s - before_s)[:, None]
+        positions_m = self._at(user, times_s)
+        velocities = np.zeros(positions_m.shape)
+        np.divide(positions_m - self._at(user, before_s), elapsed_s, out=velocities, where=elapsed_s > 0)
         return Window(user, slot, positions_m, velocities)
 
-    def _at(self, user: int, times_s: Floats) -> Floats:
-        known_s, known_m = self._times[user], self._positions[user]
-        return np.stack([np.interp(times_s, known_s, known_m[:, axis]) for axis in (0, 1)], axis=1)
+    def _at(self, user: Ints, times_s: Floats) -> Floats:
+        """Return where users are at times between their first and their last record, shape (N, 2)."""
+        # All records lie on one axis of time, on which every user has a stretch of its own.
+        begin_s, stretch_s, known_s = self._stretches
+        keys_s = times_s - begin_s + user * stretch_s
+        return np.stack([np.interp(keys_s, known_s, self.all_m[:, axis]) for axis in (0, 1)], axis=1)
+
+    @cached_property
+    def _stretches(self) -> tuple[float, float, Floats]:
+        begin_s = float(self.first_s.min())
+        stretch_s = float(self.last_s.max()) - begin_s + 1.0
+        known_s = [times - begin_s + index * stretch_s for index, times in enumerate(self._times)]
+        return begin_s, stretch_s, np.concatenate(known_s)
 
     @cached_property
     def _times(self) -> list[Floats]:

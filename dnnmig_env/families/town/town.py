@@ -111,7 +111,7 @@ class Town:
 
     def networks(self, num_networks: int) -> PlaceNetworks:
         """Return which of a generator's networks the people of each place run, always the same ones."""
-        rng = _parts(self.seed)["networks"]
+        rng = _part(self.seed, "networks")
         return draw_place_networks(rng, len(self.places.positions_m), num_networks, self.options.networks_per_place)
 
     def trips(self, rng: np.random.Generator, count: int, slot_s: float = 2.0) -> PastTrips:
@@ -171,7 +171,7 @@ def build_town(seed: int, options: TownOptions) -> Town:
     Raises:
         ValueError: If the streets are too few for the places or the edges.
     """
-    parts = _parts(seed)
+    parts = {name: _part(seed, name) for name in _PARTS}
     streets = draw_streets(
         parts["streets"],
         options.area_m,
@@ -201,6 +201,9 @@ def known_town(seed: int, options: TownOptions) -> Town:
     return build_town(seed, options)
 
 
-def _parts(seed: int) -> dict[str, np.random.Generator]:
-    names = ("streets", "places", "routes", "edges", "wires", "networks")
-    return {name: np.random.default_rng([seed, part]) for part, name in enumerate(names)}
+_PARTS = ("streets", "places", "routes", "edges", "wires", "networks")
+
+
+def _part(seed: int, name: str) -> np.random.Generator:
+    """Return the source of randomness of a part of a town."""
+    return np.random.default_rng([seed, _PARTS.index(name)])
