@@ -12,7 +12,7 @@ import numpy as np
 from dnnmig_env.arrays import Floats
 from dnnmig_env.families.draw.batch import Participants, SlotConditions, drawn_batch
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
-from dnnmig_env.families.draw.mobility import autoregressive
+from dnnmig_env.families.draw.mobility import autoregressive_runs
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_machines_of, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, check_number, normalize_ranges, uniform
@@ -58,7 +58,8 @@ class City:
     | waiting | at each crossing of three streets or more, with probability `wait_share`, uniform in `wait_s` | s |
     | network | one of those of the place that the user comes from | |
     | home edge in each slot | the nearest; its cell is a radio channel of its own | |
-    | access rate in each slot | Shannon's at the distance to the home edge, with shadowing as in `Mobile` | bytes/s |
+    | access rate in each slot | Shannon's at the distance to the home edge, with shadowing | bytes/s |
+    | shadowing | normal, `shadowing_db`, correlated by `shadowing_correlation`, drawn anew in every cell | dB |
     | cloud's line | the same behind all edges: log-uniform in `wan_mbps`, uniform in `wan_latency_s` | Mbit/s, s |
     | memory of an edge | uniform in `edge_memory_networks` times the mean network of the scenario's users | bytes |
     | devices, edges, cloud, query rates | as in `EdgeCloud` | |
@@ -116,7 +117,7 @@ class City:
         wait_share: Probability of having to wait at a crossing.
         wait_s: Time of waiting.
         shadowing_db: Standard deviation of the shadowing.
-        shadowing_correlation: Correlation of the shadowing between one slot and the next.
+        shadowing_correlation: Correlation of the shadowing between one slot and the next in the same cell.
         uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
             `uplink.Uplink`).
         chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
@@ -231,8 +232,9 @@ class City:
         num_slots, (batch, num_users) = self._schedule.num_slots, crowd.network.shape
         sizes, present = (batch, num_slots, num_users), (crowd.scenario, crowd.slot, crowd.user)
         lines = draw_cloud_lines(rng, batch, self.wan_mbps, self.wan_latency_s)
-        noise = autoregressive(rng.standard_normal(sizes), self.shadowing_correlation)
-        access = radio_bytes_per_s(crowd.distance_m, self.shadowing_db * noise[present])
+        noise = rng.standard_normal(len(crowd.cell))
+        shadowing = autoregressive_runs(noise, crowd.enters_cell(), self.shadowing_correlation)
+        access = radio_bytes_per_s(crowd.distance_m, self.shadowing_db * shadowing)
         access_latency_s = uniform(rng, self.access_latency_s, (batch, num_users))
         bytes_per_s, latency_s = to_servers(crowd, num_slots, access, access_latency_s, lines)
         between_bytes_per_s, between_latency_s = between_servers(crowd, participants, lines)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.families.town.coverage import square_distances
 from dnnmig_env.families.town.ground import Ground, Schedule
 
@@ -31,6 +31,14 @@ class Crowd(NamedTuple):
     distance_m: Floats  # (N,): to that edge
     positions: Floats  # (N, 2)
     velocities_per_s: Floats  # (N, 2): in sides of the area per second
+
+    def enters_cell(self) -> Bools:
+        """Return at which times somebody was not in the same cell in the slot before, shape (N,)."""
+        enters = np.ones(len(self.cell), np.bool_)
+        enters[1:] = False
+        for values in (self.scenario, self.user, self.cell):
+            enters[1:] |= np.diff(values) != 0
+        return enters
 
 
 def draw_crowd(

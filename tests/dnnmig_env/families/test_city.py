@@ -160,14 +160,15 @@ def test_access_follows_the_distance_and_the_cloud_lies_behind() -> None:
 def test_shadowing_is_correlated_from_slot_to_slot_and_as_strong_as_asked() -> None:
     # In a tiny town nobody is farther than 50 m from an edge, so that only the shadowing changes the rate.
     tiny = {"area_m": 60.0, "block_m": (9.0, 12.0), "least_trip_m": 20.0, "walk_m_per_s": 0.1, "car_share": 0.0}
-    found = draw(10, shadowing_db=20.0, shadowing_correlation=0.9, **tiny)
+    found = draw(15, shadowing_db=20.0, shadowing_correlation=0.9, **tiny)
     present, rate = found.query_rate_hz > 0, found.up_bytes_per_s.max(axis=3)
     weak = rate < 160 * MBIT  # that is, the loss is more than 25 - 10 log10(2^8 - 1) = 0.9 dB
     loss = np.where(weak, 25 - 10 * np.log10(2 ** (8 * np.maximum(rate, 1.0) / 20e6) - 1), 0.0)
     assert abs(np.percentile(loss[present], 90) - 20 * 1.2816) < 2
-    both = present[:, 1:] & present[:, :-1]
-    changes = (weak[:, 1:] != weak[:, :-1])[both].mean()
-    assert abs(changes - np.arccos(0.9) / np.pi) < 0.015  # of two normal numbers with this correlation
+    both, same_cell = present[:, 1:] & present[:, :-1], found.home[:, 1:] == found.home[:, :-1]
+    changes = weak[:, 1:] != weak[:, :-1]
+    assert abs(changes[both & same_cell].mean() - np.arccos(0.9) / np.pi) < 0.015  # normal with this correlation
+    assert abs(changes[both & ~same_cell].mean() - 0.5) < 0.1  # drawn anew
 
 
 def test_networks_are_those_of_the_place_that_people_come_from() -> None:
