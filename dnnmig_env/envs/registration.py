@@ -19,6 +19,7 @@ ENVIRONMENT_IDS = {
     "edge-cloud": "dnnmig/EdgeCloud-v0",
     "multi-user": "dnnmig/MultiUser-v0",
     "mobile": "dnnmig/Mobile-v0",
+    "city": "dnnmig/City-v0",
     "toy": "dnnmig/Toy-v0",
 }
 """Gymnasium id of each family's environment."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dnnmig_env.families.city import City
 from dnnmig_env.families.edge_cloud import EdgeCloud
 from dnnmig_env.families.mobile import Mobile
 from dnnmig_env.families.multi_user import MultiUser
@@ -48,6 +49,7 @@ FAMILIES: dict[str, Callable[..., Generator]] = {
     "edge-cloud": EdgeCloud,
     "multi-user": MultiUser,
     "mobile": Mobile,
+    "city": City,
     "toy": Toy,
 }
 """The generator of each family; its keyword arguments are the family's options."""

@@ -16,9 +16,7 @@ A trace that has come to its end starts again.
 
 from __future__ import annotations
 
-import csv
 import math
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dnnmig_env.arrays import Floats
+from dnnmig_env.files.table import cells_of, counted, is_number, separator_of
 from dnnmig_env.files.text_file import read_text
 
 PACKET_BYTES = 1500
@@ -37,8 +36,6 @@ BYTES_PER_S = {"bytes_per_s": 1.0, "mbps": 125_000.0}
 
 MOST = 1e12
 """Greatest number in a file; more is taken for a mistake, such as a wrong unit."""
-
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +122,10 @@ def load_trace(path: str | Path) -> Trace:
     lines = [(number, line) for number, line in numbered if line and not line.startswith("#")]
     if not lines:
         raise ValueError(f"trace {path}: it is empty; give a CSV, Pensieve or Mahimahi trace.")
-    first, separator = lines[0][1], _separator(lines[0][1])
-    cells = _cells(first, separator)
+    first, separator = lines[0][1], separator_of(lines[0][1])
+    cells = cells_of(first, separator)
     try:
-        if not all(_is_number(cell) for cell in cells):
+        if not all(is_number(cell) for cell in cells):
             return _read_columns(lines[1:], separator, cells, lines[0])
         if len(cells) == 1:
             return _read_mahimahi(lines)
@@ -140,19 +137,6 @@ def load_trace(path: str | Path) -> Trace:
         )
     except ValueError as error:
         raise ValueError(f"trace {path}, {error}") from None
-
-
-def _separator(line: str) -> str | None:
-    """Return what stands between the cells of a line; None is any number of blanks and tabs."""
-    return next((mark for mark in (",", ";", "\t") if mark in line), None)
-
-
-def _cells(line: str, separator: str | None) -> list[str]:
-    if separator in (None, "\t"):
-        cells = line.split(separator)
-    else:
-        cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
-    return [cell.strip().strip('"').strip() for cell in cells]
 
 
 def _read_columns(
@@ -172,10 +156,10 @@ def _read_columns(
     times: list[float] = []
     rates: list[float] = []
     for number, line in rows:
-        cells = _cells(line, separator)
+        cells = cells_of(line, separator)
         if len(cells) != len(columns):
             raise ValueError(
-                f"line {number}: {line!r} has {_count(len(cells), 'cell')}, not {len(columns)} as the first line."
+                f"line {number}: {line!r} has {counted(len(cells), 'cell')}, not {len(columns)} as the first line."
             )
         time_s = _number(number, "time_s", cells[time_at])
         if times and time_s <= times[-1]:
@@ -211,17 +195,9 @@ def _read_mahimahi(lines: list[tuple[int, str]]) -> Trace:
 
 
 def _number(line: int, column: str, cell: str) -> float:
-    value = float(cell) if _is_number(cell) else math.nan
+    value = float(cell) if is_number(cell) else math.nan
     if not 0 <= value <= MOST:
         raise ValueError(
             f"line {line}: {column} is {cell!r}; it must be a finite number, not negative and at most {MOST:g}."
         )
     return value
-
-
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dnnmig_env.arrays import Floats
+from dnnmig_env.arrays import Bools, Floats
 
 
 def gauss_markov(
@@ -62,6 +62,25 @@ def autoregressive(noise: Floats, correlation: float) -> Floats:
     """
     flat = noise.reshape(*noise.shape[:2], -1)
     return (_response(noise.shape[1], correlation) @ flat).reshape(noise.shape)
+
+
+def autoregressive_runs(noise: Floats, is_first: Bools, correlation: float) -> Floats:
+    """Return what `autoregressive` does for runs of any lengths, one after another, shape (N,).
+
+    Args:
+        noise: White noise, shape (N,).
+        is_first: Where a run begins, shape (N,); the first number always does.
+        correlation: Correlation between one number of a run and the next, 0 to 1.
+    """
+    index = np.arange(len(noise))
+    age = index - np.maximum.accumulate(np.where(is_first, index, 0))
+    values = np.where(age == 0, noise, np.sqrt(1.0 - correlation**2) * noise)
+    # Before each step, a value is the sum of the last `reach` terms of its run; then it is that of twice as many.
+    reach, factor = 1, correlation
+    while reach <= age.max(initial=0) and factor > 0:
+        values[reach:] += np.where(age[reach:] >= reach, factor * values[:-reach], 0.0)
+        reach, factor = 2 * reach, factor**2
+    return values
 
 
 @lru_cache(maxsize=64)

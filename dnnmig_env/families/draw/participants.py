@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.arrays import Floats
+from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.families.draw.batch import Participants
 from dnnmig_env.families.draw.machines import MachineRanges, draw_machines, without
 from dnnmig_env.families.draw.network_table import NetworkTable
@@ -35,20 +35,52 @@ def draw_participants(
     users = np.arange(num_users[1]) < counts(rng, num_users, (count, 1))
     edges = counts(rng, num_edges, (count, 1))
     network = np.where(users, counts(rng, (0, len(networks.graphs) - 1), users.shape), -1)
-    devices = draw_machines(rng, kinds[:1], np.zeros(users.shape, np.intp))
+    return draw_machines_of(rng, networks, network, edges[:, 0], num_edges[1], kinds)
+
+
+def draw_machines_of(
+    rng: np.random.Generator,
+    networks: NetworkTable,
+    network: Ints,
+    num_edges: Ints,
+    most_edges: int,
+    kinds: tuple[MachineRanges, ...],
+) -> Participants:
+    """Draw the machines of given users and servers; see `draw_participants`.
+
+    Args:
+        rng: Source of randomness.
+        networks: The networks.
+        network: Index of each user's network, -1 for no user, shape (B, U).
+        num_edges: Number of edges in each scenario, shape (B,).
+        most_edges: Most edges.
+        kinds: Ranges of devices, of edges and, if there is a cloud, of the cloud.
+    """
+    edges = num_edges[:, None]
+    devices = draw_machines(rng, kinds[:1], np.zeros(network.shape, np.intp))
     has_cloud = len(kinds) == 3
-    server = np.arange(num_edges[1] + has_cloud)
+    server = np.arange(most_edges + has_cloud)
     is_edge, is_cloud = server < edges, (server == edges) & has_cloud
     servers = without(draw_machines(rng, kinds[1:], is_cloud.astype(np.intp)), server >= edges + has_cloud)
     return Participants(networks, network, devices, servers, is_edge, is_cloud, edges[:, 0], edges[:, 0] + has_cloud)
 
 
-def limit_memory(rng: np.random.Generator, participants: Participants, share: Range) -> None:
+def limit_memory(
+    rng: np.random.Generator, participants: Participants, share: Range, *, of_one_network: bool = False
+) -> None:
     """Limit every edge's memory to a share, drawn uniformly, of the weights of all users' networks together.
 
     The memory is at least the largest layer of these networks, so that no edge is useless. `participants` is changed.
+
+    Args:
+        rng: Source of randomness.
+        participants: Who takes part.
+        share: Range of the share.
+        of_one_network: Whether it is a share, more than 1 perhaps, of the mean network of the scenario's users.
     """
     weights = participants.total_weight_bytes().sum(axis=1, keepdims=True)
+    if of_one_network:
+        weights = weights / (participants.network >= 0).sum(axis=1, keepdims=True)
     largest = participants.networks.largest_weight_bytes[participants.network].max(axis=1, keepdims=True)
     limits = np.maximum(uniform(rng, share, participants.is_edge.shape) * weights, largest)
     np.copyto(participants.servers.memory_bytes, limits, where=participants.is_edge)

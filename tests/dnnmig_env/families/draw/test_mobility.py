@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnnmig_env.families.draw.mobility import autoregressive, gauss_markov
+from dnnmig_env.families.draw.mobility import autoregressive, autoregressive_runs, gauss_markov
 
 SLOTS = np.full(40, 2.0)
 
@@ -83,6 +83,23 @@ def test_autoregressive_noise_is_the_recursion(seed: int, correlation: float) ->
     for slot in range(1, 7):
         expected[:, slot] = correlation * expected[:, slot - 1] + np.sqrt(1 - correlation**2) * noise[:, slot]
     np.testing.assert_allclose(autoregressive(noise, correlation), expected, atol=1e-12)
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    lengths=st.lists(st.integers(1, 40), max_size=6),
+    correlation=st.sampled_from([0.0, 1.0]) | st.floats(0.0, 1.0),
+)
+def test_runs_of_autoregressive_noise_are_the_recursion_each(seed: int, lengths: list[int], correlation: float) -> None:
+    noise = np.random.default_rng(seed).standard_normal(sum(lengths))
+    is_first = np.zeros(len(noise), np.bool_)
+    is_first[np.cumsum([0, *lengths])[:-1]] = True
+    expected = noise.copy()
+    for index in np.flatnonzero(~is_first):
+        expected[index] = correlation * expected[index - 1] + np.sqrt(1 - correlation**2) * noise[index]
+    before = noise.copy()
+    np.testing.assert_allclose(autoregressive_runs(noise, is_first, correlation), expected, atol=1e-12)
+    np.testing.assert_array_equal(noise, before)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.6, 0.95])
