@@ -74,7 +74,7 @@ class Copies:
         users = list(enumerate(self.scenario.users))
         for server in range(1, len(self.scenario.servers) + 1):
             for u, user in users:
-                layers = np.flatnonzero(np.asarray(user.copies)[:, server - 1])
+                layers = [] if user.copies is None else np.flatnonzero(np.asarray(user.copies)[:, server - 1])
                 self.held += [(u, int(v), server) for v in layers]
         for u, user in users:
             self.held += [(u, v, int(server)) for v, server in enumerate(np.asarray(user.uploaded)) if server > 0]

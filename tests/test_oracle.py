@@ -267,7 +267,7 @@ class History:
         for u, owner in enumerate(scenario.users):
             for v, first in enumerate(np.asarray(owner.uploaded)):
                 for server in range(1, len(scenario.servers) + 1):
-                    if first == server or np.asarray(owner.copies)[v, server - 1]:
+                    if first == server or (owner.copies is not None and np.asarray(owner.copies)[v, server - 1]):
                         self.changes[u, v, server] = [(-1.0, 1)]
         for one in outcome.transfers:
             held_s = max(one.end_s, outcome.uploads[one.upload][1])

@@ -192,7 +192,7 @@ class City:
     @cached_property
     def limits(self) -> Limits:
         """Sizes of the largest scenario that the generator can draw."""
-        return self._table.limits(self.num_users, self.num_edges[1] + 1, self._schedule.num_slots)
+        return self._table.limits(self.num_users, self.num_edges[1] + 1, self._schedule.num_slots, lanes=True)
 
     def ground(self, seed: int | None = None) -> Ground:
         """Return the town in which people move: a `Town`, or a `RecordedTown` if there are positions.

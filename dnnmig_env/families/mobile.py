@@ -38,14 +38,15 @@ class Mobile:
     """Draws scenarios of users who move, arrive and leave, so that the best plan changes over time.
 
     Networks, machines, memory limits and lines between servers are drawn as in `EdgeCloud`, but the lines of edges are
-    slower, so that an edge that a user has left behind is worth less than the nearest one. Also drawn are:
+    slower, so that an edge that a user has left behind is worth less than the nearest one. Every edge is a cell with a
+    radio channel of its own, and weights may be sent on from server to server (`Scenario.moves`). Also drawn are:
 
     | what | drawn | unit |
     |---|---|---|
     | horizon, slots | `horizon_s`, slots of `slot_s` | s |
     | edges | evenly around the centre of the square, 0.2 to 0.4 sides from it, turned and jittered at random | m |
     | users | start anywhere; Gauss-Markov velocities, mean speed log-uniform in `speed_m_per_s` | m, m/s |
-    | home edge in each slot | the nearest | |
+    | home edge in each slot | the nearest; the user is in its cell | |
     | access rate in each slot | Shannon's at the distance to the home edge, with shadowing | bytes/s |
     | shadowing | normal, `shadowing_db`, correlated from slot to slot by `shadowing_correlation` | dB |
     | arrival | at once with probability 1/2, else uniform in the first half; the first arrival is time 0 | slots |
@@ -130,7 +131,7 @@ class Mobile:
     @cached_property
     def limits(self) -> Limits:
         """Sizes of the largest scenario that the generator can draw."""
-        return self._table.limits(self.num_users[1], self.num_edges[1] + 1, len(self._slot_edges_s) - 1)
+        return self._table.limits(self.num_users[1], self.num_edges[1] + 1, len(self._slot_edges_s) - 1, lanes=True)
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""
@@ -163,8 +164,9 @@ class Mobile:
             user_velocities=velocities * (slot_s[:, None, None] / self.area_m) * users[..., None],
             server_positions=(edges_m / self.area_m - 0.5) * participants.is_edge[..., None],
             area_m=self.area_m,
+            home=(home + 1) * users,
         )
-        return drawn_batch(self.family, self.uplink, participants, execution_s, conditions)
+        return drawn_batch(self.family, self.uplink, participants, execution_s, conditions, moves=True)
 
     def _access(
         self, rng: np.random.Generator, participants: Participants, users_m: Floats, edges_m: Floats

@@ -38,11 +38,11 @@ class NetworkTable(NamedTuple):
     total_weight_bytes: Floats  # (N + 1,)
     largest_weight_bytes: Floats  # (N + 1,)
 
-    def limits(self, users: int, servers: int, slots: int) -> Limits:
-        """Return the sizes of scenarios whose users run these networks."""
+    def limits(self, users: int, servers: int, slots: int, *, lanes: bool = False) -> Limits:
+        """Return the sizes of scenarios whose users run these networks; for `lanes` see `Limits`."""
         layers, edges = self.weight_bytes.shape[1], self.predecessors.shape[1]
         inputs = self.tensor_bytes.shape[1] - layers
-        return Limits(users, layers, servers, slots, edges, inputs, self.shares.shape[1])
+        return Limits(users, layers, servers, slots, edges, inputs, self.shares.shape[1], lanes)
 
 
 def checked_networks(names: object, max_layers: int) -> str | tuple[str, ...]:
