@@ -8,17 +8,31 @@ from typing import Any
 import numpy as np
 
 from agents.planners.forecast import expected_scenario
+from agents.planners.foresight.ahead import plan_ahead
+from agents.planners.foresight.next_cell import NextCell, as_it_will_be, by_velocity
+from agents.planners.foresight.uploads_view import plan_moves
 from agents.planners.protocol import Planner
 from agents.policies.name import View
 from dnnmig_env.arrays import Bools, Int8s, Ints
 from dnnmig_env.envs.row_view import RowView
 from dnnmig_env.envs.vector_env import Observations
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.plan import Upload
+from dnnmig_env.simulation.plan import Plan, Upload
+
+
+def next_cell_of(view: View) -> NextCell | None:
+    """Return how a view predicts the cell to which a user goes next; None if it does not."""
+    known: dict[View, NextCell] = {"forecast": by_velocity, "clairvoyant": as_it_will_be}
+    return known.get(view)
 
 
 class PlanPolicy:
     """Acts as a planner says.
+
+    Where weights move between servers, the planner plans in views of the scenario in which every layer is uploaded at
+    most once (`agents.planners.foresight.uploads_view`). With foresight, what users need in the cells to which they go
+    next is sent after what is needed now (`agents.planners.foresight.ahead`). Wherever a lane is idle, the first of all
+    that is legal.
 
     Plans are made from `known_scenario` (or from what is expected to follow it), so that nothing of the slots to come
     is seen. Each layer of a partition is uploaded on its own, in the partition's order. An upload that is not legal at
@@ -40,7 +54,9 @@ class PlanPolicy:
 
     def __init__(self, planner: Planner, env: RowView, seed: int, *, view: View = "start") -> None:
         self._planner, self._env, self._seed, self._view = planner, env, seed, view
-        self._replans = view in ("replan", "forecast")
+        self._moves = env.episodes.limits.lanes
+        self._next_cell = next_cell_of(view) if self._moves else None
+        self._replans = view in ("replan", "forecast") or self._next_cell is not None
         self._episode = np.full(env.num_rows, -1)
         self._uploads: list[list[Upload]] = [[] for _ in range(env.num_rows)]
         self._streams: dict[int, tuple[int, int]] = {}
@@ -89,22 +105,35 @@ class PlanPolicy:
                 return action
             if pending == (upload.user, upload.layers[0]):
                 return action if mask[action] else env.stop_action
-            if pending is None and self._view == "clairvoyant":
+            if pending is None and self._view == "clairvoyant" and not self._replans:
                 break
         return env.stop_action
 
     def _plan(self, row: int) -> list[Upload]:
         """Return the uploads of a new plan, each of a single layer."""
-        clairvoyant = self._view == "clairvoyant"
+        clairvoyant = self._view == "clairvoyant" and not self._moves
         scenario = self._env.scenario(row) if clairvoyant else self._env.known_scenario(row)
         if scenario is None:
             return []
         begin = time.perf_counter()
-        if self._view == "forecast":
+        if scenario.moves:
+            pass
+        elif self._view == "forecast":
             scenario = expected_scenario(scenario)
         else:
             self.check(self._env.scenario(row))  # what is known may hide that it changes
         stream = self._streams.get(row, (row, int(self._episode[row])))
-        plan = self._planner(scenario, np.random.default_rng([self._seed, *stream]))
+        rng = np.random.default_rng([self._seed, *stream])
+        plans = self._plan_moves(row, scenario, rng) if scenario.moves else [self._planner(scenario, rng)]
         self.planning_s[row] += time.perf_counter() - begin
-        return list(plan.singletons().uploads)
+        return [upload for plan in plans for upload in plan.singletons().uploads]
+
+    def _plan_moves(self, row: int, known: Scenario, rng: np.random.Generator) -> list[Plan]:
+        """Return what to send for the present cells of users, and then what to send ahead of them."""
+        plans = [plan_moves(self._planner, known, rng)]
+        if self._next_cell is not None:
+            whole, slot = self._env.scenario(row), int(self._env.episodes.state.slot[row])
+            present = [user for user, each in enumerate(known.users) if np.asarray(each.query_rate_hz)[0] > 0]
+            cells = {user: self._next_cell(whole, slot, user) for user in present}
+            plans.append(plan_ahead(self._planner, known, {user: cell for user, cell in cells.items() if cell}, rng))
+        return plans

@@ -12,6 +12,7 @@ from agents.policies.name import ModelName, PlannerName, PolicyName, RandomName,
 from agents.policies.plan_policy import PlanPolicy
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.families.registry import make_generator
 
 
 class Policy(Protocol):
@@ -67,7 +68,7 @@ def resolve_policy(name: str | PolicyName, env: MigrationVectorEnv, seed: int, f
         return RandomPolicy(seed)
     if isinstance(name, ModelName):
         return _trained_policy(name, env, seed, family)
-    return PlanPolicy(_planner(name), env, seed, view=name.view)
+    return PlanPolicy(_planner(name, env.episodes.limits.lanes), env, seed, view=name.view)
 
 
 def check_policy_name(name: str, family: str) -> None:
@@ -86,7 +87,7 @@ def check_policy_name(name: str, family: str) -> None:
 
         find(parsed.path(family))
     elif isinstance(parsed, PlannerName):
-        _planner(parsed)
+        _planner(parsed, make_generator(family).limits.lanes)
 
 
 def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family: str | None) -> Policy:
@@ -103,10 +104,10 @@ def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family:
     return PlanPolicy(planning, env, seed, view="replan" if name.replan else "start")
 
 
-def _planner(name: PlannerName) -> Planner:
+def _planner(name: PlannerName, lanes: bool) -> Planner:
     try:
         known = planner(name.planner)
-        if name.view != "clairvoyant":
+        if name.view != "clairvoyant" or lanes:
             return known
         if not hasattr(known, "clairvoyant"):
             raise ValueError(

@@ -1,0 +1,116 @@
+"""A scenario whose weights move, as planners of uploads see it: every layer is sent at most once from now on.
+
+Planners decide to which server each layer is uploaded, and in which order. Where weights move, a layer that lies on an
+edge which its user has left may be sent on. So planners are shown two scenarios in which that is an upload like any
+other, and the plan that is better under the present rates is taken, as the simulator finds it:
+
+- what lies on the user's home server or on a cloud counts as uploaded, and everything else is to be uploaded anew;
+- what lies on any server that the user reaches counts as uploaded.
+
+Planners reckon with the rates of the radio. When the plan is carried out, each layer comes from where it comes first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from agents.planners.protocol import Planner
+from dnnmig_env.arrays import Bools, Floats
+from dnnmig_env.scenarios.node import Tier
+from dnnmig_env.scenarios.scenario import Scenario, User
+from dnnmig_env.simulation.known_scenario import OUTAGE_BYTES_PER_S
+from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
+
+
+def plan_moves(planner: Planner, known: Scenario, rng: np.random.Generator) -> Plan:
+    """Return the better of the plans that a planner of uploads makes in the two views of a scenario.
+
+    Args:
+        planner: The planner.
+        known: What is known of a scenario in which weights move, in one slot (`known_scenario`).
+        rng: Source of randomness of the planner.
+    """
+    views = [uploads_view(known, everywhere=False)]
+    if _lies_elsewhere(known).any():
+        views.append(uploads_view(known, everywhere=True))
+    plans = [planner(view, rng) for view in views]
+    if len(plans) == 1:
+        return plans[0]
+    delays_s = mean_delays_s(pack([known]), plan_arrays(plans))
+    return plans[int(np.argmin(delays_s))]
+
+
+def uploads_view(known: Scenario, *, everywhere: bool) -> Scenario:
+    """Return a known scenario in which weights move as one in which every layer is uploaded at most once.
+
+    Args:
+        known: What is known of the scenario, in one slot.
+        everywhere: Whether what lies on any server that its user reaches counts as uploaded, or only what lies on its
+            home server or on a cloud.
+    """
+    links, up = known.links, np.asarray(known.links.up_bytes_per_s)[0]
+    home = np.asarray(links.home)[0]
+    is_cloud = np.array([server.tier is Tier.CLOUD for server in known.servers])
+    taken_bytes, users = np.zeros(len(known.servers)), []
+    for user_index, user in enumerate(known.users):
+        counts = held_by_servers(user, len(known.servers))
+        taken_bytes += user.graph.weight_bytes @ counts
+        if not everywhere:
+            counts &= is_cloud | (np.arange(len(is_cloud)) == home[user_index] - 1)
+        uploaded = _used_on(counts & (up[user_index] > 0), int(home[user_index]))
+        for server in range(len(known.servers)):
+            taken_bytes[server] -= user.graph.weight_bytes[uploaded == server + 1].sum()
+        users.append(replace(user, uploaded=uploaded, copies=None))
+    reached = {
+        name: np.maximum(np.asarray(getattr(links, name)), OUTAGE_BYTES_PER_S)
+        for name in ("up_bytes_per_s", "down_bytes_per_s")
+    }
+    return replace(
+        known,
+        users=tuple(users),
+        servers=tuple(
+            replace(server, memory_bytes=max(server.memory_bytes - float(taken), _least_bytes(users, index)))
+            for index, (server, taken) in enumerate(zip(known.servers, taken_bytes, strict=True))
+        ),
+        links=replace(links, **reached),
+        moves=False,
+    )
+
+
+def held_by_servers(user: User, num_servers: int) -> Bools:
+    """Return which server holds which layer of a user, shape (L, S)."""
+    held: Bools = np.asarray(user.uploaded)[:, None] == np.arange(1, num_servers + 1)
+    return held if user.copies is None else held | np.asarray(user.copies)
+
+
+def _used_on(held: Bools, home: int) -> Floats:
+    """Return the server on which each layer counts as uploaded, 0 = none: the home server, else the last one."""
+    numbers = np.arange(1, held.shape[1] + 1)
+    used: Floats = (held * numbers).max(axis=1)
+    return np.where(held[:, home - 1], home, used) if home > 0 else used
+
+
+def _least_bytes(users: list[User], server: int) -> float:
+    """Return the memory that a server must have: what lies there, or the smallest layer of anybody."""
+    lies = sum(float(user.graph.weight_bytes[np.asarray(user.uploaded) == server + 1].sum()) for user in users)
+    smallest = min((float(user.graph.weight_bytes[user.graph.movable].min()) for user in users), default=0.0)
+    return max(lies, smallest)
+
+
+def _lies_elsewhere(known: Scenario) -> Bools:
+    """Return for each user whether something lies on an edge that it reaches, but that is not its home server."""
+    up, home = np.asarray(known.links.up_bytes_per_s)[0], np.asarray(known.links.home)[0]
+    is_edge = np.array([server.tier is not Tier.CLOUD for server in known.servers])
+    return np.array(
+        [
+            (
+                held_by_servers(user, len(is_edge)) & is_edge & (up[u] > 0) & (np.arange(len(is_edge)) != home[u] - 1)
+            ).any()
+            for u, user in enumerate(known.users)
+        ]
+    )
