@@ -45,7 +45,8 @@ class City:
     | wires | between edges whose streets meet: log-uniform in `wire_mbps`, uniform in `wire_latency_s` | Mbit/s, s |
 
     Between two edges, the rate is the least and the latency the sum along the path of wires whose least rate is
-    greatest; between neighbours, too, where that is not their own wire. With `city_seed=None` every scenario has a town of its own, which takes about 20 ms more to draw.
+    greatest; between neighbours, too, where that is not their own wire. With `city_seed=None` every scenario has a town
+    of its own, which takes about 20 ms more to draw.
 
     Every scenario then draws:
 
