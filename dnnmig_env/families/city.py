@@ -44,8 +44,9 @@ class City:
     | edges | `num_edges`, at the crossings that cover the streets best | |
     | wires | between edges whose streets meet: log-uniform in `wire_mbps`, uniform in `wire_latency_s` | Mbit/s, s |
 
-    Between edges that are no neighbours, the rate is the least and the latency the sum along the path whose least rate
-    is greatest. With `city_seed=None` every scenario has a town of its own, which takes about 20 ms more to draw.
+    Between two edges, the rate is the least and the latency the sum along the path of wires whose least rate is
+    greatest; between neighbours, too, where that is not their own wire. With `city_seed=None` every scenario has a town
+    of its own, which takes about 20 ms more to draw.
 
     Every scenario then draws:
 

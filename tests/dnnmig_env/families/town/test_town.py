@@ -164,6 +164,13 @@ def test_trips_go_from_their_origin_to_their_destination_without_jumps(town: Tow
             assert np.linalg.norm(town.places.positions_m[place] - point) <= 0.5 * fastest + 1e-6
 
 
+def test_past_trips_set_out_at_random_times_of_a_slot() -> None:
+    town = town_of(4, walk_m_per_s=(1.5, 1.5), car_share=0.0)
+    trips = town.trips(np.random.default_rng(3), 2000, slot_s=4.0)
+    gone_m = np.linalg.norm(trips.positions_m[trips.offsets[:-1]] - town.places.positions_m[trips.origin], axis=1)
+    np.testing.assert_allclose(np.histogram(gone_m, 4, (0, 4 * 1.5))[0] / 2000, 0.25, atol=0.04)
+
+
 def test_velocities_are_those_at_the_moment_a_slot_begins() -> None:
     town = town_of(4)
     trips = draw_trips(np.random.default_rng(3), town.places, town.routes, town.travel, np.zeros(20))
