@@ -59,6 +59,7 @@ class PlanPolicy:
         self._replans = view in ("replan", "forecast") or self._next_cell is not None
         self._episode = np.full(env.num_rows, -1)
         self._uploads: list[list[Upload]] = [[] for _ in range(env.num_rows)]
+        self._planned_s = np.full(env.num_rows, np.nan)
         self._streams: dict[int, tuple[int, int]] = {}
         self.planning_s = np.zeros(env.num_rows)
         if self._replans and env.decision_mode != "joint":
@@ -95,8 +96,9 @@ class PlanPolicy:
         begins = self._episode[row] != env.episode(row)
         if begins:
             self._episode[row], self.planning_s[row] = env.episode(row), 0.0
-        if begins or self._replans:
-            self._uploads[row] = self._plan(row)
+        # What begins side by side, in several lanes, begins by one plan: between these decisions no time passes.
+        if begins or (self._replans and not (self._moves and env.time_s(row) == self._planned_s[row])):
+            self._uploads[row], self._planned_s[row] = self._plan(row), env.time_s(row)
         pending = env.pending_layer(row)
         for k, upload in enumerate(self._uploads[row]):
             action = env.encode(upload.user, upload.layers[0], upload.server)
