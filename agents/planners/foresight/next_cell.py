@@ -10,7 +10,10 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Mobility, Scenario
 
 LOOK_AHEAD_S = 30.0
-"""How many seconds ahead a change of cell is looked for."""
+"""How many seconds ahead a velocity is followed."""
+
+FARTHEST_S = 120.0
+"""How many seconds ahead the bound knows where users go."""
 
 POINTS = 15
 """Number of times that are looked at on the way that a velocity leads."""
@@ -45,9 +48,9 @@ def by_velocity(scenario: Scenario, slot: int, user: int) -> int:
 
 
 def as_it_will_be(scenario: Scenario, slot: int, user: int) -> int:
-    """Return the cell that the user enters next within `LOOK_AHEAD_S`: no prediction but a bound; see `NextCell`."""
+    """Return the cell that the user enters next within `FARTHEST_S`: no prediction but a bound; see `NextCell`."""
     starts_s = np.asarray(scenario.slot_starts_s)
-    last = int(np.searchsorted(starts_s, starts_s[slot] + LOOK_AHEAD_S, side="right"))
+    last = int(np.searchsorted(starts_s, starts_s[slot] + FARTHEST_S, side="right"))
     home, present = home_of(scenario, slot, user), np.asarray(scenario.users[user].query_rate_hz)[slot:last] > 0
     homes = np.asarray(scenario.links.home)[slot:last, user]
     leaves = len(present) if present.all() else int(np.argmin(present))

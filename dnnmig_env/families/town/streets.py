@@ -28,6 +28,12 @@ class Streets(NamedTuple):
         return lengths
 
     @property
+    def middles_m(self) -> Floats:
+        """Middle of each segment, shape (M, 2)."""
+        middles: Floats = self.crossings_m[self.ends].mean(axis=1)
+        return middles
+
+    @property
     def arms(self) -> Ints:
         """Number of segments that meet at each crossing, shape (C,)."""
         return np.bincount(self.ends.ravel(), minlength=len(self.crossings_m))

@@ -77,7 +77,7 @@ class Town:
         streets: The streets.
         places: Where people come from and go to.
         routes: The routes between all pairs of places.
-        sites: The crossing at which each edge stands, shape (E,).
+        sites: The segment of street in whose middle each edge stands, shape (E,).
         wires: The wires between the edges.
     """
 
@@ -97,7 +97,7 @@ class Town:
     @property
     def edges_m(self) -> Floats:
         """Position of each edge in metres from a corner of the square, shape (E, 2)."""
-        positions_m: Floats = self.streets.crossings_m[self.sites]
+        positions_m: Floats = self.streets.middles_m[self.sites]
         return positions_m
 
     @property
@@ -188,7 +188,7 @@ def build_town(seed: int, options: TownOptions) -> Town:
         parts["places"], streets, num_places, options.popularity_exponent, options.habit, options.least_trip_m
     )
     routes = find_routes(parts["routes"], street_graph(streets, places), num_places, options.num_routes, options.detour)
-    sites = covering_sites(parts["edges"], points_of_streets(streets), streets.crossings_m, num_edges)
+    sites = covering_sites(parts["edges"], points_of_streets(streets), streets.middles_m, num_edges)
     wires = draw_wires(
         parts["wires"], neighbours_along_streets(streets, sites), options.wire_mbps, options.wire_latency_s
     )

@@ -29,14 +29,15 @@ def neighbours_along_streets(streets: Streets, sites: Ints) -> Bools:
 
     Args:
         streets: The streets.
-        sites: The crossing of each edge, shape (E,).
+        sites: The segment in whose middle each edge stands, shape (E,).
     """
     size = len(streets.crossings_m)
     length_m = np.full((size, size), np.inf)
     for one, other in ((0, 1), (1, 0)):
         length_m[streets.ends[:, one], streets.ends[:, other]] = streets.length_m
     distance_m, _ = shortest_paths(length_m)
-    owner = distance_m[:, sites].argmin(axis=1)
+    to_ends_m = distance_m[:, streets.ends[sites]] + streets.length_m[sites, None] / 2
+    owner = to_ends_m.min(axis=2).argmin(axis=1)
     is_neighbour = np.zeros((len(sites), len(sites)), np.bool_)
     for one, other in ((0, 1), (1, 0)):
         is_neighbour[owner[streets.ends[:, one]], owner[streets.ends[:, other]]] = True
