@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from agents.pretrained import pretrained_file
 
@@ -15,12 +15,19 @@ PRETRAINED = "pretrained"
 RANDOM = "random"
 """Name of the policy that decides at random."""
 
-View = Literal["start", "replan", "forecast", "clairvoyant"]
+View = Literal["start", "replan", "forecast", "markov", "perdnn", "clairvoyant"]
 """What a planner knows, and when it plans. Without a suffix it plans once, at the start of an episode. It plans anew at
 every decision from what is known then (`@replan`), or from the links that are expected if users keep their velocity
-(`@forecast`). Or it plans once and knows all slots to come (`@clairvoyant`), which is no policy but a bound."""
+(`@forecast`). Or it plans once and knows all slots to come (`@clairvoyant`), which is no policy but a bound.
 
-_SUFFIXES: dict[str, View] = {"@replan": "replan", "@forecast": "forecast", "@clairvoyant": "clairvoyant"}
+Where weights move between servers, planners with foresight plan anew at every decision, and send layers ahead to the
+cell to which a user goes next: by its velocity (`@forecast`), by the cells that followed in the town's past
+(`@markov`), by a regression of positions that was learned from it (`@perdnn`), or as it will be (`@clairvoyant`)."""
+
+ALIASES = {"perdnn": "joint-efficiency@perdnn"}
+"""Names that stand for others."""
+
+_SUFFIXES: dict[str, View] = {f"@{view}": view for view in get_args(View) if view != "start"}
 _SAMPLES = re.compile(r"(.+)@(-?\d+)")
 
 
@@ -85,6 +92,7 @@ def parse_policy_name(text: str) -> PolicyName:
     """
     if text == RANDOM:
         return RandomName()
+    text = ALIASES.get(text, text)
     if _looks_like_path(text) and Path(text).exists():
         return ModelName(text)  # a path may have an "@" in it
     bare, suffix = _split(text)

@@ -9,7 +9,8 @@ import numpy as np
 
 from agents.planners.forecast import expected_scenario
 from agents.planners.foresight.ahead import plan_ahead
-from agents.planners.foresight.next_cell import NextCell, as_it_will_be, by_velocity
+from agents.planners.foresight.habits import markov_cells, position_regression
+from agents.planners.foresight.next_cell import NextCell, as_it_will_be, by_velocity, home_of
 from agents.planners.foresight.uploads_view import plan_moves
 from agents.planners.protocol import Planner
 from agents.policies.name import View
@@ -19,11 +20,26 @@ from dnnmig_env.envs.vector_env import Observations
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload
 
+PERDNN_SHARE = 0.5
+"""Most bytes that PerDNN sends ahead for a user, as a share of its weights. RECONSTRUCTION: the paper's abstract speaks
+of a small fraction of the layers."""
 
-def next_cell_of(view: View) -> NextCell | None:
-    """Return how a view predicts the cell to which a user goes next; None if it does not."""
-    known: dict[View, NextCell] = {"forecast": by_velocity, "clairvoyant": as_it_will_be}
-    return known.get(view)
+
+def next_cell_of(view: View, generator: object) -> NextCell | None:
+    """Return how a view predicts the cell to which a user goes next; None if it does not.
+
+    Args:
+        view: The view.
+        generator: The generator of the scenarios, from whose town some views learn.
+
+    Raises:
+        ValueError: If the view has to learn from a town, and there is none.
+    """
+    if view in ("start", "replan"):
+        return None
+    if view in ("forecast", "clairvoyant"):
+        return by_velocity if view == "forecast" else as_it_will_be
+    return markov_cells(generator) if view == "markov" else position_regression(generator)
 
 
 class PlanPolicy:
@@ -49,19 +65,23 @@ class PlanPolicy:
         planning_s: Seconds spent planning in the present episode of each row, shape (B,).
 
     Raises:
-        ValueError: If the planner is to plan anew in the two-phase mode, where placements cannot be taken back.
+        ValueError: If the planner is to plan anew in the two-phase mode, where placements cannot be taken back, or the
+            view is not for these scenarios.
     """
 
     def __init__(self, planner: Planner, env: RowView, seed: int, *, view: View = "start") -> None:
         self._planner, self._env, self._seed, self._view = planner, env, seed, view
         self._moves = env.episodes.limits.lanes
-        self._next_cell = next_cell_of(view) if self._moves else None
+        self._next_cell = next_cell_of(view, env.episodes.generator) if self._moves else None
+        self._share = PERDNN_SHARE if view == "perdnn" else 1.0
         self._replans = view in ("replan", "forecast") or self._next_cell is not None
         self._episode = np.full(env.num_rows, -1)
         self._uploads: list[list[Upload]] = [[] for _ in range(env.num_rows)]
         self._planned_s = np.full(env.num_rows, np.nan)
         self._streams: dict[int, tuple[int, int]] = {}
         self.planning_s = np.zeros(env.num_rows)
+        if not self._moves and view in ("markov", "perdnn"):
+            raise ValueError(f"@{view} sends layers ahead, but weights do not move between servers in these scenarios.")
         if self._replans and env.decision_mode != "joint":
             raise ValueError(f'@{view} needs decisions="joint": in two phases a placement is not taken back.')
 
@@ -137,5 +157,6 @@ class PlanPolicy:
             whole, slot = self._env.scenario(row), int(self._env.episodes.state.slot[row])
             present = [user for user, each in enumerate(known.users) if np.asarray(each.query_rate_hz)[0] > 0]
             cells = {user: self._next_cell(whole, slot, user) for user in present}
-            plans.append(plan_ahead(self._planner, known, {user: cell for user, cell in cells.items() if cell}, rng))
+            cells = {user: cell for user, cell in cells.items() if cell not in (0, home_of(whole, slot, user))}
+            plans.append(plan_ahead(self._planner, known, cells, rng, self._share))
         return plans

@@ -107,6 +107,11 @@ def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family:
 def _planner(name: PlannerName, lanes: bool) -> Planner:
     try:
         known = planner(name.planner)
+        if name.view in ("markov", "perdnn") and not lanes:
+            raise ValueError(
+                f"{name.planner}@{name.view} sends layers ahead of users; it is for scenarios whose weights move "
+                "between servers, such as those of the family 'city'."
+            )
         if name.view != "clairvoyant" or lanes:
             return known
         if not hasattr(known, "clairvoyant"):

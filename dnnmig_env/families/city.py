@@ -59,7 +59,7 @@ class City:
     | waiting | at each crossing of three streets or more, with probability `wait_share`, uniform in `wait_s` | s |
     | network | one of those of the place that the user comes from | |
     | home edge in each slot | the nearest; its cell is a radio channel of its own | |
-    | access rate in each slot | Shannon's at the distance to the home edge, with shadowing; upwards `up_share` of it | |
+    | access rate in each slot | Shannon's at the distance to the home edge, with shadowing; up: `up_share` of it | |
     | shadowing | normal, `shadowing_db`, correlated by `shadowing_correlation`, drawn anew in every cell | dB |
     | cloud's line | the same behind all edges: log-uniform in `wan_mbps`, uniform in `wan_latency_s` | Mbit/s, s |
     | memory of an edge | uniform in `edge_memory_networks` times the mean network of the scenario's users | bytes |

@@ -19,6 +19,7 @@ from agents.policies.policy import Policy, resolve_policy
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from evaluate.compare.cold_start import cold_starts_s
@@ -37,19 +38,26 @@ class Arena:
         scenarios: The scenarios.
         family: Family to which they belong, if models that were trained on another may not act.
         decisions: "joint" or "two-phase".
+        generator: The generator that drew the scenarios, if policies may learn from what it knows of their town.
 
     Raises:
         ValueError: If there is no scenario, or one does not fit the limits.
     """
 
     def __init__(
-        self, limits: Limits, scenarios: Sequence[Scenario], family: str | None, decisions: DecisionMode = "joint"
+        self,
+        limits: Limits,
+        scenarios: Sequence[Scenario],
+        family: str | None,
+        decisions: DecisionMode = "joint",
+        generator: Generator | None = None,
     ) -> None:
         if not scenarios:
             raise ValueError("scenarios is 0; evaluate at least 1.")
         for scenario in scenarios:
             limits.check(scenario)
         self._limits, self._scenarios, self._family, self._decisions = limits, scenarios, family, decisions
+        self._generator = generator
 
     @property
     def num_scenarios(self) -> int:
@@ -185,6 +193,7 @@ class Arena:
             kind = observation_of(name.path(self._family), self._decisions)
         return MigrationVectorEnv(
             rows,
+            self._generator,
             limits=self._limits,
             decisions=self._decisions,
             autoreset_mode=AutoresetMode.DISABLED,

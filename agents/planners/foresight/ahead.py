@@ -1,8 +1,8 @@
 """What to send ahead of users: the plan that would be made if they were in the cells to which they go next.
 
 After PerDNN (Jeong et al., ICDCS 2020), which sends layers to the server that a client is going to visit, over the
-wires between servers and in the order of their efficiency. RECONSTRUCTION: what is sent first, and that what is needed now
-goes before what is sent ahead, is decided here.
+wires between servers and in the order of their efficiency. RECONSTRUCTION: that the planner at hand says what is sent,
+and that what is needed now goes before what is sent ahead, is decided here.
 """
 
 from __future__ import annotations
