@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.planners.foresight.uploads_view import held_by_servers, uploads_view
+from agents.planners.foresight.uploads_view import held_by_servers, plan_in_view
 from agents.planners.protocol import Planner
 from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.node import Tier
@@ -34,13 +34,13 @@ def plan_ahead(
     """
     if not next_cells:
         return Plan()
-    plan = planner(uploads_view(_as_if_there(known, next_cells), everywhere=False), rng)
+    plan = plan_in_view(planner, _as_if_there(known, next_cells), list(next_cells), rng)
     there = {
         user: float(_weights(known, user) @ held_by_servers(known.users[user], len(known.servers))[:, server - 1])
         for user, server in next_cells.items()
     }
     chosen = []
-    for upload in plan.singletons().uploads:
+    for upload in plan.uploads:
         if next_cells.get(upload.user) == upload.server:
             there[upload.user] += float(_weights(known, upload.user)[upload.layers[0]])
             if there[upload.user] <= share * _weights(known, upload.user).sum():
@@ -53,7 +53,7 @@ def _weights(known: Scenario, user: int) -> Floats:
 
 
 def _as_if_there(known: Scenario, next_cells: Mapping[int, int]) -> Scenario:
-    """Return a known scenario in which only the given users are present, each in its next cell.
+    """Return a known scenario in which the given users are in their next cells.
 
     They have the rate to the server there that they have to their home server now, and reach other servers over the
     wires from there; clouds, as they do now. A server of another cell that they do not reach now stays out of reach.
@@ -72,8 +72,5 @@ def _as_if_there(known: Scenario, next_cells: Mapping[int, int]) -> Scenario:
                 rates[user, ~is_cloud] = 0.0
             rates[user, server - 1] = access
         home[user] = server
-    users = tuple(
-        user if index in next_cells else replace(user, query_rate_hz=0.0) for index, user in enumerate(known.users)
-    )
     there = replace(links, home=home[None], up_bytes_per_s=up[None], down_bytes_per_s=down[None])
-    return replace(known, users=users, links=there)
+    return replace(known, links=there)

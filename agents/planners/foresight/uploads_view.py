@@ -12,6 +12,7 @@ Planners reckon with the rates of the radio. When the plan is carried out, each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,49 +36,69 @@ def plan_moves(planner: Planner, known: Scenario, rng: np.random.Generator) -> P
         known: What is known of a scenario in which weights move, in one slot (`known_scenario`).
         rng: Source of randomness of the planner.
     """
-    views = [uploads_view(known, everywhere=False)]
-    if _lies_elsewhere(known).any():
-        views.append(uploads_view(known, everywhere=True))
-    plans = [planner(view, rng) for view in views]
-    if len(plans) == 1:
-        return plans[0]
-    delays_s = mean_delays_s(pack([known]), plan_arrays(plans))
-    return plans[int(np.argmin(delays_s))]
+    present = [u for u, user in enumerate(known.users) if np.asarray(user.query_rate_hz)[0] > 0]
+    plans = [plan_in_view(planner, known, present, rng)]
+    if any(_lies_elsewhere(known, user) for user in present):
+        plans.append(plan_in_view(planner, known, present, rng, everywhere=True))
+        delays_s = mean_delays_s(pack([known]), plan_arrays(plans))
+        return plans[int(np.argmin(delays_s))]
+    return plans[0]
 
 
-def uploads_view(known: Scenario, *, everywhere: bool) -> Scenario:
-    """Return a known scenario in which weights move as one in which every layer is uploaded at most once.
+def plan_in_view(
+    planner: Planner, known: Scenario, users: Sequence[int], rng: np.random.Generator, *, everywhere: bool = False
+) -> Plan:
+    """Return the plan that a planner makes in a view of a scenario (`uploads_view`), each upload of a single layer."""
+    plan = planner(uploads_view(known, users, everywhere=everywhere), rng)
+    return Plan(tuple(replace(upload, user=users[upload.user]) for upload in plan.singletons().uploads))
+
+
+def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> Scenario:
+    """Return a known scenario in which weights move as one of some users, in which layers are uploaded at most once.
 
     Args:
         known: What is known of the scenario, in one slot.
+        users: The users, N of them; what the others have on servers takes memory there.
         everywhere: Whether what lies on any server that its user reaches counts as uploaded, or only what lies on its
             home server or on a cloud.
     """
     links, up = known.links, np.asarray(known.links.up_bytes_per_s)[0]
     home = np.asarray(links.home)[0]
     is_cloud = np.array([server.tier is Tier.CLOUD for server in known.servers])
-    taken_bytes, users = np.zeros(len(known.servers)), []
-    for user_index, user in enumerate(known.users):
-        counts = held_by_servers(user, len(known.servers))
-        taken_bytes += user.graph.weight_bytes @ counts
+    taken_bytes, shown = np.zeros(len(known.servers)), []
+    for user in known.users:
+        if np.any(np.asarray(user.uploaded)):
+            taken_bytes += user.graph.weight_bytes @ held_by_servers(user, len(known.servers))
+    for index in users:
+        user = known.users[index]
+        counts = held_by_servers(user, len(known.servers)) & (up[index] > 0)
         if not everywhere:
-            counts &= is_cloud | (np.arange(len(is_cloud)) == home[user_index] - 1)
-        uploaded = _used_on(counts & (up[user_index] > 0), int(home[user_index]))
-        for server in range(len(known.servers)):
-            taken_bytes[server] -= user.graph.weight_bytes[uploaded == server + 1].sum()
-        users.append(replace(user, uploaded=uploaded, copies=None))
-    reached = {
-        name: np.maximum(np.asarray(getattr(links, name)), OUTAGE_BYTES_PER_S)
-        for name in ("up_bytes_per_s", "down_bytes_per_s")
+            counts &= is_cloud | (np.arange(len(is_cloud)) == home[index] - 1)
+        uploaded = _used_on(counts, int(home[index]))
+        taken_bytes -= user.graph.weight_bytes @ (uploaded[:, None] == np.arange(1, len(known.servers) + 1))
+        shown.append(replace(user, uploaded=uploaded, copies=None))
+    of_users = {
+        name: np.asarray(getattr(links, name))[:, users]
+        for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s", "home")
     }
+    for name in ("up_bytes_per_s", "down_bytes_per_s"):
+        of_users[name] = np.maximum(of_users[name], OUTAGE_BYTES_PER_S)
+    mobility = known.mobility
+    if mobility is not None:
+        mobility = replace(
+            mobility,
+            user_positions_m=np.asarray(mobility.user_positions_m)[:, users],
+            user_velocities_m_per_s=np.asarray(mobility.user_velocities_m_per_s)[:, users],
+        )
     return replace(
         known,
-        users=tuple(users),
+        users=tuple(shown),
         servers=tuple(
-            replace(server, memory_bytes=max(server.memory_bytes - float(taken), _least_bytes(users, index)))
+            replace(server, memory_bytes=max(server.memory_bytes - float(taken), _least_bytes(shown, index)))
             for index, (server, taken) in enumerate(zip(known.servers, taken_bytes, strict=True))
         ),
-        links=replace(links, **reached),
+        links=replace(links, **of_users),
+        mobility=mobility,
         moves=False,
     )
 
@@ -102,15 +123,11 @@ def _least_bytes(users: list[User], server: int) -> float:
     return max(lies, smallest)
 
 
-def _lies_elsewhere(known: Scenario) -> Bools:
-    """Return for each user whether something lies on an edge that it reaches, but that is not its home server."""
-    up, home = np.asarray(known.links.up_bytes_per_s)[0], np.asarray(known.links.home)[0]
-    is_edge = np.array([server.tier is not Tier.CLOUD for server in known.servers])
-    return np.array(
-        [
-            (
-                held_by_servers(user, len(is_edge)) & is_edge & (up[u] > 0) & (np.arange(len(is_edge)) != home[u] - 1)
-            ).any()
-            for u, user in enumerate(known.users)
-        ]
-    )
+def _lies_elsewhere(known: Scenario, user: int) -> bool:
+    """Return whether something of a user lies on an edge that it reaches, but that is not its home server."""
+    if not np.any(np.asarray(known.users[user].uploaded)):
+        return False
+    others = np.array([server.tier is not Tier.CLOUD for server in known.servers])
+    others &= np.asarray(known.links.up_bytes_per_s)[0, user] > 0
+    others[np.asarray(known.links.home)[0, user] - 1] = False
+    return bool(held_by_servers(known.users[user], len(others))[:, others].any())
