@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.plan import Plan
-from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.timeline import Timeline
 
 
-def cold_starts_s(scenario: Scenario, plan: Plan) -> tuple[float, float]:
+def cold_starts_s(timeline: Timeline) -> tuple[float, float]:
     """Return the mean cold-start delay of a plan, and that of uploading nothing, over the users who are ever present.
 
     A query waits for all that the plan uploads for its user, so that an upload that makes later queries fast may make
@@ -17,10 +15,9 @@ def cold_starts_s(scenario: Scenario, plan: Plan) -> tuple[float, float]:
     in an evaluation: it then runs on its device.
 
     Args:
-        scenario: The scenario.
-        plan: The plan that was carried out in it.
+        timeline: What happened when the plan was carried out.
     """
-    timeline = simulate(scenario, plan)
+    scenario = timeline.scenario
     present = np.array([np.asarray(user.query_rate_hz) > 0 for user in scenario.users])  # (U, T)
     here = present.any(axis=1)
     raised_s = np.asarray(scenario.slot_starts_s)[present.argmax(axis=1)]

@@ -18,7 +18,7 @@ from evaluate.compare.progress import showing
 from evaluate.compare.record import Record, Rollout
 from evaluate.compare.results import Results, records_csv, summary
 from evaluate.compare.rollout import Arena
-from evaluate.compare.summary_table import HEADINGS, summary_rows
+from evaluate.compare.summary_table import HEADINGS, MOVE_HEADINGS, move_rows, summary_rows
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.journal import Journal
 from evaluate.output.tables import markdown_table, terminal_table
@@ -36,7 +36,12 @@ def compare(config: Config) -> Results:
     """
     names, seed = config.policy_names, config.chosen_policy_seed
     given = given_scenarios(config)
-    arena = Arena(given.limits, given.scenarios, given.family, config.decisions)
+    if given.limits.lanes and config.objective == "cold-start":
+        raise ValueError(
+            "--objective is cold-start, which is defined where all users share one channel; in these scenarios they "
+            "have cells, or weights move between servers: leave it out."
+        )
+    arena = Arena(given.limits, given.scenarios, given.family, config.decisions, given.generator)
     settings, total = _settings(config, names, given), len(names) * len(given.scenarios)
     with journal_in(config.out, settings, Record, overwrite=config.overwrite, total=total) as journal:
         rollouts: dict[str, Rollout] = {}
@@ -44,7 +49,8 @@ def compare(config: Config) -> Results:
             roll_out_all(arena, names, seed, journal, rollouts)
         except KeyboardInterrupt:
             if rollouts:
-                _print(_title(config, given, len(names) - len(rollouts)), _results(config, given, rollouts))
+                title = _title(config, given, len(names) - len(rollouts))
+                _print(title, _results(config, given, rollouts), given.limits.lanes)
             raise
         results = _results(config, given, rollouts)
         _publish(config, given, results)
@@ -129,24 +135,27 @@ def _title(config: Config, given: Given, missing: int = 0) -> str:
 def _publish(config: Config, given: Given, results: Results) -> None:
     """Write the files, then print the table, even if the files cannot be written."""
     title, figures = _title(config, given), results.figures()
+    moves = "\n" + markdown_table(MOVE_HEADINGS, move_rows(results.rollouts)) if given.limits.lanes else ""
     made_with = {"config": as_data(asdict(config)), "versions": versions(), "machine": machine()}
     files: dict[str, str | bytes] = {
         "summary.json": as_json(summary(results, figures)),
         "records.csv": records_csv(results),
-        "table.md": markdown_table(HEADINGS, summary_rows(figures)),
+        "table.md": markdown_table(HEADINGS, summary_rows(figures)) + moves,
         "delays.png": delays_png(title, figures, results.delays_s, results.device_only_s),
         "config.json": as_json(made_with),
     }
     try:
         write_folder(config.out, files)
     finally:
-        _print(title, results)
+        _print(title, results, given.limits.lanes)
     Console().print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print(title: str, results: Results) -> None:
+def _print(title: str, results: Results, lanes: bool) -> None:
     console = Console()
     console.print(terminal_table(title, HEADINGS, summary_rows(results.figures())))
+    if lanes:
+        console.print(terminal_table("Weights that moved", MOVE_HEADINGS, move_rows(results.rollouts)))
     for name, rollout in results.rollouts.items():
         if rollout.illegal.any():
             console.print(f"{name}: {int(rollout.illegal.sum())} episodes ended by an illegal action.", markup=False)

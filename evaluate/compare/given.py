@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.policies.name import PRETRAINED, ModelName, parse_policy_name
-from dnnmig_env.families.registry import FAMILIES, make_generator
+from dnnmig_env.families.registry import FAMILIES, Generator, make_generator
 from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits, pack
@@ -29,12 +29,14 @@ class Given:
         scenarios: The scenarios, N of them.
         family: Their family; None if they come from files of none, or of several.
         files: The file of each, in the same order; empty if they were drawn.
+        generator: What drew them; None if they come from files.
     """
 
     limits: Limits
     scenarios: Sequence[Scenario]
     family: str | None
     files: tuple[str, ...]
+    generator: Generator | None = None
 
     def digest(self) -> str:
         """Return a number in hexadecimal digits that differs wherever any of the scenarios differs."""
@@ -58,7 +60,8 @@ def given_scenarios(config: Config) -> Given:
         raise ValueError(f"--scenarios is {scenarios}; evaluate at least 1.")
     options = config.generator_options
     drawn = drawn_scenarios(config.drawn_family, scenarios, config.scenario_seed, **options)
-    return Given(make_generator(config.drawn_family, **options).limits, drawn, config.drawn_family, ())
+    generator = make_generator(config.drawn_family, **options)
+    return Given(generator.limits, drawn, config.drawn_family, (), generator)
 
 
 def title_of(files: Sequence[str]) -> str:

@@ -24,6 +24,12 @@ class Record:
         decisions: See there.
         illegal: See there.
         actions: The actions that were taken, one per decision.
+        handovers: See there.
+        cold_starts: See there.
+        radio_bytes: See there.
+        wire_bytes: See there.
+        vain_bytes: See there.
+        on_device_share: See there.
     """
 
     scenario: int
@@ -35,6 +41,12 @@ class Record:
     decisions: int
     illegal: bool
     actions: tuple[int, ...]
+    handovers: int = 0
+    cold_starts: int = 0
+    radio_bytes: float = 0.0
+    wire_bytes: float = 0.0
+    vain_bytes: float = 0.0
+    on_device_share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +57,19 @@ class Rollout:
         mean_delay_s: Mean query delay J, shape (N,).
         device_only_s: J of uploading nothing, shape (N,).
         cold_start_s: Cold-start delay of what was uploaded, mean over users (see `evaluate.compare.cold_start`), shape
-            (N,). After an illegal action it is at least that of uploading nothing.
+            (N,). After an illegal action it is at least that of uploading nothing. NaN with several lanes.
         device_only_cold_start_s: Cold-start delay of uploading nothing, shape (N,).
         planning_s: Seconds that the policy took, shape (N,). For a planner it is its own time. For other policies it is
             the time of `predict` and of the environment, which works out what they see; scenarios that are decided in
             one call share it equally.
         decisions: Number of decisions, shape (N,).
         illegal: Whether an illegal action ended the episode, shape (N,).
+        handovers: How often users came from one cell to another, shape (N,).
+        cold_starts: After how many of them they ran on their device alone, shape (N,).
+        radio_bytes: Bytes of weights that devices sent, shape (N,).
+        wire_bytes: Bytes of weights that servers sent, shape (N,).
+        vain_bytes: Bytes of either that no query has used, shape (N,).
+        on_device_share: Share of the users' time in which they ran on their device alone, shape (N,).
     """
 
     mean_delay_s: Floats
@@ -61,6 +79,12 @@ class Rollout:
     planning_s: Floats
     decisions: Ints
     illegal: Bools
+    handovers: Ints
+    cold_starts: Ints
+    radio_bytes: Floats
+    wire_bytes: Floats
+    vain_bytes: Floats
+    on_device_share: Floats
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Rollout:

@@ -13,6 +13,9 @@ from evaluate.compare.config import Objective
 from evaluate.compare.record import Rollout
 from evaluate.compare.statistics import PolicyFigures, best_known_s, delay_ratios, is_best, policy_figures
 
+MOVE_COLUMNS = ("handovers", "cold_starts", "radio_bytes", "wire_bytes", "vain_bytes", "on_device_share")
+"""Columns of records.csv, and fields of a rollout, that tell of weights that move."""
+
 RECORD_COLUMNS = (
     "policy",
     "scenario",
@@ -26,6 +29,7 @@ RECORD_COLUMNS = (
     "planning_s",
     "decisions",
     "illegal_action",
+    *MOVE_COLUMNS,
     "scenario_file",
 )
 """Columns of records.csv."""
@@ -73,7 +77,8 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
     """Return the contents of summary.json.
 
     `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a divided by that of b, with its
-    interval. All delays are those of the objective. Scenarios that came from files have no seed.
+    interval; `moves` has means over scenarios of what moved, such as the bytes that devices sent. All delays are those
+    of the objective. Scenarios that came from files have no seed.
     """
     ratios = {
         one: {other: {"ratio": ratio, "ci95": [low, high]} for other, (ratio, low, high) in others.items()}
@@ -89,6 +94,10 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
         "policies": {name: asdict(each) for name, each in figures.items()},
         "device_only_delay_s": float(results.device_only_s.mean()),
         "ratios": ratios,
+        "moves": {
+            name: {column: float(getattr(rollout, column).mean()) for column in MOVE_COLUMNS}
+            for name, rollout in results.rollouts.items()
+        },
     }
 
 
@@ -115,5 +124,7 @@ def records_csv(results: Results) -> str:
             )
             counts = (int(rollout.decisions[k]), int(rollout.illegal[k]))
             file = results.files[k] if results.files else ""
-            writer.writerow((name, k, *map(float, numbers), int(won[k]), float(rollout.planning_s[k]), *counts, file))
+            moves = (getattr(rollout, column)[k].item() for column in MOVE_COLUMNS)
+            spent = (int(won[k]), float(rollout.planning_s[k]), *counts)
+            writer.writerow((name, k, *map(float, numbers), *spent, *moves, file))
     return text.getvalue()

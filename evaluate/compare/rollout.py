@@ -22,6 +22,7 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.cold_start import cold_starts_s
 from evaluate.compare.record import Record, Rollout
 
@@ -210,7 +211,8 @@ class Arena:
         planning_s: float,
     ) -> Record:
         """Return what came of the episode in a row of the environment."""
-        cold_s, device_s = cold_starts_s(self._scenarios[index], env.plan(row))
+        timeline = simulate(self._scenarios[index], env.plan(row))
+        (cold_s, device_s), moves = cold_starts_s(timeline), timeline.moves
         illegal = bool(infos["illegal_action"][row])
         return Record(
             scenario=index,
@@ -222,6 +224,12 @@ class Arena:
             decisions=len(actions),
             illegal=illegal,
             actions=tuple(actions),
+            handovers=moves.handovers,
+            cold_starts=moves.cold_starts,
+            radio_bytes=moves.radio_bytes,
+            wire_bytes=moves.wire_bytes,
+            vain_bytes=moves.vain_bytes,
+            on_device_share=moves.on_device_share,
         )
 
 

@@ -5,9 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from evaluate.compare.record import Rollout
 from evaluate.compare.statistics import PolicyFigures
 
 HEADINGS = ("policy", "delay [s]", "95 %", "/ device", "gap", "won", "plan [s]")
+
+
+MOVE_HEADINGS = ("policy", "cold starts", "by radio [GB]", "by wire [GB]", "in vain", "on device")
+
+
+def move_rows(rollouts: Mapping[str, Rollout]) -> list[tuple[str, ...]]:
+    """Return one row of text per policy about the weights that moved, the fewest cold starts first.
+
+    Cold starts are a share of all handovers, and what was sent in vain one of all bytes sent.
+    """
+    rows = []
+    for name, each in rollouts.items():
+        radio_bytes, wire_bytes = float(each.radio_bytes.mean()), float(each.wire_bytes.mean())
+        cold = share(float(each.cold_starts.sum()), float(each.handovers.sum()))
+        vain = share(float(each.vain_bytes.mean()), radio_bytes + wire_bytes)
+        sent = [f"{size / 1e9:.2f}" for size in (radio_bytes, wire_bytes)]
+        rows.append((cold, (name, _percent(cold), *sent, _percent(vain), f"{each.on_device_share.mean():.1%}")))
+    return [row for _, row in sorted(rows, key=lambda item: (math.isnan(item[0]), item[0]))]
+
+
+def share(part: float, whole: float) -> float:
+    """Return a part as a share of the whole; NaN if there is none."""
+    return part / whole if whole > 0 else math.nan
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1%}"
 
 
 def summary_rows(figures: Mapping[str, PolicyFigures]) -> list[tuple[str, ...]]:

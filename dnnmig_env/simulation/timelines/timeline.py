@@ -218,10 +218,8 @@ class Timeline:
         return float(total)
 
     @cached_property
-    def moves(self) -> Moves | None:
-        """What moved between cells and servers; None where all users share one channel and weights do not move."""
-        if not has_lanes(self.scenario):
-            return None
+    def moves(self) -> Moves:
+        """What moved between cells and servers."""
         return moves_of(self.scenario, self.uploads, self.event_time_s, self.event_assignment, self.present)
 
     @cached_property
@@ -274,7 +272,7 @@ class Timeline:
             "upload_s": self.upload_s,
             "weight_bytes_sent": self.weight_bytes_sent,
             "tensor_bytes_sent": self.tensor_bytes_sent,
-            **({} if self.moves is None else self.moves.figures()),
+            **(self.moves.figures() if has_lanes(self.scenario) else {}),
             **self.usage.figures(deadline_s),
         }
 
