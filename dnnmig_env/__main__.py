@@ -190,7 +190,7 @@ class Draw:
     """Draw scenarios of a family and write each to a file, to be looked at, changed, or played with --scenario-file."""
 
     family: tyro.conf.Positional[str]
-    """single, edge-cloud, multi-user, mobile or toy."""
+    """single, edge-cloud, multi-user, mobile, city or toy."""
     out: Path
     """Folder to write to; files are named FAMILY-SEED-NUMBER.yaml, the number from 0 on."""
     scenarios: int = 1

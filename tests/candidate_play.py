@@ -18,8 +18,13 @@ AT = {name: k for k, name in enumerate(CANDIDATE_FEATURES)}
 Play = Literal["random", "greedy", "waiting"]
 
 
+def one_channel(family: str) -> dict[str, Any]:
+    """Options of a family with which all users share one channel, and weights stay where they are."""
+    return {"moves": False} if family == "mobile" else {}
+
+
 def make_env(family: str, **options: Any) -> MigrationEnv:
-    return MigrationEnv(make_generator(family, **options), observation="candidates")
+    return MigrationEnv(make_generator(family, **(one_channel(family) | options)), observation="candidates")
 
 
 def listed(observation: Any) -> Any:

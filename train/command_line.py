@@ -85,7 +85,8 @@ def check(config: TrainConfig) -> TrainConfig:
     _check_blind(config)
     if config.algorithm == "hindsight" and config.observation_kind != "candidates":
         raise ValueError(
-            "--algorithm hindsight learns about candidates; it needs --observation candidates and --decisions joint."
+            "--algorithm hindsight learns about candidates; it needs --observation candidates and --decisions joint, "
+            "and a family whose weights do not move between servers."
         )
     if config.algorithm == "dqn" and config.warm_start is not None:
         raise ValueError(f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take ppo.")

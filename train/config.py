@@ -44,13 +44,14 @@ class TrainConfig:
     """
 
     family: str = "multi-user"
-    """Family of the scenarios: single, edge-cloud, multi-user, mobile or toy."""
+    """Family of the scenarios: single, edge-cloud, multi-user, mobile, city or toy."""
     algorithm: str = "ppo"
     """Learning algorithm: ppo, a2c, dqn, maskable-ppo or hindsight. The last learns what each candidate would have been
     worth in scenarios that have been played to their end."""
     observation: Literal["candidates", "plain"] | None = None
     """What the agent sees. With candidates, it is a list of promising uploads with their prospects; with plain, it is
-    every fact about every layer. The default is candidates, or plain if decisions are two-phase."""
+    every fact about every layer. The default is candidates, or plain if decisions are two-phase or weights move between
+    servers."""
     warm_start: str | None = None
     """Policy that the agent imitates before it learns by itself: joint-efficiency, local-search, exact, any other
     planner (also with @replan, @forecast or @clairvoyant), or a trained model. Afterwards ppo and maskable-ppo take
@@ -94,4 +95,12 @@ class TrainConfig:
         """What the agent sees, with the default filled in."""
         if self.observation is not None:
             return self.observation
-        return "plain" if self.decisions == "two-phase" else "candidates"
+        return "plain" if self.decisions == "two-phase" or self.has_lanes else "candidates"
+
+    @property
+    def has_lanes(self) -> bool:
+        """Whether users have cells, or weights move between servers, in the family's scenarios."""
+        from dnnmig_env.families.registry import make_generator
+        from dnnmig_env.files.named_values import named_values
+
+        return make_generator(self.family, **named_values("--generator", self.generator)).limits.lanes

@@ -104,7 +104,12 @@ class CandidateObserver:
 
 
 def check_joint(episodes: Episodes, what: str) -> None:
-    """Raise a ValueError unless decisions are joint; `what` says in its message what needs them."""
+    """Raise a ValueError unless decisions are joint, in one channel; `what` says in its message what needs that."""
+    if episodes.limits.lanes:
+        raise ValueError(
+            f"{what} are for users who share one channel and weights that stay where they are, but in these scenarios "
+            'users have cells, or weights move between servers. Choose observation="plain" and another reward.'
+        )
     if episodes.decision_mode != "joint":
         raise ValueError(
             f"{what} are uploads, but decisions is {episodes.decision_mode!r}. "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS, planner
@@ -22,8 +24,9 @@ QUICK = {
 
 def candidates() -> None:
     """Call candidates, rewards against a reference plan, and what learning from hindsight asks."""
-    for family in ("edge-cloud", "mobile"):
-        env = make_vector_env(family, 2, observation="candidates", reward="reference", illegal="repair", **SMALL)
+    kind: dict[str, Any] = {"observation": "candidates", "reward": "reference", "illegal": "repair"}
+    for family, options in (("edge-cloud", {}), ("mobile", {"moves": False})):
+        env = make_vector_env(family, 2, **kind, **options, **SMALL)
         play(env)
     episodes, observer = env.episodes, env.episodes.observer
     plans = type(episodes.uploads)._make(array.copy() for array in episodes.uploads)
@@ -49,10 +52,11 @@ def searches() -> None:
     """Call local search, plans by the batch and by forecast."""
     (scenario,) = scenarios("edge-cloud", 1, seed=1, num_users=2, **SMALL)
     planner("local-search:evaluations=200")(scenario, np.random.default_rng(0))
-    env = MigrationVectorEnv(1, make_generator("mobile", **SMALL))
-    for name in ("joint-efficiency@forecast", "exact:first_slot=true", "local-search:evaluations=200@clairvoyant"):
-        observations, _ = env.reset(seed=0)
-        try:
-            resolve_policy(name, env, 0).predict(observations)
-        except ValueError:  # a scenario too large for exact search has been compiled for, too
-            continue
+    for moves in (False, True):
+        env = MigrationVectorEnv(1, make_generator("mobile", moves=moves, **SMALL))
+        for name in ("joint-efficiency@forecast", "exact:first_slot=true", "local-search:evaluations=200@clairvoyant"):
+            observations, _ = env.reset(seed=0)
+            try:
+                resolve_policy(name, env, 0).predict(observations)
+            except ValueError:  # a scenario too large for exact search has been compiled for, too
+                continue

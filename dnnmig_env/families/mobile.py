@@ -56,6 +56,9 @@ class Mobile:
     of the square. Positions and velocities may be observed (`Scenario.mobility`), but not what is to come. After time 0
     some users may be absent for a time, even all of them.
 
+    With `moves=False` all users share one channel, and weights stay where they have been uploaded. It shows what cells
+    and moves are worth, and gives a scenario with a future to what is made for one channel.
+
     Attributes:
         num_users: Least and most users. Here and below, one number stands for a range of that one value.
         num_edges: Least and most edges.
@@ -79,6 +82,7 @@ class Mobile:
         velocity_deviation: Standard deviation of the velocity's components, as a share of the mean speed.
         shadowing_db: Standard deviation of the shadowing.
         shadowing_correlation: Correlation of the shadowing between one slot and the next.
+        moves: Whether every edge is a cell of its own, and weights may be sent on from server to server.
         uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
             `uplink.Uplink`).
         traces: Files of recorded rates, which take the place of the radio's rates. One is drawn for each user and begun
@@ -112,6 +116,7 @@ class Mobile:
     velocity_deviation: float = 0.3
     shadowing_db: float = 4.0
     shadowing_correlation: float = 0.7
+    moves: bool = True
     uplink: Uplink = "priority"
     traces: tuple[str, ...] = ()
     chunk: int = 8
@@ -122,6 +127,8 @@ class Mobile:
         normalize_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
         check_count(self, "max_layers", "chunk")
         check_uplink(self.uplink)
+        if not isinstance(self.moves, bool):
+            raise ValueError(f"moves is {self.moves!r}; give True or False.")
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
         check_number(self, "velocity_memory", "shadowing_correlation", high=1.0)
         check_number(self, "velocity_deviation", "shadowing_db")
@@ -131,7 +138,9 @@ class Mobile:
     @cached_property
     def limits(self) -> Limits:
         """Sizes of the largest scenario that the generator can draw."""
-        return self._table.limits(self.num_users[1], self.num_edges[1] + 1, len(self._slot_edges_s) - 1, lanes=True)
+        return self._table.limits(
+            self.num_users[1], self.num_edges[1] + 1, len(self._slot_edges_s) - 1, lanes=self.moves
+        )
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""
@@ -164,9 +173,9 @@ class Mobile:
             user_velocities=velocities * (slot_s[:, None, None] / self.area_m) * users[..., None],
             server_positions=(edges_m / self.area_m - 0.5) * participants.is_edge[..., None],
             area_m=self.area_m,
-            home=(home + 1) * users,
+            home=(home + 1) * users if self.moves else None,
         )
-        return drawn_batch(self.family, self.uplink, participants, execution_s, conditions, moves=True)
+        return drawn_batch(self.family, self.uplink, participants, execution_s, conditions, moves=self.moves)
 
     def _access(
         self, rng: np.random.Generator, participants: Participants, users_m: Floats, edges_m: Floats

@@ -30,8 +30,8 @@ class Config:
     out: Path
     """Folder to which the results are written."""
     family: str | None = None
-    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile or toy. The default is multi-user.
-    Scenario files say their family themselves."""
+    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile, city or toy. The default is
+    multi-user. Scenario files say their family themselves."""
     scenarios: int | None = None
     """Number of scenarios to draw. The default is 50."""
     seed: int | None = None

@@ -30,7 +30,7 @@ class StudyConfig:
     out: Path
     """Folder to which the results are written."""
     family: str = "multi-user"
-    """Family of the scenarios: single, edge-cloud, multi-user, mobile or toy."""
+    """Family of the scenarios: single, edge-cloud, multi-user, mobile, city or toy."""
     seeds: int = 3
     """Number of training runs of each agent, with the seeds 0, 1, ..."""
     steps: int = 100_000

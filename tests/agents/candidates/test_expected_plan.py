@@ -20,7 +20,7 @@ from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from tests.agents.planners.hand_made import chain
-from tests.candidate_play import AT, actions_of, choose, decided_plans, listed, make_env
+from tests.candidate_play import AT, actions_of, choose, decided_plans, listed, make_env, one_channel
 
 SIZES: dict[str, Any] = {"num_users": (2, 4), "max_layers": 8}
 STATIC = ["single", "edge-cloud", "multi-user"]
@@ -28,7 +28,7 @@ STATIC = ["single", "edge-cloud", "multi-user"]
 
 def steady(count: int) -> list[Scenario]:
     """Return scenarios in which users stand still, in no shadow, and query less and less: as is expected of all."""
-    drawn = scenarios("mobile", count, seed=3, speed_m_per_s=1e-9, shadowing_db=0.0, **SIZES)
+    drawn = scenarios("mobile", count, seed=3, speed_m_per_s=1e-9, shadowing_db=0.0, **SIZES, moves=False)
     staying = np.exp(-np.asarray(drawn[0].slot_starts_s) / STAY_S)
     return [
         replace(
@@ -67,7 +67,7 @@ def most_gaining(env: MigrationEnv, observation: Any) -> np.int64:
 
 
 def test_what_is_expected_of_a_steady_world_is_what_comes() -> None:
-    env = make_env("mobile", **SIZES)
+    env = make_env("mobile", moves=False, **SIZES)
     for scenario in steady(8):
         env.reset(options={"scenario": scenario})
         there = np.index_exp[0, :, : len(scenario.users), : len(scenario.servers)]
@@ -77,7 +77,7 @@ def test_what_is_expected_of_a_steady_world_is_what_comes() -> None:
 
 
 def test_in_a_steady_world_who_follows_the_plan_gets_what_it_promised_or_better() -> None:
-    env, better = make_env("mobile", **SIZES), 0
+    env, better = make_env("mobile", moves=False, **SIZES), 0
     for scenario in steady(12):
         env.reset(options={"scenario": scenario})
         promised_s = first_s = planned_s(env)
@@ -92,7 +92,7 @@ def test_in_a_steady_world_who_follows_the_plan_gets_what_it_promised_or_better(
 
 
 def test_a_plan_is_no_worse_than_that_of_joint_efficiency() -> None:
-    env, ratios = make_env("mobile", **SIZES), []
+    env, ratios = make_env("mobile", moves=False, **SIZES), []
     for scenario in steady(12):
         env.reset(options={"scenario": scenario})
         plan = joint_efficiency(scenario, np.random.default_rng(0))
@@ -101,7 +101,7 @@ def test_a_plan_is_no_worse_than_that_of_joint_efficiency() -> None:
 
 
 def test_uploads_planned_can_be_made_once() -> None:
-    env, rng, seen = make_env("mobile", **SIZES), np.random.default_rng(1), 0
+    env, rng, seen = make_env("mobile", moves=False, **SIZES), np.random.default_rng(1), 0
     for seed in range(8):
         observation, _ = env.reset(seed=seed)
         done = False
@@ -124,8 +124,8 @@ def test_uploads_planned_can_be_made_once() -> None:
 
 def test_the_same_episode_has_the_same_plans() -> None:
     """The search is random, but not its numbers: they begin anew with each episode."""
-    (scenario,) = scenarios("mobile", 1, seed=8, **SIZES)
-    env, observed = make_env("mobile", **SIZES), []
+    (scenario,) = scenarios("mobile", 1, seed=8, **SIZES, moves=False)
+    env, observed = make_env("mobile", moves=False, **SIZES), []
     for _ in range(2):
         rng, rows, done = np.random.default_rng(5), [], False
         observation, _ = env.reset(options={"scenario": scenario})
@@ -158,7 +158,7 @@ def test_who_departs_from_the_plan_for_what_gains_ends_no_worse_than_planned(fam
 
 @pytest.mark.parametrize("family", STATIC)
 def test_returns_are_what_episodes_save_against_their_plans(family: str) -> None:
-    env = MigrationEnv(make_generator(family), observation="candidates", reward="reference")
+    env = MigrationEnv(make_generator(family, **one_channel(family)), observation="candidates", reward="reference")
     rng, returns = np.random.default_rng(2), []
     for seed in range(15):
         observation, _ = env.reset(seed=seed)

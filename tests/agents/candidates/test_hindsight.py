@@ -13,12 +13,13 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from tests.agents.played import mean_delay_s
+from tests.candidate_play import one_channel
 
 ROWS = 8
 
 
 def env_of(family="toy", rows=ROWS, observation="candidates", autoreset_mode="SameStep"):
-    generator = make_generator(family)
+    generator = make_generator(family, **one_channel(family))
     return MigrationVectorEnv(
         rows, generator, observation=observation, autoreset_mode=autoreset_mode, **CANDIDATES_REWARD
     )

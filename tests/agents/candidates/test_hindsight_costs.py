@@ -20,7 +20,7 @@ from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.state import new_state
-from tests.candidate_play import decided_plans
+from tests.candidate_play import decided_plans, one_channel
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 STATIC = ["single", "edge-cloud", "multi-user", "toy"]
@@ -31,7 +31,7 @@ Steps = list[tuple[int, int, int]]
 
 
 def make_env(family: str, **options: Any) -> MigrationEnv:
-    return MigrationEnv(make_generator(family, **options), observation="candidates")
+    return MigrationEnv(make_generator(family, **(one_channel(family) | options)), observation="candidates")
 
 
 def steady(count: int) -> list[Scenario]:
@@ -129,7 +129,7 @@ def test_going_on_as_decided_costs_what_the_episode_cost(family: str) -> None:
 
 
 def test_going_on_as_decided_holds_with_outages_and_absences() -> None:
-    env, compared = make_env("mobile"), 0
+    env, compared = make_env("mobile", moves=False), 0
     for seed, scenario in enumerate(restless(40)):
         rng = np.random.default_rng(seed)
         actions, final_s = played(env, rng, options={"scenario": scenario})
@@ -178,7 +178,7 @@ def test_a_candidate_costs_what_its_run_and_then_the_rest_of_the_plan_do(family:
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_candidate_costs_what_its_run_and_then_the_rest_do_over_slots(waits: bool) -> None:
     """Under the rates that really come; and waiting is until the next slot."""
-    env, counts = make_env("mobile"), np.zeros(2)
+    env, counts = make_env("mobile", moves=False), np.zeros(2)
     for seed, scenario in enumerate(steady(30)):
         counts += check_columns(env, np.random.default_rng(seed), waits, options={"scenario": scenario})
     assert counts.min() > 100
@@ -187,7 +187,7 @@ def test_a_candidate_costs_what_its_run_and_then_the_rest_do_over_slots(waits: b
 @pytest.mark.parametrize("kind", ["mobile", "restless"])
 def test_candidates_and_waiting_cost_what_an_oracle_says(kind: str) -> None:
     """The oracle takes from the plan whatever can be made at each moment, step by step by the kernel itself."""
-    env, rng, compared = make_env("mobile"), np.random.default_rng(2), 0
+    env, rng, compared = make_env("mobile", moves=False), np.random.default_rng(2), 0
     given = scenarios("mobile", 3, seed=6, num_users=(2, 3), max_layers=6) if kind == "mobile" else restless(30)
     for scenario in given:
         actions, _ = played(env, rng, waits=True, options={"scenario": scenario})
@@ -279,8 +279,8 @@ def test_rows_of_a_batch_are_looked_back_at_as_if_alone() -> None:
 
 
 def test_looking_back_changes_nothing() -> None:
-    (scenario,) = scenarios("mobile", 1, seed=4)
-    looking, other, rng = make_env("mobile"), make_env("mobile"), np.random.default_rng(5)
+    (scenario,) = scenarios("mobile", 1, seed=4, moves=False)
+    looking, other, rng = make_env("mobile", moves=False), make_env("mobile", moves=False), np.random.default_rng(5)
     played(looking, rng, options={"scenario": scenario})
     decided = decided_plans(looking.episodes)
     first, _ = looking.reset(options={"scenario": scenario})

@@ -17,7 +17,7 @@ from dnnmig_env.envs.registration import ENVIRONMENT_IDS
 from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from tests.batch_rows import assert_rows_are_single_environments
-from tests.candidate_play import AT, Play, actions_of, choose, listed, make_env, moments
+from tests.candidate_play import AT, Play, actions_of, choose, listed, make_env, moments, one_channel
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 
@@ -91,7 +91,7 @@ def test_candidates_are_legal_different_and_in_order(family: str, how: Play) -> 
 @pytest.mark.parametrize("family", ["multi-user", "mobile"])
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 def test_row_i_of_a_batch_is_the_single_environment_seeded_with_seed_plus_i(family: str, mode: AutoresetMode) -> None:
-    generator = make_generator(family, num_users=(2, 3), max_layers=6)
+    generator = make_generator(family, **one_channel(family), num_users=(2, 3), max_layers=6)
     assert_rows_are_single_environments(generator, mode, observation="candidates")
 
 
@@ -174,11 +174,11 @@ def later_changed(scenario: Scenario, slot: int) -> Scenario:
 def test_what_will_be_is_not_observed(kind: str) -> None:
     """Scenarios that differ only after a slot look the same until that slot begins, and not afterwards."""
     if kind == "mobile":
-        given = scenarios("mobile", 6, seed=9)
+        given = scenarios("mobile", 6, seed=9, moves=False)
     else:  # with outages, and users that come and go; nobody has a place
         given = [make_scenario(RandomChoices(np.random.default_rng(seed)), Sizes()) for seed in range(60)]
         given = [scenario for scenario in given if scenario.num_slots > 2]
-    one, other, compared, told_apart = make_env("mobile"), make_env("mobile"), 0, 0
+    one, other, compared, told_apart = make_env("mobile", moves=False), make_env("mobile", moves=False), 0, 0
     for scenario in given:
         slot = scenario.num_slots // 2
         until_s = float(scenario.slot_starts_s[slot])

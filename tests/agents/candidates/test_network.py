@@ -15,13 +15,14 @@ from agents.policy_networks.facts import ILLEGAL, FactsNetwork
 from agents.policy_networks.make import make_network
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
+from tests.candidate_play import one_channel
 
 ROWS = 16
 STATIC = ["single", "edge-cloud", "multi-user"]
 
 
 def env_of(family, rows=ROWS, **options):
-    generator = make_generator(family, **options)
+    generator = make_generator(family, **(one_channel(family) | options))
     return MigrationVectorEnv(rows, generator, observation="candidates", autoreset_mode="Disabled")
 
 
@@ -246,7 +247,7 @@ def test_gradients_reach_every_weight():
 
 
 def test_untrained_it_leaves_the_channel_idle_rather_than_block_newcomers_for_long():
-    env = env_of("mobile")
+    env = env_of("mobile", moves=False)
     network, followed, waited = untrained(env), 0, 0
     for observation, running in moments(env, greedily(network)):
         features, _ = listed(observation)
@@ -269,7 +270,7 @@ def test_untrained_it_leaves_the_channel_idle_rather_than_block_newcomers_for_lo
 
 
 def test_what_it_is_blind_to_does_not_matter():
-    env = env_of("mobile", max_layers=8, num_users=(2, 3))
+    env = env_of("mobile", moves=False, max_layers=8, num_users=(2, 3))
     seeing = restless(env)
     blind = CandidateNetwork(env.episodes.layout, blind=("gain", "newcomers"))
     blind.load_state_dict(seeing.state_dict())

@@ -10,14 +10,14 @@ from dnnmig_env.families.registry import scenarios
 from dnnmig_env.networks.layer_graph import NETWORK_INPUT, Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
-from tests.candidate_play import make_env
+from tests.candidate_play import make_env, one_channel
 
 NEWCOMERS = SITUATION_FEATURES.index("newcomers")
 
 
 def at_stake(scenario: Scenario) -> list[float]:
     """Return the feature at the beginning of each slot in which somebody decides, nothing being uploaded."""
-    env = make_env("mobile", num_users=(2, 3), max_layers=8, horizon_s=3.0, slot_s=1.0)
+    env = make_env("mobile", moves=False, num_users=(2, 3), max_layers=8, horizon_s=3.0, slot_s=1.0)
     observation, _ = env.reset(options={"scenario": scenario})
     found, done = [float(observation["observation"][NEWCOMERS])], False
     while not done:
@@ -62,6 +62,6 @@ def test_who_never_comes_is_awaited_like_anybody() -> None:
 def test_nobody_is_awaited_where_rates_stay() -> None:
     for family in ("single", "multi-user"):
         env = make_env(family)
-        for scenario in scenarios(family, 3, seed=0):
+        for scenario in scenarios(family, 3, seed=0, **one_channel(family)):
             observation, _ = env.reset(options={"scenario": scenario})
             assert observation["observation"][NEWCOMERS] == 0.0

@@ -17,6 +17,7 @@ from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, plan_of
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
+from tests.candidate_play import one_channel
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 STATIC = ["single", "edge-cloud", "multi-user", "toy"]
@@ -83,7 +84,7 @@ def play(env: MigrationEnv, rng: np.random.Generator) -> tuple[float, float]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_return_is_what_the_episode_saves_against_the_reference(family: str) -> None:
-    env, rng = MigrationEnv(make_generator(family), reward="reference"), np.random.default_rng(1)
+    env, rng = MigrationEnv(make_generator(family, **one_channel(family)), reward="reference"), np.random.default_rng(1)
     returns = []
     for seed in range(15):
         env.reset(seed=seed)
@@ -96,7 +97,7 @@ def test_the_return_is_what_the_episode_saves_against_the_reference(family: str)
 
 @pytest.mark.parametrize("family", STATIC)
 def test_the_cost_of_a_reference_is_what_simulating_its_plan_says(family: str) -> None:
-    env, lengths = MigrationEnv(make_generator(family), reward="reference"), []
+    env, lengths = MigrationEnv(make_generator(family, **one_channel(family)), reward="reference"), []
     for seed in range(20):
         env.reset(seed=seed)
         steps = reference_steps(env)
@@ -107,7 +108,7 @@ def test_the_cost_of_a_reference_is_what_simulating_its_plan_says(family: str) -
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_following_the_reference_earns_nothing_at_any_step(family: str) -> None:
-    env = MigrationEnv(make_generator(family), reward="reference")
+    env = MigrationEnv(make_generator(family, **one_channel(family)), reward="reference")
     for seed in range(12):
         env.reset(seed=seed)
         before_s, rewards, done = reference_delay_s(env), [], False
@@ -124,7 +125,7 @@ def test_following_the_reference_earns_nothing_at_any_step(family: str) -> None:
 @pytest.mark.parametrize("family", STATIC)
 def test_rewards_so_far_depend_only_on_what_was_uploaded_in_which_order(family: str) -> None:
     """The sum is J of the reference less J of the uploads made and then the rest of the reference: a potential."""
-    env, rng = MigrationEnv(make_generator(family), reward="reference"), np.random.default_rng(2)
+    env, rng = MigrationEnv(make_generator(family, **one_channel(family)), reward="reference"), np.random.default_rng(2)
     compared = 0
     for seed in range(8):
         env.reset(seed=seed)
@@ -162,7 +163,7 @@ def test_the_rewards_of_the_toy_are_those_worked_out_from_its_plans() -> None:
 
 @pytest.mark.parametrize("family", ["edge-cloud", "mobile"])
 def test_an_illegal_action_is_charged_against_the_reference_too(family: str) -> None:
-    env = MigrationEnv(make_generator(family, max_layers=4), reward="reference")
+    env = MigrationEnv(make_generator(family, **one_channel(family), max_layers=4), reward="reference")
     env.reset(seed=5)
     planned_s = reference_delay_s(env)
     _, reward, done, _, info = env.step(np.flatnonzero(~env.action_masks())[0])
@@ -174,8 +175,8 @@ def test_an_illegal_action_is_charged_against_the_reference_too(family: str) -> 
 
 @pytest.mark.parametrize("family", ["multi-user", "mobile"])
 def test_device_only_units_divide_every_reward_by_the_device_only_delay(family: str) -> None:
-    one = MigrationEnv(make_generator(family), reward="reference")
-    other = MigrationEnv(make_generator(family), reward="reference", scale="device-only")
+    one = MigrationEnv(make_generator(family, **one_channel(family)), reward="reference")
+    other = MigrationEnv(make_generator(family, **one_channel(family)), reward="reference", scale="device-only")
     rng, rewards = np.random.default_rng(3), []
     for seed in range(5):
         one.reset(seed=seed)
@@ -192,7 +193,7 @@ def test_device_only_units_divide_every_reward_by_the_device_only_delay(family: 
 
 @pytest.mark.parametrize("family", STATIC)
 def test_in_one_slot_the_reference_is_the_plan_of_joint_efficiency(family: str) -> None:
-    env, rng = MigrationEnv(make_generator(family), reward="reference"), np.random.default_rng(0)
+    env, rng = MigrationEnv(make_generator(family, **one_channel(family)), reward="reference"), np.random.default_rng(0)
     for seed in range(12):
         env.reset(seed=seed)
         planned_s = delay_s(env.scenario(), joint_efficiency(env.scenario(), rng).singletons())
@@ -202,7 +203,7 @@ def test_in_one_slot_the_reference_is_the_plan_of_joint_efficiency(family: str) 
 
 def test_references_hold_with_outages_absences_and_layers_uploaded_before() -> None:
     """The return law and the 0 for following where links fail, users come and go, and layers are there already."""
-    env = MigrationEnv(make_generator("mobile"), reward="reference")
+    env = MigrationEnv(make_generator("mobile", moves=False), reward="reference")
     longest = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -224,7 +225,7 @@ def test_references_hold_with_outages_absences_and_layers_uploaded_before() -> N
 @pytest.mark.parametrize("family", ["multi-user", "mobile"])
 def test_rewards_of_a_batch_are_those_of_single_environments(family: str) -> None:
     """Rows are planned and followed side by side: none may write into another's scratch."""
-    generator = make_generator(family, num_users=(2, 3), max_layers=6)
+    generator = make_generator(family, **one_channel(family), num_users=(2, 3), max_layers=6)
     batch = MigrationVectorEnv(40, generator, reward="reference")
     single = MigrationEnv(generator, reward="reference")
     rng, actions, rewards = np.random.default_rng(0), [], []

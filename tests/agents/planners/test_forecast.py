@@ -29,6 +29,7 @@ from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.radio import radio_bytes_per_s
 from dnnmig_env.simulation.state import new_state
+from tests.candidate_play import one_channel
 
 GRAPH = LayerGraph("net", 10_000, (Layer("only", 1e9, 1_000_000, 1_000, (-1,)),))
 
@@ -120,8 +121,8 @@ def test_a_shadow_wears_off_and_nothing_beyond_the_look_ahead_counts() -> None:
 
 
 def test_slots_to_come_are_not_looked_at() -> None:
-    p = make_generator("mobile").draw(np.random.default_rng(3), 6).packed
-    other = make_generator("mobile").draw(np.random.default_rng(4), 6).packed
+    p = make_generator("mobile", moves=False).draw(np.random.default_rng(3), 6).packed
+    other = make_generator("mobile", moves=False).draw(np.random.default_rng(4), 6).packed
     slot = 7
     changed = p._replace(
         **{
@@ -137,7 +138,7 @@ def test_slots_to_come_are_not_looked_at() -> None:
 
 @pytest.mark.parametrize("family", ["single", "multi-user", "toy"])
 def test_where_nobody_moves_the_present_is_expected(family: str) -> None:
-    given = scenarios(family, 4, seed=2)
+    given = scenarios(family, 4, seed=2, **one_channel(family))
     packed = pack(given)
     f = expected_packed(packed)
     for name in LINKS:
@@ -151,7 +152,7 @@ def test_where_nobody_moves_the_present_is_expected(family: str) -> None:
 
 
 def test_a_slot_of_a_whole_scenario_expects_what_the_known_scenario_does() -> None:
-    given = scenarios("mobile", 3, seed=5)
+    given = scenarios("mobile", 3, seed=5, moves=False)
     packed = pack(given)
     f, state = expected(packed), new_state(packed, 3)
     for b, scenario in enumerate(given):
@@ -169,7 +170,7 @@ def test_a_slot_of_a_whole_scenario_expects_what_the_known_scenario_does() -> No
 
 
 def test_links_of_users_who_are_not_there_stay_zero_and_nothing_else_is_written() -> None:
-    packed = make_generator("mobile", num_users=(1, 4)).draw(np.random.default_rng(0), 10).packed
+    packed = make_generator("mobile", moves=False, num_users=(1, 4)).draw(np.random.default_rng(0), 10).packed
     before = packed.up_bytes_per_s.copy()
     f = expected(packed)
     assert (packed.up_bytes_per_s == 0).any()
@@ -193,11 +194,11 @@ def test_an_outage_is_no_forecast_of_outages() -> None:
 
 def test_a_scenario_that_tells_of_the_future_is_refused() -> None:
     with pytest.raises(ValueError, match="scenario has 30 slots"):
-        expected_scenario(scenarios("mobile", 1, seed=0)[0])
+        expected_scenario(scenarios("mobile", 1, seed=0, moves=False)[0])
 
 
 def test_looking_ahead_is_nearer_to_what_comes_than_the_present() -> None:
-    packed = make_generator("mobile", speed_m_per_s=15.0).draw(np.random.default_rng(1), 60).packed
+    packed = make_generator("mobile", moves=False, speed_m_per_s=15.0).draw(np.random.default_rng(1), 60).packed
     f, look = expected(packed), round(LOOK_AHEAD_S / 2.0)
     errors = np.zeros(2)
     there = packed.up_bytes_per_s[:, 0] > 0
@@ -238,7 +239,7 @@ def test_the_course_of_a_user_on_its_way_slot_by_slot() -> None:
 
 
 def test_who_is_away_is_not_expected_and_who_is_there_leaves_by_and_by() -> None:
-    packed = make_generator("mobile").draw(np.random.default_rng(6), 8).packed
+    packed = make_generator("mobile", moves=False).draw(np.random.default_rng(6), 8).packed
     expected, come_and_go = expected_packed(packed, COURSE), 0
     for b in range(8):
         for slot in (0, 11, 29):

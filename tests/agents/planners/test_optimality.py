@@ -25,6 +25,7 @@ from dnnmig_env.simulation.plan import Plan, check_plan
 from dnnmig_env.simulation.state import new_state
 from tests.agents.planners.every_plan import num_free_layers
 from tests.agents.planners.random_scenarios import delays_s
+from tests.candidate_play import one_channel
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 ROUNDING = 1e-9
@@ -42,7 +43,7 @@ FAMILIES = (
 
 def small_scenarios(count: int, seed: int) -> Iterator[Scenario]:
     """Yield scenarios as they are known at their start, of every family and random ones in turn."""
-    drawn = [scenarios(family, count, seed, **options) for family, options in FAMILIES]
+    drawn = [scenarios(family, count, seed, **(one_channel(family) | options)) for family, options in FAMILIES]
     rng = np.random.default_rng(seed)
     for k in range(count):
         source = k % (len(FAMILIES) + 1)

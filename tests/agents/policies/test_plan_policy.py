@@ -55,8 +55,8 @@ def test_replanning_changes_nothing_where_nothing_changes_and_helps_where_users_
 
 
 def test_a_forecast_is_planned_from_at_every_decision():
-    given = scenarios("mobile", 4, seed=2)
-    env = MigrationVectorEnv(len(given), make_generator("mobile"))
+    given = scenarios("mobile", 4, seed=2, moves=False)
+    env = MigrationVectorEnv(len(given), make_generator("mobile", moves=False))
     asked = []
 
     def noted(scenario, rng):
@@ -77,7 +77,8 @@ def test_a_forecast_is_planned_from_at_every_decision():
 
 def test_a_forecast_changes_nothing_where_nobody_moves_and_helps_where_users_do():
     ratios = {}
-    for family, options in (("single", {}), ("mobile", {"speed_m_per_s": 15.0, "num_users": 2, "max_layers": 8})):
+    moving = {"speed_m_per_s": 15.0, "num_users": 2, "max_layers": 8, "moves": False}
+    for family, options in (("single", {}), ("mobile", moving)):
         given = scenarios(family, 16, seed=4, **options)
         env = MigrationVectorEnv(len(given), make_generator(family, **options))
         present, expected = (
@@ -138,8 +139,8 @@ def test_only_planners_that_can_use_the_future_are_clairvoyant():
 
 
 def test_an_upload_that_is_to_wait_waits():
-    (scenario,) = scenarios("mobile", 1, seed=2, num_users=2, max_layers=6)
-    env = MigrationVectorEnv(1, make_generator("mobile", num_users=2, max_layers=6))
+    (scenario,) = scenarios("mobile", 1, seed=2, num_users=2, max_layers=6, moves=False)
+    env = MigrationVectorEnv(1, make_generator("mobile", num_users=2, max_layers=6, moves=False))
     observation, _ = env.reset(options={"scenarios": [scenario]})
     first = planner("joint-efficiency")(scenario, np.random.default_rng(0)).uploads[0]
     starts_s = scenario.slot_starts_s

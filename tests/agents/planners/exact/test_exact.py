@@ -167,8 +167,8 @@ def test_in_one_slot_there_is_nothing_to_foresee() -> None:
 
 def test_every_decision_of_a_clairvoyant_plan_is_legal_in_the_environment() -> None:
     options = {"num_users": 2, "num_edges": 2, "max_layers": 2, "slot_s": 6.0}
-    given = scenarios("mobile", 8, seed=3, **options)
-    env = MigrationVectorEnv(len(given), make_generator("mobile", **options))
+    given = scenarios("mobile", 8, seed=3, **options, moves=False)
+    env = MigrationVectorEnv(len(given), make_generator("mobile", moves=False, **options))
     policy = resolve_policy("exact@clairvoyant", env, seed=0)
     observation, _ = env.reset(options={"scenarios": given})
     delays_s, done = np.full(len(given), np.nan), np.zeros(len(given), bool)

@@ -166,7 +166,7 @@ def test_what_may_be_moved_in_the_present_is_what_planners_may_move() -> None:
 
 def test_with_all_slots_known_it_beats_planning_for_the_present() -> None:
     ratios = []
-    for scenario in scenarios("mobile", 4, seed=1000, max_layers=6):
+    for scenario in scenarios("mobile", 4, seed=1000, max_layers=6, moves=False):
         knowing = searched(scenario, replace(SHORT, clairvoyant=True))
         check_plan(scenario, knowing)
         ratios.append(np.divide(*delays_s(scenario, [knowing, searched(scenario)])))
