@@ -120,7 +120,7 @@ def test_errors_name_the_policy():
 
 
 def test_a_clairvoyant_plan_is_followed_to_the_letter():
-    options = {"num_users": (2, 3), "max_layers": 6}
+    options = {"num_users": (2, 3), "max_layers": 6, "moves": False}
     given = scenarios("mobile", 4, seed=3, **options)
     env = MigrationVectorEnv(len(given), make_generator("mobile", **options))
     acted = delays_in_environment(resolve_policy("local-search:evaluations=400@clairvoyant", env, 5), env, given)
