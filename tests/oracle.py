@@ -50,7 +50,7 @@ __all__ = [
     "slot_at",
 ]
 
-SWEEPS, TOLERANCE, LEAST_SHARE = 2, 2e-3, 0.02  # written down in contention.py and dynamics.py
+SWEEPS, TOLERANCE, LEAST_SHARE = 2, 2e-3, 0.02  # written down in contention.py, picks.py and share.py
 RADIO = ("uplink", "downlink")
 
 

@@ -11,6 +11,9 @@ from dnnmig_env.simulation.moving.transfers import NONE, is_on_its_way, lane_fro
 from dnnmig_env.simulation.packed import INDEPENDENT, SHARED, PackedScenarios
 from dnnmig_env.simulation.state import State
 
+LEAST_WAIT_S = 1e-300
+"""Wait that stands for none in a lane whose transfer has just ended, but has not been taken off it yet."""
+
 
 @jit_without_refcounts
 def survey_lanes(packed: PackedScenarios, b: int, state: State, i: int) -> bool:
@@ -32,7 +35,8 @@ def survey_lanes(packed: PackedScenarios, b: int, state: State, i: int) -> bool:
             lane = lane_from(packed, b, slot, u, source)
             if packed.moves[b]:
                 rate = link_bytes_per_s(packed, b, slot, u, source, state.moving_to[i, place])
-                wait_s[lane] += state.left_bytes[i, place] / (rate * state.lane_share[i, lane])
+                left_s = state.left_bytes[i, place] / (rate * state.lane_share[i, lane])
+                wait_s[lane] += max(left_s, LEAST_WAIT_S)
             else:
                 wait_s[lane] = np.inf
     if packed.moves[b]:
