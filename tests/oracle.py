@@ -102,7 +102,10 @@ class Simulation:
             self.outcome.uploads.append((min(starts_s), end_s))
 
     def live_until_the_next_event(self) -> None:
-        """Start what may start, let time pass; then the slot begins before transfers end, one after another."""
+        """Start what may start, let time pass; then the slot begins before transfers end, one after another.
+
+        What ends when a slot begins has done so before anything else starts.
+        """
         self.start_transfers()
         while self.occupy():
             self.start_transfers()
@@ -110,7 +113,6 @@ class Simulation:
         if self.now == self.slot_end_s() and self.now < self.scenario.horizon_s:
             self.slot += 1
             self.begin_slot()
-            self.start_transfers()
         for transfer in self.lanes.transfers():
             if transfer.left_bytes == 0:
                 self.end(transfer)

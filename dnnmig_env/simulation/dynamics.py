@@ -50,13 +50,8 @@ FIRST_USER = DEVICE = cast(int, np.int64(0))  # Numba compiles functions once mo
 @jit_without_refcounts
 def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     """Set row `i` to the start of scenario `b`: time 0, with only those weights on servers that `uploaded` names."""
-    state.time_s[i], state.slot[i], state.cost_s[i], state.expected_queries[i], state.num_events[i] = (
-        0.0,
-        0,
-        0.0,
-        0.0,
-        0,
-    )
+    state.time_s[i], state.cost_s[i], state.expected_queries[i] = 0.0, 0.0, 0.0
+    state.slot[i], state.num_events[i] = 0, 0
     clear_transfers(state, i)
     state.joined[i] = 0
     fill(state.assignment[i], 0)
@@ -153,9 +148,18 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
     if stop_s == edge_s and state.slot[i] + 1 < packed.num_slots[b]:
         state.slot[i] += 1
         _begin_slot(packed, b, state, i)
-        if ended >= 0 and state.moving_user[i, ended] < 0:
-            return NONE  # its user has just left
+        if ended >= 0:
+            return first_ended(state, i)  # the user of the other one may have just left
     return ended
+
+
+@jit_without_refcounts
+def first_ended(state: State, i: int) -> int:
+    """Return the first place whose transfer has nothing left to send, `NONE` if there is none."""
+    for place in range(state.moving_user.shape[1]):
+        if state.moving_user[i, place] >= 0 and state.left_bytes[i, place] == 0.0:
+            return place
+    return NONE
 
 
 @jit_without_refcounts

@@ -10,7 +10,6 @@ import pytest
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import Limits, pack
-from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s, play
 from dnnmig_env.simulation.simulator import simulate
@@ -146,7 +145,7 @@ def test_a_used_state_forgets_its_last_episode() -> None:
     packed = pack([scenario for scenario, _ in cases])
     plans = plan_arrays([plan for _, plan in cases])
     state = new_state(packed, rows=1, events=40)
-    source, times = np.empty(plans.user.shape[1], np.int64), np.empty((3, plans.user.shape[1]))
+    source, times = np.empty(plans.user.shape[1], np.int64), np.empty((4, plans.user.shape[1]))
     for row, (scenario, plan) in enumerate(cases):
         mean_delay_s = play(packed, row, state, 0, plans, row, source, *times)
         fresh = simulate(scenario, plan)
