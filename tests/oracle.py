@@ -104,7 +104,7 @@ class Simulation:
     def live_until_the_next_event(self) -> None:
         """Start what may start, let time pass; then the slot begins before transfers end, one after another.
 
-        What ends when a slot begins has done so before anything else starts.
+        Nothing else starts before all of them have ended.
         """
         self.start_transfers()
         while self.occupy():
@@ -116,7 +116,6 @@ class Simulation:
         for transfer in self.lanes.transfers():
             if transfer.left_bytes == 0:
                 self.end(transfer)
-                self.start_transfers()
 
     def let_pass(self) -> None:
         """Go on to the start of a slot, the end of a transfer, or a time before which something must not start."""

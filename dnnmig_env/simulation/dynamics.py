@@ -122,8 +122,8 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
     begins first.
 
     Returns:
-        The place of the transfer whose last byte has arrived, which the caller has to land or to take off; `NONE` if
-        there is none.
+        The place of a transfer whose last byte has arrived, which the caller has to land or to take off; `NONE` if
+        there is none. Others may have ended at the same time (`first_ended`).
     """
     notice_transfers(packed, b, state, i)
     before_s, edge_s = state.time_s[i], packed.slot_edges_s[b, state.slot[i] + 1]

@@ -101,7 +101,7 @@ def play(
             take_off(state, i, ended)
             end_s[j], sent_bytes[j] = state.time_s[i], packed.weight_bytes[b, plans.user[k, j], plans.layer[k, j]]
             _complete_partition(packed, b, state, i, plans, k, j, end_s, usable_s)
-            ended = first_ended(state, i) if state.time_s[i] == last_s else NONE  # nothing begins at the horizon
+            ended = first_ended(state, i)  # nothing begins before all that end at the same time have done so
     for place in range(state.moving_user.shape[1]):
         if state.moving_user[i, place] >= 0:
             j = state.item[i, place]
