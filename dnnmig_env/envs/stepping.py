@@ -8,7 +8,7 @@ from __future__ import annotations
 from dnnmig_env.arrays import Bools, Float32s, Ints
 from dnnmig_env.compiling.jit import copy, fill, jit_nogil, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_mask
-from dnnmig_env.envs.facts import observe_changing, observe_fixed
+from dnnmig_env.envs.facts.observing import observe_changing, observe_fixed
 from dnnmig_env.envs.outputs import Outputs
 from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
 from dnnmig_env.simulation.dynamics import begin, begin_transfer, first_ended, horizon_s, land, pass_time

@@ -11,19 +11,17 @@ from dnnmig_env.simulation.moving.transfers import NONE, is_on_its_way, lane_fro
 from dnnmig_env.simulation.packed import INDEPENDENT, SHARED, PackedScenarios
 from dnnmig_env.simulation.state import State
 
-LEAST_WAIT_S = 1e-300
-"""Wait that stands for none in a lane whose transfer has just ended, but has not been taken off it yet."""
-
 
 @jit_without_refcounts
 def survey_lanes(packed: PackedScenarios, b: int, state: State, i: int) -> bool:
     """Write for each lane how long it is still busy and which share of it is left to weights; say if any is idle.
 
-    The shares are written only where weights may move, as nothing else asks for them.
+    Where all scenarios have one lane (`Limits.lanes`) nothing asks for that: then shares are not written, and the lane
+    is busy for ever. What has ended must have been taken off its lane.
     """
-    wait_s, servers = state.lane_wait_s[i], packed.memory_bytes.shape[1]
+    wait_s, servers, timed = state.lane_wait_s[i], packed.memory_bytes.shape[1], packed.copies.shape[3] > 0
     fill(wait_s, 0.0)
-    if packed.moves[b]:
+    if timed:
         _write_shares(packed, b, state, i)
     if state.on_the_way[i] == 0:
         return True
@@ -33,10 +31,9 @@ def survey_lanes(packed: PackedScenarios, b: int, state: State, i: int) -> bool:
         if u >= 0:
             source = source_of(packed, place)
             lane = lane_from(packed, b, slot, u, source)
-            if packed.moves[b]:
+            if timed:
                 rate = link_bytes_per_s(packed, b, slot, u, source, state.moving_to[i, place])
-                left_s = state.left_bytes[i, place] / (rate * state.lane_share[i, lane])
-                wait_s[lane] += max(left_s, LEAST_WAIT_S)
+                wait_s[lane] += state.left_bytes[i, place] / (rate * state.lane_share[i, lane])
             else:
                 wait_s[lane] = np.inf
     if packed.moves[b]:
