@@ -50,7 +50,7 @@ __all__ = [
     "slot_at",
 ]
 
-SWEEPS, TOLERANCE, LEAST_SHARE = 2, 2e-3, 0.02  # written down in contention.py and dynamics.py
+SWEEPS, TOLERANCE, LEAST_SHARE = 2, 2e-3, 0.02  # written down in contention.py, picks.py and share.py
 RADIO = ("uplink", "downlink")
 
 
@@ -102,7 +102,10 @@ class Simulation:
             self.outcome.uploads.append((min(starts_s), end_s))
 
     def live_until_the_next_event(self) -> None:
-        """Start what may start, let time pass; then the slot begins before transfers end, one after another."""
+        """Start what may start, let time pass; then the slot begins before transfers end, one after another.
+
+        Nothing else starts before all of them have ended.
+        """
         self.start_transfers()
         while self.occupy():
             self.start_transfers()
@@ -110,11 +113,9 @@ class Simulation:
         if self.now == self.slot_end_s() and self.now < self.scenario.horizon_s:
             self.slot += 1
             self.begin_slot()
-            self.start_transfers()
         for transfer in self.lanes.transfers():
             if transfer.left_bytes == 0:
                 self.end(transfer)
-                self.start_transfers()
 
     def let_pass(self) -> None:
         """Go on to the start of a slot, the end of a transfer, or a time before which something must not start."""

@@ -12,8 +12,8 @@ from agents.planners.joint_efficiency.intervals import Efficiencies
 from dnnmig_env.arrays import Float32s, Int8s
 from dnnmig_env.compiling.jit import jit_without_refcounts
 from dnnmig_env.envs.actions import action_of
+from dnnmig_env.envs.facts.network import input_bytes, log_scaled
 from dnnmig_env.envs.features import positions
-from dnnmig_env.envs.network_facts import input_bytes, log_scaled
 from dnnmig_env.simulation.dynamics import horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State

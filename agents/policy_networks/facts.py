@@ -29,9 +29,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dnnmig_env.envs.facts import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
+from dnnmig_env.envs.facts.layout import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
+from dnnmig_env.envs.facts.network import LAYER_FEATURES
 from dnnmig_env.envs.features import names
-from dnnmig_env.envs.network_facts import LAYER_FEATURES
 
 ROUNDS = 2
 """Rounds of messages between neighbouring layers."""

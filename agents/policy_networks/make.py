@@ -8,7 +8,7 @@ from typing import cast
 from torch import nn
 
 from agents.policy_networks.facts import FactsNetwork
-from dnnmig_env.envs.facts import FactsLayout
+from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.observer import ObservationKind, load
 
 Sizes = tuple[int, int, int]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits
+
+if TYPE_CHECKING:
+    from dnnmig_env.families.registry import Generator
 
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
 """What both environments can draw. `gymnasium.make` adds the modes human, rgb_array_list and ansi_list by wrappers."""
@@ -205,3 +210,17 @@ def _first(found: NDArray[Any]) -> Any:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names)
+
+
+def limits_for(generator: Generator | None, limits: Limits | None, scenario: Scenario | None) -> Limits:
+    """Return the limits, by default those of the generator, or greater ones that hold the given scenario, too."""
+    if limits is not None:
+        return limits
+    needed = [] if generator is None else [generator.limits]
+    if scenario is not None:
+        needed.append(Limits.of([scenario]))
+    if not needed:
+        raise ValueError(
+            "generator and limits are both None; give a generator, or the limits of the scenarios to come."
+        )
+    return Limits(**{field.name: max(getattr(each, field.name) for each in needed) for field in fields(Limits)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -17,8 +16,8 @@ from dnnmig_env.compiling.row_bytes import Bytes, byte_views, joined_bytes, put_
 from dnnmig_env.compiling.same_types import SameTypes
 from dnnmig_env.compiling.threads import share_rows
 from dnnmig_env.envs.actions import ActionLayout, new_decisions, pending_layer
-from dnnmig_env.envs.arguments import check_scenario
-from dnnmig_env.envs.facts import FactsLayout
+from dnnmig_env.envs.arguments import check_scenario, limits_for
+from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.observer import FactsObserver, MakeObserver, MakeRewarder, Observer, find_observer
 from dnnmig_env.envs.outputs import new_outputs
 from dnnmig_env.envs.repair import repair_rows
@@ -114,7 +113,7 @@ class EpisodeBatch:
         self.rows, self.generator, self.decision_mode = rows, generator, decisions
         if scenario is not None:
             check_scenario("scenario", scenario)
-        self.limits = _limits(generator, limits, scenario)
+        self.limits = limits_for(generator, limits, scenario)
         sizes = self.limits.users, self.limits.layers, self.limits.servers
         self.actions = ActionLayout(*sizes)
         self.facts = FactsLayout(*sizes, self.limits.edges, self.limits.lanes)
@@ -292,17 +291,3 @@ class EpisodeBatch:
         batch, index = stream
         self._stream[row] = (batch, index + 1)
         return batch, index
-
-
-def _limits(generator: Generator | None, limits: Limits | None, scenario: Scenario | None) -> Limits:
-    """Return the limits, by default those of the generator, or greater ones that hold the given scenario, too."""
-    if limits is not None:
-        return limits
-    needed = [] if generator is None else [generator.limits]
-    if scenario is not None:
-        needed.append(Limits.of([scenario]))
-    if not needed:
-        raise ValueError(
-            "generator and limits are both None; give a generator, or the limits of the scenarios to come."
-        )
-    return Limits(**{field.name: max(getattr(each, field.name) for each in needed) for field in fields(Limits)})

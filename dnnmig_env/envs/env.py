@@ -29,20 +29,24 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, int | np.integer[Any] | 
     Users hold whole DNNs on their devices and keep raising inference queries. Servers (edge, cloud) are faster but hold
     no weights at first: weights are uploaded over one shared uplink, one layer at a time. While uploads go on, queries
     use the layers that have arrived. One episode is one scenario from time 0 to its horizon; time passes while a layer
-    is being uploaded. The rules are those of `docs/model.md`.
+    is being uploaded. In `mobile` and `city` every edge has a radio cell of its own, and servers send weights on by
+    wire, so that several layers may be on their way at once. The rules are those of `docs/model.md`.
 
     ## Action Space
     `Discrete(U * L * S + 1)` for at most U users, L layers and S servers. Action `(u * L + l) * S + s - 1` uploads
     layer l of user u to server s (1..S) next. The last action is "stop": nothing more is uploaded until the next time
-    slot begins, or, in the last slot, until the horizon. With `decisions="two-phase"`, the layers of every present user
-    are placed first, by one decision each, in topological order: an action that uploads to a server places the pending
-    layer there, "stop" leaves it on the device. Then the placed layers are uploaded one by one.
+    slot begins, or, in the last slot, until the horizon. Where several layers may be on their way at once, a decision
+    is due whenever something may start, several at the same time if need be; "stop" waits for the next event, the end
+    of a transfer or the start of a slot. Where a layer comes from follows from the rules. With
+    `decisions="two-phase"`, the layers of every present user are placed first, by one decision each, in topological
+    order: an action that uploads to a server places the pending layer there, "stop" leaves it on the device. Then the
+    placed layers are uploaded one by one.
 
     ## Observation Space
     `Dict(observation=Box(-1, 1, (D,)), action_mask=MultiBinary(U * L * S + 1))`. The vector is laid out as
-    `dnnmig_env.envs.facts.FactsLayout` says: time, servers, users, links, layers, lines between servers, seconds of
-    layers on servers, edges of the networks; absent users and padding are zero. It tells of the present and the past
-    only. `action_mask` is 1
+    `dnnmig_env.envs.facts.layout.FactsLayout` says: time, servers, users, links, layers, lines between servers, seconds
+    of layers on servers, edges of the networks, and in `mobile` and `city` cells, copies, transfers, absences and room;
+    absent users and padding are zero. It tells of the present and the past only. `action_mask` is 1
     for legal actions; "stop" is always legal. With `observation="candidates"` (joint decisions only) the vector is a
     short list of promising uploads with what may be expected of each (`agents.candidates.layout.CandidateLayout`).
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dnnmig_env.arrays import Bools, Float32s, Ints
 from dnnmig_env.compiling.jit import copy, fill, jit_nogil, jit_without_refcounts
 from dnnmig_env.envs.actions import Decisions, pending_layer, upload_of, write_mask
-from dnnmig_env.envs.facts import observe_changing, observe_fixed
+from dnnmig_env.envs.facts.observing import observe_changing, observe_fixed
 from dnnmig_env.envs.outputs import Outputs
 from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
-from dnnmig_env.simulation.dynamics import begin, begin_transfer, horizon_s, land, pass_time
+from dnnmig_env.simulation.dynamics import begin, begin_transfer, first_ended, horizon_s, land, pass_time
 from dnnmig_env.simulation.moving.sources import first_source, survey_lanes
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
@@ -164,10 +164,14 @@ def _decide(
 
 @jit_without_refcounts
 def _wait(packed: PackedScenarios, state: State, i: int) -> None:
-    """Let time pass until the next event, the end of a transfer or the start of a slot, and let users react to it."""
+    """Let time pass until the next event, the end of transfers or the start of a slot, and let users react to it.
+
+    What ends at the same time lands one after the other, before anything is decided.
+    """
     ended = pass_time(packed, i, state, i, horizon_s(packed, i))
-    if ended >= 0:
+    while ended >= 0:
         land(packed, i, state, i, ended)
+        ended = first_ended(state, i)
 
 
 @jit_without_refcounts

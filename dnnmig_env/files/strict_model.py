@@ -78,6 +78,7 @@ _REASONS = {
     "list_type": "must be a list",
     "too_short": "must not be empty; give at least one",
     "string_type": "must be text; put it in quotes",
+    "bool_type": "must be true or false",
 }
 
 

@@ -106,8 +106,8 @@ class Scenario:
         family: Family of the generator that made the scenario, or "custom".
         uplink: How weights and the data of queries share the radio uplink; see `Uplink`.
         moves: Whether weights that a server holds may be sent to further servers, by wire or by radio. Room for them is
-            then made by dropping what nobody needs (see `dnnmig_env.simulation.room`), and what is on its way to a
-            user who leaves is lost.
+            then made by dropping what nobody needs (see `dnnmig_env.simulation.moving.room`), and what is on its way
+            for a user who leaves is lost.
 
     Raises:
         ValueError: If anything is missing, negative, NaN, of the wrong shape, or cannot work (a server that a user

@@ -30,7 +30,7 @@ UPLINK, DOWNLINK = -2, -1
 TOLERANCE = 2e-3
 """Change of a user's presence at a station up to which the others go on as if nothing had changed.
 
-With it, and two sweeps over the users after an event (`dynamics.SWEEPS`), the mean delays of 60 plans of joint
+With it, and two sweeps over the users after an event (`picks.SWEEPS`), the mean delays of 60 plans of joint
 efficiency in `multi-user` differ from those of sweeps without end by 0.005 % in the median and 0.03 % at most; with one
 sweep by 0.1 % at most, in `mobile` by 1 %; with a tolerance of 0.01 and three sweeps by 0.2 %, in `mobile` by 1 %.
 """

@@ -11,7 +11,7 @@ has them all):
   the device alone, or the effective assignment, which uses every layer whose weights can be used. The owner of a
   completed partition picks first, then the others in the order of their indices; at other events all pick in that
   order. A pick changes how the others are slowed. So the delays of all for whom something has changed are computed
-  anew, in at most `SWEEPS` sweeps over the users. They pick again at the next event.
+  anew, in at most `SWEEPS` sweeps over the users (`dnnmig_env.simulation.picks`). They pick again at the next event.
 - Between events, each user's delay costs `query rate x delay` per second.
 """
 
@@ -22,8 +22,8 @@ from typing import cast
 import numpy as np
 
 from dnnmig_env.arrays import Int8s
-from dnnmig_env.compiling.jit import copy, fill, jit_without_refcounts
-from dnnmig_env.simulation.contention import TOLERANCE, slowdown_for, write_presence, write_seconds
+from dnnmig_env.compiling.jit import fill, jit_without_refcounts
+from dnnmig_env.simulation.contention import write_seconds
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.moving.holding import find_all, hold, hold_first
 from dnnmig_env.simulation.moving.room import make_room
@@ -41,131 +41,17 @@ from dnnmig_env.simulation.moving.transfers import (
     take_off,
 )
 from dnnmig_env.simulation.packed import SHARED, PackedScenarios
+from dnnmig_env.simulation.picks import react
 from dnnmig_env.simulation.state import State
 
 FIRST_USER = DEVICE = cast(int, np.int64(0))  # Numba compiles functions once more for a literal 0
-
-SWEEPS = 2
-"""Most sweeps over the users after they have picked."""
-
-
-@jit_without_refcounts
-def _offloads(assignment: Int8s) -> bool:
-    for node in assignment:  # noqa: SIM110  generators do not compile
-        if node != 0:
-            return True
-    return False
-
-
-@jit_without_refcounts
-def _differ(one: Int8s, other: Int8s) -> bool:
-    for v in range(one.shape[0]):  # noqa: SIM110
-        if one[v] != other[v]:
-            return True
-    return False
-
-
-@jit_without_refcounts
-def _pick(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
-    """Let one user pick the fastest of its present assignment, the device alone, and its effective assignment.
-
-    On a tie the one named first wins. Returns whether its presence at stations, which slows the others, has changed.
-    """
-    slot, device_s, changed = state.slot[i], state.device_delay_s[i, u], False
-    present, effective, slowdown = state.assignment[i, u], state.effective[i, u], state.slowdown[i, u]
-    finish_s, free_s = state.finish_s[i], state.free_s[i]
-    slowdown_for(u, packed.home[b, slot], state.present[i], state.sending[i], slowdown)
-    best_s = query_delay_s(packed, b, u, slot, present, slowdown, finish_s, free_s) if _offloads(present) else device_s
-    effective_assignment(packed, b, u, state.node[i, u], state.usable[i, u], effective)
-    if device_s < best_s:
-        best_s, changed = device_s, True
-        fill(present, 0)
-    if _differ(effective, present):
-        composed_s = query_delay_s(packed, b, u, slot, effective, slowdown, finish_s, free_s)
-        if composed_s < best_s:
-            best_s, changed = composed_s, True
-            copy(present, effective)
-    state.delay_s[i, u] = best_s
-    if changed:
-        write_seconds(packed, b, u, slot, present, state.seconds[i, u])
-    return _announce(packed, b, state, i, u)
-
-
-@jit_without_refcounts
-def _measure(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
-    """Compute one user's delay under its present assignment anew; return whether its presence has changed."""
-    slot, present, slowdown = state.slot[i], state.assignment[i, u], state.slowdown[i, u]
-    slowdown_for(u, packed.home[b, slot], state.present[i], state.sending[i], slowdown)
-    if not _offloads(present):
-        return False
-    state.delay_s[i, u] = query_delay_s(packed, b, u, slot, present, slowdown, state.finish_s[i], state.free_s[i])
-    return _announce(packed, b, state, i, u)
-
-
-@jit_without_refcounts
-def _announce(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> bool:
-    """Write one user's presence at the stations; return whether it has changed, so that the others are concerned."""
-    rate_hz = packed.query_rate_hz[b, state.slot[i], u]
-    if not write_presence(
-        rate_hz, state.delay_s[i, u], state.seconds[i, u], state.slowdown[i, u], state.present[i, u], TOLERANCE
-    ):
-        return False
-    fill(state.stale[i], True)
-    fill(state.outdated[i], True)
-    return True
-
-
-@jit_without_refcounts
-def _react(packed: PackedScenarios, b: int, state: State, i: int, first: int) -> None:
-    """Let every present user pick, `first` before the others; compute delays until they fit together; log the event.
-
-    A user for whom nothing has changed since its last pick (`state.stale`) would pick the same again and is left out.
-    """
-    slot, num_users = state.slot[i], packed.num_users[b]
-    state.stale[i, first], settled = True, True
-    for turn in range(num_users):
-        u = _user_at(turn, first)
-        if state.stale[i, u] and packed.query_rate_hz[b, slot, u] > 0.0:
-            if _pick(packed, b, state, i, u):
-                settled = False
-            state.stale[i, u], state.outdated[i, u] = False, False
-    for _ in range(SWEEPS):
-        if settled:
-            break
-        settled = True
-        for turn in range(num_users):
-            u = _user_at(turn, first)
-            if state.outdated[i, u] and packed.query_rate_hz[b, slot, u] > 0.0:
-                if _measure(packed, b, state, i, u):
-                    settled = False
-                state.outdated[i, u] = False
-    event = state.num_events[i]
-    if event < state.event_time_s.shape[1]:
-        state.event_time_s[i, event] = state.time_s[i]
-        copy(state.event_delay_s[i, event], state.delay_s[i])
-        copy(state.event_assignment[i, event], state.assignment[i])
-        copy(state.event_slowdown[i, event], state.slowdown[i])
-        state.num_events[i] = event + 1
-
-
-@jit_without_refcounts
-def _user_at(turn: int, first: int) -> int:
-    """Return the user who picks at a turn: `first` at turn 0, then the others in the order of their indices."""
-    if turn == 0:
-        return first
-    return turn - 1 if turn <= first else turn
 
 
 @jit_without_refcounts
 def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     """Set row `i` to the start of scenario `b`: time 0, with only those weights on servers that `uploaded` names."""
-    state.time_s[i], state.slot[i], state.cost_s[i], state.expected_queries[i], state.num_events[i] = (
-        0.0,
-        0,
-        0.0,
-        0.0,
-        0,
-    )
+    state.time_s[i], state.cost_s[i], state.expected_queries[i] = 0.0, 0.0, 0.0
+    state.slot[i], state.num_events[i] = 0, 0
     clear_transfers(state, i)
     state.joined[i] = 0
     fill(state.assignment[i], 0)
@@ -210,7 +96,7 @@ def _begin_slot(packed: PackedScenarios, b: int, state: State, i: int) -> None:
             state.delay_s[i, u] = state.device_delay_s[i, u]
             fill(state.present[i, u], 0.0)
     fill(state.stale[i], True)
-    _react(packed, b, state, i, FIRST_USER)
+    react(packed, b, state, i, FIRST_USER)
 
 
 @jit_without_refcounts
@@ -236,8 +122,8 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
     begins first.
 
     Returns:
-        The place of the transfer whose last byte has arrived, which the caller has to land or to take off; `NONE` if
-        there is none.
+        The place of a transfer whose last byte has arrived, which the caller has to land or to take off; `NONE` if
+        there is none. Others may have ended at the same time (`first_ended`).
     """
     notice_transfers(packed, b, state, i)
     before_s, edge_s = state.time_s[i], packed.slot_edges_s[b, state.slot[i] + 1]
@@ -245,17 +131,15 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
     if state.on_the_way[i] > 0:
         for place in range(state.moving_user.shape[1]):
             if state.moving_user[i, place] >= 0:
-                rate = _bytes_per_s(packed, b, state, i, place)
-                state.speed[i, place] = rate
-                end_s = before_s + state.left_bytes[i, place] / rate if rate > 0.0 else np.inf
-                if end_s < stop_s or (end_s == stop_s and ended < 0):
-                    stop_s, ended = end_s, place
+                state.speed[i, place] = _bytes_per_s(packed, b, state, i, place)
+                state.end_s[i, place] = _end_s(state, i, place)
+                if state.end_s[i, place] < stop_s or (state.end_s[i, place] == stop_s and ended < 0):
+                    stop_s, ended = state.end_s[i, place], place
         for place in range(state.moving_user.shape[1]):
             if state.moving_user[i, place] >= 0:
                 sent_bytes = state.speed[i, place] * (stop_s - before_s)
-                state.left_bytes[i, place] = max(state.left_bytes[i, place] - sent_bytes, 0.0)
-        if ended >= 0:
-            state.left_bytes[i, ended] = 0.0
+                left_bytes = max(state.left_bytes[i, place] - sent_bytes, 0.0)
+                state.left_bytes[i, place] = left_bytes if state.end_s[i, place] > stop_s else 0.0
     rate_of_cost = 0.0
     for u in range(packed.num_users[b]):
         rate_of_cost += packed.query_rate_hz[b, state.slot[i], u] * state.delay_s[i, u]
@@ -264,9 +148,31 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
     if stop_s == edge_s and state.slot[i] + 1 < packed.num_slots[b]:
         state.slot[i] += 1
         _begin_slot(packed, b, state, i)
-        if ended >= 0 and state.moving_user[i, ended] < 0:
-            return NONE  # its user has just left
+        if ended >= 0:
+            return first_ended(state, i)  # the user of the other one may have just left
     return ended
+
+
+@jit_without_refcounts
+def first_ended(state: State, i: int) -> int:
+    """Return the first place whose transfer has nothing left to send, `NONE` if there is none."""
+    for place in range(state.moving_user.shape[1]):
+        if state.moving_user[i, place] >= 0 and state.left_bytes[i, place] == 0.0:
+            return place
+    return NONE
+
+
+@jit_without_refcounts
+def _end_s(state: State, i: int, place: int) -> float:
+    """Return when the transfer of a place ends if it goes on at its speed.
+
+    What has nothing left ends now, even if it waits in another lane meanwhile: what ends at the same time as something
+    else may have to.
+    """
+    left_bytes, speed = state.left_bytes[i, place], state.speed[i, place]
+    if left_bytes == 0.0:
+        return float(state.time_s[i])
+    return float(state.time_s[i] + left_bytes / speed) if speed > 0.0 else np.inf
 
 
 @jit_without_refcounts
@@ -307,7 +213,7 @@ def notice_transfers(packed: PackedScenarios, b: int, state: State, i: int) -> b
             state.present[i, -1, lane] = moving
     if changed:
         fill(state.stale[i], True)
-        _react(packed, b, state, i, FIRST_USER)
+        react(packed, b, state, i, FIRST_USER)
     return changed
 
 
@@ -333,7 +239,7 @@ def begin_transfer(
                 write_seconds(packed, b, w, state.slot[i], present, state.seconds[i, w])
     if concerned:
         fill(state.stale[i], True)
-        _react(packed, b, state, i, FIRST_USER)
+        react(packed, b, state, i, FIRST_USER)
     return place
 
 
@@ -343,7 +249,7 @@ def land(packed: PackedScenarios, b: int, state: State, i: int, place: int) -> N
     u, v, server = state.moving_user[i, place], state.moving_layer[i, place], state.moving_to[i, place]
     take_off(state, i, place)
     hold(packed, b, state, i, u, v, server)
-    _react(packed, b, state, i, u)
+    react(packed, b, state, i, u)
 
 
 @jit_without_refcounts
@@ -381,7 +287,7 @@ def send(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, 
 @jit_without_refcounts
 def complete(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> None:
     """Let all users react, `u` first, to a partition of user `u` whose layers have just become usable."""
-    _react(packed, b, state, i, u)
+    react(packed, b, state, i, u)
 
 
 @jit_without_refcounts
@@ -389,4 +295,4 @@ def upload(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int
     """Upload one layer as a partition of its own: it becomes usable as soon as its last byte has arrived."""
     if send(packed, b, state, i, u, v, server) == 0.0:
         hold(packed, b, state, i, u, v, server)
-        _react(packed, b, state, i, u)
+        react(packed, b, state, i, u)

@@ -13,6 +13,7 @@ from dnnmig_env.simulation.dynamics import (
     begin,
     begin_transfer,
     complete,
+    first_ended,
     horizon_s,
     notice_transfers,
     pass_time,
@@ -42,8 +43,8 @@ def mean_delays_s(packed: PackedScenarios, plans: PlanArrays, scenarios: Ints | 
     count = len(plans.length)
     rows = np.zeros(count, np.int64) if scenarios is None else np.asarray(scenarios, np.int64)
     state, result = new_state(packed, count), np.empty(count)
-    source, (start_s, end_s, sent_bytes) = np.empty(plans.user.shape, np.int64), np.empty((3, *plans.user.shape))
-    share_rows(_play_rows, count, packed, rows, state, plans, source, start_s, end_s, sent_bytes, result, per_core=32)
+    source, sent = np.empty(plans.user.shape, np.int64), np.empty((4, *plans.user.shape))
+    share_rows(_play_rows, count, packed, rows, state, plans, source, *sent, result, per_core=32)
     return result
 
 
@@ -59,6 +60,7 @@ def play(
     start_s: Floats,
     end_s: Floats,
     sent_bytes: Floats,
+    usable_s: Floats,
 ) -> float:
     """Play plan `k` in row `i` of the state and return its mean query delay J.
 
@@ -78,12 +80,13 @@ def play(
         end_s: Receives the end of each layer's transfer, shape (K,); infinite if the last byte has not arrived by the
             horizon.
         sent_bytes: Receives the bytes of each layer's weights that are sent by the horizon.
+        usable_s: Receives when each partition is first complete, in the place of its last layer; infinite if never.
     """
     begin(packed, b, state, i)
     fill(state.item[i], NONE)
     first, last_s = 0, horizon_s(packed, b)
     for j in range(plans.length[k]):
-        source[j], start_s[j], end_s[j], sent_bytes[j] = NONE, np.inf, np.inf, 0.0
+        source[j], start_s[j], end_s[j], sent_bytes[j], usable_s[j] = NONE, np.inf, np.inf, 0.0, np.inf
     while state.time_s[i] < last_s:
         while first < plans.length[k] and start_s[first] < np.inf:
             first += 1
@@ -93,11 +96,12 @@ def play(
         ended = pass_time(packed, b, state, i, until_s)
         if packed.moves[b]:
             _note_broken_off(packed, b, state, i, plans, k, sent_bytes)
-        if ended >= 0:
+        while ended >= 0:
             j, state.item[i, ended] = state.item[i, ended], NONE
             take_off(state, i, ended)
             end_s[j], sent_bytes[j] = state.time_s[i], packed.weight_bytes[b, plans.user[k, j], plans.layer[k, j]]
-            _complete_partition(packed, b, state, i, plans, k, j, end_s)
+            _complete_partition(packed, b, state, i, plans, k, j, end_s, usable_s)
+            ended = first_ended(state, i)  # nothing begins before all that end at the same time have done so
     for place in range(state.moving_user.shape[1]):
         if state.moving_user[i, place] >= 0:
             j = state.item[i, place]
@@ -176,7 +180,15 @@ def _wanted_source(packed: PackedScenarios, b: int, state: State, i: int, u: int
 
 @jit_without_refcounts
 def _complete_partition(
-    packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays, k: int, j: int, end_s: Floats
+    packed: PackedScenarios,
+    b: int,
+    state: State,
+    i: int,
+    plans: PlanArrays,
+    k: int,
+    j: int,
+    end_s: Floats,
+    usable_s: Floats,
 ) -> None:
     """Let all users react if layer `j` of a plan, which has just arrived, is the last of its partition to do so."""
     first, last, u = j, j, plans.user[k, j]
@@ -188,6 +200,7 @@ def _complete_partition(
         v, server = plans.layer[k, member], plans.server[k, member]
         if end_s[member] == np.inf and not (packed.moves[b] and state.held[i, u, v, server - 1] > 0):
             return
+    usable_s[last] = min(usable_s[last], state.time_s[i])
     for member in range(first, last + 1):
         is_dropped = packed.moves[b] and state.held[i, u, plans.layer[k, member], plans.server[k, member] - 1] >= 0
         if end_s[member] < np.inf and not is_dropped:
@@ -219,10 +232,12 @@ def _play_rows(
     start_s: Floats,
     end_s: Floats,
     sent_bytes: Floats,
+    usable_s: Floats,
     result: Floats,
 ) -> None:
     for k in range(first, end):
-        result[k] = play(packed, rows[k], state, k, plans, k, source[k], start_s[k], end_s[k], sent_bytes[k])
+        sent = source[k], start_s[k], end_s[k], sent_bytes[k], usable_s[k]
+        result[k] = play(packed, rows[k], state, k, plans, k, *sent)
 
 
 @jit

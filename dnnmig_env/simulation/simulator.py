@@ -67,8 +67,8 @@ def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
     # Besides slots and partitions, under the reading "shared" lanes may become busy and idle once for each layer and
     # each slot, and a layer may be dropped for each layer that comes.
     state = new_state(packed, rows=1, events=4 * (scenario.num_slots + plan.num_layers))
-    source, (start_s, end_s, sent_bytes) = np.empty(plan.num_layers, np.int64), np.empty((3, plan.num_layers))
-    mean_delay_s = play(packed, 0, state, 0, plans, 0, source, start_s, end_s, sent_bytes)
+    source, (start_s, end_s, sent_bytes, usable_s) = np.empty(plan.num_layers, np.int64), np.empty((4, plan.num_layers))
+    mean_delay_s = play(packed, 0, state, 0, plans, 0, source, start_s, end_s, sent_bytes, usable_s)
     events = int(state.num_events[0])
     arrays = (
         state.event_time_s[0, :events],
@@ -79,12 +79,18 @@ def _carry_out(scenario: Scenario, plan: Plan) -> Timeline:
     )
     for array in arrays:
         array.flags.writeable = False
-    uploads = _upload_intervals(scenario, plan, source, start_s, end_s, sent_bytes)
+    uploads = _upload_intervals(scenario, plan, source, start_s, end_s, sent_bytes, usable_s)
     return Timeline(scenario, plan, uploads, *arrays, float(mean_delay_s))
 
 
 def _upload_intervals(
-    scenario: Scenario, plan: Plan, source: Ints, start_s: Floats, end_s: Floats, sent_bytes: Floats
+    scenario: Scenario,
+    plan: Plan,
+    source: Ints,
+    start_s: Floats,
+    end_s: Floats,
+    sent_bytes: Floats,
+    usable_s: Floats,
 ) -> tuple[UploadInterval, ...]:
     intervals, first = [], 0
     for upload in plan.uploads:
@@ -93,10 +99,7 @@ def _upload_intervals(
             _transfer(scenario, upload, layer, int(source[k]), float(start_s[k]), float(end_s[k]), float(sent_bytes[k]))
             for k, layer in enumerate(upload.layers, start=first)
         )
-        sent, times = (
-            float(sent_bytes[first:end].sum()),
-            (float(start_s[first:end].min()), float(end_s[first:end].max())),
-        )
+        sent, times = float(sent_bytes[first:end].sum()), (float(start_s[first:end].min()), float(usable_s[end - 1]))
         intervals.append(UploadInterval(upload.user, upload.server, upload.layers, sent, *times, transfers))
         first = end
     return tuple(intervals)

@@ -35,6 +35,7 @@ class State(NamedTuple):
     moving_to: Ints  # (B, N): server to which it goes, 1..S
     left_bytes: Floats  # (B, N): bytes that have not been sent yet
     speed: Floats  # (B, N): scratch, bytes per second at which it moves
+    end_s: Floats  # (B, N): scratch, when it ends at that speed
     queued: Ints  # (B, N): number of the transfer in the order in which transfers have joined their lanes
     joined: Ints  # (B,): how many have joined a lane
     item: Ints  # (B, N): index of the transfer's layer in the plan that is played
@@ -87,6 +88,7 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         moving_to=np.zeros((rows, transfers), np.int64),
         left_bytes=np.zeros((rows, transfers)),
         speed=np.zeros((rows, transfers)),
+        end_s=np.zeros((rows, transfers)),
         queued=np.zeros((rows, transfers), np.int64),
         joined=np.zeros(rows, np.int64),
         item=np.zeros((rows, transfers), np.int64),

@@ -10,8 +10,8 @@ import numpy as np
 
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.contention import TOLERANCE
-from dnnmig_env.simulation.dynamics import SWEEPS
 from dnnmig_env.simulation.moving.share import LEAST_SHARE
+from dnnmig_env.simulation.picks import SWEEPS
 from dnnmig_env.simulation.plan import Plan
 
 DEVICE = 0

@@ -13,7 +13,8 @@ from dnnmig_env.networks.graph_file import read_graph
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.preprocessing import prepare
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load_prepared, networks
-from dnnmig_env.simulation.packed import GraphArrays, Limits, graph_arrays, num_edges, num_shares
+from dnnmig_env.simulation.graph_arrays import GraphArrays, graph_arrays, num_edges, num_shares
+from dnnmig_env.simulation.packed import Limits
 
 
 class NetworkTable(NamedTuple):

@@ -4,6 +4,7 @@ A file in full, with every key; those marked "=" may be left out and then have t
 
     family: custom                  # = custom; how reports group it
     uplink: priority                # = priority; weights give way to query data; or shared, or independent
+    moves: true                     # = false; servers send weights on to others, and drop what nobody needs
     horizon_s: 20                   # length of the time considered
     slot_s: 2.0                     # = one slot; or slot_starts_s: [0, 5, 15]
     servers:
@@ -39,6 +40,8 @@ A file in full, with every key; those marked "=" may be left out and then have t
           device: {profile: resnet50_xeon_core, scale: 4}  # a shipped one, its seconds times 4 (scale: = 1)
           edge: edge.json           # or a file; or this-machine, which only a testbed measures
         uploaded: {conv1: edge}     # = none; layers whose weights a server holds at the start
+        copies: {conv1: [cloud]}    # = none; further servers that hold them, only with moves: true
+        home: edge                  # = one channel for all; in whose cell the user is, a name, or one per slot
       - name: camera
         network:
           name: tiny
@@ -47,6 +50,7 @@ A file in full, with every key; those marked "=" may be left out and then have t
             - {name: a, flops: 1e9, weight_bytes: 4e6, output_bytes: 2e6}
             - {name: b, flops: 1e9, weight_bytes: 4e6, output_bytes: 2e6, predecessors: [0]}  # = the layer before
         device: {flops_per_s: 2e9, memory_bytes_per_s: 8e9}
+        home: [edge, edge, cloud]
         profile_s: [[0.1, 0.01, 0.002], [0.1, 0.01, 0.002]]  # instead of profile; a row per layer: device, servers
     mobility:                       # = none; what policies may know of where everybody is
       area_m: 1000                  # = 1000; side of the square
@@ -79,7 +83,8 @@ its parts together. Nodes without a profile follow the roofline; nodes with one 
 place of a profile, `this-machine` has a testbed (`python -m evaluate testbed`) measure the layers before it runs them.
 
 In this room, begin with `schema`, which says what a file may hold. `read` builds a scenario from that, with `network`
-for a user's network and `profiles` for measured seconds, and `write` describes a scenario in the same form.
+for a user's network, `profiles` for measured seconds and `places` for where everybody is, and `write` describes a
+scenario in the same form.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dnnmig_env.arrays import Bools, Floats, Ints
-from dnnmig_env.files.strict_model import inside, suggestion
+from dnnmig_env.arrays import Bools, Floats
+from dnnmig_env.files.strict_model import inside
 from dnnmig_env.networks.layer_graph import LayerGraph
-from dnnmig_env.scenarios.bounds import LATENCY, LINK_RATE, OFFSET, QUERY_RATE, Bounds, check_bounds
+from dnnmig_env.scenarios.bounds import LATENCY, LINK_RATE, OFFSET, QUERY_RATE, check_bounds
+from dnnmig_env.scenarios.file.frame import Frame, at, index_of, per_slot, table_of
 from dnnmig_env.scenarios.file.network import networks_of, sent_graph
+from dnnmig_env.scenarios.file.places import homes_of, mobility_of
 from dnnmig_env.scenarios.file.profiles import Measure, groups_of, profile_table
 from dnnmig_env.scenarios.file.schema import (
     BackhaulForm,
@@ -25,7 +25,7 @@ from dnnmig_env.scenarios.file.schema import (
     UserForm,
 )
 from dnnmig_env.scenarios.node import Node, Tier
-from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.scenarios.traces import BYTES_PER_S, load_trace
 
 MAX_SLOTS = 100_000
@@ -47,9 +47,9 @@ def scenario_of(form: ScenarioForm, folder: Path, measure: Measure | None = None
         ValueError: If the scenario is not valid, in one line that begins with the place, such as `users[0].links`.
     """
     servers = tuple(_node(f"servers[{server_index}]", server) for server_index, server in enumerate(form.servers))
-    frame = _Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers], measure)
+    frame = Frame(folder, form.horizon_s, _slot_starts(form), [server.name for server in servers], measure)
     users = tuple(_user(f"users[{user_index}]", user, frame, servers) for user_index, user in enumerate(form.users))
-    links, mobility = _links(form, frame), _mobility(form, frame)
+    links, mobility = _links(form, frame), mobility_of(form, frame)
     try:
         return Scenario(
             users, servers, links, form.horizon_s, frame.starts_s, mobility, form.family, form.uplink, form.moves
@@ -64,16 +64,6 @@ def uniform_starts(slot_s: float, horizon_s: float) -> Floats:
     return np.arange(max(1, int(np.ceil(horizon_s / slot_s - 1e-9))), dtype=np.float64) * slot_s
 
 
-class _Frame(NamedTuple):
-    """What all parts of a file refer to, among it the slots' starts, the servers' names and what measures layers."""
-
-    folder: Path
-    horizon_s: float
-    starts_s: Floats
-    servers: list[str]
-    measure: Measure | None
-
-
 class _Link(NamedTuple):
     """The rates and latencies of one link in each slot, shape (T,) each."""
 
@@ -81,14 +71,6 @@ class _Link(NamedTuple):
     down_bytes_per_s: Floats
     up_latency_s: Floats
     down_latency_s: Floats
-
-
-@contextmanager
-def _at(place: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from None
 
 
 def _place_of(message: str, form: ScenarioForm) -> str:
@@ -115,15 +97,15 @@ def _slot_starts(form: ScenarioForm) -> Floats:
 
 
 def _node(place: str, form: DeviceForm) -> Node:
-    with _at(place):
+    with at(place):
         return Node(**{**dict(form), "tier": Tier(form.tier)})
 
 
-def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) -> User:
-    with _at(f"{place}.network"):
+def _user(place: str, form: UserForm, frame: Frame, servers: tuple[Node, ...]) -> User:
+    with at(f"{place}.network"):
         forms = networks_of(form, frame.folder)
     graph = forms[-1]
-    with _at(place):
+    with at(place):
         sent = sent_graph(form, graph)
     device = _node(f"{place}.device", form.device)
     profile: ArrayLike | None = None
@@ -131,7 +113,7 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
         groups = groups_of(len(form.profile_s), forms)
         shape = (sum(map(len, groups)), 1 + len(frame.servers))
         meaning = "a row per layer, a column for the device and each server"
-        rows = _table(f"{place}.profile_s", form.profile_s, shape, meaning)
+        rows = table_of(f"{place}.profile_s", form.profile_s, shape, meaning)
         profile = np.stack([rows[list(group)].sum(axis=0) for group in groups])
     elif form.profile:
         nodes = (device, *servers)
@@ -140,58 +122,41 @@ def _user(place: str, form: UserForm, frame: _Frame, servers: tuple[Node, ...]) 
         name=form.name,
         graph=sent,
         device=device,
-        query_rate_hz=_per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame, QUERY_RATE),
+        query_rate_hz=per_slot(f"{place}.query_rate_hz", form.query_rate_hz, frame, QUERY_RATE),
         profile_s=profile,
         uploaded=_uploaded(f"{place}.uploaded", form.uploaded, graph, frame),
         copies=_copies(f"{place}.copies", form.copies, graph, frame),
     )
 
 
-def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: _Frame) -> list[int]:
+def _uploaded(place: str, uploaded: dict[str, str], graph: LayerGraph, frame: Frame) -> list[int]:
     names = [layer.name for layer in graph.layers]
     result = [0] * len(names)
     for name, server in uploaded.items():
-        layer = _index(place, "layer", name, names)
-        result[layer] = 1 + _index(inside(place, name), "server", server, frame.servers)
+        layer = index_of(place, "layer", name, names)
+        result[layer] = 1 + index_of(inside(place, name), "server", server, frame.servers)
     return result
 
 
-def _copies(place: str, copies: dict[str, list[str]], graph: LayerGraph, frame: _Frame) -> Bools | None:
+def _copies(place: str, copies: dict[str, list[str]], graph: LayerGraph, frame: Frame) -> Bools | None:
     if not copies:
         return None
     names = [layer.name for layer in graph.layers]
     result = np.zeros((len(names), len(frame.servers)), np.bool_)
     for name, servers in copies.items():
-        layer = _index(place, "layer", name, names)
+        layer = index_of(place, "layer", name, names)
         for server in servers:
-            result[layer, _index(inside(place, name), "server", server, frame.servers)] = True
+            result[layer, index_of(inside(place, name), "server", server, frame.servers)] = True
     return result
 
 
-def _home(form: ScenarioForm, frame: _Frame) -> Ints | None:
-    """Return the server in whose cell each user is, shape (T, U); None if no user says it."""
-    homes = [user.home for user in form.users]
-    if all(home is None for home in homes):
-        return None
-    slots, columns = len(frame.starts_s), []
-    for user_index, home in enumerate(homes):
-        place = f"users[{user_index}].home"
-        if home is None:
-            raise ValueError(f"{place}: missing; other users have one, so say in which server's cell each user is.")
-        names = home if isinstance(home, list) else [home] * slots
-        if len(names) != slots:
-            raise ValueError(f"{place}: {len(names)} names for {slots} time slots; give one name or one per slot.")
-        columns.append([1 + _index(place, "server", name, frame.servers) for name in names])
-    return np.array(columns).T
-
-
-def _links(form: ScenarioForm, frame: _Frame) -> Links:
+def _links(form: ScenarioForm, frame: Frame) -> Links:
     default = None if form.default_link is None else _link("default_link", form.default_link, frame)
     rows = []
     for user_index, user in enumerate(form.users):
         place = f"users[{user_index}].links"
         for name in user.links:
-            _index(place, "server", name, frame.servers)
+            index_of(place, "server", name, frame.servers)
         for name in frame.servers:
             link = _link(inside(place, name), user.links[name], frame) if name in user.links else default
             if link is None:
@@ -200,36 +165,38 @@ def _links(form: ScenarioForm, frame: _Frame) -> Links:
     shape = (4, len(frame.starts_s), len(form.users), len(frame.servers))
     up, down, up_latency, down_latency = np.array(rows).reshape(*shape[2:], *shape[:2]).transpose(2, 3, 0, 1)
     between = _backhaul(form.backhaul, frame)
-    return Links(up, down, up_latency, down_latency, *between, home=_home(form, frame))
+    return Links(up, down, up_latency, down_latency, *between, home=homes_of(form, frame))
 
 
-def _link(place: str, form: LinkForm, frame: _Frame) -> _Link:
+def _link(place: str, form: LinkForm, frame: Frame) -> _Link:
     if form.trace is None:
         up = _rates(place, "up_", form, frame)
     else:
-        with _at(f"{place}.trace"):
+        with at(f"{place}.trace"):
             trace = load_trace(frame.folder / form.trace)
             check_bounds("trace_offset_s", form.trace_offset_s, OFFSET)
             up = trace.mean_rates(frame.starts_s, frame.horizon_s, form.trace_offset_s)
     has_down = form.down_mbps is not None or form.down_bytes_per_s is not None
     down = _rates(place, "down_", form, frame) if has_down else up
-    latency = back = _per_slot(f"{place}.latency_s", form.latency_s, frame, LATENCY)
+    latency = back = per_slot(f"{place}.latency_s", form.latency_s, frame, LATENCY)
     if form.down_latency_s is not None:
-        back = _per_slot(f"{place}.down_latency_s", form.down_latency_s, frame, LATENCY)
+        back = per_slot(f"{place}.down_latency_s", form.down_latency_s, frame, LATENCY)
     return _Link(up, down, latency, back)
 
 
-def _rates(place: str, way: str, form: LinkForm, frame: _Frame) -> Floats:
+def _rates(place: str, way: str, form: LinkForm, frame: Frame) -> Floats:
     key = next(way + unit for unit in BYTES_PER_S if getattr(form, way + unit) is not None)
-    return _per_slot(f"{place}.{key}", getattr(form, key), frame, LINK_RATE, BYTES_PER_S[key.removeprefix(way)])
+    return per_slot(f"{place}.{key}", getattr(form, key), frame, LINK_RATE, BYTES_PER_S[key.removeprefix(way)])
 
 
-def _backhaul(form: BackhaulForm, frame: _Frame) -> tuple[Floats, Floats]:
+def _backhaul(form: BackhaulForm, frame: Frame) -> tuple[Floats, Floats]:
     count = len(frame.servers)
 
     def table(key: str, value: float | list[list[float]]) -> Floats:
         if isinstance(value, list):
-            return _table(f"backhaul.{key}", value, (count, count), "a row per sending, a column per receiving server")
+            return table_of(
+                f"backhaul.{key}", value, (count, count), "a row per sending, a column per receiving server"
+            )
         return np.full((count, count), float(value))
 
     if form.bytes_per_s is not None:
@@ -238,7 +205,7 @@ def _backhaul(form: BackhaulForm, frame: _Frame) -> tuple[Floats, Floats]:
         rates = table("mbps", DEFAULT_BACKHAUL_MBPS if form.mbps is None else form.mbps) * BYTES_PER_S["mbps"]
     latencies = table("latency_s", form.latency_s)
     for number, pair in enumerate(form.pairs):
-        one, other = (_index(f"backhaul.pairs[{number}]", "server", name, frame.servers) for name in pair.between)
+        one, other = (index_of(f"backhaul.pairs[{number}]", "server", name, frame.servers) for name in pair.between)
         for ends in ((one, other), (other, one)):
             if pair.bytes_per_s is not None:
                 rates[ends] = pair.bytes_per_s
@@ -247,63 +214,3 @@ def _backhaul(form: BackhaulForm, frame: _Frame) -> tuple[Floats, Floats]:
             if pair.latency_s is not None:
                 latencies[ends] = pair.latency_s
     return rates, latencies
-
-
-def _mobility(form: ScenarioForm, frame: _Frame) -> Mobility | None:
-    if form.mobility is None:
-        return None
-    users, tracks = [user.name for user in form.users], form.mobility.users
-    for name in tracks:
-        _index("mobility.users", "user", name, users)
-    positions, velocities = [], []
-    for name in users:
-        place = inside("mobility.users", name)
-        if name not in tracks:
-            raise ValueError(f"{place}: missing; say where each user is.")
-        positions.append(_track(f"{place}.positions_m", tracks[name].positions_m, frame))
-        given = tracks[name].velocities_m_per_s
-        velocities.append(
-            _velocities(positions[-1], frame) if given is None else _track(f"{place}.velocities_m_per_s", given, frame)
-        )
-    places = np.full((len(frame.servers), 2), form.mobility.area_m / 2)
-    for name, point in form.mobility.servers.items():
-        server = _index("mobility.servers", "server", name, frame.servers)
-        places[server] = _table(inside("mobility.servers", name), [point], (1, 2), "x and y")[0]
-    return Mobility(np.stack(positions, axis=1), np.stack(velocities, axis=1), places, form.mobility.area_m)
-
-
-def _track(place: str, value: list[float] | list[list[float]], frame: _Frame) -> Floats:
-    slots = len(frame.starts_s)
-    rows = value if value and isinstance(value[0], list) else [value] * slots
-    return _table(place, rows, (slots, 2), "x and y, once or per slot")
-
-
-def _velocities(positions_m: Floats, frame: _Frame) -> Floats:
-    """Return velocities that lead straight from each slot's place to the next one's; the last is repeated once."""
-    if len(positions_m) == 1:
-        return np.zeros_like(positions_m)
-    moving = np.diff(positions_m, axis=0) / np.diff(frame.starts_s)[:, np.newaxis]
-    return np.concatenate([moving, moving[-1:]])
-
-
-def _per_slot(place: str, value: float | list[float], frame: _Frame, bounds: Bounds, factor: float = 1.0) -> Floats:
-    slots = len(frame.starts_s)
-    if isinstance(value, list) and len(value) != slots:
-        raise ValueError(f"{place}: {len(value)} values for {slots} time slots; give one number or one per slot.")
-    values = np.asarray(value, dtype=np.float64) * factor
-    check_bounds(place, values, bounds)
-    return np.broadcast_to(values, (slots,))
-
-
-def _table(place: str, rows: Sequence[ArrayLike], shape: tuple[int, int], meaning: str) -> Floats:
-    widths = {np.size(row) for row in rows}
-    if len(rows) != shape[0] or widths != {shape[1]}:
-        size = f"{len(rows)} rows of {' or '.join(map(str, sorted(widths)))} numbers"
-        raise ValueError(f"{place}: {size}; give {shape[0]} rows of {shape[1]}: {meaning}.")
-    return np.array(rows, dtype=np.float64)
-
-
-def _index(place: str, kind: str, name: str, names: Sequence[str]) -> int:
-    if name not in names:
-        raise ValueError(f"{place}: there is no {kind} {name!r}; {suggestion(name, names)}")
-    return names.index(name)

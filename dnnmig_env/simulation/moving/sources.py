@@ -16,11 +16,12 @@ from dnnmig_env.simulation.state import State
 def survey_lanes(packed: PackedScenarios, b: int, state: State, i: int) -> bool:
     """Write for each lane how long it is still busy and which share of it is left to weights; say if any is idle.
 
-    The shares are written only where weights may move, as nothing else asks for them.
+    Where all scenarios have one lane (`Limits.lanes`) nothing asks for that: then shares are not written, and the lane
+    is busy for ever. What has ended must have been taken off its lane.
     """
-    wait_s, servers = state.lane_wait_s[i], packed.memory_bytes.shape[1]
+    wait_s, servers, timed = state.lane_wait_s[i], packed.memory_bytes.shape[1], packed.copies.shape[3] > 0
     fill(wait_s, 0.0)
-    if packed.moves[b]:
+    if timed:
         _write_shares(packed, b, state, i)
     if state.on_the_way[i] == 0:
         return True
@@ -30,7 +31,7 @@ def survey_lanes(packed: PackedScenarios, b: int, state: State, i: int) -> bool:
         if u >= 0:
             source = source_of(packed, place)
             lane = lane_from(packed, b, slot, u, source)
-            if packed.moves[b]:
+            if timed:
                 rate = link_bytes_per_s(packed, b, slot, u, source, state.moving_to[i, place])
                 wait_s[lane] += state.left_bytes[i, place] / (rate * state.lane_share[i, lane])
             else:

@@ -116,6 +116,7 @@ def own_scenario(scenario: Scenario, shares: Shares, user: int) -> Scenario:
         down_bytes_per_s=_of(user, links.down_bytes_per_s) * bandwidth,
         up_latency_s=_of(user, links.up_latency_s),
         down_latency_s=_of(user, links.down_latency_s),
+        home=None,
     )
     servers = tuple(replace(server, memory_bytes=math.inf) for server in scenario.servers)
     return replace(scenario, users=(own,), servers=servers, links=own_links, mobility=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,10 +19,7 @@ from dnnmig_env.simulation.play import migration_delay_s
 from dnnmig_env.simulation.timelines.moves import Moves, moves_of
 from dnnmig_env.simulation.timelines.query_detail import Query, tensors_sent, trace_query
 from dnnmig_env.simulation.timelines.upload_interval import UploadInterval
-from dnnmig_env.simulation.timelines.usage import Usage, back_to_back, experienced, usage_of
-
-SETTLED = 1.05
-"""Queries have settled once they never again take longer than this multiple of their final delay."""
+from dnnmig_env.simulation.timelines.usage import Usage, back_to_back, experienced, settled, usage_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,27 +123,14 @@ class Timeline:
     def cold_start_delay_s(self) -> Floats:
         """Delay of one query per user raised at time 0 that waits for its layers (MJOA-MU), shape (U,).
 
-        Weights are sent while layers execute; see `cold_start_s`. NaN for a user that is never present, and for all
-        where there are several lanes (`Limits.lanes`): it is defined for one channel.
+        Weights are sent while layers execute; see `cold_start_s`. NaN for users never present, and with several lanes.
         """
-        if has_lanes(self.scenario):
-            return _read_only(np.full(len(self.scenario.users), np.nan))
-        delay_s = np.empty(len(self.scenario.users))
-        cold_start_s(self._packed, 0, plan_arrays([self.plan]), 0, delay_s)
-        return _read_only(delay_s)
+        return self._cold_start_s(cold_start_s)
 
     @cached_property
     def serial_cold_start_delay_s(self) -> Floats:
-        """The cold-start delay with the plan's placement uploaded serially, the baseline of MJOA-MU, shape (U,).
-
-        No layer is uploaded before the one before it has executed; see `serial_cold_start_s`. NaN where
-        `cold_start_delay_s` is.
-        """
-        if has_lanes(self.scenario):
-            return _read_only(np.full(len(self.scenario.users), np.nan))
-        delay_s = np.empty(len(self.scenario.users))
-        serial_cold_start_s(self._packed, 0, plan_arrays([self.plan]), 0, delay_s)
-        return _read_only(delay_s)
+        """The same with the plan's placement uploaded serially, MJOA-MU's baseline (`serial_cold_start_s`)."""
+        return self._cold_start_s(serial_cold_start_s)
 
     @cached_property
     def migration_delay_s(self) -> float:
@@ -190,14 +175,7 @@ class Timeline:
 
         Only times at which the user is present count; NaN for a user that is never present.
         """
-        settled_s = np.full(len(self.scenario.users), np.nan)
-        for user in range(len(settled_s)):
-            lasting = np.flatnonzero(self._queries[:, user] > 0)
-            if len(lasting):
-                delays = self.event_delay_s[lasting, user]
-                late = np.flatnonzero(delays > SETTLED * delays[-1])
-                settled_s[user] = self.event_time_s[lasting[late[-1] + 1 if len(late) else 0]]
-        return _read_only(settled_s)
+        return _read_only(settled(self.event_time_s, self.event_delay_s, self._queries > 0))
 
     @property
     def weight_bytes_sent(self) -> float:
@@ -230,8 +208,8 @@ class Timeline:
             ends_s = [(each.start_s, each.stop_s) for upload in self.uploads for each in upload.transfers]
         uploading_s = sum(stop_s - start_s for start_s, stop_s in ends_s if start_s < math.inf)
         lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
-        rate_hz, delay_s, assignment = self._rate_hz, self.event_delay_s, self.event_assignment
-        return usage_of(self._packed, self.event_slot, lasting_s, rate_hz, delay_s, assignment, uploading_s)
+        queries = self._rate_hz, self.event_delay_s, self.event_assignment
+        return usage_of(self._packed, self.event_slot, lasting_s, *queries, uploading_s)
 
     @cached_property
     def experienced_delay_s(self) -> float:
@@ -290,6 +268,12 @@ class Timeline:
         """Expected number of queries that each user raises between each event and the next, shape (E, U)."""
         lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
         return self._rate_hz * lasting_s[:, None]
+
+    def _cold_start_s(self, write: Callable[..., None]) -> Floats:
+        delay_s = np.full(len(self.scenario.users), np.nan)
+        if not has_lanes(self.scenario):
+            write(self._packed, 0, plan_arrays([self.plan]), 0, delay_s)
+        return _read_only(delay_s)
 
     def _check_user(self, user: int) -> None:
         if not 0 <= user < len(self.scenario.users):

@@ -37,7 +37,7 @@ class UploadInterval:
         layers: Layers in the order in which they are sent.
         sent_bytes: Bytes that were sent by the horizon.
         start_s: Start of the first layer's upload; infinite if none ever starts.
-        end_s: Time at which the last byte has arrived and the partition becomes usable; infinite if that is not by the
+        end_s: Time at which the partition becomes usable, as all its layers are there; infinite if that is not by the
             horizon.
         transfers: The transfer of each layer.
     """

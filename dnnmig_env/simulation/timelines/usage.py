@@ -15,6 +15,9 @@ from dnnmig_env.arrays import Bools, Floats, Int8s, Ints
 from dnnmig_env.simulation.contention import DOWNLINK, UPLINK, num_stations, write_seconds
 from dnnmig_env.simulation.packed import PackedScenarios
 
+SETTLED = 1.05
+"""Queries have settled once they never again take longer than this multiple of their final delay."""
+
 
 @dataclass(frozen=True, eq=False)
 class Usage:
@@ -168,3 +171,21 @@ def back_to_back(edges_s: Floats, delay_s: Floats, present: Bools) -> float:
             count += started
             now_s = now_s + started * each_s if each_s > 0 else float(end_s)
     return count
+
+
+def settled(event_time_s: Floats, delay_s: Floats, lasts: Bools) -> Floats:
+    """Return from when on each user's queries take at most `SETTLED` times their final delay, shape (U,).
+
+    Args:
+        event_time_s: Times of the events, shape (E,).
+        delay_s: Delay of each user from each event on, shape (E, U).
+        lasts: Whether a user raises queries between an event and the next, shape (E, U); NaN if it never does.
+    """
+    settled_s = np.full(delay_s.shape[1], np.nan)
+    for user in range(len(settled_s)):
+        lasting = np.flatnonzero(lasts[:, user])
+        if len(lasting):
+            delays = delay_s[lasting, user]
+            late = np.flatnonzero(delays > SETTLED * delays[-1])
+            settled_s[user] = event_time_s[lasting[late[-1] + 1 if len(late) else 0]]
+    return settled_s

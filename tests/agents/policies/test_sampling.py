@@ -14,7 +14,7 @@ from agents.policies.sampling import _drawn, make_sampler, one_thread
 from agents.policies.trained import MODEL, load
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.envs.env import MigrationEnv
-from dnnmig_env.envs.facts import USER_FEATURES
+from dnnmig_env.envs.facts.layout import USER_FEATURES
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.simulation.plan import check_plan

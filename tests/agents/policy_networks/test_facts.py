@@ -15,8 +15,8 @@ from agents.policy_networks.facts import (
     split,
     whereabouts,
 )
-from dnnmig_env.envs.facts import FactsLayout
-from dnnmig_env.envs.network_facts import LAYER_FEATURES
+from dnnmig_env.envs.facts.layout import FactsLayout
+from dnnmig_env.envs.facts.network import LAYER_FEATURES
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.families.toy import OPTIMAL_PLAN, toy_scenario

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from agents.candidates.features import CANDIDATE, SITUATION
-from dnnmig_env.envs.facts import PARTS, FactsLayout
+from dnnmig_env.envs.facts.lanes import LANE_PARTS
+from dnnmig_env.envs.facts.layout import PARTS, FactsLayout
 from dnnmig_env.envs.features import Feature, markdown_table, names, positions
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "observations.md"
@@ -28,12 +29,16 @@ def test_every_feature_says_what_it_is(part: str) -> None:
 
 
 def test_parts_stand_one_after_the_other() -> None:
-    layout = FactsLayout(users=3, layers=5, servers=2, edges=7)
+    layout = FactsLayout(users=3, layers=5, servers=2, edges=7, lanes=True)
     counts = {"time": 1, "servers": 2, "users": 3, "links": 6, "layers": 15, "lines": 4, "executions": 30, "edges": 21}
+    counts |= {"cells": 6, "copies": 30, "transfers": 5, "absences": 3, "rooms": 2}
     ends = np.cumsum([counts[part] * len(table) for part, table in PARTS.items()])
     assert [part.stop for part in layout.slices.values()] == ends.tolist()
     assert layout.size == ends[-1]
     assert list(layout.slices) == list(PARTS) == list(layout.shapes)
+    without = FactsLayout(users=3, layers=5, servers=2, edges=7)
+    assert list(without.slices) == [part for part in PARTS if part not in LANE_PARTS]
+    assert without.size == layout.slices["cells"].start
 
 
 @pytest.mark.parametrize("part", EVERY_TABLE)

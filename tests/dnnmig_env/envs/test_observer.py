@@ -8,7 +8,7 @@ import dnnmig_env  # noqa: F401  registers the environments
 from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.envs.batch import EpisodeBatch
 from dnnmig_env.envs.env import MigrationEnv
-from dnnmig_env.envs.facts import FactsLayout
+from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.observer import OBSERVERS, REWARDERS, load
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios

@@ -12,7 +12,8 @@ import pytest
 from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
 from dnnmig_env.networks.graph_file import write_graph
 from dnnmig_env.networks.zoo import TEST_NETWORKS, TRAIN_NETWORKS, load, load_prepared, networks
-from dnnmig_env.simulation.packed import PackedScenarios, num_edges
+from dnnmig_env.simulation.graph_arrays import num_edges
+from dnnmig_env.simulation.packed import PackedScenarios
 
 DRAWN = [family for family in FAMILIES if family != "toy"]
 

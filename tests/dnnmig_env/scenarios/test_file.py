@@ -244,7 +244,7 @@ def test_this_machine_is_measured_only_where_something_runs() -> None:
 
 
 def test_the_examples_are_static_slotted_and_mobile() -> None:
-    expected = {"one_phone": (1, False), "changing_links": (10, False), "two_edges": (4, True)}
+    expected = {"one_phone": (1, False), "changing_links": (10, False), "two_edges": (4, True), "two_cells": (4, False)}
     found = {name: load_scenario(EXAMPLES / f"{name}.yaml") for name in expected}
     assert {name: (s.num_slots, s.mobility is not None) for name, s in found.items()} == expected
     changing = np.asarray(found["changing_links"].links.up_bytes_per_s)
@@ -717,13 +717,15 @@ def test_the_documented_format_is_what_is_read(tmp_path: Path) -> None:
         "[0, 0], [20, 0]", "[0, 0], [20, 0], [40, 0]"
     )
     first = zoo.load_prepared("resnet50", 16).layers[0].name
-    text = text.replace("{conv1: edge}", f"{{{first!r}: edge}}")
+    text = text.replace("{conv1: ", f"{{{first!r}: ")
     (tmp_path / "x.yaml").write_text(text)
     (tmp_path / "walk.csv").write_bytes((EXAMPLES / "walk_synthetic.csv").read_bytes())
     (tmp_path / "edge.json").write_bytes((PROFILES / "resnet50_xeon_core.json").read_bytes())
     scenario = load_scenario(tmp_path / "x.yaml")
     assert [user.name for user in scenario.users] == ["phone", "camera"]
     assert np.asarray(scenario.users[0].uploaded)[0] == 1
+    assert np.asarray(scenario.users[0].copies)[0].tolist() == [False, True]
+    assert np.asarray(scenario.links.home).tolist() == [[1, 1], [1, 1], [1, 2]]
     measured = scenario.execution_s[0]
     np.testing.assert_allclose(measured[:, 0], 4 * measured[:, 1])  # the same profile, once scaled
 

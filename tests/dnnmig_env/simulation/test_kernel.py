@@ -10,30 +10,15 @@ import pytest
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.packed import Limits, pack
-from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s, play
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.state import new_state
 from tests import oracle
+from tests.agreement import agree
 from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario, random_case
 
 LARGE = Sizes(users=5, layers=11)
-CLOSE = {"rtol": 1e-9, "atol": 1e-12}
-
-
-def agree(scenario: Scenario, plan: Plan) -> None:
-    """Compare all that happens with the slow and obvious simulator."""
-    timeline, slow = simulate(scenario, plan), oracle.simulate(scenario, plan)
-    assert timeline.mean_delay_s == pytest.approx(slow.mean_delay_s, rel=1e-9)
-    np.testing.assert_allclose(timeline.event_time_s, [time_s for time_s, _ in slow.curve], **CLOSE)
-    np.testing.assert_allclose(timeline.event_delay_s, [delays for _, delays in slow.curve], **CLOSE)
-    uploads = [(upload.start_s, upload.end_s) for upload in timeline.uploads]
-    np.testing.assert_allclose(uploads, slow.uploads, **CLOSE)
-    for event, assignments in enumerate(slow.assignments):
-        for user, assignment in enumerate(assignments):
-            found = timeline.event_assignment[event, user, : len(assignment)]
-            assert found.tolist() == [assignment[layer] for layer in range(len(assignment))]
 
 
 @pytest.mark.parametrize("first", range(0, 2000, 250))
@@ -160,9 +145,9 @@ def test_a_used_state_forgets_its_last_episode() -> None:
     packed = pack([scenario for scenario, _ in cases])
     plans = plan_arrays([plan for _, plan in cases])
     state = new_state(packed, rows=1, events=40)
-    scratch = np.empty((3, plans.user.shape[1]))
+    source, times = np.empty(plans.user.shape[1], np.int64), np.empty((4, plans.user.shape[1]))
     for row, (scenario, plan) in enumerate(cases):
-        mean_delay_s = play(packed, row, state, 0, plans, row, *scratch)
+        mean_delay_s = play(packed, row, state, 0, plans, row, source, *times)
         fresh = simulate(scenario, plan)
         events, users = fresh.event_delay_s.shape
         assert mean_delay_s == fresh.mean_delay_s

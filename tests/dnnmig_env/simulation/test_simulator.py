@@ -240,7 +240,7 @@ def test_a_user_who_is_never_there_changes_nothing(case: tuple[Scenario, Plan], 
         for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
     }
     users = (*scenario.users[:place], ghost, *scenario.users[place:])
-    haunted = replace(scenario, users=users, links=replace(links, **per_user))
+    haunted = replace(scenario, users=users, links=replace(links, **per_user, home=None))
     moved = Plan(tuple(replace(upload, user=upload.user + (upload.user >= place)) for upload in plan.uploads))
     expected, found = simulate(scenario, plan), simulate(haunted, moved)
     assert found.mean_delay_s == expected.mean_delay_s

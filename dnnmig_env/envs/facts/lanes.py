@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dnnmig_env.arrays import Float32s
 from dnnmig_env.compiling.jit import jit_without_refcounts
+from dnnmig_env.envs.facts.network import log_scaled
 from dnnmig_env.envs.features import Feature, positions
-from dnnmig_env.envs.network_facts import log_scaled
 from dnnmig_env.simulation.moving.room import last_slot, write_room
 from dnnmig_env.simulation.moving.sources import survey_lanes
 from dnnmig_env.simulation.moving.transfers import is_first, lane_from, source_of
@@ -75,7 +75,7 @@ def observe_lanes(packed: PackedScenarios, b: int, state: State, i: int, first: 
         present = packed.query_rate_hz[b, slot, u] > 0.0
         for s in range(packed.num_servers[b]):
             out[first + u * servers + s] = 1.0 if present and packed.home[b, slot, u] == s + 1 else 0.0
-        out[absences_at + u] = _absent_for(packed, b, slot, u)
+        out[absences_at + u] = _absent_for(packed, b, state, i, u)
     if packed.moves[b]:
         latest = max(state.arrivals[i], 1)
         for u in range(num_users):
@@ -92,12 +92,11 @@ def observe_lanes(packed: PackedScenarios, b: int, state: State, i: int, first: 
 
 
 @jit_without_refcounts
-def _absent_for(packed: PackedScenarios, b: int, slot: int, u: int) -> float:
-    last = last_slot(packed, b, slot, u)
+def _absent_for(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> float:
+    last = last_slot(packed, b, state.slot[i], u)
     if last < 0:
         return 0.0
-    left_s = packed.slot_edges_s[b, slot] - packed.slot_edges_s[b, last + 1]
-    return float(left_s / packed.slot_edges_s[b, packed.num_slots[b]])
+    return float((state.time_s[i] - packed.slot_edges_s[b, last + 1]) / packed.slot_edges_s[b, packed.num_slots[b]])
 
 
 @jit_without_refcounts

@@ -1,0 +1,97 @@
+"""Cells, wires and weights that move: the compiled simulation against the slow and obvious one, ties included."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.packed import Limits, pack
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.plan_arrays import plan_arrays
+from dnnmig_env.simulation.play import mean_delays_s
+from dnnmig_env.simulation.simulator import simulate
+from tests.agreement import agree
+from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario, moving_cases, random_moving_case
+
+MANY = settings(max_examples=150)
+
+
+@pytest.mark.parametrize("first", range(0, 1000, 250))
+def test_agrees_with_the_reference(first: int) -> None:
+    for seed in range(first, first + 250):
+        agree(*random_moving_case(seed))
+
+
+@pytest.mark.slow
+def test_agrees_with_the_reference_at_length() -> None:
+    for seed in range(20_000, 40_000):
+        agree(*random_moving_case(seed))
+
+
+@MANY
+@given(moving_cases())
+def test_agrees_with_the_reference_where_much_happens_at_the_same_time(case: tuple[Scenario, Plan]) -> None:
+    agree(*case)
+
+
+def test_a_batch_equals_its_rows_bit_for_bit() -> None:
+    # 100 rows take the parallel way, 20 the serial one; padded to the largest or not: always the same bits.
+    cases = [random_moving_case(seed) for seed in range(100)]
+    scenarios, plans = [scenario for scenario, _ in cases], [plan for _, plan in cases]
+    alone, rows = np.array([simulate(*case).mean_delay_s for case in cases]), np.arange(100)
+    np.testing.assert_array_equal(mean_delays_s(pack(scenarios), plan_arrays(plans), rows), alone)
+    np.testing.assert_array_equal(mean_delays_s(pack(scenarios[:20]), plan_arrays(plans[:20]), rows[:20]), alone[:20])
+    limits = Limits(users=6, layers=20, servers=7, slots=12, edges=90, inputs=4, shares=50, lanes=True)
+    np.testing.assert_array_equal(mean_delays_s(pack(scenarios, limits), plan_arrays(plans), rows), alone)
+
+
+def test_a_partition_is_there_once_all_its_layers_are_even_if_some_were_before() -> None:
+    # Server 1 holds layer 1 from the start, so that the partition of both is complete once layer 0 is there.
+    found = 0
+    for seed in range(200):
+        scenario, plan = random_moving_case(seed)
+        for upload in simulate(scenario, plan).uploads:
+            skipped = [each for each in upload.transfers if each.source < 0]
+            if skipped and math.isfinite(upload.end_s):
+                found += 1
+                assert upload.end_s in [each.stop_s for each in upload.transfers if each.arrives]
+    assert found >= 5
+
+
+def one_after_another(scenario: Scenario, plan: Plan) -> list[tuple[float, float]]:
+    """Return start and end of each layer's upload by the rule of one channel, where nothing else is on it."""
+    starts_s = np.asarray(scenario.slot_starts_s)
+    edges_s, now_s, times_s = [*starts_s[1:], scenario.horizon_s], 0.0, []
+    for upload in plan.singletons().uploads:
+        present = np.asarray(scenario.users[upload.user].query_rate_hz) > 0
+        rates = np.asarray(scenario.links.up_bytes_per_s)[:, upload.user, upload.server - 1]
+        now_s = max(now_s, upload.not_before_s)
+        slot = int(np.searchsorted(starts_s, now_s, side="right")) - 1
+        while now_s < scenario.horizon_s and not present[slot]:
+            now_s, slot = edges_s[slot], slot + 1
+        start_s, left_bytes = now_s, float(scenario.users[upload.user].graph.weight_bytes[upload.layers[0]])
+        while now_s < scenario.horizon_s and rates[slot] * (edges_s[slot] - now_s) < left_bytes:
+            left_bytes -= rates[slot] * (edges_s[slot] - now_s)
+            now_s, slot = edges_s[slot], slot + 1
+        if start_s >= scenario.horizon_s:
+            times_s.append((math.inf, math.inf))
+        elif now_s >= scenario.horizon_s:
+            times_s.append((start_s, scenario.horizon_s))
+        else:
+            now_s += left_bytes / rates[slot]
+            times_s.append((start_s, now_s))
+    return times_s
+
+
+def test_in_one_cell_without_moves_uploads_go_one_after_another() -> None:
+    for seed in range(3000):
+        choices = RandomChoices(np.random.default_rng(seed))
+        scenario = make_scenario(choices, Sizes(uplinks=("independent",)))
+        plan = make_plan(choices, scenario)
+        found = [(each.start_s, each.stop_s) for one in simulate(scenario, plan).uploads for each in one.transfers]
+        expected = one_after_another(scenario, plan)
+        np.testing.assert_allclose(np.reshape(found, (-1, 2)), np.reshape(expected, (-1, 2)), rtol=1e-9)
