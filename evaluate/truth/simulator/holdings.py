@@ -19,7 +19,7 @@ class Holdings:
 
     def __init__(self, plain: PlainScenario) -> None:
         self._plain = plain
-        self._held: list[list[tuple[int, Copy]]] = [[] for _ in plain.graphs]  # for each user in the order of arrival
+        self._held: list[dict[Copy, int]] = [{} for _ in plain.graphs]  # the number of each arrival, in their order
         self._arrivals = 0
         self._expected = set[Copy]()
         self._free_bytes = plain.memory_bytes.copy()
@@ -52,18 +52,18 @@ class Holdings:
         """Hold weights that were on their way."""
         for copy in copies:
             self._expected.remove(copy)
-            self._held[copy[0]].append((self._arrivals, copy))
+            self._held[copy[0]][copy] = self._arrivals
             self._arrivals += 1
 
     def drop(self, copies: Iterable[Copy]) -> None:
         """Hold weights no longer."""
         for copy in copies:
-            self._held[copy[0]] = [each for each in self._held[copy[0]] if each[1] != copy]
+            del self._held[copy[0]][copy]
             self._free_bytes[copy[2]] += self._bytes(copy)
 
     def holds(self, copy: Copy) -> bool:
         """Return whether a server holds a layer, ready for use."""
-        return any(copy == held for _, held in self._held[copy[0]])
+        return copy in self._held[copy[0]]
 
     def expects(self, copy: Copy) -> bool:
         """Return whether a layer is on its way to a server, or there before the rest of its partition."""
@@ -85,7 +85,7 @@ class Holdings:
         the user can reach: its home if that holds the layer, or else the one where the layer arrived last.
         """
         plain, home, found = self._plain, self._plain.cell(slot, user), dict[int, int]()
-        for _, (_, layer, server) in self._held[user]:
+        for _, layer, server in self._held[user]:
             if plain.moves and (not plain.reaches(slot, user, (server,)) or (home and found.get(layer) == home)):
                 continue
             found[layer] = server
@@ -113,10 +113,10 @@ class Holdings:
         users = range(plain.num_users)
         gone = [user for user in users if plain.has_left(slot, user)]
         for user in sorted(gone, key=lambda user: plain.last_slot(slot, user)):
-            yield from (copy for _, copy in self._held[user] if copy[2] == server)
+            yield from (copy for copy in self._held[user] if copy[2] == server)
         present = [user for user in users if plain.is_present(slot, user)]
-        here = sorted(each for user in present for each in self._held[user] if each[1][2] == server)
-        for _, copy in here:
+        here = [(when, copy) for user in present for copy, when in self._held[user].items() if copy[2] == server]
+        for _, copy in sorted(here):
             home = plain.cell(slot, copy[0])
             if home != server and self.holds((copy[0], copy[1], home)):
                 yield copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -52,6 +53,7 @@ class PlainScenario:
         self.copies: list[list[list[int]]] = [_copies(user) for user in scenario.users]
         self.moves, self.memory_bytes = scenario.moves, [0.0, *(server.memory_bytes for server in scenario.servers)]
         self._rate_hz = [np.asarray(user.query_rate_hz).tolist() for user in scenario.users]
+        self._last_slot = [_last_slots(rates_hz) for rates_hz in self._rate_hz]
         self._execution_s = [seconds.tolist() for seconds in scenario.execution_s]
         links = scenario.links
         self._up = (np.asarray(links.up_bytes_per_s).tolist(), np.asarray(links.up_latency_s).tolist())
@@ -111,7 +113,7 @@ class PlainScenario:
 
     def last_slot(self, slot: int, user: int) -> int:
         """Return the last slot up to the given one in which a user was present; -1 if there is none."""
-        return next((each for each in range(slot, -1, -1) if self.is_present(each, user)), -1)
+        return self._last_slot[user][slot]
 
     def has_left(self, slot: int, user: int) -> bool:
         """Return whether a user is absent and was present before."""
@@ -146,6 +148,12 @@ class PlainScenario:
         else:
             value = self._between[what][source - 1][target - 1]
         return value
+
+
+def _last_slots(rates_hz: list[float]) -> list[int]:
+    """Return, for each slot, the last one up to it in which the rate is not 0; -1 if there is none."""
+    slots = [slot if rate_hz > 0.0 else -1 for slot, rate_hz in enumerate(rates_hz)]
+    return list(itertools.accumulate(slots, max))
 
 
 def _copies(user: User) -> list[list[int]]:

@@ -66,10 +66,12 @@ class Prediction:
         """Return the factor by which the others slow a user's query at each station."""
         plain, cell = self._plain, self._cells[user]
         found = [1.0] * plain.num_stations
+        radio = (plain.uplink, plain.downlink)
         for other in self._users:
             if other != user:
+                is_near = self._cells[other] == cell
                 for station, share in enumerate(self.present[other]):
-                    if self._cells[other] == cell or station not in (plain.uplink, plain.downlink):
+                    if is_near or station not in radio:
                         found[station] += share
         found[DEVICE] = 1.0
         for lane in self._lanes:

@@ -67,7 +67,7 @@ class _Simulation:
         self._chooser = Chooser(plain, self._transfers.holdings)
         self._log = QueryLog(plain.num_users, plain.horizon_s)
         self._ends_s = [math.inf] * len(plan.uploads)
-        self._expected_lanes, self._alarms = frozenset[int](), set[Transfer]()
+        self._expected_lanes, self._alarms = frozenset[int](), set[float]()
         self.is_closing, self._slot_begins, self._all_ended = False, self.env.event(), self.env.event()
         self._users: list[Process] = []
         self._runs: list[QueryRun | None] = [None] * plain.num_users
@@ -193,32 +193,23 @@ class _Simulation:
         """
         while (found := next(self._startable(), None)) is not None:
             self._start(*found)
+        for time_s in self._transfers.look_again_s - self._alarms:
+            self._alarms.add(time_s)
+            alarm = Timeout(self.env, time_s - self.env.now)
+            alarm.callbacks.append(partial(self._on_alarm, time_s))
         is_news = self.plain.uplink_mode == "shared" and self._sending_lanes() != self._expected_lanes
         if is_news and not self.is_closing:
             self._choose(self.env.now, 0)
-        for transfer, _ in self._transfers.first_in_idle_lanes(self.slot):
-            if transfer.not_before_s > self.env.now and transfer not in self._alarms:
-                self._alarms.add(transfer)
-                alarm = Timeout(self.env, transfer.not_before_s - self.env.now)
-                alarm.callbacks.append(partial(self._on_alarm, transfer))
         for lane in self.stations.lanes.values():
             if not lane.has_weights:
                 lane.rest()
 
-    def _on_alarm(self, transfer: Transfer, _: Event) -> None:
-        self._alarms.remove(transfer)
+    def _on_alarm(self, time_s: float, _: Event) -> None:
+        self._alarms.remove(time_s)
         self._start_transfers()
 
     def _startable(self) -> Iterator[tuple[Transfer, int]]:
-        """Yield the transfers that may start now, with their sources.
-
-        After the horizon these are only the rest of partitions that have begun, and nothing is dropped for them.
-        """
-        for transfer, source in self._transfers.first_in_idle_lanes(self.slot):
-            dropped = self._transfers.to_drop(self.slot, transfer)
-            goes_on = not dropped and self._transfers.starts_s()[transfer.upload] < math.inf
-            if dropped is not None and transfer.not_before_s <= self.env.now and (goes_on or not self.is_closing):
-                yield transfer, source
+        return self._transfers.startable(self.slot, self.env.now, is_closing=self.is_closing)
 
     def _start(self, transfer: Transfer, source: int) -> None:
         """Start a transfer, and let users choose if weights of anybody present had to be dropped."""

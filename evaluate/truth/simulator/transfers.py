@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class Transfer:
     """One layer of a plan.
 
     Attributes:
+        number: Its number in the plan.
         user: Its user.
         layer: The layer.
         server: Server to which it goes.
@@ -31,6 +33,7 @@ class Transfer:
         job: What its lane has to do.
     """
 
+    number: int
     user: int
     layer: int
     server: int
@@ -48,14 +51,9 @@ class Transfer:
         return self.user, self.layer, self.server
 
     @property
-    def has_started(self) -> bool:
-        """Whether it has started; it may have ended since."""
-        return self.start_s < math.inf
-
-    @property
     def is_under_way(self) -> bool:
         """Whether it has started, and has neither arrived nor been broken off."""
-        return self.has_started and self.end_s == self.broken_off_s
+        return self.start_s < math.inf == self.end_s == self.broken_off_s
 
 
 class Transfers:
@@ -70,30 +68,64 @@ class Transfers:
     Attributes:
         holdings: What servers hold.
         every: The transfers, in the order of the plan.
+        look_again_s: Times for which transfers wait that `startable` has come across.
     """
 
     def __init__(self, plain: PlainScenario, plan: Plan, stations: Stations, share: Callable[[int], float]) -> None:
         self._plain, self._lanes, self._share = plain, stations.lanes, share
         self.holdings = Holdings(plain)
         self._starts_s = [math.inf] * len(plan.uploads)
+        layers = [(index, upload, layer) for index, upload in enumerate(plan.uploads) for layer in upload.layers]
         self.every = [
-            Transfer(upload.user, layer, upload.server, index, upload.not_before_s)
-            for index, upload in enumerate(plan.uploads)
-            for layer in upload.layers
+            Transfer(number, upload.user, layer, upload.server, index, upload.not_before_s)
+            for number, (index, upload, layer) in enumerate(layers)
         ]
-
-    def first_in_idle_lanes(self, slot: int) -> Iterator[tuple[Transfer, int]]:
-        """Yield, with the sources from which they would go, the transfers that come next in each lane that is idle.
-
-        Every transfer that has not started wants the lane of its source. Whether those that come next may start now is
-        not asked: until they may, they keep their lanes from others.
-        """
-        taken = {lane for lane, station in self._lanes.items() if station.has_weights}
+        self._partitions: list[list[Transfer]] = [[] for _ in plan.uploads]
         for transfer in self.every:
-            source = None if transfer.has_started or len(taken) == len(self._lanes) else self._source(slot, transfer)
-            if source is not None and (lane := self._plain.lane(slot, transfer.user, source)) not in taken:
-                taken.add(lane)
+            self._partitions[transfer.upload].append(transfer)
+        latest_first = (transfer.not_before_s for transfer in reversed(self.every))
+        self._earliest_s = list(itertools.accumulate(latest_first, min))[::-1]  # of a transfer and all that follow it
+        self.look_again_s = set[float]()
+        self._waiting, self._under_way = self.every.copy(), list[Transfer]()
+
+    def startable(self, slot: int, now_s: float, *, is_closing: bool) -> Iterator[tuple[Transfer, int]]:
+        """Yield the transfers that may start now, one for each lane at most, with the sources from which they would go.
+
+        Every transfer that has not started wants the lane of its source. Of those that want a lane that is idle the
+        first one gets it; as long as this may not start, the lane is kept for it. After the horizon (`is_closing`) only
+        the rest of partitions that have begun may start, and nothing is dropped for them.
+
+        Once all have been taken, `look_again_s` says for which times transfers wait.
+        """
+        self.look_again_s = set()
+        taken = {lane for lane, station in self._lanes.items() if station.has_weights}
+        for transfer in self._waiting:
+            if len(taken) == len(self._lanes):
+                return
+            earliest_s = self._earliest_s[transfer.number]
+            if earliest_s > now_s:  # nothing that follows may start
+                self.look_again_s |= {transfer.not_before_s, earliest_s}
+                return
+            source = self._source(slot, transfer)
+            if source is None or (lane := self._plain.lane(slot, transfer.user, source)) in taken:
+                continue
+            taken.add(lane)
+            if transfer.not_before_s > now_s:
+                self.look_again_s.add(transfer.not_before_s)
+            elif self._may_start(slot, transfer, is_closing=is_closing):
                 yield transfer, source
+
+    def _may_start(self, slot: int, transfer: Transfer, *, is_closing: bool) -> bool:
+        if not self._plain.is_present(slot, transfer.user):
+            return False
+        dropped = self._to_drop(slot, transfer)
+        goes_on = not dropped and self._starts_s[transfer.upload] < math.inf
+        return dropped is not None and (goes_on or not is_closing)
+
+    def _to_drop(self, slot: int, transfer: Transfer) -> list[Copy] | None:
+        """Return what has to be dropped for a transfer to start, mostly nothing; None if there is no room even so."""
+        weight_bytes = self._plain.weight_bytes(transfer.user, transfer.layer)
+        return self.holdings.to_drop(slot, transfer.server, weight_bytes)
 
     def _source(self, slot: int, transfer: Transfer) -> int | None:
         """Return the node from which a transfer would go if it started now; None if it wants no lane."""
@@ -132,19 +164,12 @@ class Transfers:
             if (job := each.job) is not None
         )
 
-    def to_drop(self, slot: int, transfer: Transfer) -> list[Copy] | None:
-        """Return what has to be dropped for a transfer to start, mostly nothing; None if it may not start now."""
-        if not self._plain.is_present(slot, transfer.user):
-            return None
-        weight_bytes = self._plain.weight_bytes(transfer.user, transfer.layer)
-        return self.holdings.to_drop(slot, transfer.server, weight_bytes)
-
     def start(
         self, slot: int, transfer: Transfer, source: int, now_s: float, on_end: Callable[[], object]
     ) -> list[Copy]:
         """Send a transfer that may start; return what is dropped for it."""
         user, server = transfer.user, transfer.server
-        dropped = self.to_drop(slot, transfer) or []
+        dropped = self._to_drop(slot, transfer) or []
         self.holdings.drop(dropped)
         self.holdings.expect([transfer.copy])
         weight_bytes, rate = (
@@ -153,6 +178,8 @@ class Transfers:
         )
         transfer.job = Job(user, weight_bytes, rate, on_end, (source, server))
         transfer.source, transfer.start_s = source, now_s
+        self._waiting.remove(transfer)
+        self._under_way.append(transfer)
         self._starts_s[transfer.upload] = min(self._starts_s[transfer.upload], now_s)
         self._lanes[self._plain.lane(slot, user, source)].send_weights(transfer.job)
         return dropped
@@ -160,7 +187,8 @@ class Transfers:
     def end(self, transfer: Transfer, now_s: float) -> bool:
         """Note that a transfer has arrived; return whether its partition is complete, which can be used from now on."""
         transfer.end_s = now_s
-        partition = [each for each in self.every if each.upload == transfer.upload]
+        self._under_way.remove(transfer)
+        partition = self._partitions[transfer.upload]
         if not all(each.end_s < math.inf or self.holdings.holds(each.copy) for each in partition):
             return False
         self.holdings.arrive(
@@ -175,13 +203,14 @@ class Transfers:
         that their user cannot reach.
         """
         plain = self._plain
-        under_way = sorted((each for each in self.every if each.is_under_way), key=lambda each: each.user)
+        under_way = sorted(self._under_way, key=lambda each: each.user)
         for transfer in under_way:
             user, by_radio = transfer.user, transfer.source == DEVICE
             present, before = plain.is_present(slot, user), plain.lane(slot - 1, user, transfer.source)
             if plain.moves and not (present and (not by_radio or plain.reaches(slot, user, (transfer.server,)))):
                 self._take(transfer, before)
                 self.holdings.lose(transfer.copy)
+                self._under_way.remove(transfer)
                 transfer.broken_off_s = now_s
         for transfer in under_way:
             before, now = (plain.lane(each, transfer.user, transfer.source) for each in (slot - 1, slot))
