@@ -71,7 +71,7 @@ class Prediction:
             if other != user:
                 is_near = self._cells[other] == cell
                 for station, share in enumerate(self.present[other]):
-                    if is_near or station not in radio:
+                    if share > 0.0 and (is_near or station not in radio):
                         found[station] += share
         found[DEVICE] = 1.0
         for lane in self._lanes:
