@@ -203,3 +203,17 @@ def test_room_is_made_of_what_the_gone_left_and_then_of_what_is_at_home_as_well(
     # Nothing is dropped as long as that would not do, nor what only this server has.
     full = play_out(scenario([ann, bob, owner([3])], 9.0, **given), plan)
     assert (sent(full), len(full.choices)) == ([], 2)
+
+
+def test_who_runs_on_a_copy_that_is_dropped_goes_where_the_layer_is_still() -> None:
+    # Bob comes from cell 2 to cell 1 and, as both servers are as fast, stays on server 2, until cid needs the room.
+    bob, plan = owner([2], ALWAYS, uploaded=[1], copies=[[0, 1]]), Plan((Upload(1, 2, (0,), 3.0),))
+    given = {"servers": 2, "slots": (0.0, 2.0), "memory_bytes": 2.0, "moves": True, "home": [[2, 2], [1, 2]]}
+    outcome = play_out(scenario([bob, owner([2])], 9.0, **given), plan)
+    assert sent(outcome) == [(0, 3.0, 5.0)]
+    assert [(choice.time_s, choice.assignments[0]) for choice in outcome.choices] == [
+        (0.0, (2,)),
+        (2.0, (2,)),
+        (3.0, (1,)),
+        (5.0, (1,)),
+    ]
