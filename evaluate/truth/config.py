@@ -23,7 +23,7 @@ class TruthConfig:
     out: Path
     """Folder to which the results are written."""
     family: str = "multi-user"
-    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile or toy."""
+    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile, city or toy."""
     scenarios: int = 20
     """Number of scenarios to draw."""
     policies: str = "device-only,random,pso-ga+lmu,joint-efficiency"
