@@ -61,7 +61,8 @@ class Outcome:
     Attributes:
         user: User of each query, shape (Q,).
         start_s: Its start, shape (Q,).
-        end_s: Its end, shape (Q,); NaN if it was abandoned, as its user left or its link was down at the horizon.
+        end_s: Its end, shape (Q,); NaN if it was abandoned, as its user left, its server was out of reach or its
+            link was down at the horizon.
         until_s: Time up to which it was its user's latest query, shape (Q,): the user's next start, or when the user
             left, or the horizon.
         rate_hz: How often its user asked at its start, shape (Q,).

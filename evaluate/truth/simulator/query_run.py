@@ -38,13 +38,12 @@ class QueryRun:
 
     Attributes:
         course: What the query does.
-        on_end: Called at its end.
     """
 
-    __slots__ = ("_around", "_is_abandoned", "_returns_left", "_waits_for", "course", "on_end")
+    __slots__ = ("_around", "_is_abandoned", "_on_end", "_returns_left", "_waits_for", "course")
 
     def __init__(self, around: Surroundings, course: Course, on_end: Callable[[], object]) -> None:
-        self._around, self.course, self.on_end = around, course, on_end
+        self._around, self.course, self._on_end = around, course, on_end
         self._waits_for = course.waits_for.copy()
         self._returns_left, self._is_abandoned = course.num_returns, False
 
@@ -108,7 +107,7 @@ class QueryRun:
         if task.returns:
             self._returns_left -= 1
             if self._returns_left == 0:
-                self.on_end()
+                self._on_end()
 
 
 def _call(then: Callable[[], object], _: Event) -> None:

@@ -36,9 +36,9 @@ def play_out(scenario: Scenario, plan: Plan, seed: int | Sequence[int] = 0, *, t
     - A query keeps the assignment with which it started. At a new slot its transfers go on at the new rates; one whose
       link is down waits for the link. If its user leaves, it is abandoned. If its user goes to another cell, what it
       sends or receives by radio goes on there with the bytes that are left.
-    - Where weights move, a query that uses a server which its user cannot reach any more begins anew, as its user has
-      then chosen: it would wait until its user returns. What it has met so far counts as part of its delay. A query
-      that uses weights which are dropped meanwhile goes on to its end.
+    - Where weights move, a query that uses a server which its user cannot reach any more is abandoned as well, as it
+      might wait for ever; the next one follows as if it had ended. A query that uses weights which are dropped
+      meanwhile goes on to its end.
     - After the horizon users go on asking until all queries that started before it have ended, so that these meet what
       they would have met; but nobody chooses anew, and what waits for a link that is down is abandoned.
 
@@ -114,12 +114,11 @@ class _Simulation:
             self._transfers.begin_slot(slot, self.env.now)
             self.stations.begin_slot(slot)
             for user, process in enumerate(self._users):
-                if self.plain.rate_hz(before, user) != self._rate_hz(user):
+                if self.plain.rate_hz(before, user) != self._rate_hz(user) or self._is_lost(user):
                     process.interrupt()
             self._slot_begins.succeed()
             self._slot_begins = self.env.event()
             self._choose(self.plain.slot_starts_s[slot], 0)
-            self._begin_anew()
 
     def _choose(self, time_s: float, first: int) -> None:
         """Let all users choose, one of them first; see `Chooser.choose`."""
@@ -129,15 +128,12 @@ class _Simulation:
     def _share(self, lane: int) -> float:
         return self._chooser.share(lane)
 
-    def _begin_anew(self) -> None:
-        """Let queries begin anew that use a server which their users cannot reach any more."""
-        for user, run in enumerate(self._runs):
-            if run is None or not run.is_under_way or not self.plain.moves or self._rate_hz(user) == 0.0:
-                continue
-            if not self.plain.reaches(self.slot, user, run.course.assignment):
-                run.abandon()
-                self._runs[user] = again = QueryRun(self, self._chooser.courses[user], run.on_end)
-                again.begin()
+    def _is_lost(self, user: int) -> bool:
+        """Return whether a user's query is under way on a server which, where weights move, is out of reach now."""
+        run = self._runs[user]
+        if run is None or not run.is_under_way or not self.plain.moves:
+            return False
+        return not self.plain.reaches(self.slot, user, run.course.assignment)
 
     def _user(self, user: int) -> Steps:
         """Come, stay and leave as the scenario says."""
@@ -165,15 +161,18 @@ class _Simulation:
             self._log.start(user, env.now, self._rate_hz(user))
             run.begin()
             while not (yield from self._passes(ended)):
-                if self._rate_hz(user) == 0.0:
-                    (self._runs[user] or run).abandon()
+                if self._rate_hz(user) == 0.0 or self._is_lost(user):
+                    run.abandon()
                     self._log.abandon(user, env.now)
-                    return
-            self._log.end(user, env.now)
-            self._check_end()
+                    break
+            else:
+                self._log.end(user, env.now)
+                self._check_end()
+            if self._rate_hz(user) == 0.0:
+                return
 
     def _passes(self, event: Event) -> Generator[Event, object, bool]:
-        """Wait for an event; return whether it has come, and not a slot in which the user's rate is another one."""
+        """Wait for an event; return whether it has come, and not a slot that concerns the user."""
         try:
             yield event
         except Interrupt:

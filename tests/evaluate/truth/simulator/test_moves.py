@@ -110,16 +110,25 @@ def test_weights_in_mid_upload_join_the_end_of_the_new_cells_queue() -> None:
     assert play_out(given, plan).uploads == ((0.0, 9.0), (0.0, 5.0), (9.0, 10.0), (2.0, 3.0))
 
 
-def test_a_query_that_needs_a_server_out_of_reach_begins_anew() -> None:
-    # 5 bytes to server 1: 2 by 2 s, when it is out of reach. The copy on server 2 gets all 5 of them: 7 s.
+def test_a_query_that_needs_a_server_out_of_reach_is_abandoned_and_the_next_one_follows() -> None:
+    # 5 bytes to server 1: 2 by 2 s, when it is out of reach. The next query sends 5 to the copy on server 2.
     one = sender(5, copies=[[False, True]])
     outcome = play_out(scenario([one], 7.5, **HANDOVER), Plan())
-    assert delays_s(outcome, 0) == pytest.approx([7.0, 5.0], abs=NEAR)
+    assert outcome.start_s == pytest.approx([0.0, 2.0, 7.0], abs=NEAR)
+    assert outcome.finished.tolist() == [False, True, True]
+    assert outcome.delay_s[1:] == pytest.approx([5.0, 5.0], abs=NEAR)
     assert [choice.assignments for choice in outcome.choices] == [((1,),), ((2,),)]
-    assert outcome.finished.all()
-    # Without a copy it begins anew on the device.
-    alone = play_out(scenario([sender(5)], 7.5, **HANDOVER), Plan())
-    assert delays_s(alone, 0) == pytest.approx([1002.0], abs=NEAR)
+    # Every 3 s, the next one is due at 3 s after the last start. Without a copy it runs on the device.
+    alone = user(chain([0], [1], 5), [[50.0, 0.0, 0.0]], 1 / 3, uploaded=[1])
+    outcome = play_out(scenario([alone], 7.5, **HANDOVER), Plan(), seed=1)
+    assert 0.0 < outcome.start_s[0] < 2.0
+    assert outcome.start_s[1] == pytest.approx(outcome.start_s[0] + 3.0)
+    assert outcome.finished.tolist() == [False, True]
+    assert outcome.delay_s[1] == pytest.approx(50.0)
+    # Where weights do not move, it waits for the link.
+    waits = play_out(scenario([sender(5)], 7.5, **{**HANDOVER, "moves": False}), Plan())
+    assert waits.finished.tolist() == [False]
+    assert waits.start_s == pytest.approx([0.0], abs=NEAR)
 
 
 def test_weights_follow_over_the_wire() -> None:
