@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from evaluate.truth.simulator.choice import everything_available
 from evaluate.truth.simulator.course import Assignment, Course, course_of
+from evaluate.truth.simulator.holdings import Holdings
 from evaluate.truth.simulator.outcome import Choice
 from evaluate.truth.simulator.plain_scenario import DEVICE, PlainScenario
 from evaluate.truth.simulator.prediction import Prediction
 
 
 class Chooser:
-    """Knows which weights have arrived, and lets users choose.
+    """Lets users choose by the weights that have arrived.
 
     Each takes the fastest of what it does at present, its device alone, and every layer that is available.
 
     Args:
         plain: The scenario.
+        holdings: What servers hold.
 
     Attributes:
         courses: What the next query of each user does.
         log: What was chosen at each event.
     """
 
-    def __init__(self, plain: PlainScenario) -> None:
-        self._plain = plain
-        self._arrived = [{layer: server for layer, server in enumerate(row) if server} for row in plain.uploaded]
+    def __init__(self, plain: PlainScenario, holdings: Holdings) -> None:
+        self._plain, self._holdings = plain, holdings
+        self._prediction: Prediction | None = None
         self._known: dict[tuple[int, Assignment], Course] = {}
         self._alone = [self._course(user, (DEVICE,) * len(graph)) for user, graph in enumerate(plain.graphs)]
         self.courses = list(self._alone)
         self.log: list[Choice] = []
 
-    def arrive(self, user: int, server: int, layers: Iterable[int]) -> None:
-        """Note that the weights of layers have arrived on a server."""
-        self._arrived[user].update(dict.fromkeys(layers, server))
+    def share(self, lane: int) -> float:
+        """Return what query data, as users have chosen last, leave of a lane to weights."""
+        return 1.0 if self._prediction is None else self._prediction.share(lane)
 
-    def choose(self, time_s: float, slot: int, first: int, *, is_sending: bool) -> None:
+    def choose(self, time_s: float, slot: int, first: int, *, is_sending: Collection[int]) -> None:
         """Let all users that are present choose, one of them before the others, who follow in their order.
 
         Each finds the others as they have chosen so far.
@@ -45,19 +47,35 @@ class Chooser:
             time_s: Time of the event.
             slot: Slot whose rates hold.
             first: The user who chooses first: the one whose weights have arrived; 0 when a slot begins.
-            is_sending: Whether weights are on the uplink from now on.
+            is_sending: The lanes that weights are on from now on.
         """
         plain = self._plain
-        prediction = Prediction(plain, slot, self.courses, is_sending=is_sending)
-        turns = sorted(range(plain.num_users), key=lambda user: user != first)
-        for user in turns:
-            if plain.rate_hz(slot, user) > 0.0:
-                everything = everything_available(plain.graphs[user], self._arrived[user])
-                options = (self.courses[user], self._alone[user], self._course(user, everything))
-                prediction.choose(user, options)
+        users = [user for user in range(plain.num_users) if plain.is_present(slot, user)]
+        everything = {user: self._everything(slot, user) for user in users}
+        for user in users:
+            self.courses[user] = self._present(slot, user, everything[user])
+        self._prediction = prediction = Prediction(plain, slot, self.courses, is_sending=is_sending)
+        for user in sorted(users, key=lambda user: user != first):
+            prediction.choose(user, (self.courses[user], self._alone[user], everything[user]))
         self.courses = prediction.courses
         assignments = tuple(course.assignment for course in self.courses)
         self.log.append(Choice(time_s, tuple(prediction.delay_s), assignments))
+
+    def _everything(self, slot: int, user: int) -> Course:
+        """Return the course that uses every layer available to a user."""
+        arrived = self._holdings.used_from(slot, user)
+        return self._course(user, everything_available(self._plain.graphs[user], arrived))
+
+    def _present(self, slot: int, user: int, everything: Course) -> Course:
+        """Return what a user does at present, if it can go on.
+
+        If weights that it uses have been dropped, it is what uses everything available. If they are on a server that it
+        cannot reach, it is its device alone.
+        """
+        course = self.courses[user]
+        if self._plain.moves and not self._plain.reaches(slot, user, course.assignment):
+            return self._alone[user]
+        return course if self._holdings.hold_all(user, course.assignment) else everything
 
     def _course(self, user: int, assignment: Assignment) -> Course:
         key = (user, assignment)

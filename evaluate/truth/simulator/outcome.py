@@ -26,6 +26,31 @@ class Choice:
     assignments: tuple[Assignment, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What came of one layer of the plan up to the horizon.
+
+    Attributes:
+        user: Its user.
+        layer: The layer.
+        server: Server to which it went.
+        source: Node from which it went: 0 is the user's device, which sends by radio, 1 to S are the servers.
+        start_s: When it started.
+        end_s: When it had arrived; infinite if it had not.
+        broken_off_s: When it was broken off; infinite if it was not.
+        sent_bytes: Bytes that were sent.
+    """
+
+    user: int
+    layer: int
+    server: int
+    source: int
+    start_s: float
+    end_s: float
+    broken_off_s: float
+    sent_bytes: float
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What came of a plan; made by `play_out`.
@@ -36,7 +61,8 @@ class Outcome:
     Attributes:
         user: User of each query, shape (Q,).
         start_s: Its start, shape (Q,).
-        end_s: Its end, shape (Q,); NaN if it was abandoned, as its user left or its link was down at the horizon.
+        end_s: Its end, shape (Q,); NaN if it was abandoned, as its user left, its server was out of reach or its
+            link was down at the horizon.
         until_s: Time up to which it was its user's latest query, shape (Q,): the user's next start, or when the user
             left, or the horizon.
         rate_hz: How often its user asked at its start, shape (Q,).
@@ -44,12 +70,13 @@ class Outcome:
         choices: What users chose at each event.
         present_s: Seconds up to the horizon for which each user had something to do at each station, shape
             (U, stations); see `PlainScenario` for the stations' numbers, of which 0, the device, is left at zero.
-        busy_s: Seconds up to the horizon for which anybody had, shape (stations,).
+        busy_s: Seconds up to the horizon for which anybody had, shape (stations,); those of all cells added up.
         work: What each station has done for each user's queries by the horizon, shape (U, stations): seconds of a
             server's time, bytes over a channel or wire.
-        weight_bytes: Bytes of weights that each user has sent by the horizon, shape (U,).
+        weight_bytes: Bytes of weights that have been sent for each user by the horizon, shape (U,).
         expected_frames: Number of frames that each user's rate gives up to the horizon, shape (U,).
         horizon_s: The horizon.
+        sendings: What came of each layer of the plan that was sent, in its order.
     """
 
     user: Ints
@@ -65,6 +92,7 @@ class Outcome:
     weight_bytes: Floats
     expected_frames: Floats
     horizon_s: float
+    sendings: tuple[Sending, ...] = ()
 
     @cached_property
     def finished(self) -> Bools:

@@ -11,6 +11,7 @@ from simpy import Environment, Event, Timeout
 from evaluate.truth.simulator.course import Course
 from evaluate.truth.simulator.plain_scenario import PlainScenario
 from evaluate.truth.simulator.station import Job, Station
+from evaluate.truth.simulator.stations import Stations
 
 
 class Surroundings(Protocol):
@@ -18,7 +19,7 @@ class Surroundings(Protocol):
 
     env: Environment
     plain: PlainScenario
-    stations: list[Station | None]  # by number; the device is None, as nobody else is there
+    stations: Stations
     slot: int
     is_closing: bool  # whether no further slot will begin
 
@@ -34,30 +35,36 @@ class QueryRun:
         around: Clock, scenario and stations.
         course: What the query does.
         on_end: Called when the last result is back on the device.
+
+    Attributes:
+        course: What the query does.
     """
 
-    __slots__ = ("_around", "_course", "_is_abandoned", "_on_end", "_returns_left", "_waits_for")
+    __slots__ = ("_around", "_is_abandoned", "_on_end", "_returns_left", "_waits_for", "course")
 
     def __init__(self, around: Surroundings, course: Course, on_end: Callable[[], object]) -> None:
-        self._around, self._course, self._on_end = around, course, on_end
+        self._around, self.course, self._on_end = around, course, on_end
         self._waits_for = course.waits_for.copy()
         self._returns_left, self._is_abandoned = course.num_returns, False
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the query has neither ended nor been abandoned."""
+        return self._returns_left > 0 and not self._is_abandoned
+
     def begin(self) -> None:
         """Begin all tasks that wait for nothing."""
-        for task in self._course.first:
+        for task in self.course.first:
             self._begin(task)
 
     def abandon(self) -> None:
         """Give the query up: nothing of it goes on."""
         self._is_abandoned = True
-        for station in self._around.stations:
-            if station is not None:
-                station.remove_user(self._course.user)
+        self._around.stations.remove_user(self.course.user)
 
     def _begin(self, index: int) -> None:
-        around, task, user = self._around, self._course.tasks[index], self._course.user
-        station = around.stations[task.station]
+        around, task, user = self._around, self.course.tasks[index], self.course.user
+        station = around.stations.of(task.station, around.slot, user)
         if station is None:
             self._wait(task.amount, partial(self._end, index))
         elif not task.travels:
@@ -78,8 +85,8 @@ class QueryRun:
 
     def _arrive(self, index: int) -> None:
         """Let the last byte of a tensor, which has left, travel for the link's latency; that occupies nothing."""
-        around, task = self._around, self._course.tasks[index]
-        latency_s = around.plain.latency_s(around.slot, self._course.user, task.source, task.target)
+        around, task = self._around, self.course.tasks[index]
+        latency_s = around.plain.latency_s(around.slot, self.course.user, task.source, task.target)
         self._wait(latency_s, partial(self._end, index))
 
     def _wait(self, seconds: float, then: Callable[[], object]) -> None:
@@ -92,7 +99,7 @@ class QueryRun:
     def _end(self, index: int) -> None:
         if self._is_abandoned:
             return
-        task = self._course.tasks[index]
+        task = self.course.tasks[index]
         for later in task.after:
             self._waits_for[later] -= 1
             if self._waits_for[later] == 0:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from simpy import Environment, Event, Interrupt, Process
+from simpy import Environment, Event, Interrupt, Process, Timeout
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.plan import Plan, Upload, check_plan
+from dnnmig_env.simulation.plan import Plan, check_plan
 from evaluate.truth.simulator.chooser import Chooser
 from evaluate.truth.simulator.outcome import Outcome
-from evaluate.truth.simulator.plain_scenario import DEVICE, PlainScenario
+from evaluate.truth.simulator.plain_scenario import PlainScenario
 from evaluate.truth.simulator.query_log import QueryLog
 from evaluate.truth.simulator.query_run import QueryRun
-from evaluate.truth.simulator.station import Job, Station
-from evaluate.truth.simulator.uplink import Uplink
+from evaluate.truth.simulator.stations import Stations
+from evaluate.truth.simulator.transfers import Transfer, Transfers
 
 Steps = Generator[Event, object, None]
 
@@ -33,7 +34,11 @@ def play_out(scenario: Scenario, plan: Plan, seed: int | Sequence[int] = 0, *, t
     - A user's first query starts at a random moment within `1 / rate` of its arrival, so that users are out of step.
       From then on nothing is random.
     - A query keeps the assignment with which it started. At a new slot its transfers go on at the new rates; one whose
-      link is down waits for the link. If its user leaves, it is abandoned.
+      link is down waits for the link. If its user leaves, it is abandoned. If its user goes to another cell, what it
+      sends or receives by radio goes on there with the bytes that are left.
+    - Where weights move, a query that uses a server which its user cannot reach any more is abandoned as well, as it
+      might wait for ever; the next one follows as if it had ended. A query that uses weights which are dropped
+      meanwhile goes on to its end.
     - After the horizon users go on asking until all queries that started before it have ended, so that these meet what
       they would have met; but nobody chooses anew, and what waits for a link that is down is abandoned.
 
@@ -52,22 +57,20 @@ def play_out(scenario: Scenario, plan: Plan, seed: int | Sequence[int] = 0, *, t
 
 
 class _Simulation:
-    """The clock, the stations, and the processes: one for the slots, one for the uploads, one for each user."""
+    """The clock, the stations, and the processes: one for the slots, one for the weights, one for each user."""
 
     def __init__(self, plain: PlainScenario, plan: Plan, seed: int | Sequence[int], tensors_share: bool) -> None:
         self.env, self.plain, self.slot = Environment(), plain, 0
-        self._plan, self._rng = plan, np.random.default_rng(seed)
-        self._uplink = Uplink(self.env, plain.num_users, plain.uplink_mode, tensors_share=tensors_share)
-        self.stations: list[Station | None] = [
-            Station(self.env, plain.num_users, tensors_share=tensors_share) for _ in range(plain.num_stations)
-        ]
-        self.stations[DEVICE], self.stations[plain.uplink] = None, self._uplink
-        self._chooser = Chooser(plain)
+        self._rng = np.random.default_rng(seed)
+        self.stations = Stations(self.env, plain, tensors_share=tensors_share)
+        self._transfers = Transfers(plain, plan, self.stations, self._share)
+        self._chooser = Chooser(plain, self._transfers.holdings)
         self._log = QueryLog(plain.num_users, plain.horizon_s)
-        self._starts_s, self._ends_s = ([math.inf] * len(plan.uploads) for _ in range(2))
-        self._num_arrived, self._expects_weights, self.is_closing = 0, False, False
-        self._slot_begins, self._all_ended = self.env.event(), self.env.event()
+        self._ends_s = [math.inf] * len(plan.uploads)
+        self._expected_lanes, self._alarms = frozenset[int](), set[float]()
+        self.is_closing, self._slot_begins, self._all_ended = False, self.env.event(), self.env.event()
         self._users: list[Process] = []
+        self._runs: list[QueryRun | None] = [None] * plain.num_users
 
     def run(self) -> Outcome:
         """Run until all queries that started before the horizon have ended."""
@@ -75,16 +78,17 @@ class _Simulation:
         self._choose(0.0, 0)
         env.process(self._slots())
         self._users = [env.process(self._user(user)) for user in range(plain.num_users)]
-        env.process(self._uploads())
+        env.process(self._weights())
         env.run(until=plain.horizon_s)
-        present_s, busy_s, work = self._accounts()
-        weight_bytes = np.array(self._uplink.weight_bytes)
+        present_s, busy_s, work = self.stations.accounts()
+        weight_bytes, sendings = self.stations.weight_bytes(), self._transfers.sendings()
         self._close()
         if self._log.under_way:
             env.run(until=self._all_ended)
         return Outcome(
             *self._log.columns(),
-            uploads=tuple(zip(self._starts_s, self._ends_s, strict=True)),
+            uploads=tuple(zip(self._transfers.starts_s(), self._ends_s, strict=True)),
+            sendings=sendings,
             choices=tuple(self._chooser.log),
             present_s=present_s,
             busy_s=busy_s,
@@ -107,11 +111,10 @@ class _Simulation:
         for slot in range(1, len(self.plain.slot_starts_s)):
             yield self.env.timeout(self.plain.slot_starts_s[slot] - self.env.now)
             before, self.slot = self.slot, slot
-            for station in self.stations:
-                if station is not None:
-                    station.change_rates(self._rate_of)
+            self._transfers.begin_slot(slot, self.env.now)
+            self.stations.begin_slot(slot)
             for user, process in enumerate(self._users):
-                if self.plain.rate_hz(before, user) != self._rate_hz(user):
+                if self.plain.rate_hz(before, user) != self._rate_hz(user) or self._is_lost(user):
                     process.interrupt()
             self._slot_begins.succeed()
             self._slot_begins = self.env.event()
@@ -119,12 +122,18 @@ class _Simulation:
 
     def _choose(self, time_s: float, first: int) -> None:
         """Let all users choose, one of them first; see `Chooser.choose`."""
-        self._expects_weights = self._sends_weights()
-        self._chooser.choose(time_s, self.slot, first, is_sending=self._expects_weights)
+        self._expected_lanes = self._sending_lanes() | self._startable_lanes()
+        self._chooser.choose(time_s, self.slot, first, is_sending=self._expected_lanes)
 
-    def _rate_of(self, job: Job) -> float:
-        source, target = job.link
-        return 1.0 if source == target else self.plain.bytes_per_s(self.slot, job.user, source, target)
+    def _share(self, lane: int) -> float:
+        return self._chooser.share(lane)
+
+    def _is_lost(self, user: int) -> bool:
+        """Return whether a user's query is under way on a server which, where weights move, is out of reach now."""
+        run = self._runs[user]
+        if run is None or not run.is_under_way or not self.plain.moves:
+            return False
+        return not self.plain.reaches(self.slot, user, run.course.assignment)
 
     def _user(self, user: int) -> Steps:
         """Come, stay and leave as the scenario says."""
@@ -148,77 +157,96 @@ class _Simulation:
                 if self._rate_hz(user) == 0.0:
                     return
             last_start_s, ended = env.now, env.event()
-            run = QueryRun(self, self._chooser.courses[user], ended.succeed)
+            self._runs[user] = run = QueryRun(self, self._chooser.courses[user], ended.succeed)
             self._log.start(user, env.now, self._rate_hz(user))
             run.begin()
             while not (yield from self._passes(ended)):
-                if self._rate_hz(user) == 0.0:
+                if self._rate_hz(user) == 0.0 or self._is_lost(user):
                     run.abandon()
                     self._log.abandon(user, env.now)
-                    return
-            self._log.end(user, env.now)
-            self._check_end()
+                    break
+            else:
+                self._log.end(user, env.now)
+                self._check_end()
+            if self._rate_hz(user) == 0.0:
+                return
 
     def _passes(self, event: Event) -> Generator[Event, object, bool]:
-        """Wait for an event; return whether it has come, and not a slot in which the user's rate is another one."""
+        """Wait for an event; return whether it has come, and not a slot that concerns the user."""
         try:
             yield event
         except Interrupt:
             return False
         return True
 
-    def _uploads(self) -> Steps:
-        """Send weights in the plan's order, one layer at a time; each partition becomes usable with its last byte."""
-        for index, upload in enumerate(self._plan.uploads):
-            link = (DEVICE, upload.server)
-            for layer in upload.layers:
-                while not self._can_begin(upload):
-                    self._uplink.rest()
-                    early_s = upload.not_before_s - self.env.now
-                    yield self.env.timeout(early_s) if early_s > 0.0 else self._slot_begins
-                self._starts_s[index] = min(self._starts_s[index], self.env.now)
-                weight_bytes, sent = float(self.plain.graphs[upload.user].weight_bytes[layer]), self.env.event()
-                rate = self.plain.bytes_per_s(self.slot, upload.user, *link)
-                self._uplink.send_weights(Job(upload.user, weight_bytes, rate, sent.succeed, link))
-                self._note_weights()
-                yield sent
-            if self.is_closing:
-                return
-            self._ends_s[index], self._num_arrived = self.env.now, index + 1
-            self._chooser.arrive(upload.user, upload.server, upload.layers)
-            self._choose(self.env.now, upload.user)
+    def _weights(self) -> Steps:
+        """Start transfers at time 0 and whenever a slot begins; at other events, these themselves see to it."""
+        while True:
+            self._start_transfers()
+            yield self._slot_begins
 
-    def _note_weights(self) -> None:
-        """Let users choose anew if an upload that begins takes time from query data, which they did not expect."""
-        is_news = self._sends_weights() != self._expects_weights
-        if is_news and self.plain.uplink_mode == "shared" and not self.is_closing:
+    def _start_transfers(self) -> None:
+        """Start all transfers that may start now, and look again when the time has come of those that wait for it.
+
+        Let users choose if weights take time from query data, or do no longer, which they did not expect.
+        """
+        while (found := next(self._startable(), None)) is not None:
+            self._start(*found)
+        for time_s in self._transfers.look_again_s - self._alarms:
+            self._alarms.add(time_s)
+            alarm = Timeout(self.env, time_s - self.env.now)
+            alarm.callbacks.append(partial(self._on_alarm, time_s))
+        is_news = self.plain.uplink_mode == "shared" and self._sending_lanes() != self._expected_lanes
+        if is_news and not self.is_closing:
+            self._choose(self.env.now, 0)
+        for lane in self.stations.lanes.values():
+            if not lane.has_weights:
+                lane.rest()
+
+    def _on_alarm(self, time_s: float, _: Event) -> None:
+        self._alarms.remove(time_s)
+        self._start_transfers()
+
+    def _startable(self) -> Iterator[tuple[Transfer, int]]:
+        return self._transfers.startable(self.slot, self.env.now, is_closing=self.is_closing)
+
+    def _start(self, transfer: Transfer, source: int) -> None:
+        """Start a transfer, and let users choose if weights of anybody present had to be dropped."""
+        arrived = self.env.event()
+        arrived.callbacks.append(partial(self._on_arrival, transfer))
+        dropped = self._transfers.start(self.slot, transfer, source, self.env.now, arrived.succeed)
+        if any(self._rate_hz(user) > 0.0 for user, _, _ in dropped):
             self._choose(self.env.now, 0)
 
-    def _can_begin(self, upload: Upload) -> bool:
-        return self.env.now >= upload.not_before_s and self._rate_hz(upload.user) > 0.0
+    def _on_arrival(self, transfer: Transfer, _: Event) -> None:
+        """Let users choose if a partition has become usable, its owner first; then start what may start."""
+        if not transfer.is_under_way:
+            return  # broken off with its last byte
+        if self._transfers.end(transfer, self.env.now) and not self.is_closing:
+            self._ends_s[transfer.upload] = self.env.now
+            self._choose(self.env.now, transfer.user)
+        self._start_transfers()
 
-    def _sends_weights(self) -> bool:
-        """Return whether weights are on the uplink, or will be at once."""
-        if self._uplink.is_sending or self._num_arrived == len(self._plan.uploads):
-            return self._uplink.is_sending
-        return self._can_begin(self._plan.uploads[self._num_arrived])
+    def _sending_lanes(self) -> frozenset[int]:
+        """Return the lanes on which weights move."""
+        return frozenset(number for number, lane in self.stations.lanes.items() if lane.is_sending)
 
-    def _accounts(self) -> tuple[Floats, Floats, Floats]:
-        """Return what each station has done so far: see `present_s`, `busy_s` and `work` of an `Outcome`."""
-        nothing = Station(self.env, self.plain.num_users)
-        stations = [nothing if station is None else station for station in self.stations]
-        for station in stations:
-            station.catch_up()
-        present_s = np.array([station.present_s for station in stations]).T
-        work = np.array([station.work() for station in stations]).T
-        return present_s, np.array([station.busy_s for station in stations]), work
+    def _startable_lanes(self) -> frozenset[int]:
+        """Return the lanes on which weights will move at once, where that matters to query data."""
+        plain, slot = self.plain, self.slot
+        if plain.uplink_mode != "shared":
+            return frozenset()
+        return frozenset(
+            plain.lane(slot, each.user, source)
+            for each, source in self._startable()
+            if plain.bytes_per_s(slot, each.user, source, each.server) > 0.0
+        )
 
     def _close(self) -> None:
         """Let nothing change from now on, and give up what waits for a link that is down."""
         self.is_closing = True
-        for station in self.stations:
-            for user in [] if station is None else station.remove_stalled():
-                self.strand(user)
+        for user in self.stations.remove_stalled():
+            self.strand(user)
 
     def _check_end(self) -> None:
         if self.is_closing and not self._log.under_way and not self._all_ended.triggered:

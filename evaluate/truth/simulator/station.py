@@ -27,6 +27,11 @@ class Job:
         self.user, self.amount, self.left, self.rate, self.on_end, self.link = user, amount, amount, rate, on_end, link
         self.speed = 0.0
 
+    @property
+    def sent(self) -> float:
+        """How much has been done, as far as its station has caught up."""
+        return self.amount - self.left
+
 
 class Station:
     """Shares its time equally among the users that have jobs there (processor sharing).
@@ -53,16 +58,18 @@ class Station:
         self.present_s, self.busy_s, self._done = [0.0] * num_users, 0.0, [0.0] * num_users
 
     def add(self, job: Job) -> None:
-        """Begin a job, whose amount is greater than 0."""
+        """Begin a job, of which more than nothing is left to do, or go on with it."""
         self.catch_up()
         self._jobs.append(job)
         self.share_out()
 
-    def remove_user(self, user: int) -> None:
-        """Give up all jobs of a user."""
+    def remove_user(self, user: int) -> list[Job]:
+        """Give up all jobs of a user, and return them as far as they have come."""
         self.catch_up()
+        given_up = [job for job in self._jobs if job.user == user]
         self._jobs = [job for job in self._jobs if job.user != user]
         self.share_out()
+        return given_up
 
     def remove_stalled(self) -> list[int]:
         """Give up all jobs whose link is down, and return their users."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,28 +33,31 @@ def user(
     rate_hz: ArrayLike = ALWAYS,
     uploaded: Any = None,
     name: str = "u",
+    copies: Any = None,
 ) -> User:
     """Return a user whose layers take the given seconds on its device and on each server."""
     device = Node("device", Tier.DEVICE, 1.0, 1.0)
-    return User(name, graph, device, rate_hz, profile_s=seconds, uploaded=uploaded)
+    return User(name, graph, device, rate_hz, profile_s=seconds, uploaded=uploaded, copies=copies)
 
 
 def scenario(
-    users: Sequence[User], horizon_s: float, servers: int = 1, slots: Sequence[float] = (0.0,), **links: Any
+    users: Sequence[User],
+    horizon_s: float,
+    servers: int = 1,
+    slots: Sequence[float] = (0.0,),
+    memory_bytes: float = math.inf,
+    **links: Any,
 ) -> Scenario:
     """Return a scenario of users, who are renamed, with links of 1 byte/s unless others are given."""
-    named = [
-        User(f"user{u}", one.graph, one.device, one.query_rate_hz, one.profile_s, one.uploaded)
-        for u, one in enumerate(users)
-    ]
-    uplink = links.pop("uplink", "priority")
+    uplink, moves = links.pop("uplink", "priority"), links.pop("moves", False)
     return Scenario(
-        tuple(named),
-        tuple(Node(f"server{s}", Tier.EDGE, 1.0, 1.0) for s in range(servers)),
+        tuple(replace(one, name=f"user{u}") for u, one in enumerate(users)),
+        tuple(Node(f"server{s}", Tier.EDGE, 1.0, 1.0, memory_bytes=memory_bytes) for s in range(servers)),
         Links(**{"up_bytes_per_s": 1.0, **links}),
         horizon_s,
         np.array(slots),
         uplink=uplink,
+        moves=moves,
     )
 
 

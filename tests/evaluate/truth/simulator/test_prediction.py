@@ -83,6 +83,40 @@ def test_absent_users_are_nowhere() -> None:
     assert not any(found.present[1])
 
 
+def test_the_radio_is_shared_by_the_users_of_a_cell_and_servers_by_all() -> None:
+    # Users 0 and 1 are in cell 1, user 2 in cell 2: each sends for 1 s and computes on server 1 for 1 s, all the time.
+    users = [user(chain([0], [1], 1), [[1e3, 1.0, 1.0]], uploaded=[1]) for _ in range(3)]
+    plain = PlainScenario(scenario(users, 9.0, servers=2, home=[[1, 1, 2]], uplink="shared"))
+    found = Prediction(plain, 0, [course_of(plain, index, (1,)) for index in range(3)], is_sending=())
+    slowdown, up, on = [found.slowdown(index) for index in range(3)], plain.uplink, found.present
+    assert slowdown[0][up] == pytest.approx(1.0 + on[1][up])
+    assert slowdown[0][1] == pytest.approx(1.0 + on[1][1] + on[2][1])
+    assert slowdown[2][up] == 1.0
+    assert slowdown[2][1] == pytest.approx(1.0 + on[0][1] + on[1][1])
+    # Weights in cell 1 slow only the users there; those on a wire slow whoever sends over it.
+    more = Prediction(plain, 0, found.courses, is_sending={1, 2 + 2})
+    assert more.slowdown(0)[up] == pytest.approx(2.0 + more.present[1][up])
+    assert more.slowdown(2)[up] == 1.0
+    assert [more.slowdown(index)[plain.downlink + 2] for index in range(3)] == [2.0] * 3
+
+
+def test_what_query_data_leave_to_weights() -> None:
+    # Users 0 and 1 send 1 byte every 4 s in cell 1. User 2, in cell 2, sends 1 byte by radio and 3 from server 1 to
+    # server 2 every 100 s.
+    near = user(chain([0], [1], 1), [[1e3, 0.5, 0.5]], 0.25, uploaded=[1])
+    far = user(chain([3, 0], [1, 1], 1), [[1e3, 0.0, 0.0]] * 2, 0.01, uploaded=[1, 2])
+    for mode, shares in (("priority", (0.5, 0.99, 0.97, 1.0)), ("independent", (1.0, 1.0, 1.0, 1.0))):
+        given = scenario([near, near, far], 9.0, servers=2, home=[[1, 1, 2]], between_bytes_per_s=1.0, uplink=mode)
+        plain = PlainScenario(given)
+        courses = [course_of(plain, index, nodes) for index, nodes in enumerate(((1,), (1,), (1, 2)))]
+        found = Prediction(plain, 0, courses, is_sending=())
+        assert [found.share(lane) for lane in (1, 2, 3, 4)] == pytest.approx(shares)
+        shared = Prediction(PlainScenario(replace(given, uplink="shared")), 0, courses, is_sending=())
+        in_cell_1 = shared.present[0][plain.uplink] + shared.present[1][plain.uplink]
+        assert shared.share(1) == pytest.approx(1.0 / (1.0 + in_cell_1))
+        assert shared.share(3) == pytest.approx(1.0 / 1.03)
+
+
 @pytest.mark.parametrize("family", ["edge-cloud", "multi-user"])
 def test_two_writings_of_the_same_sections_agree(family: str) -> None:
     for drawn in scenarios(family, 5, seed=3):

@@ -86,3 +86,39 @@ def test_a_new_upload_begins_without_a_past_after_a_rest() -> None:
     clock.at(6.0, go_on)
     clock.env.run(until=2000.0)
     assert clock.ends["second"] == pytest.approx(6.0 + 1.0 / LEAST_SHARE)
+
+
+def test_uploads_wait_for_those_that_came_before() -> None:
+    # The second one gets what is left: it starts at 3 s.
+    clock = Clock()
+    uplink = Uplink(clock.env, 2, "priority")
+    uplink.send_weights(clock.job("first", 0, 3.0))
+    uplink.send_weights(clock.job("second", 1, 4.0, 2.0))
+    assert uplink.wait_s(0.5) == pytest.approx(3.0 / 0.5 + 4.0 / (2.0 * 0.5))
+    clock.env.run(until=2.0)
+    assert uplink.wait_s(1.0) == pytest.approx(1.0 + 2.0)
+    clock.env.run(until=9.0)
+    assert clock.ends == {"first": pytest.approx(3.0), "second": pytest.approx(5.0)}
+    assert not uplink.has_weights
+    assert uplink.weight_bytes == pytest.approx([3.0, 4.0])
+
+
+def test_uploads_can_be_taken_off_and_go_on_elsewhere() -> None:
+    # Of "first" 2 of 5 bytes have gone. It ends on the other uplink at 2 + 3 s; "second" begins here at once.
+    clock = Clock()
+    here, there = (Uplink(clock.env, 2, "priority") for _ in range(2))
+    first, second = clock.job("first", 0, 5.0), clock.job("second", 1, 4.0)
+    here.send_weights(first)
+    here.send_weights(second)
+    clock.env.run(until=2.0)
+    assert here.remove_weights(first)
+    assert not here.remove_weights(first)
+    there.send_weights(first)
+    clock.env.run(until=20.0)
+    assert clock.ends == {"first": pytest.approx(5.0), "second": pytest.approx(6.0)}
+    assert (here.weight_bytes, there.weight_bytes) == (pytest.approx([2.0, 4.0]), pytest.approx([3.0, 0.0]))
+    stalled = clock.job("stalled", 0, 5.0, 0.0)
+    here.send_weights(stalled)
+    assert here.wait_s(1.0) == float("inf")
+    assert here.has_weights
+    assert not here.is_sending
