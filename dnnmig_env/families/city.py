@@ -54,7 +54,9 @@ class City:
     |---|---|---|
     | arrivals | Poisson, the rate log-uniform in `arrivals_per_min`; the first one is at time 0 | per minute |
     | who stays | at most `num_present` at a time and `num_users` in all; those who come later are turned away | |
-    | trip | from a place by popularity to one of its destinations; by car with probability `car_share` | |
+    | trip | from a place by popularity to one of its destinations, and on to others, `legs` in all | |
+    | stop | at each destination but the last, uniform in `stop_s` | s |
+    | car or on foot | by car with probability `car_share` | |
     | speed | on foot uniform in `walk_m_per_s`; by car uniform in `drive_share` of each street's limit | m/s |
     | waiting | at each crossing of three streets or more, with probability `wait_share`, uniform in `wait_s` | s |
     | network | one of those of the place that the user comes from | |
@@ -119,6 +121,8 @@ class City:
         drive_share: Speeds of cars as a share of the limit, at most 1.
         wait_share: Probability of having to wait at a crossing.
         wait_s: Time of waiting.
+        legs: Places to which a user goes one after another before it leaves.
+        stop_s: Time for which it stays at each of them before it goes on.
         shadowing_db: Standard deviation of the shadowing.
         shadowing_correlation: Correlation of the shadowing between one slot and the next in the same cell.
         uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
@@ -168,6 +172,8 @@ class City:
     drive_share: Range = (0.6, 1.0)
     wait_share: float = 0.3
     wait_s: Range = (3.0, 30.0)
+    legs: CountRange = (3, 6)
+    stop_s: Range = (10.0, 40.0)
     shadowing_db: float = 4.0
     shadowing_correlation: float = 0.7
     uplink: Uplink = "priority"
@@ -176,7 +182,7 @@ class City:
     family: ClassVar[str] = "city"
 
     def __post_init__(self) -> None:
-        normalize_ranges(self, counts=("num_edges", "num_places", "networks_per_place"), positive=_RANGES)
+        normalize_ranges(self, counts=("num_edges", "num_places", "networks_per_place", "legs"), positive=_RANGES)
         check_count(self, "num_users", "num_present", "num_routes", "max_layers", "chunk")
         check_uplink(self.uplink)
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
@@ -302,4 +308,5 @@ _RANGES = (
     "walk_m_per_s",
     "drive_share",
     "wait_s",
+    "stop_s",
 )

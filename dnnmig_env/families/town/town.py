@@ -40,6 +40,8 @@ class TownOptions:
     drive_share: Range
     wait_share: float
     wait_s: Range
+    legs: CountRange
+    stop_s: Range
     arrivals_per_min: Range
     networks_per_place: CountRange
     num_edges: CountRange

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dnnmig_env.arrays import Bools, Floats, Ints
-from dnnmig_env.families.draw.ranges import Range, uniform
+from dnnmig_env.families.draw.ranges import CountRange, Range, counts, uniform
 from dnnmig_env.families.town.places import Places
 from dnnmig_env.families.town.routes import Routes
 
@@ -23,6 +23,8 @@ class Travel:
         drive_share: Range of the speed of cars as a share of the limit, uniform; a driver keeps to its share.
         wait_share: Probability that somebody has to wait at a junction of three streets or more.
         wait_s: Range of the time of waiting, uniform.
+        legs: Least and most places to which somebody goes one after another.
+        stop_s: Range of the time for which somebody stays at a place before it goes to the next one, uniform.
     """
 
     car_share: float
@@ -30,6 +32,8 @@ class Travel:
     drive_share: Range
     wait_share: float
     wait_s: Range
+    legs: CountRange
+    stop_s: Range
 
 
 class Trips(NamedTuple):
@@ -39,7 +43,7 @@ class Trips(NamedTuple):
     """
 
     origin: Ints  # (N,): place
-    destination: Ints  # (N,): place
+    destination: Ints  # (N,): place of the last leg
     by_car: Bools  # (N,)
     times_s: Floats  # (N, J + 1): when each stage begins, and when the trip ends
     start_m: Floats  # (N, J, 2): where each stage begins
@@ -60,7 +64,7 @@ class Presences(NamedTuple):
 
 
 def draw_trips(rng: np.random.Generator, places: Places, routes: Routes, travel: Travel, set_out_s: Floats) -> Trips:
-    """Draw the trips of people who set out at given times.
+    """Draw the trips of people who set out at given times, each of one leg or several.
 
     Args:
         rng: Source of randomness.
@@ -70,28 +74,33 @@ def draw_trips(rng: np.random.Generator, places: Places, routes: Routes, travel:
         set_out_s: When each person sets out, shape (N,).
     """
     count, pieces = len(set_out_s), routes.length_m.shape[-1]
-    choice = rng.random((count, 5))
+    choice = rng.random((count, 4))
     origin = _chosen(np.cumsum(places.popularity)[None], choice[:, 0])
-    destination = _chosen(np.cumsum(places.goes_to, axis=1)[origin], choice[:, 1])
-    by_car = choice[:, 2] < travel.car_share
-    variant = (choice[:, 3] * routes.num_variants).astype(np.int64)
+    by_car = choice[:, 1] < travel.car_share
+    variant = (choice[:, 2] * routes.num_variants).astype(np.int64)
     low, span = np.array([(low, high - low) for low, high in (travel.walk_m_per_s, travel.drive_share)]).T
-    pace = low[by_car.astype(np.int64)] + choice[:, 4] * span[by_car.astype(np.int64)]
+    pace = low[by_car.astype(np.int64)] + choice[:, 3] * span[by_car.astype(np.int64)]
+    num_legs, goes_to = counts(rng, travel.legs, (count,)), np.cumsum(places.goes_to, axis=1)
 
-    route = (by_car.astype(np.int64), variant, origin, destination)
-    speed = pace[:, None] * np.where(by_car[:, None], routes.limit_m_per_s[route], 1.0)
-    waits = (rng.random((count, pieces)) < travel.wait_share) & routes.at_junction[route]
-    stages_s = np.empty((count, pieces, 2))
-    stages_s[..., 0] = uniform(rng, travel.wait_s, (count, pieces)) * waits
-    stages_s[..., 1] = routes.length_m[route] / speed
-    times_s = np.empty((count, 2 * pieces + 1))
-    times_s[:, 0] = set_out_s
-    np.cumsum(stages_s.reshape(count, -1), axis=1, out=times_s[:, 1:])
-    times_s[:, 1:] += set_out_s[:, None]
-    start_m = np.repeat(routes.start_m[route], 2, axis=1)
-    velocity = np.zeros((count, pieces, 2, 2))
-    velocity[:, :, 1] = routes.direction[route] * speed[..., None]
-    return Trips(origin, destination, by_car, times_s, start_m, velocity.reshape(count, -1, 2))
+    here, stages_s, start_m, velocity = origin, [], [], []
+    for leg in range(travel.legs[1]):
+        goes_on = leg < num_legs
+        there = np.where(goes_on, _chosen(goes_to[here], rng.random(count)), here)
+        route = (by_car.astype(np.int64), variant, here, there)
+        speed = pace[:, None] * np.where(by_car[:, None], routes.limit_m_per_s[route], 1.0)
+        waits = (rng.random((count, pieces)) < travel.wait_share) & routes.at_junction[route]
+        still_s = uniform(rng, travel.wait_s, (count, pieces)) * waits
+        if leg > 0:
+            still_s[:, 0] += uniform(rng, travel.stop_s, (count,)) * goes_on
+        stages_s.append(np.stack([still_s, routes.length_m[route] / speed], axis=-1).reshape(count, -1))
+        start_m.append(np.repeat(routes.start_m[route], 2, axis=1))
+        moving = np.zeros((count, pieces, 2, 2))
+        moving[:, :, 1] = routes.direction[route] * speed[..., None]
+        velocity.append(moving.reshape(count, -1, 2))
+        here = there
+    lasts_s = np.concatenate([np.zeros((count, 1)), *stages_s], axis=1)
+    times_s = set_out_s[:, None] + np.cumsum(lasts_s, axis=1)
+    return Trips(origin, here, by_car, times_s, np.concatenate(start_m, axis=1), np.concatenate(velocity, axis=1))
 
 
 def presences(trips: Trips, slot_s: float, num_slots: int | None = None) -> Presences:
