@@ -10,12 +10,16 @@ import numpy as np
 from agents.candidates.features import CANDIDATE_FEATURES, SITUATION_WIDTH
 from dnnmig_env.envs.batch import EpisodeBatch
 from dnnmig_env.envs.env import MigrationEnv
-from dnnmig_env.families.registry import make_generator
+from dnnmig_env.families.registry import FAMILIES, make_generator
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 
 AT = {name: k for k, name in enumerate(CANDIDATE_FEATURES)}
 
 Play = Literal["random", "greedy", "waiting"]
+
+
+ONE_CHANNEL = tuple(family for family in FAMILIES if family != "city")
+"""Families in which all users share one channel, or can."""
 
 
 def one_channel(family: str) -> dict[str, Any]:

@@ -188,7 +188,8 @@ def test_a_candidate_costs_what_its_run_and_then_the_rest_do_over_slots(waits: b
 def test_candidates_and_waiting_cost_what_an_oracle_says(kind: str) -> None:
     """The oracle takes from the plan whatever can be made at each moment, step by step by the kernel itself."""
     env, rng, compared = make_env("mobile", moves=False), np.random.default_rng(2), 0
-    given = scenarios("mobile", 3, seed=6, num_users=(2, 3), max_layers=6) if kind == "mobile" else restless(30)
+    sizes = {"num_users": (2, 3), "max_layers": 6, "moves": False}
+    given = scenarios("mobile", 3, seed=6, **sizes) if kind == "mobile" else restless(30)
     for scenario in given:
         actions, _ = played(env, rng, waits=True, options={"scenario": scenario})
         decided, whole = decided_plans(env.episodes), env.plan()

@@ -45,7 +45,10 @@ def test_what_a_name_means(text: str, meaning: object) -> None:
         ("pretrained@replan", "a model decides anew each time; leave out @replan"),
         ("model.zip@clairvoyant", "a model decides anew each time; leave out @clairvoyant"),
         ("pretrained@8@forecast", "@forecast is for planners; leave it out, or write @replan"),
-        ("pretrained@x", "ends in '@x', which means nothing; planners take @replan, @forecast, @clairvoyant, and"),
+        (
+            "pretrained@x",
+            "ends in '@x', which means nothing; planners take @replan, @forecast, @markov, @perdnn",
+        ),
         ("joint-efficiency@replann", "ends in '@replann', which means nothing"),
         ("joint-efficiency@", "ends in '@', which means nothing"),
         ("joint-efficiency@replan@replan", "ends in '@replan', which means nothing"),

@@ -83,7 +83,7 @@ def test_slots_to_come_are_not_looked_at(tmp_path):
     scenario = scenarios("mobile", 1, seed=2, moves=False)[0]
     assert scenario.num_slots > 1
     limits = make_generator("mobile", moves=False).limits
-    planner = make_sampler(load(saved_model(tmp_path, family="mobile", options={})), limits, 4)
+    planner = make_sampler(load(saved_model(tmp_path, family="mobile", options={"moves": False})), limits, 4)
     up = np.array(scenario.links.up_bytes_per_s)
     up[1:] *= 0.1
     later = replace(scenario, links=replace(scenario.links, up_bytes_per_s=up))
@@ -151,9 +151,9 @@ def test_the_number_of_threads_is_afterwards_as_it_was(monkeypatch):
 
 
 def test_a_network_that_plans_by_samples_sees_velocities_per_slot_as_in_the_environment(tmp_path, monkeypatch):
-    options = {"num_users": 2, "max_layers": 8}
+    options = {"num_users": 2, "max_layers": 8, "moves": False}
     policy = load(saved_model(tmp_path, family="mobile", options=options))
-    env = MigrationEnv(make_generator("mobile", moves=False, **options))
+    env = MigrationEnv(make_generator("mobile", **options))
     observation, _ = env.reset(seed=2)
     while env.episodes.state.slot[0] < 3 or env.known_scenario() is None:  # then 27 slots are known as one
         observation = env.step(env.action_space.n - 1)[0]
