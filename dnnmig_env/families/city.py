@@ -61,7 +61,7 @@ class City:
     | waiting | at each crossing of three streets or more, with probability `wait_share`, uniform in `wait_s` | s |
     | network | one of those of the place that the user comes from | |
     | home edge in each slot | the nearest; its cell is a radio channel of its own | |
-    | access rate in each slot | Shannon's at the distance to the home edge, with shadowing; up: `up_share` of it | |
+    | access rate in each slot | Shannon's at the distance to the home edge, with shadowing | bytes/s |
     | shadowing | normal, `shadowing_db`, correlated by `shadowing_correlation`, drawn anew in every cell | dB |
     | cloud's line | the same behind all edges: log-uniform in `wan_mbps`, uniform in `wan_latency_s` | Mbit/s, s |
     | memory of an edge | uniform in `edge_memory_networks` times the mean network of the scenario's users | bytes |
@@ -93,8 +93,6 @@ class City:
         edge_flops_per_s: Effective speed of edges.
         cloud_flops_per_s: Effective speed of the cloud.
         access_latency_s: Latency between a user and its home edge.
-        up_share: Rate from a user to its home edge as a share of the rate back: radios of cells give devices a part of
-            the time only (3GPP TS 38.213, a slot out of four in the common pattern DDDSU).
         num_edges: Least and most edges.
         wire_mbps: Rate of the wires between neighbouring edges.
         wire_latency_s: Latency of these wires.
@@ -146,7 +144,6 @@ class City:
     edge_flops_per_s: Range = EDGE.flops_per_s
     cloud_flops_per_s: Range = CLOUD.flops_per_s
     access_latency_s: Range = (0.002, 0.01)
-    up_share: float = 0.25
     num_edges: CountRange = (6, 9)
     wire_mbps: Range = (50.0, 500.0)
     wire_latency_s: Range = (0.0005, 0.002)
@@ -188,7 +185,6 @@ class City:
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
         check_number(self, *_SHARES, high=1.0)
         check_number(self, "popularity_exponent", "habit", "least_trip_m", "detour", "shadowing_db")
-        check_number(self, "up_share", low=0.01, high=1.0)
         if self.drive_share[1] > 1:
             raise ValueError(f"drive_share is {self.drive_share!r}; cars keep to the limit, so give at most 1.")
         if self.city_seed is not None and (
@@ -247,8 +243,7 @@ class City:
         shadowing = autoregressive_runs(noise, crowd.enters_cell(), self.shadowing_correlation)
         access = radio_bytes_per_s(crowd.distance_m, self.shadowing_db * shadowing)
         access_latency_s = uniform(rng, self.access_latency_s, (batch, num_users))
-        down_bytes_per_s, latency_s = to_servers(crowd, num_slots, access, access_latency_s, lines)
-        bytes_per_s, _ = to_servers(crowd, num_slots, self.up_share * access, access_latency_s, lines)
+        bytes_per_s, latency_s = to_servers(crowd, num_slots, access, access_latency_s, lines)
         between_bytes_per_s, between_latency_s = between_servers(crowd, participants, lines)
 
         rates_hz = query_rates_hz(rng, participants, self.query_rate_hz)
@@ -271,7 +266,6 @@ class City:
             server_positions=crowd.edges,
             area_m=crowd.area_m,
             home=home,
-            down_bytes_per_s=down_bytes_per_s,
         )
 
     @cached_property

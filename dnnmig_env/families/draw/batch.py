@@ -67,7 +67,7 @@ class SlotConditions:
     Attributes:
         slot_edges_s: Starts of the slots and the horizon, shape (B, T + 1).
         query_rate_hz: Queries per second of each user, shape (B, T, U).
-        bytes_per_s: Rates from device to server, shape (B, T, U, S).
+        bytes_per_s: Rates between device and server, in both directions, shape (B, T, U, S).
         latency_s: Latencies between device and server, in both directions, shape (B, T, U, S).
         between_bytes_per_s: Rates between servers, shape (B, S, S).
         between_latency_s: Latencies between servers, shape (B, S, S).
@@ -76,7 +76,6 @@ class SlotConditions:
         server_positions: In sides of the area from its centre, shape (B, S, 2).
         area_m: Side of the square in which users move; None if nobody moves.
         home: Server in whose cell each user is (1..S), shape (B, T, U); None = all users share one cell.
-        down_bytes_per_s: Rates from server to device, shape (B, T, U, S); None = as from device to server.
     """
 
     slot_edges_s: Floats
@@ -90,7 +89,6 @@ class SlotConditions:
     server_positions: Floats | None = None
     area_m: float | None = None
     home: Ints | None = None
-    down_bytes_per_s: Floats | None = None
 
 
 def drawn_batch(
@@ -202,9 +200,7 @@ def _packed(
         slot_edges_s=conditions.slot_edges_s,
         query_rate_hz=conditions.query_rate_hz,
         up_bytes_per_s=conditions.bytes_per_s,
-        down_bytes_per_s=(
-            conditions.bytes_per_s.copy() if conditions.down_bytes_per_s is None else conditions.down_bytes_per_s
-        ),
+        down_bytes_per_s=conditions.bytes_per_s.copy(),
         up_latency_s=conditions.latency_s,
         down_latency_s=conditions.latency_s.copy(),
         between_bytes_per_s=conditions.between_bytes_per_s,
