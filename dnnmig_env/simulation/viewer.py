@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnmig_env.simulation.lane_bars import draw_lanes, lane_names, sources_of
 from dnnmig_env.simulation.packed import has_lanes
+from dnnmig_env.simulation.timelines.lane_bars import draw_lanes, lane_names, sources_of
 from dnnmig_env.simulation.timelines.timeline import Timeline
 
 if TYPE_CHECKING:

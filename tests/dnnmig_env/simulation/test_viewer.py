@@ -15,9 +15,9 @@ import pytest
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
-from dnnmig_env.simulation.lane_bars import RADIO, WIRE, Lane, lane_bars, lanes_in
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.lane_bars import RADIO, WIRE, Lane, lane_bars, lanes_in
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from dnnmig_env.simulation.viewer import COLOURS, FRAME_INCHES, _figure, describe, draw, frame, to_rgb
 from tests import hand_made, oracle
