@@ -40,3 +40,28 @@ def two_servers(
     servers = tuple(Node(f"s{n}", Tier.EDGE, 1e9, 1e9, 0.0, memory * MB) for n, memory in enumerate(memory_mb, start=1))
     up, wires = np.asarray(up_mb_per_s) * MB, np.asarray(wire_mb_per_s) * MB
     return Scenario(tuple(users), servers, Links(up, between_bytes_per_s=wires, home=home), **given)
+
+
+def walk() -> Scenario:
+    """Ann goes from cell 1 to cell 2 at 4 s, where Cyd comes up; Bob leaves then. Each reaches the server at home only.
+
+    The radio sends 1 MB/s, the wires 2 MB/s. Ann has layers of 2 and 4 MB, the first of which is on server 1.
+    """
+    users = [
+        user("ann", [2, 4], uploaded=[1, 0], query_rate_hz=1.0),
+        user("bob", [1], query_rate_hz=[1.0, 0.0, 0.0]),
+        user("cyd", [1], query_rate_hz=[0.0, 1.0, 1.0]),
+    ]
+    home = [[1, 1, 2], [2, 1, 2], [2, 1, 2]]
+    up = [[[float(server == cell) for server in (1, 2)] for cell in row] for row in home]
+    return two_servers(
+        users,
+        memory_mb=(6, 8),
+        up_mb_per_s=up,
+        wire_mb_per_s=2.0,
+        home=home,
+        slot_starts_s=(0.0, 4.0, 7.0),
+        horizon_s=10.0,
+        uplink="independent",
+        moves=True,
+    )

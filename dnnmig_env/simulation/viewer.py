@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnnmig_env.simulation.packed import has_lanes
+from dnnmig_env.simulation.timelines.lane_bars import draw_lanes, lane_names, sources_of
 from dnnmig_env.simulation.timelines.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#595959")
 """Colours of users, which the colour-blind can tell apart (Okabe, Ito); they repeat from the ninth user on."""
-
 
 FRAME_INCHES = (9.0, 6.4)
 """Width and height of a frame, of `DOTS_PER_INCH` pixels each, whatever the scenario."""
@@ -28,16 +29,19 @@ _LEGEND_ROW_INCHES = 0.2
 _MOST_LEGEND_ROWS = 4  # in a frame; a figure has as many as it needs
 _MOST_NAME = 16  # characters of a server's name
 _MOST_SERVER_LABELS = 16
+_MOST_SMALL_LABELS, _MOST_SLOT_LINES = 20, 60  # where there are several lanes
 
 
 def draw(timeline: Timeline) -> Figure:
     """Return a figure of the uploads over time, one row per server, above the query delays of every user.
 
+    Where weights are sent in several lanes, there is one row for each radio cell and each wire that is used.
+
     Solid lines are the delays and dotted lines the delays on the device alone; grey lines mark the starts of slots.
     The figure is a plain `matplotlib.figure.Figure`: save it with `figure.savefig(path)`.
     """
     legend, _ = _legend(timeline, len(timeline.scenario.users))
-    height = 4.8 + 0.32 * len(timeline.scenario.servers) + _LEGEND_ROW_INCHES * legend
+    height = 4.8 + 0.32 * len(_rows(timeline)) + _LEGEND_ROW_INCHES * legend
     return _figure(timeline, (FRAME_INCHES[0], height), len(timeline.scenario.users))
 
 
@@ -54,12 +58,12 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
     from matplotlib.figure import Figure
 
     scenario, (width, height) = timeline.scenario, inches
-    rows, columns = _legend(timeline, most_rows)
+    (rows, columns), names = _legend(timeline, most_rows), _rows(timeline)
     figure = Figure(figsize=inches, dpi=DOTS_PER_INCH)
-    left = max(0.85, 0.25 + _CHARACTER_INCHES * max(len(_short(server.name)) for server in scenario.servers))
+    left = max(0.85, 0.25 + _CHARACTER_INCHES * max(map(len, names)))
     top, gap, bottom = 0.65, 0.45, 0.6 + _LEGEND_ROW_INCHES * rows
     room = height - top - gap - bottom
-    channel_height = min(0.2 + 0.32 * len(scenario.servers), 0.5 * room)
+    channel_height = min(0.2 + 0.32 * len(names), 0.5 * room)
 
     def axes_at(low: float, high: float, **shared: Any) -> Axes:
         box = (left / width, low / height, (width - left - 0.15) / width, (high - low) / height)
@@ -72,7 +76,7 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
     starts_s = np.asarray(scenario.slot_starts_s)[1:]
     for axes in (channel, delays):
         axes.spines[["top", "right"]].set_visible(False)
-        if len(starts_s):
+        if len(starts_s) > 0 and not (has_lanes(scenario) and len(starts_s) > _MOST_SLOT_LINES):
             axes.plot(
                 np.repeat(starts_s, 3),
                 np.tile([0.0, 1.0, np.nan], len(starts_s)),
@@ -81,12 +85,15 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
                 linewidth=0.8,
                 zorder=0,
             )
-    _draw_channel(channel, timeline)
+    if has_lanes(scenario):
+        draw_lanes(channel, timeline, _colour)
+    else:
+        _draw_channel(channel, timeline)
+    _label_rows(channel, names, has_lanes(scenario))
     _draw_delays(delays, timeline)
     delays.set_xlabel("time (s)")
     figure.text(0.01, 1 - 0.1 / height, _headline(timeline), fontsize=10, verticalalignment="top")
-    lines, labels = delays.get_legend_handles_labels()
-    shown = rows * columns
+    (lines, labels), shown = delays.get_legend_handles_labels(), rows * columns
     if shown < len(labels):
         lines, labels = lines[:shown], [*labels[: shown - 1], f"and {len(labels) - shown + 1} more users"]
     longest = int((width - 1.0) / _CHARACTER_INCHES)
@@ -145,13 +152,15 @@ def describe(timeline: Timeline) -> str:
                 f"{timeline.closed_loop_queries[user_index]:.0f}",
             ]
         )
-    uploads = [["upload", "user", "server", "sent", "start", "end", "layers"]]
+    lanes = has_lanes(scenario)
+    uploads = [["upload", "user", *["from"] * lanes, "server", "sent", "start", "end", "layers"]]
     for index, upload in enumerate(timeline.uploads):
         user = scenario.users[upload.user]
         uploads.append(
             [
                 str(index),
                 user.name,
+                *[sources_of(scenario, upload)] * lanes,
                 scenario.servers[upload.server - 1].name,
                 _bytes(upload.sent_bytes),
                 _seconds(upload.start_s),
@@ -199,11 +208,23 @@ def _draw_channel(axes: Axes, timeline: Timeline) -> None:
                 horizontalalignment="center",
                 verticalalignment="center",
             )
-    labelled = range(0, len(scenario.servers), -(-len(scenario.servers) // _MOST_SERVER_LABELS))
-    axes.set_yticks(labelled, [_short(scenario.servers[server].name) for server in labelled], fontsize=9)
-    axes.set_ylim(len(scenario.servers) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
     axes.set_title("uploads on the channel", fontsize=9, loc="left", color="0.3", y=1.0)
+
+
+def _rows(timeline: Timeline) -> list[str]:
+    """Return the names of the rows above the delays: servers, or lanes if there are several."""
+    if has_lanes(timeline.scenario):
+        return lane_names(timeline, _MOST_NAME)
+    return [_short(server.name) for server in timeline.scenario.servers]
+
+
+def _label_rows(axes: Axes, names: list[str], lanes: bool) -> None:
+    small = lanes and len(names) > _MOST_SERVER_LABELS
+    most = _MOST_SMALL_LABELS if small else _MOST_SERVER_LABELS
+    labelled = range(0, len(names), -(-len(names) // most))
+    axes.set_yticks(labelled, [names[row] for row in labelled], fontsize=6 if small else 9)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
 
 
 def _draw_delays(axes: Axes, timeline: Timeline) -> None:
@@ -218,9 +239,13 @@ def _draw_delays(axes: Axes, timeline: Timeline) -> None:
         style: dict[str, Any] = {"color": _colour(user_index), "linewidth": 1.8, "solid_capstyle": "butt"}
         label = _label(timeline, user_index)
         axes.step(times_s, np.append(delays_s, delays_s[-1]), where="post", label=label, **style)
-        axes.axhline(
-            timeline.device_delay_s[user_index], color=_colour(user_index), linewidth=0.9, linestyle=":", zorder=1
-        )
+        on_device_s = timeline.device_delay_s[user_index]
+        dotted: dict[str, Any] = {"color": _colour(user_index), "linewidth": 0.9, "linestyle": ":", "zorder": 1}
+        if has_lanes(scenario):  # often with many users, who come and go
+            levels_s = np.where(np.append(present[:, user_index], False), on_device_s, np.nan)
+            axes.step(times_s, levels_s, where="post", **dotted)
+        else:
+            axes.axhline(on_device_s, **dotted)
     if shown.min() > 0 and timeline.device_delay_s.max() > 20 * shown.min():
         axes.set_yscale("log")
         decades = math.log10(timeline.device_delay_s.max() / shown.min())
@@ -239,7 +264,10 @@ def _draw_delays(axes: Axes, timeline: Timeline) -> None:
 
 def _headline(timeline: Timeline) -> str:
     sent = f"{_bytes(timeline.weight_bytes_sent)} uploaded"
-    if not timeline.uploads:
+    moves = timeline.moves
+    if moves is not None:
+        sent = f"{_bytes(moves.radio_bytes)} by radio and {_bytes(moves.wire_bytes)} by wire"
+    elif not timeline.uploads:
         sent = "nothing uploaded"
     elif math.isfinite(timeline.upload_s):
         sent += f" in {_seconds(timeline.upload_s)}"

@@ -90,7 +90,7 @@ def make_room(packed: PackedScenarios, b: int, state: State, i: int, server: int
 
 @jit_without_refcounts
 def _is_used_on(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> bool:
-    """Return whether a layer fits on a server (1..S), or can be made to; without moves, `check_plan` sees to it."""
+    """Return whether a user's queries use the weights of a layer on a server (1..S) at present."""
     for w in range(packed.num_layers[b, u]):
         if state.assignment[i, u, w] == server:
             if w == v:

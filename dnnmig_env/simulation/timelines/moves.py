@@ -65,12 +65,15 @@ def moves_of(
     return Moves(
         handovers=handovers,
         cold_starts=cold_starts,
-        radio_bytes=sum(transfer.sent_bytes for _, transfer in sent if transfer.source == 0),
-        wire_bytes=sum(transfer.sent_bytes for _, transfer in sent if transfer.source > 0),
+        radio_bytes=sum((transfer.sent_bytes for _, transfer in sent if transfer.source == 0), 0.0),
+        wire_bytes=sum((transfer.sent_bytes for _, transfer in sent if transfer.source > 0), 0.0),
         vain_bytes=sum(
-            transfer.sent_bytes
-            for upload, transfer in sent
-            if not _is_used(upload, transfer, event_time_s, lasting_s, assignment, present)
+            (
+                transfer.sent_bytes
+                for upload, transfer in sent
+                if not _is_used(upload, transfer, event_time_s, lasting_s, assignment, present)
+            ),
+            0.0,
         ),
         on_device_share=float(lasting_s @ on_device.sum(axis=1)) / here_s,
     )

@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.moving.transfers import source_of
 from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from tests.oracle_queries import cell
 from tests.oracle_transfers import Lane, Schedule, Transfer, lane_of
-from tests.strategies import random_moving_case
+from tests.strategies import moving_cases, random_moving_case
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "mobile": {"num_users": (2, 4), "max_layers": 5, "horizon_s": 30.0},
@@ -79,7 +82,7 @@ def shares_of_lanes(env: MigrationEnv, scenario: Scenario, slot: int) -> dict[La
 def schedule_of(env: MigrationEnv, scenario: Scenario, slot: int) -> Schedule:
     """Return what servers hold and what is on its way as the slow and obvious simulation keeps it."""
     state, schedule = env.episodes.state, Schedule(scenario, env.plan())
-    copies = [(state.held[0][at], *map(int, at)) for at in np.argwhere(state.held[0] > 0).view() for at in [tuple(at)]]
+    copies = [(state.held[0, u, v, s], u, v, s) for u, v, s in np.argwhere(state.held[0] > 0).tolist()]
     schedule.copies.held = [(u, v, s + 1) for _, u, v, s in sorted(copies)]
     places = np.flatnonzero(state.moving_user[0] >= 0)
     for place in places[np.argsort(state.queued[0, places])]:
@@ -154,6 +157,16 @@ def test_random_scenarios_replay_too() -> None:
         for _ in random_episode(env, np.random.default_rng(seed), options={"scenario": scenario}):
             pass
         assert simulate(scenario, env.plan()).mean_delay_s == env.episodes.mean_delay_s(0)
+
+
+@settings(max_examples=60)
+@given(moving_cases(), st.integers(0, 2**32 - 1))
+def test_what_happens_at_the_same_time_replays_too(case: tuple[Scenario, Plan], seed: int) -> None:
+    scenario, _ = case
+    env = MigrationEnv(limits=Limits.of([scenario]))
+    for _ in random_episode(env, np.random.default_rng(seed), waits=0.3, options={"scenario": scenario}):
+        pass
+    assert simulate(scenario, env.plan()).mean_delay_s == env.episodes.mean_delay_s(0)
 
 
 @pytest.mark.parametrize("decisions", MODES)

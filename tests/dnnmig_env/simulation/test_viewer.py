@@ -17,9 +17,12 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.lane_bars import RADIO, WIRE, Lane, lane_bars, lanes_in
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from dnnmig_env.simulation.viewer import COLOURS, FRAME_INCHES, _figure, describe, draw, frame, to_rgb
-from tests.strategies import random_case
+from tests import hand_made, oracle
+from tests.hand_made import two_servers
+from tests.strategies import random_case, random_moving_case
 
 CHAIN = LayerGraph("net", 500_000, (Layer("a", 0, 1_000_000, 100_000, (-1,)), Layer("b", 0, 3_000_000, 100_000, (0,))))
 PHONE, EDGE = Node("phone", Tier.DEVICE, 1e9, 1e9), Node("edge", Tier.EDGE, 1e9, 1e9)
@@ -170,3 +173,94 @@ def test_a_timeline_in_words() -> None:
 def test_plotting_is_imported_when_drawing_and_without_windows(code: str, module: str) -> None:
     command = [sys.executable, "-c", f"import sys; {code}; sys.exit({module!r} in sys.modules)"]
     assert subprocess.run(command, check=False, cwd=Path(__file__).resolve().parents[3]).returncode == 0
+
+
+def walkers() -> Timeline:
+    """Return what happens when Ann goes from cell 1 to cell 2 at 2 s, where Bob sends; all at 1 MB/s.
+
+    Ann's 5 MB: 2 in cell 1, then she waits for Bob's 6 MB until 6 s, and sends 3 MB in cell 2 until 9 s. Then she sends
+    them to server 1 as well, of which 3 MB get through by the horizon. Cyd sends 1 MB in cell 1 from 2 to 3 s.
+    """
+    users = [
+        hand_made.user("ann", [5]),
+        hand_made.user("bob", [6]),
+        hand_made.user("cyd", [1], query_rate_hz=[0.0, 1.0]),
+    ]
+    scenario = two_servers(
+        users,
+        home=[[1, 2, 1], [2, 2, 1]],
+        slot_starts_s=(0.0, 2.0),
+        horizon_s=12.0,
+        uplink="independent",
+        moves=True,
+    )
+    plan = Plan((Upload(0, 2, (0,)), Upload(1, 2, (0,)), Upload(2, 1, (0,)), Upload(0, 1, (0,), not_before_s=9.0)))
+    return simulate(scenario, plan)
+
+
+def test_every_lane_has_a_row_and_who_waits_has_no_bar() -> None:
+    bars = lane_bars(walkers())
+    found = [(*bar.lane, bar.start_s, bar.stop_s, bar.user, bar.server, bar.arrives) for bar in bars]
+    assert sorted(found) == [
+        (1, 0, 0.0, 2.0, 0, 2, True),
+        (1, 0, 2.0, 3.0, 2, 1, True),
+        (2, 0, 0.0, 6.0, 1, 2, True),
+        (2, 0, 6.0, 9.0, 0, 2, True),
+        (2, 0, 9.0, 12.0, 0, 1, False),
+    ]
+    channel: Any = draw(walkers()).axes[0]
+    assert [label.get_text() for label in channel.get_yticklabels()] == ["s1 radio", "s2 radio"]
+    drawn = [(bar.get_x(), bar.get_width(), round(bar.get_y() + 0.37), bar.get_hatch()) for bar in channel.patches]
+    assert sorted(drawn, key=lambda bar: (bar[2], bar[0])) == [
+        (0.0, 2.0, 0, None),
+        (2.0, 1.0, 0, None),
+        (0.0, 6.0, 1, None),
+        (6.0, 3.0, 1, None),
+        (9.0, 3.0, 1, "////"),
+    ]
+    assert "layer0 > s2" in [text.get_text() for text in channel.texts]
+
+
+def test_in_no_lane_do_bars_lie_upon_each_other_and_all_that_is_sent_is_in_one() -> None:
+    wires = waiting = 0
+    for seed in range(80):
+        timeline = simulate(*random_moving_case(seed))
+        bars = lane_bars(timeline)
+        for lane in lanes_in(bars):
+            in_lane = sorted((bar.start_s, bar.stop_s) for bar in bars if bar.lane == lane)
+            assert all(sooner[1] <= later[0] for sooner, later in itertools.pairwise(in_lane))
+            wires += lane.kind
+        for sent in oracle.simulate(timeline.scenario, timeline.plan).sent:
+            if sent.size_bytes > 0 and sent.until_s > sent.from_s:
+                lane = Lane(sent.lane[1], RADIO if sent.lane[0] == "uplink" else WIRE)
+                key = lane, sent.transfer.user, sent.transfer.layer, sent.transfer.server
+                assert any(
+                    (bar.lane, bar.user, bar.layer, bar.server) == key
+                    and bar.start_s <= sent.from_s + 1e-9
+                    and sent.until_s <= bar.stop_s + 1e-9
+                    for bar in bars
+                )
+        in_flight_s = sum(
+            each.stop_s - each.start_s for one in timeline.uploads for each in one.transfers if each.source >= 0
+        )
+        waiting += sum(bar.stop_s - bar.start_s for bar in bars) < in_flight_s - 1e-6
+        assert to_rgb(draw(timeline)).std() > 0
+    assert wires > 10
+    assert waiting >= 1
+
+
+def test_lanes_in_words() -> None:
+    text = describe(walkers())
+    assert text.splitlines()[0].endswith("15.0 MB by radio and 0.0 kB by wire")  # 5 + 6 + 1 + 3
+    rows = [line.split() for line in text.splitlines() if line[:1].isdigit()]
+    assert [row[:4] for row in rows] == [
+        ["0", "ann", "device", "s2"],
+        ["1", "bob", "device", "s2"],
+        ["2", "cyd", "device", "s1"],
+        ["3", "ann", "device", "s1"],
+    ]
+    scenario = two_servers([hand_made.user("ann", [1], uploaded=[1])], wire_mb_per_s=2.0, moves=True, horizon_s=4.0)
+    timeline = simulate(scenario, plan_of([(0, 0, 2)]))
+    assert describe(timeline).splitlines()[-1].split()[:4] == ["0", "ann", "s1", "s2"]
+    channel: Any = draw(timeline).axes[0]
+    assert [label.get_text() for label in channel.get_yticklabels()] == ["s1 wire"]

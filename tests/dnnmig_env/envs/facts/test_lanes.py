@@ -15,7 +15,7 @@ from dnnmig_env.envs.features import names
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
-from tests.hand_made import MB, two_servers, user
+from tests.hand_made import MB, two_servers, user, walk
 from tests.strategies import random_moving_case
 
 
@@ -34,31 +34,6 @@ def begun(scenario: Scenario, **changes: Any) -> MigrationEnv:
 
 def log_room(mb: float) -> float:
     return (math.log10(mb * MB) - 8) / 3
-
-
-def walk() -> Scenario:
-    """Ann goes from cell 1 to cell 2 at 4 s, where Cyd comes up; Bob leaves then. Each reaches the server at home only.
-
-    The radio sends 1 MB/s, the wires 2 MB/s. Ann has layers of 2 and 4 MB, the first of which is on server 1.
-    """
-    users = [
-        user("ann", [2, 4], uploaded=[1, 0], query_rate_hz=1.0),
-        user("bob", [1], query_rate_hz=[1.0, 0.0, 0.0]),
-        user("cyd", [1], query_rate_hz=[0.0, 1.0, 1.0]),
-    ]
-    home = [[1, 1, 2], [2, 1, 2], [2, 1, 2]]
-    up = [[[float(server == cell) for server in (1, 2)] for cell in row] for row in home]
-    return two_servers(
-        users,
-        memory_mb=(6, 8),
-        up_mb_per_s=up,
-        wire_mb_per_s=2.0,
-        home=home,
-        slot_starts_s=(0.0, 4.0, 7.0),
-        horizon_s=10.0,
-        uplink="independent",
-        moves=True,
-    )
 
 
 def test_a_walk_by_hand() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.simulator import simulate
+from tests import oracle, test_oracle
 from tests.agreement import agree
 from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario, moving_cases, random_moving_case
 
@@ -30,6 +33,31 @@ def test_agrees_with_the_reference(first: int) -> None:
 def test_agrees_with_the_reference_at_length() -> None:
     for seed in range(20_000, 40_000):
         agree(*random_moving_case(seed))
+
+
+def examples() -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the names of the oracle's examples, which are its tests without random cases, and their arguments."""
+    for name, each in vars(test_oracle).items():
+        if name.startswith("test_") and not hasattr(each, "hypothesis") and "random" not in name:
+            given = [mark.args[1] for mark in getattr(each, "pytestmark", []) if mark.name == "parametrize"]
+            for values in given[0] if given else [()]:
+                yield name, values if isinstance(values, tuple) else (values,)
+
+
+@pytest.mark.parametrize(("name", "arguments"), list(examples()))
+def test_agrees_in_the_examples_of_the_reference(
+    name: str, arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+
+    def simulate_both(scenario: Scenario, plan: Plan) -> oracle.Outcome:
+        compared.append(plan)
+        agree(scenario, plan)
+        return oracle.simulate(scenario, plan)
+
+    monkeypatch.setattr(test_oracle, "simulate", simulate_both)
+    getattr(test_oracle, name)(*arguments)
+    assert compared
 
 
 @MANY
