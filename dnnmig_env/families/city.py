@@ -31,7 +31,7 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 class City:
     """Draws scenarios of people who come, go along the streets of one town, and leave; weights move after them.
 
-    The town is drawn from `city_seed` alone, so that it is the same in every scenario, whatever the scenarios' seed:
+    The town is drawn from `city_seed` alone, so that it is the same in every scenario:
 
     | of the town | drawn | unit |
     |---|---|---|
@@ -69,16 +69,13 @@ class City:
 
     A user is served by its home edge and the cloud only; it has rate 0 to all other edges. It leaves at its
     destination. While it is absent it has query rate 0 and rate 0 to all servers, and stands still at the centre of the
-    square, so that nothing tells where it will come from. Velocities are those at the moment a
-    slot begins, not those to come.
+    square, so that nothing tells where it will come from. Velocities are those at the moment a slot begins.
 
     With `positions`, users and where they are come from a file (`dnnmig_env.scenarios.positions_file`): a scenario is a
-    part of it that begins at a random time. Users who would be too many are turned away, and velocities are those over
-    the slot before. There are no streets then: edges stand where they best cover where people were, neighbours are
-    those of the Gabriel graph, and the networks are those of the cell in which a user begins.
+    part of it that begins at a random time. Users who would be too many are turned away; velocities are those over the
+    slot before; edges best cover where people were; the networks are those of the cell in which a user begins.
 
-    The arrays of a scenario, with 300 slots, 24 users and 10 servers, take 2.63 million bytes, of which the rates and
-    latencies from and to users take 2.3 (32 bytes for each slot, user and server).
+    The arrays of a scenario, with 300 slots, 24 users and 10 servers, take 2.63 million bytes, mostly rates from users.
 
     Attributes:
         city_seed: Seed of the town, a whole number from 0 on; None = a new town for every scenario.
@@ -97,9 +94,8 @@ class City:
         wire_mbps: Rate of the wires between neighbouring edges.
         wire_latency_s: Latency of these wires.
         wan_mbps: Rate between edges and cloud.
-        wan_latency_s: Latency between edges and cloud.
-        edge_memory_networks: Memory of an edge as a number of networks, each as large as the mean of the users'
-            networks; it is at least their largest layer.
+        wan_latency_s: Latency between them.
+        edge_memory_networks: Memory of an edge in networks of mean size; it is at least the users' largest layer.
         query_rate_hz: Queries that each user raises per second while it is present.
         horizon_s: Length of a scenario.
         slot_s: Length of a time slot.
@@ -109,9 +105,9 @@ class City:
         main_share: Share of the streets that are main streets.
         limit_m_per_s: Speed limit of side streets and of main streets.
         num_places: Least and most places that people come from and go to.
-        popularity_exponent: How much more popular the first places are than the last; 0 = all are alike.
-        habit: How much destinations depend on where one comes from; 0 = not at all.
-        least_trip_m: Least distance between where somebody comes from and goes to, as the crow flies.
+        popularity_exponent: How much more popular the first places are than the last.
+        habit: How much destinations depend on where one comes from.
+        least_trip_m: Least distance of two places between which somebody goes, as the crow flies.
         num_routes: Number of routes between two places, on foot and by car.
         detour: Most by which each piece of street may seem longer to those who do not take the best route, as a share.
         car_share: Share of users who go by car.
@@ -123,10 +119,8 @@ class City:
         stop_s: Time for which it stays at each of them before it goes on.
         shadowing_db: Standard deviation of the shadowing.
         shadowing_correlation: Correlation of the shadowing between one slot and the next in the same cell.
-        uplink: How weights and the data of queries share the uplink: "priority", "shared" or "independent" (see
-            `uplink.Uplink`).
-        chunk: Number of scenarios that environments draw at once. With another number, the same seed gives other
-            scenarios.
+        uplink: How weights and data share the uplink: "priority", "shared" or "independent" (see `uplink.Uplink`).
+        chunk: Number of scenarios that environments draw at once; others are drawn with another number.
 
     Raises:
         ValueError: If an option is not valid, or the town has too few streets for its places or edges.
