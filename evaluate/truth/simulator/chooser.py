@@ -29,6 +29,7 @@ class Chooser:
     def __init__(self, plain: PlainScenario, holdings: Holdings) -> None:
         self._plain, self._holdings = plain, holdings
         self._prediction: Prediction | None = None
+        self._settled: object = None  # what was given when users chose last, if all kept what they had
         self._known: dict[tuple[int, Assignment], Course] = {}
         self._alone = [self._course(user, (DEVICE,) * len(graph)) for user, graph in enumerate(plain.graphs)]
         self.courses = list(self._alone)
@@ -54,12 +55,15 @@ class Chooser:
         everything = {user: self._everything(slot, user) for user in users}
         for user in users:
             self.courses[user] = self._present(slot, user, everything[user])
-        self._prediction = prediction = Prediction(plain, slot, self.courses, is_sending=is_sending)
-        for user in sorted(users, key=lambda user: user != first):
-            prediction.choose(user, (self.courses[user], self._alone[user], everything[user]))
-        self.courses = prediction.courses
+        given = (slot, frozenset(is_sending), tuple(self.courses), everything)
+        if self._prediction is None or given != self._settled:
+            self._prediction = Prediction(plain, slot, self.courses, is_sending=is_sending)
+            for user in sorted(users, key=lambda user: user != first):
+                self._prediction.choose(user, (self.courses[user], self._alone[user], everything[user]))
+            self.courses = list(self._prediction.courses)
+            self._settled = given if tuple(self.courses) == given[2] else None
         assignments = tuple(course.assignment for course in self.courses)
-        self.log.append(Choice(time_s, tuple(prediction.delay_s), assignments))
+        self.log.append(Choice(time_s, tuple(self._prediction.delay_s), assignments))
 
     def _everything(self, slot: int, user: int) -> Course:
         """Return the course that uses every layer available to a user."""

@@ -86,6 +86,7 @@ class Transfers:
         latest_first = (transfer.not_before_s for transfer in reversed(self.every))
         self._earliest_s = list(itertools.accumulate(latest_first, min))[::-1]  # of a transfer and all that follow it
         self.look_again_s = set[float]()
+        self._outlook: dict[int, tuple[float, float]] = {}  # share that is left of each lane, and how long it is taken
         self._waiting, self._under_way = self.every.copy(), list[Transfer]()
 
     def startable(self, slot: int, now_s: float, *, is_closing: bool) -> Iterator[tuple[Transfer, int]]:
@@ -97,7 +98,7 @@ class Transfers:
 
         Once all have been taken, `look_again_s` says for which times transfers wait.
         """
-        self.look_again_s = set()
+        self.look_again_s, self._outlook = set(), {}
         taken = {lane for lane, station in self._lanes.items() if station.has_weights}
         for transfer in self._waiting:
             if len(taken) == len(self._lanes):
@@ -144,9 +145,11 @@ class Transfers:
         """Return how long a transfer would take from a node, with all that is before it in its lane."""
         lane = self._plain.lane(slot, transfer.user, source)
         rate = self._plain.bytes_per_s(slot, transfer.user, source, transfer.server)
-        share = self._share(lane)
-        own_s = self._plain.weight_bytes(transfer.user, transfer.layer) / (rate * share)
-        return self._lanes[lane].wait_s(share) + own_s
+        if lane not in self._outlook:
+            share = self._share(lane)
+            self._outlook[lane] = share, self._lanes[lane].wait_s(share)
+        share, wait_s = self._outlook[lane]
+        return wait_s + self._plain.weight_bytes(transfer.user, transfer.layer) / (rate * share)
 
     def starts_s(self) -> list[float]:
         """Return when each partition of the plan began; infinite if it has not."""
