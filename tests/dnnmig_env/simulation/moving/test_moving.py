@@ -12,12 +12,13 @@ from hypothesis import given, settings
 
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits, pack
-from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.simulator import simulate
 from tests import oracle, test_oracle
 from tests.agreement import agree
+from tests.hand_made import two_servers, user
 from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario, moving_cases, random_moving_case
 
 MANY = settings(max_examples=150)
@@ -88,6 +89,33 @@ def test_a_partition_is_there_once_all_its_layers_are_even_if_some_were_before()
                 found += 1
                 assert upload.end_s in [each.stop_s for each in upload.transfers if each.arrives]
     assert found >= 5
+
+
+def test_what_was_dropped_does_not_come_back_with_the_rest_of_its_partition() -> None:
+    # Server 2 has 2 MB. It holds Ann's second layer; her first one comes from server 1 by 1 s, which completes the
+    # partition of both. Both are dropped for Bob's 2 MB, who leaves at 4 s. Then her second one is sent again, by 5 s.
+    # When she comes to cell 2 at 8 s, her first layer runs on her device, in 1 s. Bob waits for his until 3 s.
+    users = [
+        user("ann", [1, 1], uploaded=[1, 1], copies=[[False, False], [False, True]]),
+        user("bob", [2], query_rate_hz=[1.0, 0.0, 0.0]),
+    ]
+    home = [[1, 2], [1, 2], [2, 2]]
+    scenario = two_servers(
+        users,
+        memory_mb=(math.inf, 2),
+        up_mb_per_s=[[[float(server == cell) for server in (1, 2)] for cell in row] for row in home],
+        home=home,
+        slot_starts_s=(0.0, 4.0, 8.0),
+        horizon_s=12.0,
+        moves=True,
+    )
+    plan = Plan((Upload(0, 2, (0, 1)), Upload(1, 2, (0,))))
+    agree(scenario, plan)
+    timeline = simulate(scenario, plan)
+    sent = [(each.start_s, each.stop_s) for one in timeline.uploads for each in one.transfers]
+    assert sent == [(0.0, 1.0), (4.0, 5.0), (1.0, 3.0)]
+    assert timeline.uploads[0].end_s == 1.0
+    assert timeline.mean_delay_s == pytest.approx((4 * 1.0 + 3 * 1.0) / (12 + 4))
 
 
 def one_after_another(scenario: Scenario, plan: Plan) -> list[tuple[float, float]]:
