@@ -23,7 +23,7 @@ def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> Packed
     sliced = {
         name: getattr(packed, name)[:, :1]
         for name in PackedScenarios._fields
-        if name.startswith(("query_", "up_", "down_", "user_"))
+        if name.startswith(("query_", "up_", "down_", "user_", "home"))
     }
     edges_s = np.array([[0.0, scenario.horizon_s]])
     # Velocities are given per slot, and the slot is longer now.

@@ -202,6 +202,7 @@ def averaged(scenario: Scenario) -> Scenario:
             down_bytes_per_s=mean(links.down_bytes_per_s),
             up_latency_s=mean(links.up_latency_s),
             down_latency_s=mean(links.down_latency_s),
+            home=np.asarray(links.home)[0],
         ),
         slot_starts_s=(0.0,),
         mobility=None,
