@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.moves import Moves
+from dnnmig_env.simulation.timelines.moves import moves_of as made_of
 from tests.hand_made import MB, two_servers, user
 
 
@@ -74,6 +76,16 @@ def test_what_is_broken_off_was_sent_in_vain() -> None:
     moves = moves_of(scenario, plan_of([(0, 0, 1), (0, 0, 2)]))
     assert (moves.radio_bytes, moves.wire_bytes, moves.vain_bytes) == (4 * MB, 3 * MB, 3 * MB)
     assert moves.on_device_share == pytest.approx(8 / 10)
+
+
+def test_bytes_that_were_broken_off_are_lost_even_if_others_bring_the_layer() -> None:
+    # As if the wire had been broken off, and the partition completed by another upload of the same layer.
+    timeline = simulate(handover(wire_mb_per_s=4.0), plan_of([(0, 0, 1), (0, 0, 2)]))
+    whole = timeline.uploads[1]
+    broken = replace(whole, transfers=(replace(whole.transfers[0], sent_bytes=3.0 * MB, arrives=False),))
+    events = timeline.event_time_s, timeline.event_assignment, timeline.present
+    for upload, expected in [(whole, 0.0), (broken, 3.0 * MB)]:
+        assert made_of(timeline.scenario, (timeline.uploads[0], upload), *events).vain_bytes == expected
 
 
 def test_a_radio_transfer_is_broken_off_where_its_server_gets_out_of_reach() -> None:
