@@ -152,9 +152,11 @@ def _checked_links(links: Links, shape: tuple[int, int, int]) -> Links:
 def _checked_home(home: ArrayLike | None, shape: tuple[int, int, int]) -> Int8s:
     """Return the server in whose cell each user is, shape (T, U); 0 everywhere if all share one channel."""
     num_slots, num_users, num_servers = shape
-    given = full("home", 0 if home is None else home, (num_slots, num_users), NUMBER)
+    if home is None or not np.any(np.asarray(home)):
+        home = 0  # in whatever shape it says so: users and slots of a scenario without cells may be replaced by others
+    given = full("home", home, (num_slots, num_users), NUMBER)
     checked = given.astype(np.int8)
-    if home is not None and np.any((given < 1) | (given > num_servers) | (checked != given)) and np.any(given != 0):
+    if np.any(given) and np.any((given < 1) | (given > num_servers) | (checked != given)):
         raise ValueError(
             f"home is {given.tolist()}; give the server 1 to {num_servers} in whose cell each user is, in each slot."
         )

@@ -264,8 +264,8 @@ def _draw_delays(axes: Axes, timeline: Timeline) -> None:
 
 def _headline(timeline: Timeline) -> str:
     sent = f"{_bytes(timeline.weight_bytes_sent)} uploaded"
-    moves = timeline.moves
-    if moves is not None:
+    if has_lanes(timeline.scenario):
+        moves = timeline.moves
         sent = f"{_bytes(moves.radio_bytes)} by radio and {_bytes(moves.wire_bytes)} by wire"
     elif not timeline.uploads:
         sent = "nothing uploaded"

@@ -65,7 +65,8 @@ def test_memory_sends_a_layer_to_the_other_server_and_info_says_so() -> None:
     "options", [{"decisions": "two-phase"}, {"observation": "candidates", "reward": "reference"}, {"reward": "shaped"}]
 )
 def test_no_illegal_action_ends_an_episode_and_what_is_taken_is_what_would_have_been_chosen(options) -> None:
-    generator, rng = make_generator("mobile", max_layers=4), np.random.default_rng(0)
+    moves = "observation" not in options
+    generator, rng = make_generator("mobile", max_layers=4, moves=moves), np.random.default_rng(0)
     blind = MigrationEnv(generator, illegal="repair", **options)
     seeing = MigrationEnv(generator, **options)
     repaired = 0

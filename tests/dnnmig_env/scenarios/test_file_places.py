@@ -181,5 +181,4 @@ def test_the_example_moves_weights_over_its_wire() -> None:
     first = int(np.flatnonzero(scenario.users[0].graph.movable)[0])
     timeline = simulate(scenario, plan_of([(0, first, 1), (0, first, 2)]))
     assert [each.transfers[0].source for each in timeline.uploads] == [0, 1]
-    assert timeline.moves is not None
     assert timeline.moves.handovers == 1

@@ -45,11 +45,18 @@ def test_both_decision_modes_give_the_same_delay_to_a_plan() -> None:
 
 
 def test_device_only_never_uploads() -> None:
-    drawn = scenarios("mobile", 5, seed=1)
-    arena = Arena(make_generator("mobile").limits, drawn, "mobile")
-    rollout = arena.roll_out(*arena.policy("device-only", seed=0))
-    np.testing.assert_allclose(rollout.mean_delay_s, rollout.device_only_s, rtol=1e-9)
-    np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
+    for moves in (False, True):
+        drawn = scenarios("mobile", 5, seed=1, moves=moves)
+        arena = Arena(make_generator("mobile", moves=moves).limits, drawn, "mobile")
+        rollout = arena.roll_out(*arena.policy("device-only", seed=0))
+        np.testing.assert_allclose(rollout.mean_delay_s, rollout.device_only_s, rtol=1e-9)
+        assert not rollout.radio_bytes.any() and not rollout.wire_bytes.any()
+        np.testing.assert_array_equal(rollout.on_device_share, 1.0)
+        if moves:  # a cold start is defined for one channel
+            assert np.isnan(rollout.cold_start_s).all()
+            assert rollout.handovers.sum() == rollout.cold_starts.sum() > 0
+        else:
+            np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
 
 
 def test_who_acts_illegally_saves_nothing() -> None:

@@ -150,7 +150,7 @@ def plain(scenario: Scenario, placement: Placement) -> list[tuple[int, int]]:
 def _efficiency(packed, state, units: Units, first: int, last: int) -> float:  # type: ignore[no-untyped-def]
     u, layers = units.user[first], slice(units.first[first], units.last[last] + 1)
     node, usable, slowdown = state.node[0, u].copy(), state.usable[0, u].copy(), np.ones(state.slowdown.shape[2])
-    slowdown_for(u, state.present[0], slowdown)
+    slowdown_for(u, packed.home[0, 0], state.present[0], state.sending[0], slowdown)
     delays_s = []
     for _ in range(2):
         assignment = np.zeros(len(node), np.int8)
