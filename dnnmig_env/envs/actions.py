@@ -11,6 +11,7 @@ from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.moving.room import write_room
 from dnnmig_env.simulation.moving.sources import first_source, is_idle, survey_lanes
+from dnnmig_env.simulation.moving.transfers import is_on_its_way
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
@@ -150,25 +151,54 @@ def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisio
     write_room(packed, b, state, i)
     for u in range(packed.num_users[b]):
         if packed.query_rate_hz[b, state.slot[i], u] > 0.0:
-            legal += _mark_transfers(packed, b, state, decisions, i, u, mask)
+            if packed.moves[b]:
+                legal += _mark_moves(packed, b, state, decisions, i, u, mask)
+            elif is_idle(packed, b, state, i, u, 0):
+                legal += _mark_uploads(packed, b, state, decisions, i, u, mask)
     return legal
 
 
 @jit_without_refcounts
-def _mark_transfers(
+def _mark_uploads(
     packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, u: int, mask: Int8s
 ) -> int:
-    """Mark the legal transfers of a present user's layers and return how many there are."""
+    """Mark the legal uploads of a present user whose lane is idle, where weights do not move; return their number."""
     layers, servers, legal = decisions.decided.shape[2], decisions.reserved_bytes.shape[1], 0
-    two_phase, moves = decisions.two_phase[i], packed.moves[b]
+    slot, two_phase = state.slot[i], decisions.two_phase[i]
     for v in range(packed.num_layers[b, u]):
         weight_bytes = packed.weight_bytes[b, u, v]
-        if weight_bytes == 0.0 or (state.usable[i, u, v] and not moves) or (two_phase and state.node[i, u, v] == 0):
+        if weight_bytes == 0.0 or state.usable[i, u, v] or (two_phase and state.node[i, u, v] == 0):
             continue
+        if is_on_its_way(state, i, u, v):
+            continue
+        for s in range(packed.num_servers[b]):
+            fits = state.node[i, u, v] == s + 1 if two_phase else weight_bytes <= state.room_bytes[i, s]
+            if fits and packed.up_bytes_per_s[b, slot, u, s] > 0.0:
+                mask[action_of(u, v, s, layers, servers)] = 1
+                legal += 1
+    return legal
+
+
+@jit_without_refcounts
+def _mark_moves(
+    packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, u: int, mask: Int8s
+) -> int:
+    """Mark the legal transfers of a present user's layers, where weights may move, and return how many there are."""
+    layers, servers, legal = decisions.decided.shape[2], decisions.reserved_bytes.shape[1], 0
+    slot, two_phase = state.slot[i], decisions.two_phase[i]
+    for v in range(packed.num_layers[b, u]):
+        weight_bytes = packed.weight_bytes[b, u, v]
+        if weight_bytes == 0.0 or (two_phase and state.node[i, u, v] == 0):
+            continue
+        is_held = False
+        for s in range(packed.num_servers[b]):
+            is_held = is_held or state.held[i, u, v, s] > 0
         for s in range(packed.num_servers[b]):
             if two_phase and state.node[i, u, v] != s + 1:
                 continue
-            if weight_bytes <= state.room_bytes[i, s] or (two_phase and not moves):
+            if not is_held and packed.up_bytes_per_s[b, slot, u, s] == 0.0:
+                continue  # it could come from nowhere
+            if weight_bytes <= state.room_bytes[i, s]:
                 source = first_source(packed, b, state, i, u, v, s + 1)
                 if source >= 0 and is_idle(packed, b, state, i, u, source):
                     mask[action_of(u, v, s, layers, servers)] = 1

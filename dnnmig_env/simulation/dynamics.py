@@ -26,7 +26,7 @@ from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.simulation.contention import write_seconds
 from dnnmig_env.simulation.kernel import effective_assignment, query_delay_s
 from dnnmig_env.simulation.moving.holding import find_all, hold, hold_first
-from dnnmig_env.simulation.moving.room import make_room
+from dnnmig_env.simulation.moving.room import NOT_YET, make_room
 from dnnmig_env.simulation.moving.transfers import (
     NONE,
     break_off,
@@ -54,6 +54,7 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     state.slot[i], state.num_events[i] = 0, 0
     clear_transfers(state, i)
     state.joined[i] = 0
+    fill(state.last_present[i], NOT_YET)
     fill(state.assignment[i], 0)
     fill(state.seconds[i], 0.0)
     fill(state.present[i], 0.0)
@@ -89,6 +90,7 @@ def _begin_slot(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     find_all(packed, b, state, i)
     for u in range(packed.num_users[b]):
         if packed.query_rate_hz[b, slot, u] > 0.0:
+            state.last_present[i, u] = slot
             if packed.moves[b] and not _reaches_all(packed, b, slot, u, state.assignment[i, u]):
                 fill(state.assignment[i, u], 0)
             write_seconds(packed, b, u, slot, state.assignment[i, u], state.seconds[i, u])

@@ -175,7 +175,7 @@ def _wanted_source(packed: PackedScenarios, b: int, state: State, i: int, u: int
         return NONE
     if packed.query_rate_hz[b, state.slot[i], u] > 0.0:
         return first_source(packed, b, state, i, u, v, server)
-    return DEVICE if last_slot(packed, b, state.slot[i], u) < 0 else NONE
+    return DEVICE if last_slot(state, i, u) < 0 else NONE
 
 
 @jit_without_refcounts

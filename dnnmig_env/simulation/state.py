@@ -42,6 +42,7 @@ class State(NamedTuple):
     lane_wait_s: Floats  # (B, 2S + 1): scratch, seconds until each lane is idle
     lane_share: Floats  # (B, 2S + 1): scratch, share of each lane's rate that is left to weights
     lane_is_claimed: Bools  # (B, 2S + 1): scratch, an earlier layer of the plan waits for the lane
+    last_present: Ints  # (B, U): latest slot in which the user was present, -2 = none yet
     lost: Bools  # (B, U): scratch, a layer was dropped from the server on which the user's present assignment runs it
     room_bytes: Floats  # (B, S): scratch, memory of each server that is free or can be made free
     assignment: Int8s  # (B, U, L): node on which queries run each layer at present
@@ -95,6 +96,7 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         lane_wait_s=np.zeros((rows, lanes)),
         lane_share=np.zeros((rows, lanes)),
         lane_is_claimed=np.zeros((rows, lanes), np.bool_),
+        last_present=np.zeros((rows, users), np.int64),
         lost=np.zeros((rows, users), np.bool_),
         room_bytes=np.zeros((rows, servers)),
         assignment=np.zeros((rows, users, layers), np.int8),
@@ -155,6 +157,7 @@ def copy_row(state: State, source: int, other: State, target: int) -> None:
     if state.arrivals[source] > 0 or other.arrivals[target] > 0:
         copy(other.held[target], state.held[source])
         other.arrivals[target] = state.arrivals[source]
+    copy(other.last_present[target], state.last_present[source])
     other.time_s[target], other.slot[target], other.cost_s[target] = (
         state.time_s[source],
         state.slot[source],

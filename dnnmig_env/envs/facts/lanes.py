@@ -77,12 +77,12 @@ def observe_lanes(packed: PackedScenarios, b: int, state: State, i: int, first: 
             out[first + u * servers + s] = 1.0 if present and packed.home[b, slot, u] == s + 1 else 0.0
         out[absences_at + u] = _absent_for(packed, b, state, i, u)
     if packed.moves[b]:
-        latest = max(state.arrivals[i], 1)
+        per_arrival = 1.0 / max(state.arrivals[i], 1)
         for u in range(num_users):
             for v in range(packed.num_layers[b, u]):
                 for s in range(packed.num_servers[b]):
                     held = state.held[i, u, v, s]
-                    out[copies_at + (u * layers + v) * servers + s] = -1.0 if held < 0 else held / latest
+                    out[copies_at + (u * layers + v) * servers + s] = -1.0 if held < 0 else held * per_arrival
     survey_lanes(packed, b, state, i)
     for place in range(state.moving_user.shape[1]):
         _observe_transfer(packed, b, state, i, place, transfers_at + place * _TRANSFER_WIDTH, out)
@@ -93,7 +93,7 @@ def observe_lanes(packed: PackedScenarios, b: int, state: State, i: int, first: 
 
 @jit_without_refcounts
 def _absent_for(packed: PackedScenarios, b: int, state: State, i: int, u: int) -> float:
-    last = last_slot(packed, b, state.slot[i], u)
+    last = last_slot(state, i, u)
     if last < 0:
         return 0.0
     return float((state.time_s[i] - packed.slot_edges_s[b, last + 1]) / packed.slot_edges_s[b, packed.num_slots[b]])

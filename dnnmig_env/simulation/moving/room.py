@@ -11,25 +11,25 @@ Nothing else is ever dropped. If all that is not enough, nothing is.
 
 from __future__ import annotations
 
+from typing import cast
+
+import numpy as np
+
 from dnnmig_env.compiling.jit import copy, jit_without_refcounts
 from dnnmig_env.simulation.moving.holding import find
 from dnnmig_env.simulation.moving.transfers import NONE
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
-HERE, NOT_YET = -1, -2
+HERE, NOT_YET = -1, cast(int, np.int64(-2))  # Numba compiles functions once more for a literal
 """Stand for the last slot of a user's presence if it is present now, or has not been present yet."""
 
 
 @jit_without_refcounts
-def last_slot(packed: PackedScenarios, b: int, slot: int, u: int) -> int:
-    """Return the latest slot before `slot` in which a user was present; `HERE` if it is, `NOT_YET` if it never was."""
-    if packed.query_rate_hz[b, slot, u] > 0.0:
-        return HERE
-    for earlier in range(slot - 1, -1, -1):
-        if packed.query_rate_hz[b, earlier, u] > 0.0:
-            return earlier
-    return NOT_YET
+def last_slot(state: State, i: int, u: int) -> int:
+    """Return the latest slot in which an absent user was present; `HERE` if it is now, `NOT_YET` if it never was."""
+    last = state.last_present[i, u]
+    return HERE if last == state.slot[i] else last
 
 
 @jit_without_refcounts
@@ -38,7 +38,7 @@ def write_room(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     copy(state.room_bytes[i], state.memory_left_bytes[i])
     if packed.moves[b]:
         for u in range(packed.num_users[b]):
-            last = last_slot(packed, b, state.slot[i], u)
+            last = last_slot(state, i, u)
             if last != NOT_YET:
                 for v in range(packed.num_layers[b, u]):
                     for s in range(packed.num_servers[b]):
@@ -109,7 +109,7 @@ def _next_to_drop(packed: PackedScenarios, b: int, state: State, i: int, s: int)
     behind_all = packed.num_slots[b] * num_users
     first_turn, first_arrival = behind_all, state.arrivals[i] + 1
     for u in range(num_users):
-        last = last_slot(packed, b, state.slot[i], u)
+        last = last_slot(state, i, u)
         turn = last * num_users + u if last >= 0 else behind_all
         for v in range(packed.num_layers[b, u]):
             if _is_needless(packed, b, state, i, u, v, s, last):
