@@ -128,11 +128,8 @@ def slowdown_for(u: int, home: Int8s, present: Floats, sending: Floats, slowdown
     slowdown[UPLINK] += sending[home[u]]
     for w in range(weights):
         if w != u:
-            for k in range(wires):
+            for k in range(slowdown.shape[0] if home[w] == home[u] else wires):
                 slowdown[k] += present[w, k]
-            if home[w] == home[u]:
-                slowdown[UPLINK] += present[w, UPLINK]
-                slowdown[DOWNLINK] += present[w, DOWNLINK]
 
 
 @jit_without_refcounts
