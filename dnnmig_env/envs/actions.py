@@ -116,7 +116,8 @@ def pending_layer(packed: PackedScenarios, b: int, state: State, decisions: Deci
 def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, mask: Int8s) -> int:
     """Write the mask of legal actions of row `i` (1 = legal) and return how many are legal besides "stop".
 
-    While no lane is idle, nothing else is legal, and there is nothing to decide.
+    While no lane is idle, nothing else is legal, and there is nothing to decide. When something is, what was found of
+    lanes and room (`survey_lanes`, `write_room`) stays in the state, for those who observe it or carry out a decision.
     "Stop" is always legal. Sending a layer to a server is legal if the user is present, the layer fits into the
     server's memory (where weights may move, after what nobody needs there is dropped), and the lane of the node from
     which it would come first is idle (`moving.sources`). Where weights do not move, that node is the device, and the
@@ -138,6 +139,7 @@ def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisio
     legal = 0
     if not survey_lanes(packed, b, state, i):
         return 0
+    write_room(packed, b, state, i)
     num_servers = packed.num_servers[b]
     pending = pending_layer(packed, b, state, decisions, i)
     if pending >= 0:
@@ -148,7 +150,6 @@ def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisio
                 mask[action_of(u, v, server, layers, servers)] = 1
                 legal += 1
         return legal
-    write_room(packed, b, state, i)
     for u in range(packed.num_users[b]):
         if packed.query_rate_hz[b, state.slot[i], u] > 0.0:
             if packed.moves[b]:

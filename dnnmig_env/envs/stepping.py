@@ -12,6 +12,7 @@ from dnnmig_env.envs.facts.observing import observe_changing, observe_fixed
 from dnnmig_env.envs.outputs import Outputs
 from dnnmig_env.envs.reward import Rules, device_only_cost_s, potential_s
 from dnnmig_env.simulation.dynamics import begin, begin_transfer, first_ended, horizon_s, land, pass_time
+from dnnmig_env.simulation.moving.room import write_room
 from dnnmig_env.simulation.moving.sources import first_source, survey_lanes
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
@@ -71,6 +72,9 @@ def _step_row(
     if out.observation.shape[1] > 0:
         if state.slot[i] != slot:
             observe_fixed(packed, i, state, i, out.observation[i])
+        if decisions.done[i]:  # else `write_mask` has just looked at lanes and room
+            survey_lanes(packed, i, state, i)
+            write_room(packed, i, state, i)
         observe_changing(packed, i, state, decisions, i, out.observation[i])
     if decisions.done[i]:
         fill(out.mask[i], 0)

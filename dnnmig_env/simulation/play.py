@@ -137,21 +137,20 @@ def _begin_transfers(
                 state.item[i, begin_transfer(packed, b, state, i, u, v, server, DEVICE)] = first
         return end_s
     while first < plans.length[k] and survey_lanes(packed, b, state, i):
-        j, until_s = _next_to_begin(packed, b, state, i, plans, k, first, start_s)
+        j, node, until_s = _next_to_begin(packed, b, state, i, plans, k, first, start_s)
         if j < 0:
             return until_s
         u, v, server = plans.user[k, j], plans.layer[k, j], plans.server[k, j]
-        source[j], start_s[j] = _wanted_source(packed, b, state, i, u, v, server), state.time_s[i]
-        place = begin_transfer(packed, b, state, i, u, v, server, source[j])
-        state.item[i, place] = j
+        source[j], start_s[j] = node, state.time_s[i]
+        state.item[i, begin_transfer(packed, b, state, i, u, v, server, node)] = j
     return end_s
 
 
 @jit_without_refcounts
 def _next_to_begin(
     packed: PackedScenarios, b: int, state: State, i: int, plans: PlanArrays, k: int, first: int, start_s: Floats
-) -> tuple[int, float]:
-    """Return the first layer of a plan whose transfer may begin now, or `NONE` and until when none may."""
+) -> tuple[int, int, float]:
+    """Return the first layer of a plan whose transfer may begin now, and its source; if none may, until when."""
     slot, until_s = state.slot[i], horizon_s(packed, b)
     fill(state.lane_is_claimed[i], False)
     for j in range(first, plans.length[k]):
@@ -164,9 +163,9 @@ def _next_to_begin(
             if plans.not_before_s[k, j] > state.time_s[i]:
                 until_s = min(until_s, plans.not_before_s[k, j])
             elif packed.query_rate_hz[b, slot, u] > 0.0 and has_room(packed, b, state, i, u, v, server):
-                return j, until_s
+                return j, node, until_s
         state.lane_is_claimed[i, lane] = True
-    return NONE, until_s
+    return NONE, NONE, until_s
 
 
 @jit_without_refcounts

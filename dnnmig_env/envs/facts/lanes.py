@@ -10,8 +10,7 @@ from dnnmig_env.arrays import Float32s
 from dnnmig_env.compiling.jit import jit_without_refcounts
 from dnnmig_env.envs.facts.network import log_scaled
 from dnnmig_env.envs.features import Feature, positions
-from dnnmig_env.simulation.moving.room import last_slot, write_room
-from dnnmig_env.simulation.moving.sources import survey_lanes
+from dnnmig_env.simulation.moving.room import last_slot
 from dnnmig_env.simulation.moving.transfers import is_first, lane_from, source_of
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
@@ -64,7 +63,10 @@ def lane_shapes(users: int, layers: int, servers: int) -> dict[str, tuple[int, .
 
 @jit_without_refcounts
 def observe_lanes(packed: PackedScenarios, b: int, state: State, i: int, first: int, out: Float32s) -> None:
-    """Write all these facts of row `i`; the first part begins at `out[first]`."""
+    """Write all these facts of row `i`; the first part begins at `out[first]`.
+
+    `survey_lanes` and `write_room` must have been called since anything changed.
+    """
     users, layers, servers = packed.copies.shape[1:]
     slot, num_users = state.slot[i], packed.num_users[b]
     copies_at = first + users * servers
@@ -83,10 +85,8 @@ def observe_lanes(packed: PackedScenarios, b: int, state: State, i: int, first: 
                 for s in range(packed.num_servers[b]):
                     held = state.held[i, u, v, s]
                     out[copies_at + (u * layers + v) * servers + s] = -1.0 if held < 0 else held * per_arrival
-    survey_lanes(packed, b, state, i)
     for place in range(state.moving_user.shape[1]):
         _observe_transfer(packed, b, state, i, place, transfers_at + place * _TRANSFER_WIDTH, out)
-    write_room(packed, b, state, i)
     for s in range(packed.num_servers[b]):
         out[rooms_at + s] = log_scaled(state.room_bytes[i, s], 8.0, 3.0)
 

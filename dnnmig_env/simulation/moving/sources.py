@@ -7,7 +7,7 @@ import numpy as np
 from dnnmig_env.compiling.jit import fill, jit_without_refcounts
 from dnnmig_env.simulation.contention import UPLINK, cycle_s
 from dnnmig_env.simulation.moving.share import LEAST_SHARE
-from dnnmig_env.simulation.moving.transfers import NONE, is_on_its_way, lane_from, link_bytes_per_s, source_of
+from dnnmig_env.simulation.moving.transfers import NONE, lane_from, link_bytes_per_s, source_of
 from dnnmig_env.simulation.packed import INDEPENDENT, SHARED, PackedScenarios
 from dnnmig_env.simulation.state import State
 
@@ -75,14 +75,12 @@ def _write_shares(packed: PackedScenarios, b: int, state: State, i: int) -> None
 def first_source(packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int) -> int:
     """Return the node from which a layer would be on a server (1..S) first if its transfer began now; `NONE` if none.
 
-    `survey_lanes` must have been called since anything changed. Where weights do not move, only the device sends, and
-    only what is on no server and on its way to none. At a tie the device comes first, then the server of lower number.
+    `survey_lanes` must have been called since anything changed. Where weights do not move, only the device sends. At a
+    tie the device comes first, then the server of lower number.
     """
     slot = state.slot[i]
     if not packed.moves[b]:
-        if state.usable[i, u, v] or is_on_its_way(state, i, u, v):
-            return NONE
-        return 0 if packed.up_bytes_per_s[b, slot, u, server - 1] > 0.0 else NONE
+        return 0
     if state.held[i, u, v, server - 1] != 0:
         return NONE
     source, least_s, weight_bytes = NONE, np.inf, packed.weight_bytes[b, u, v]
