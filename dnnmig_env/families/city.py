@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -21,6 +20,7 @@ from dnnmig_env.families.town.ground import Ground, Schedule
 from dnnmig_env.families.town.links import between_servers, draw_cloud_lines, to_servers
 from dnnmig_env.families.town.recorded import checked_positions, known_recorded_town
 from dnnmig_env.families.town.town import TownOptions, known_town
+from dnnmig_env.scenarios.slots import uniform_starts
 from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.radio import radio_bytes_per_s
@@ -268,13 +268,12 @@ class City:
 
     @cached_property
     def _schedule(self) -> Schedule:
-        num_slots = math.ceil(self.horizon_s / self.slot_s - 1e-9)
+        num_slots = len(self._slot_edges_s) - 1
         return Schedule(self.slot_s, num_slots, self.horizon_s, self.num_users, self.num_present)
 
     @cached_property
     def _slot_edges_s(self) -> Floats:
-        edges_s: Floats = np.append(np.arange(self._schedule.num_slots) * self.slot_s, self.horizon_s)
-        return edges_s
+        return np.append(uniform_starts(self.slot_s, self.horizon_s), self.horizon_s)
 
 
 _SHARES = ("gap_share", "main_share", "car_share", "wait_share", "shadowing_correlation")

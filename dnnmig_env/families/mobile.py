@@ -27,6 +27,7 @@ from dnnmig_env.families.draw.ranges import (
     uniform,
 )
 from dnnmig_env.families.draw.recorded_rates import checked_traces, draw_traces, recorded_rates
+from dnnmig_env.scenarios.slots import uniform_starts
 from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.radio import radio_bytes_per_s
@@ -198,9 +199,7 @@ class Mobile:
 
     @cached_property
     def _slot_edges_s(self) -> Floats:
-        num_slots = math.ceil(self.horizon_s / self.slot_s - 1e-9)
-        edges_s: Floats = np.append(np.arange(num_slots) * self.slot_s, self.horizon_s)
-        return edges_s
+        return np.append(uniform_starts(self.slot_s, self.horizon_s), self.horizon_s)
 
 
 def _edge_positions_m(rng: np.random.Generator, participants: Participants, area_m: float) -> Floats:

@@ -21,8 +21,8 @@ from dnnmig_env.families.town.wires import Wires, draw_wires, neighbours_along_s
 
 
 @dataclass(frozen=True)
-class TownOptions:
-    """What a town is drawn from; `City` has options of the same names and documents them."""
+class TownOptions(Travel):
+    """What a town is drawn from, beside how people travel; `City` has options of the same names and documents them."""
 
     area_m: float
     block_m: Range
@@ -35,13 +35,6 @@ class TownOptions:
     least_trip_m: float
     num_routes: int
     detour: float
-    car_share: float
-    walk_m_per_s: Range
-    drive_share: Range
-    wait_share: float
-    wait_s: Range
-    legs: CountRange
-    stop_s: Range
     arrivals_per_min: Range
     networks_per_place: CountRange
     num_edges: CountRange
@@ -102,11 +95,6 @@ class Town:
         positions_m: Floats = self.streets.middles_m[self.sites]
         return positions_m
 
-    @property
-    def travel(self) -> Travel:
-        """How people travel."""
-        return Travel(**{field.name: getattr(self.options, field.name) for field in fields(Travel)})
-
     def cells(self, positions_m: Floats) -> Ints:
         """Return in whose cell positions lie: the nearest edge, 1 to E, shape (N,)."""
         return cells(self.edges_m, positions_m)
@@ -126,7 +114,7 @@ class Town:
             count: Number of trips, N.
             slot_s: Time between two points of a trip.
         """
-        drawn = draw_trips(rng, self.places, self.routes, self.travel, slot_s * rng.random(count))
+        drawn = draw_trips(rng, self.places, self.routes, self.options, slot_s * rng.random(count))
         found = presences(drawn, slot_s)
         offsets = np.append(0, np.cumsum(np.bincount(found.trip, minlength=count)))
         return PastTrips(
@@ -149,7 +137,7 @@ class Town:
         """
         rate_per_s = log_uniform(rng, self.options.arrivals_per_min, (count,)) / 60
         scenario, set_out_s = draw_arrivals(rng, rate_per_s, schedule.horizon_s)
-        trips = draw_trips(rng, self.places, self.routes, self.travel, set_out_s)
+        trips = draw_trips(rng, self.places, self.routes, self.options, set_out_s)
         admitted, number = admit(scenario, *trips.slots(schedule.slot_s), schedule)
         scenario, trips = scenario[admitted], taken(trips, admitted)
         origin = np.full((count, schedule.num_users), -1)

@@ -26,6 +26,7 @@ from dnnmig_env.scenarios.file.schema import (
 )
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
+from dnnmig_env.scenarios.slots import uniform_starts
 from dnnmig_env.scenarios.traces import BYTES_PER_S, load_trace
 
 MAX_SLOTS = 100_000
@@ -56,12 +57,6 @@ def scenario_of(form: ScenarioForm, folder: Path, measure: Measure | None = None
         )
     except ValueError as error:
         raise ValueError(f"{_place_of(str(error), form)}{error}") from None
-
-
-def uniform_starts(slot_s: float, horizon_s: float) -> Floats:
-    """Return the starts of slots of one length, shape (T,); the horizon may cut the last one short."""
-    # Without the margin of 1e-9, slots of 0.7 s in 2.1 s would get a fourth one of 4e-16 s.
-    return np.arange(max(1, int(np.ceil(horizon_s / slot_s - 1e-9))), dtype=np.float64) * slot_s
 
 
 class _Link(NamedTuple):

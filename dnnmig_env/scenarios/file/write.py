@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from dnnmig_env.files.strict_model import Form
 from dnnmig_env.networks import zoo
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
-from dnnmig_env.scenarios.file.read import uniform_starts
 from dnnmig_env.scenarios.file.schema import DeviceForm, LayerForm, ServerForm, UserForm
 from dnnmig_env.scenarios.node import Node
 from dnnmig_env.scenarios.scenario import Links, Mobility, Scenario, User
+from dnnmig_env.scenarios.slots import uniform_starts
 
 Plain = dict[str, Any]
 

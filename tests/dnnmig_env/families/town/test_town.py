@@ -188,7 +188,7 @@ def test_past_trips_set_out_at_random_times_of_a_slot() -> None:
 
 def test_velocities_are_those_at_the_moment_a_slot_begins() -> None:
     town = town_of(4)
-    trips = draw_trips(np.random.default_rng(3), town.places, town.routes, town.travel, np.zeros(20))
+    trips = draw_trips(np.random.default_rng(3), town.places, town.routes, town.options, np.zeros(20))
     coarse, fine = presences(trips, 2.0), presences(trips, 0.004)
     for trip in range(20):
         rough, exact = coarse.trip == trip, fine.trip == trip
@@ -229,7 +229,7 @@ def test_routes_on_foot_are_shortest_and_by_car_fastest() -> None:
 
 def test_waiting_happens_at_junctions_and_as_often_as_asked() -> None:
     town = town_of(2, wait_share=0.4, wait_s=(5.0, 9.0))
-    trips = draw_trips(np.random.default_rng(4), town.places, town.routes, town.travel, np.zeros(3000))
+    trips = draw_trips(np.random.default_rng(4), town.places, town.routes, town.options, np.zeros(3000))
     lasts_s = np.diff(trips.times_s, axis=1)[:, ::2]
     where_m = trips.start_m[:, ::2][lasts_s > 0]
     junctions_m = town.streets.crossings_m[town.streets.arms >= 3]
