@@ -13,6 +13,7 @@ from agents.planners.foresight.habits import markov_cells, position_regression
 from agents.planners.foresight.next_cell import NextCell, as_it_will_be, by_velocity, home_of
 from agents.planners.foresight.uploads_view import plan_moves
 from agents.planners.protocol import Planner
+from agents.planners.slot_zero import present_users
 from agents.policies.name import View
 from dnnmig_env.arrays import Bools, Int8s, Ints
 from dnnmig_env.envs.row_view import RowView
@@ -71,8 +72,8 @@ class PlanPolicy:
 
     def __init__(self, planner: Planner, env: RowView, seed: int, *, view: View = "start") -> None:
         self._planner, self._env, self._seed, self._view = planner, env, seed, view
-        self._moves = env.episodes.limits.lanes
-        self._next_cell = next_cell_of(view, env.episodes.generator) if self._moves else None
+        self._lanes = env.episodes.limits.lanes
+        self._next_cell = next_cell_of(view, env.episodes.generator) if self._lanes else None
         self._share = PERDNN_SHARE if view == "perdnn" else 1.0
         self._replans = view in ("replan", "forecast") or self._next_cell is not None
         self._episode = np.full(env.num_rows, -1)
@@ -80,7 +81,7 @@ class PlanPolicy:
         self._planned_s = np.full(env.num_rows, np.nan)
         self._streams: dict[int, tuple[int, int]] = {}
         self.planning_s = np.zeros(env.num_rows)
-        if not self._moves and view in ("markov", "perdnn"):
+        if not self._lanes and view in ("markov", "perdnn"):
             raise ValueError(f"@{view} sends layers ahead, but weights do not move between servers in these scenarios.")
         if self._replans and env.decision_mode != "joint":
             raise ValueError(f'@{view} needs decisions="joint": in two phases a placement is not taken back.')
@@ -117,7 +118,7 @@ class PlanPolicy:
         if begins:
             self._episode[row], self.planning_s[row] = env.episode(row), 0.0
         # What begins side by side, in several lanes, begins by one plan: between these decisions no time passes.
-        if begins or (self._replans and not (self._moves and env.time_s(row) == self._planned_s[row])):
+        if begins or (self._replans and not (self._lanes and env.time_s(row) == self._planned_s[row])):
             self._uploads[row], self._planned_s[row] = self._plan(row), env.time_s(row)
         pending = env.pending_layer(row)
         for k, upload in enumerate(self._uploads[row]):
@@ -133,30 +134,35 @@ class PlanPolicy:
 
     def _plan(self, row: int) -> list[Upload]:
         """Return the uploads of a new plan, each of a single layer."""
-        clairvoyant = self._view == "clairvoyant" and not self._moves
+        clairvoyant = self._view == "clairvoyant" and not self._lanes
         scenario = self._env.scenario(row) if clairvoyant else self._env.known_scenario(row)
         if scenario is None:
             return []
-        begin = time.perf_counter()
-        if scenario.moves:
-            pass
-        elif self._view == "forecast":
-            scenario = expected_scenario(scenario)
-        else:
-            self.check(self._env.scenario(row))  # what is known may hide that it changes
         stream = self._streams.get(row, (row, int(self._episode[row])))
-        rng = np.random.default_rng([self._seed, *stream])
-        plans = self._plan_moves(row, scenario, rng) if scenario.moves else [self._planner(scenario, rng)]
+        begin, rng = time.perf_counter(), np.random.default_rng([self._seed, *stream])
+        plans = self._plan_moves(row, scenario, rng) if scenario.moves else [self._plan_uploads(row, scenario, rng)]
         self.planning_s[row] += time.perf_counter() - begin
         return [upload for plan in plans for upload in plan.singletons().uploads]
+
+    def _plan_uploads(self, row: int, scenario: Scenario, rng: np.random.Generator) -> Plan:
+        """Return what to upload where weights do not move between servers."""
+        if self._view == "forecast":
+            scenario = expected_scenario(scenario)
+        elif self._next_cell is not None:
+            raise ValueError(
+                f"@{self._view} sends layers ahead, but weights do not move between servers in this scenario; write "
+                "@replan or @forecast, or moves: true in its file."
+            )
+        else:
+            self.check(self._env.scenario(row))  # what is known may hide that it changes
+        return self._planner(scenario, rng)
 
     def _plan_moves(self, row: int, known: Scenario, rng: np.random.Generator) -> list[Plan]:
         """Return what to send for the present cells of users, and then what to send ahead of them."""
         plans = [plan_moves(self._planner, known, rng)]
         if self._next_cell is not None:
             whole, slot = self._env.scenario(row), int(self._env.episodes.state.slot[row])
-            present = [user for user, each in enumerate(known.users) if np.asarray(each.query_rate_hz)[0] > 0]
-            cells = {user: self._next_cell(whole, slot, user) for user in present}
+            cells = {user: self._next_cell(whole, slot, user) for user in present_users(known)}
             cells = {user: cell for user, cell in cells.items() if cell not in (0, home_of(whole, slot, user))}
             plans.append(plan_ahead(self._planner, known, cells, rng, self._share))
         return plans

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from dnnmig_env.arrays import Floats
+from dnnmig_env.simulation.timelines.moves import Moves
 from evaluate.compare.config import Objective
 from evaluate.compare.record import Rollout
 from evaluate.compare.statistics import PolicyFigures, best_known_s, delay_ratios, is_best, policy_figures
 
-MOVE_COLUMNS = ("handovers", "cold_starts", "radio_bytes", "wire_bytes", "vain_bytes", "on_device_share")
+MOVE_COLUMNS = tuple(field.name for field in fields(Moves))
 """Columns of records.csv, and fields of a rollout, that tell of weights that move."""
 
 RECORD_COLUMNS = (

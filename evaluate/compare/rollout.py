@@ -7,6 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -212,7 +213,7 @@ class Arena:
     ) -> Record:
         """Return what came of the episode in a row of the environment."""
         timeline = simulate(self._scenarios[index], env.plan(row))
-        (cold_s, device_s), moves = cold_starts_s(timeline), timeline.moves
+        cold_s, device_s = cold_starts_s(timeline)
         illegal = bool(infos["illegal_action"][row])
         return Record(
             scenario=index,
@@ -224,12 +225,7 @@ class Arena:
             decisions=len(actions),
             illegal=illegal,
             actions=tuple(actions),
-            handovers=moves.handovers,
-            cold_starts=moves.cold_starts,
-            radio_bytes=moves.radio_bytes,
-            wire_bytes=moves.wire_bytes,
-            vain_bytes=moves.vain_bytes,
-            on_device_share=moves.on_device_share,
+            **asdict(timeline.moves),
         )
 
 

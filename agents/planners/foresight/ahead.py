@@ -12,10 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.planners.foresight.uploads_view import held_by_servers, plan_in_view
+from agents.planners.foresight.uploads_view import clouds, held_by_servers, plan_in_view
 from agents.planners.protocol import Planner
 from dnnmig_env.arrays import Floats
-from dnnmig_env.scenarios.node import Tier
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload
 
@@ -60,8 +59,7 @@ def _as_if_there(known: Scenario, next_cells: Mapping[int, int]) -> Scenario:
     """
     links = known.links
     home, up, down = (np.array(each)[0] for each in (links.home, links.up_bytes_per_s, links.down_bytes_per_s))
-    is_cloud = np.array([server.tier is Tier.CLOUD for server in known.servers])
-    between = np.asarray(links.between_bytes_per_s)
+    is_cloud, between = clouds(known), np.asarray(links.between_bytes_per_s)
     for user, server in next_cells.items():
         for rates in (up, down):
             access = rates[user, home[user] - 1]

@@ -18,9 +18,11 @@ from dataclasses import replace
 import numpy as np
 
 from agents.planners.protocol import Planner
+from agents.planners.slot_zero import present_users
 from dnnmig_env.arrays import Bools, Floats
 from dnnmig_env.scenarios.node import Tier
 from dnnmig_env.scenarios.scenario import Scenario, User
+from dnnmig_env.scenarios.validation import held_by
 from dnnmig_env.simulation.known_scenario import OUTAGE_BYTES_PER_S
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan
@@ -36,7 +38,7 @@ def plan_moves(planner: Planner, known: Scenario, rng: np.random.Generator) -> P
         known: What is known of a scenario in which weights move, in one slot (`known_scenario`).
         rng: Source of randomness of the planner.
     """
-    present = [u for u, user in enumerate(known.users) if np.asarray(user.query_rate_hz)[0] > 0]
+    present = present_users(known)
     plans = [plan_in_view(planner, known, present, rng)]
     if any(_lies_elsewhere(known, user) for user in present):
         plans.append(plan_in_view(planner, known, present, rng, everywhere=True))
@@ -64,7 +66,6 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
     """
     links, up = known.links, np.asarray(known.links.up_bytes_per_s)[0]
     home = np.asarray(links.home)[0]
-    is_cloud = np.array([server.tier is Tier.CLOUD for server in known.servers])
     taken_bytes, shown = np.zeros(len(known.servers)), []
     for user in known.users:
         if np.any(np.asarray(user.uploaded)):
@@ -73,7 +74,7 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
         user = known.users[index]
         counts = held_by_servers(user, len(known.servers)) & (up[index] > 0)
         if not everywhere:
-            counts &= is_cloud | (np.arange(len(is_cloud)) == home[index] - 1)
+            counts &= clouds(known) | (np.arange(len(known.servers)) == home[index] - 1)
         uploaded = _used_on(counts, int(home[index]))
         taken_bytes -= user.graph.weight_bytes @ (uploaded[:, None] == np.arange(1, len(known.servers) + 1))
         shown.append(replace(user, uploaded=uploaded, copies=None))
@@ -105,8 +106,12 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
 
 def held_by_servers(user: User, num_servers: int) -> Bools:
     """Return which server holds which layer of a user, shape (L, S)."""
-    held: Bools = np.asarray(user.uploaded)[:, None] == np.arange(1, num_servers + 1)
-    return held if user.copies is None else held | np.asarray(user.copies)
+    return np.stack([held_by(user, server) for server in range(1, num_servers + 1)], axis=1)
+
+
+def clouds(known: Scenario) -> Bools:
+    """Return which servers are clouds, shape (S,)."""
+    return np.array([server.tier is Tier.CLOUD for server in known.servers])
 
 
 def _used_on(held: Bools, home: int) -> Floats:
@@ -127,7 +132,6 @@ def _lies_elsewhere(known: Scenario, user: int) -> bool:
     """Return whether something of a user lies on an edge that it reaches, but that is not its home server."""
     if not np.any(np.asarray(known.users[user].uploaded)):
         return False
-    others = np.array([server.tier is not Tier.CLOUD for server in known.servers])
-    others &= np.asarray(known.links.up_bytes_per_s)[0, user] > 0
-    others[np.asarray(known.links.home)[0, user] - 1] = False
+    others = ~clouds(known) & (np.asarray(known.links.up_bytes_per_s)[0, user] > 0)
+    others &= np.arange(len(others)) != np.asarray(known.links.home)[0, user] - 1
     return bool(held_by_servers(known.users[user], len(others))[:, others].any())

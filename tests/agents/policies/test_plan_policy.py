@@ -90,6 +90,19 @@ def test_a_forecast_changes_nothing_where_nobody_moves_and_helps_where_users_do(
     assert ratios["mobile"] < 0.99
 
 
+@pytest.mark.parametrize("view", ["clairvoyant", "forecast", "replan"])
+def test_where_weights_stay_in_cells_only_a_bound_that_sends_ahead_is_refused(view):
+    (moving,) = scenarios("mobile", 1, seed=2, num_users=2, max_layers=4)
+    env = MigrationEnv(scenario=replace(moving, moves=False))
+    observation, _ = env.reset()
+    policy = PlanPolicy(planner("joint-efficiency"), env, 0, view=view)
+    if view == "clairvoyant":
+        with pytest.raises(ValueError, match=r"@clairvoyant sends layers ahead, but .* write @replan or @forecast"):
+            policy.predict(observation)
+    else:
+        assert observation["action_mask"][policy.predict(observation)[0]]
+
+
 def test_a_plan_policy_serves_the_single_environment_too():
     env = MigrationEnv(make_generator("toy"))
     observation, _ = env.reset(seed=0)
