@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.simulation.packed import has_lanes
-from dnnmig_env.simulation.timelines.lane_bars import draw_lanes, lane_names, sources_of
+from dnnmig_env.simulation.timelines.lane_bars import add_bar, draw_lanes, lane_names, shortened, sources_of
 from dnnmig_env.simulation.timelines.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
     longest = int((width - 1.0) / _CHARACTER_INCHES)
     figure.legend(
         lines,
-        [_short(label, longest) for label in labels],
+        [shortened(label, longest) for label in labels],
         loc="lower center",
         ncols=columns,
         frameon=False,
@@ -119,10 +119,6 @@ def _legend(timeline: Timeline, most_rows: int) -> tuple[int, int]:
 
 def _label(timeline: Timeline, user: int) -> str:
     return f"{timeline.scenario.users[user].name} ({timeline.scenario.users[user].graph.name})"
-
-
-def _short(text: str, most: int = _MOST_NAME) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def to_rgb(figure: Figure) -> NDArray[np.uint8]:
@@ -177,8 +173,6 @@ def describe(timeline: Timeline) -> str:
 
 
 def _draw_channel(axes: Axes, timeline: Timeline) -> None:
-    from matplotlib.patches import Rectangle
-
     scenario = timeline.scenario
     pixels_per_s = axes.get_window_extent().width / scenario.horizon_s
     for upload in timeline.uploads:
@@ -186,17 +180,7 @@ def _draw_channel(axes: Axes, timeline: Timeline) -> None:
             continue
         user, finished = scenario.users[upload.user], math.isfinite(upload.end_s)
         width_s = min(upload.end_s, scenario.horizon_s) - upload.start_s
-        bar = Rectangle(
-            (upload.start_s, upload.server - 1 - 0.37),
-            width_s,
-            0.74,
-            facecolor=_colour(upload.user),
-            alpha=1.0 if finished else 0.45,
-            hatch=None if finished else "////",
-            edgecolor="white",
-            linewidth=0.4,
-        )
-        axes.add_patch(bar)
+        add_bar(axes, upload.server - 1, upload.start_s, width_s, _colour(upload.user), arrives=finished)
         name = " ".join(user.graph.layers[layer].name for layer in upload.layers)
         if len(name) * 8.0 < width_s * pixels_per_s:
             axes.text(
@@ -215,7 +199,7 @@ def _rows(timeline: Timeline) -> list[str]:
     """Return the names of the rows above the delays: servers, or lanes if there are several."""
     if has_lanes(timeline.scenario):
         return lane_names(timeline, _MOST_NAME)
-    return [_short(server.name) for server in timeline.scenario.servers]
+    return [shortened(server.name, _MOST_NAME) for server in timeline.scenario.servers]
 
 
 def _label_rows(axes: Axes, names: list[str], lanes: bool) -> None:

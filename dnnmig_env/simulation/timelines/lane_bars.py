@@ -34,9 +34,8 @@ class Lane(NamedTuple):
         """Return the lane's name of at most `most` characters for the server's name."""
         if self.server == 0:
             return "radio"
-        server = scenario.servers[self.server - 1].name
-        short = server if len(server) <= most else f"{server[: most - 3]}..."
-        return f"{short} {'radio' if self.kind == RADIO else 'wire'}"
+        server = shortened(scenario.servers[self.server - 1].name, most)
+        return f"{server} {'radio' if self.kind == RADIO else 'wire'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +92,40 @@ def lane_names(timeline: Timeline, most: int) -> list[str]:
     return [lane.name(timeline.scenario, most - len(" radio")) for lane in lanes] or ["-"]
 
 
-def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str]) -> None:
-    """Draw each transfer in its lane, in the colour of its user; what never arrives is hatched."""
+def add_bar(
+    axes: Axes, row: int, start_s: float, width_s: float, colour: str, *, arrives: bool, line: float = 0.4
+) -> None:
+    """Draw a bar in a row; what never arrives is hatched. `line` is the width of its edge in points."""
     from matplotlib.patches import Rectangle
 
+    bar = Rectangle(
+        (start_s, row - 0.37),
+        width_s,
+        0.74,
+        facecolor=colour,
+        alpha=1.0 if arrives else 0.45,
+        hatch=None if arrives else "////",
+        edgecolor="white",
+        linewidth=line,
+    )
+    axes.add_patch(bar)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most `most` characters, with dots for what is left out at its end."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str]) -> None:
+    """Draw each transfer in its lane, in the colour of its user; what never arrives is hatched."""
     scenario, bars = timeline.scenario, lane_bars(timeline)
     rows = {lane: row for row, lane in enumerate(lanes_in(bars))}
     pixels_per_s = axes.get_window_extent().width / scenario.horizon_s
     for bar in bars:
         width_s, row = bar.stop_s - bar.start_s, rows[bar.lane]
-        patch = Rectangle(
-            (bar.start_s, row - 0.37),
-            max(width_s, LEAST_PIXELS / pixels_per_s),
-            0.74,
-            facecolor=colour(bar.user),
-            alpha=1.0 if bar.arrives else 0.45,
-            hatch=None if bar.arrives else "////",
-            edgecolor="white",
-            linewidth=0.4 if width_s * pixels_per_s > 2 * LEAST_PIXELS else 0.0,
-        )
-        axes.add_patch(patch)
+        line = 0.4 if width_s * pixels_per_s > 2 * LEAST_PIXELS else 0.0
+        shown_s = max(width_s, LEAST_PIXELS / pixels_per_s)
+        add_bar(axes, row, bar.start_s, shown_s, colour(bar.user), arrives=bar.arrives, line=line)
         layer = scenario.users[bar.user].graph.layers[bar.layer].name
         first, server = layer.split("..")[0], scenario.servers[bar.server - 1].name  # a merged layer names both ends
         for text in (f"{layer} > {server}", f"{first} > {server}", first):
