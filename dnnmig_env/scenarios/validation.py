@@ -188,10 +188,7 @@ def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_pe
 
 
 def _check_memory(server: Node, users: tuple[User, ...]) -> None:
-    smallest = min(
-        (user.graph.weight_bytes[user.graph.movable].min() for user in users if user.graph.movable.any()),
-        default=0.0,
-    )
+    smallest = smallest_layer_bytes(users)
     if server.memory_bytes < smallest:
         raise ValueError(
             f"server {server.name!r}: memory_bytes is {server.memory_bytes!r}, too small for even the smallest layer "
@@ -207,6 +204,14 @@ def _check_uploaded(users: tuple[User, ...], servers: tuple[Node, ...]) -> None:
                 f"server {server.name!r}: uploaded puts {held:.0f} bytes on it, more than its memory_bytes "
                 f"{server.memory_bytes!r}; mark fewer layers as uploaded."
             )
+
+
+def smallest_layer_bytes(users: Sequence[User]) -> float:
+    """Return the weights of the smallest layer that may be uploaded for any of some users; 0 if there is none."""
+    return min(
+        (float(user.graph.weight_bytes[user.graph.movable].min()) for user in users if user.graph.movable.any()),
+        default=0.0,
+    )
 
 
 def held_by(user: User, server: int) -> Bools:

@@ -22,7 +22,7 @@ from agents.planners.slot_zero import present_users
 from dnnmig_env.arrays import Bools, Floats
 from dnnmig_env.scenarios.node import Tier
 from dnnmig_env.scenarios.scenario import Scenario, User
-from dnnmig_env.scenarios.validation import held_by
+from dnnmig_env.scenarios.validation import held_by, smallest_layer_bytes
 from dnnmig_env.simulation.known_scenario import OUTAGE_BYTES_PER_S
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan
@@ -124,8 +124,7 @@ def _used_on(held: Bools, home: int) -> Floats:
 def _least_bytes(users: list[User], server: int) -> float:
     """Return the memory that a server must have: what lies there, or the smallest layer of anybody."""
     lies = sum(float(user.graph.weight_bytes[np.asarray(user.uploaded) == server + 1].sum()) for user in users)
-    smallest = min((float(user.graph.weight_bytes[user.graph.movable].min()) for user in users), default=0.0)
-    return max(lies, smallest)
+    return max(lies, smallest_layer_bytes(users))
 
 
 def _lies_elsewhere(known: Scenario, user: int) -> bool:

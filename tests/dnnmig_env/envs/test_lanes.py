@@ -16,8 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.envs.facts.observing import observe_changing
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.simulation.moving.room import write_room
+from dnnmig_env.simulation.moving.sources import survey_lanes
 from dnnmig_env.simulation.moving.transfers import source_of
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.plan import Plan
@@ -183,6 +186,23 @@ def test_no_server_ever_holds_more_than_fits(family: str, decisions: Any) -> Non
                 np.testing.assert_allclose(state.memory_left_bytes[0, s], left, atol=1e-3)
                 least = min(least, left / server.memory_bytes if np.isfinite(left) else 1.0)
     assert least < (0.2 if decisions == "joint" else 0.8)  # memory does get short
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_observations_show_lanes_and_room_as_they_are(family: str) -> None:
+    env, compared = MigrationEnv(make_generator(family, **FAMILIES[family])), 0
+    for seed in range(4):
+        for _ in random_episode(env, np.random.default_rng(seed), seed=seed):
+            episodes = env.episodes
+            packed, state, shown = episodes.packed, episodes.state, episodes.outputs.observation[0]
+            if episodes.decisions.done[0] or compared % 10 == 0:
+                survey_lanes(packed, 0, state, 0)
+                write_room(packed, 0, state, 0)
+                expected = shown.copy()
+                observe_changing(packed, 0, state, episodes.decisions, 0, expected)
+                np.testing.assert_array_equal(shown, expected)
+            compared += 1
+        assert env.episodes.decisions.done[0]
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
