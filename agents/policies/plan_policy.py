@@ -164,5 +164,7 @@ class PlanPolicy:
             whole, slot = self._env.scenario(row), int(self._env.episodes.state.slot[row])
             cells = {user: self._next_cell(whole, slot, user) for user in present_users(known)}
             cells = {user: cell for user, cell in cells.items() if cell not in (0, home_of(whole, slot, user))}
-            plans.append(plan_ahead(self._planner, known, cells, rng, self._share))
+            kept = self._env.known_scenario(row, cells)
+            if kept is not None:
+                plans.append(plan_ahead(self._planner, kept, cells, rng, self._share))
         return plans

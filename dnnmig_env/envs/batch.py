@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -240,9 +240,9 @@ class EpisodeBatch:
         if not self._all_begun:
             raise ResetNeeded(RESET_FIRST)
 
-    def known_scenario(self, row: int) -> Scenario | None:
+    def known_scenario(self, row: int, next_cells: Mapping[int, int] | None = None) -> Scenario | None:
         """Return what a planner may know of a row's scenario now (see `known_scenario`); None if no user is present."""
-        return known_scenario(self.scenario(row), self.state, row)
+        return known_scenario(self.scenario(row), self.state, row, next_cells)
 
     def plan(self, row: int) -> Plan:
         """Return the uploads that a row has decided so far, each layer a partition of its own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,9 +50,15 @@ class RowView:
         """Return the scenario that a row plays, its future included."""
         return self.episodes.scenario(row)
 
-    def known_scenario(self, row: int = 0) -> Scenario | None:
-        """Return what a planner may know of a row's scenario now; None if no user is present."""
-        return self.episodes.known_scenario(row)
+    def known_scenario(self, row: int = 0, next_cells: Mapping[int, int] | None = None) -> Scenario | None:
+        """Return what a planner may know of a row's scenario now; None if no user is present.
+
+        Args:
+            row: The row.
+            next_cells: For some users, the server (1..S) in whose cell they are taken to be next: what lies there for
+                them counts as kept.
+        """
+        return self.episodes.known_scenario(row, next_cells)
 
     def plan(self, row: int = 0) -> Plan:
         """Return the uploads that a row has decided so far."""

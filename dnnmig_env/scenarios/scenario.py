@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -142,3 +143,21 @@ class Scenario:
         if user.profile_s is not None:
             return np.asarray(user.profile_s, dtype=np.float64)
         return np.stack([execution_s(user.graph, node) for node in (user.device, *self.servers)], axis=1)
+
+
+def derived(scenario: Scenario, **changes: Any) -> Scenario:
+    """Return a scenario like another one, with other values of some attributes, without checking it.
+
+    Checks take longer than many plans, and planners derive scenarios at every decision. So this is for code that makes
+    a valid scenario of a valid one; everybody else writes `dataclasses.replace`, which checks.
+
+    Args:
+        scenario: The scenario.
+        changes: Attributes and their values as they are kept: every array of full shape and of the type that a checked
+            scenario has.
+    """
+    made = object.__new__(Scenario)
+    for attribute in fields(Scenario):
+        value = changes[attribute.name] if attribute.name in changes else getattr(scenario, attribute.name)
+        object.__setattr__(made, attribute.name, value)
+    return made

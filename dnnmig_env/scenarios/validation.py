@@ -60,8 +60,7 @@ def validated(scenario: Scenario) -> dict[str, Any]:
     if not scenario.moves:
         _check_reach(users, servers, np.asarray(links.up_bytes_per_s))
         _check_no_copies(users)
-    for server in servers:
-        _check_memory(server, users)
+    _check_memory(servers, users)
     _check_uploaded(users, servers)
     mobility = None if scenario.mobility is None else _checked_mobility(scenario.mobility, shape)
     return {"users": users, "servers": servers, "slot_starts_s": starts, "links": links, "mobility": mobility}
@@ -187,13 +186,14 @@ def _check_reach(users: tuple[User, ...], servers: tuple[Node, ...], up_bytes_pe
         )
 
 
-def _check_memory(server: Node, users: tuple[User, ...]) -> None:
+def _check_memory(servers: tuple[Node, ...], users: tuple[User, ...]) -> None:
     smallest = smallest_layer_bytes(users)
-    if server.memory_bytes < smallest:
-        raise ValueError(
-            f"server {server.name!r}: memory_bytes is {server.memory_bytes!r}, too small for even the smallest layer "
-            f"({smallest:.0f} bytes); give it more memory or leave it out."
-        )
+    for server in servers:
+        if server.memory_bytes < smallest:
+            raise ValueError(
+                f"server {server.name!r}: memory_bytes is {server.memory_bytes!r}, too small for even the smallest "
+                f"layer ({smallest:.0f} bytes); give it more memory or leave it out."
+            )
 
 
 def _check_uploaded(users: tuple[User, ...], servers: tuple[Node, ...]) -> None:

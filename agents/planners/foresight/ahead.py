@@ -15,7 +15,7 @@ import numpy as np
 from agents.planners.foresight.uploads_view import clouds, held_by_servers, plan_in_view
 from agents.planners.protocol import Planner
 from dnnmig_env.arrays import Floats
-from dnnmig_env.scenarios.scenario import Scenario
+from dnnmig_env.scenarios.scenario import Scenario, derived
 from dnnmig_env.simulation.plan import Plan, Upload
 
 
@@ -26,7 +26,8 @@ def plan_ahead(
 
     Args:
         planner: The planner, which plans as if these users, and nobody else, were there already.
-        known: What is known of the scenario, in one slot.
+        known: What is known of the scenario, in one slot, if what lies in these next cells counts as kept
+            (`known_scenario`); otherwise what was sent ahead for one user would make way for another's.
         next_cells: For each user who goes to another cell, the server (1..S) of that.
         rng: Source of randomness of the planner.
         share: Most bytes to be sent ahead for each user, as a share of its weights; what is there already counts.
@@ -71,4 +72,4 @@ def _as_if_there(known: Scenario, next_cells: Mapping[int, int]) -> Scenario:
             rates[user, server - 1] = access
         home[user] = server
     there = replace(links, home=home[None], up_bytes_per_s=up[None], down_bytes_per_s=down[None])
-    return replace(known, links=there)
+    return derived(known, links=there)

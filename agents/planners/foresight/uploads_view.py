@@ -19,9 +19,9 @@ import numpy as np
 
 from agents.planners.protocol import Planner
 from agents.planners.slot_zero import present_users
-from dnnmig_env.arrays import Bools, Floats
+from dnnmig_env.arrays import Bools, Int8s
 from dnnmig_env.scenarios.node import Tier
-from dnnmig_env.scenarios.scenario import Scenario, User
+from dnnmig_env.scenarios.scenario import Scenario, User, derived
 from dnnmig_env.scenarios.validation import held_by, smallest_layer_bytes
 from dnnmig_env.simulation.known_scenario import OUTAGE_BYTES_PER_S
 from dnnmig_env.simulation.packed import pack
@@ -66,18 +66,21 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
     """
     links, up = known.links, np.asarray(known.links.up_bytes_per_s)[0]
     home = np.asarray(links.home)[0]
-    taken_bytes, shown = np.zeros(len(known.servers)), []
+    numbers, is_cloud = np.arange(1, len(known.servers) + 1), clouds(known)
+    taken_bytes, least_bytes, shown = np.zeros(len(numbers)), np.zeros(len(numbers)), []
     for user in known.users:
         if np.any(np.asarray(user.uploaded)):
-            taken_bytes += user.graph.weight_bytes @ held_by_servers(user, len(known.servers))
+            taken_bytes += user.graph.weight_bytes @ held_by_servers(user, len(numbers))
     for index in users:
         user = known.users[index]
-        counts = held_by_servers(user, len(known.servers)) & (up[index] > 0)
+        counts = held_by_servers(user, len(numbers)) & (up[index] > 0)
         if not everywhere:
-            counts &= clouds(known) | (np.arange(len(known.servers)) == home[index] - 1)
+            counts &= is_cloud | (numbers == home[index])
         uploaded = _used_on(counts, int(home[index]))
-        taken_bytes -= user.graph.weight_bytes @ (uploaded[:, None] == np.arange(1, len(known.servers) + 1))
+        least_bytes += user.graph.weight_bytes @ (uploaded[:, None] == numbers)
         shown.append(replace(user, uploaded=uploaded, copies=None))
+    left_bytes = np.array([server.memory_bytes for server in known.servers]) - (taken_bytes - least_bytes)
+    np.maximum(least_bytes, smallest_layer_bytes(shown), out=least_bytes)
     of_users = {
         name: np.asarray(getattr(links, name))[:, users]
         for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s", "home")
@@ -91,12 +94,12 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
             user_positions_m=np.asarray(mobility.user_positions_m)[:, users],
             user_velocities_m_per_s=np.asarray(mobility.user_velocities_m_per_s)[:, users],
         )
-    return replace(
+    return derived(
         known,
         users=tuple(shown),
         servers=tuple(
-            replace(server, memory_bytes=max(server.memory_bytes - float(taken), _least_bytes(shown, index)))
-            for index, (server, taken) in enumerate(zip(known.servers, taken_bytes, strict=True))
+            replace(server, memory_bytes=float(memory_bytes))
+            for server, memory_bytes in zip(known.servers, np.maximum(left_bytes, least_bytes), strict=True)
         ),
         links=replace(links, **of_users),
         mobility=mobility,
@@ -114,17 +117,12 @@ def clouds(known: Scenario) -> Bools:
     return np.array([server.tier is Tier.CLOUD for server in known.servers])
 
 
-def _used_on(held: Bools, home: int) -> Floats:
+def _used_on(held: Bools, home: int) -> Int8s:
     """Return the server on which each layer counts as uploaded, 0 = none: the home server, else the last one."""
-    numbers = np.arange(1, held.shape[1] + 1)
-    used: Floats = (held * numbers).max(axis=1)
-    return np.where(held[:, home - 1], home, used) if home > 0 else used
-
-
-def _least_bytes(users: list[User], server: int) -> float:
-    """Return the memory that a server must have: what lies there, or the smallest layer of anybody."""
-    lies = sum(float(user.graph.weight_bytes[np.asarray(user.uploaded) == server + 1].sum()) for user in users)
-    return max(lies, smallest_layer_bytes(users))
+    used: Int8s = (held * np.arange(1, held.shape[1] + 1, dtype=np.int8)).max(axis=1)
+    if home > 0:
+        used[held[:, home - 1]] = home
+    return used
 
 
 def _lies_elsewhere(known: Scenario, user: int) -> bool:
