@@ -30,6 +30,8 @@ class Record:
         wire_bytes: See there.
         vain_bytes: See there.
         on_device_share: See there.
+        handover_s: See there.
+        handover_queries: See there.
     """
 
     scenario: int
@@ -47,6 +49,8 @@ class Record:
     wire_bytes: float = 0.0
     vain_bytes: float = 0.0
     on_device_share: float = 1.0
+    handover_s: float = 0.0
+    handover_queries: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +74,8 @@ class Rollout:
         wire_bytes: Bytes of weights that servers sent, shape (N,).
         vain_bytes: Bytes of either that no query has used, shape (N,).
         on_device_share: Share of the users' time in which they ran on their device alone, shape (N,).
+        handover_s: Seconds of presence that count as just after a handover (`AFTER_HANDOVER_S`), shape (N,).
+        handover_queries: Mean number of queries that users started in these seconds, shape (N,).
     """
 
     mean_delay_s: Floats
@@ -85,6 +91,8 @@ class Rollout:
     wire_bytes: Floats
     vain_bytes: Floats
     on_device_share: Floats
+    handover_s: Floats
+    handover_queries: Floats
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Rollout:

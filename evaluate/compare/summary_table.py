@@ -11,21 +11,24 @@ from evaluate.compare.statistics import PolicyFigures
 HEADINGS = ("policy", "delay [s]", "95 %", "/ device", "gap", "won", "plan [s]")
 
 
-MOVE_HEADINGS = ("policy", "cold starts", "by radio [GB]", "by wire [GB]", "in vain", "on device")
+MOVE_HEADINGS = ("policy", "cold starts", "queries/s", "by radio [GB]", "by wire [GB]", "in vain", "on device")
 
 
 def move_rows(rollouts: Mapping[str, Rollout]) -> list[tuple[str, ...]]:
     """Return one row of text per policy about the weights that moved, the fewest cold starts first.
 
-    Cold starts are a share of all handovers, and what was sent in vain one of all bytes sent.
+    Cold starts are a share of all handovers, queries per second are those of a user just after a handover
+    (`AFTER_HANDOVER_S`), and what was sent in vain is a share of all bytes sent.
     """
     rows = []
     for name, each in rollouts.items():
         radio_bytes, wire_bytes = float(each.radio_bytes.mean()), float(each.wire_bytes.mean())
         cold = share(float(each.cold_starts.sum()), float(each.handovers.sum()))
         vain = share(float(each.vain_bytes.mean()), radio_bytes + wire_bytes)
+        per_s = share(float(each.handover_queries.sum()), float(each.handover_s.sum()))
         sent = [f"{size / 1e9:.2f}" for size in (radio_bytes, wire_bytes)]
-        rows.append((cold, (name, _percent(cold), *sent, _percent(vain), f"{each.on_device_share.mean():.1%}")))
+        figures = ("-" if math.isnan(per_s) else f"{per_s:.2f}", *sent, _percent(vain))
+        rows.append((cold, (name, _percent(cold), *figures, f"{each.on_device_share.mean():.1%}")))
     return [row for _, row in sorted(rows, key=lambda item: (math.isnan(item[0]), item[0]))]
 
 

@@ -198,7 +198,14 @@ class Timeline:
     @cached_property
     def moves(self) -> Moves:
         """What moved between cells and servers."""
-        return moves_of(self.scenario, self.uploads, self.event_time_s, self.event_assignment, self.present)
+        return moves_of(
+            self.scenario,
+            self.uploads,
+            self.event_time_s,
+            self.event_assignment,
+            self.present,
+            self.usage.started,
+        )
 
     @cached_property
     def usage(self) -> Usage:

@@ -55,7 +55,28 @@ def test_a_cold_start_by_hand() -> None:
         "wire_bytes": 4e6,
         "vain_bytes": 0.0,
         "on_device_share": pytest.approx(0.5),
+        "handover_queries_per_s": pytest.approx(1.0),
     }
+
+
+def test_queries_just_after_a_handover_by_hand() -> None:
+    # A query takes 1 s on the device, from 6 to 8, and no time after that: then the next one waits for its 0.25 s.
+    plan = Plan((Upload(0, 1, (0,)), Upload(0, 2, (0,), not_before_s=6.0)))
+    moves = moves_of(handover(query_rate_hz=4.0), plan)
+    assert (moves.handover_s, moves.handover_queries) == (pytest.approx(6.0), pytest.approx(2 * 1 + 4 * 4))
+    assert moves.figures()["handover_queries_per_s"] == pytest.approx(3.0)
+    leaves = moves_of(handover(query_rate_hz=[4.0, 4.0, 0.0]), plan)
+    assert (leaves.handover_s, leaves.handover_queries) == (pytest.approx(4.0), pytest.approx(2 * 1 + 2 * 4))
+
+
+def test_time_after_a_handover_ends_with_the_next_one_or_after_ten_seconds() -> None:
+    home = [[1], [2], [1], [1]]
+    up = [[[float(server == cell) for server in (1, 2)] for cell in row] for row in home]
+    scenario = two_servers(
+        [user("ann", [4])], up_mb_per_s=up, home=home, slot_starts_s=(0.0, 6.0, 8.0, 10.0), horizon_s=30.0, moves=True
+    )
+    moves = moves_of(scenario, Plan())
+    assert (moves.handovers, moves.handover_s) == (2, pytest.approx(2 + 10))
 
 
 @pytest.mark.parametrize("wire_mb_per_s", [4.0, 2.0])
@@ -83,7 +104,7 @@ def test_bytes_that_were_broken_off_are_lost_even_if_others_bring_the_layer() ->
     timeline = simulate(handover(wire_mb_per_s=4.0), plan_of([(0, 0, 1), (0, 0, 2)]))
     whole = timeline.uploads[1]
     broken = replace(whole, transfers=(replace(whole.transfers[0], sent_bytes=3.0 * MB, arrives=False),))
-    events = timeline.event_time_s, timeline.event_assignment, timeline.present
+    events = timeline.event_time_s, timeline.event_assignment, timeline.present, timeline.usage.started
     for upload, expected in [(whole, 0.0), (broken, 3.0 * MB)]:
         assert made_of(timeline.scenario, (timeline.uploads[0], upload), *events).vain_bytes == expected
 
