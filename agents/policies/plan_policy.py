@@ -10,6 +10,7 @@ import numpy as np
 from agents.planners.forecast import expected_scenario
 from agents.planners.foresight.ahead import plan_ahead
 from agents.planners.foresight.habits import markov_cells, position_regression
+from agents.planners.foresight.known_future import worth_sending
 from agents.planners.foresight.next_cell import NextCell, as_it_will_be, by_velocity, home_of
 from agents.planners.foresight.uploads_view import plan_moves
 from agents.planners.protocol import Planner
@@ -165,6 +166,9 @@ class PlanPolicy:
             cells = {user: self._next_cell(whole, slot, user) for user in present_users(known)}
             cells = {user: cell for user, cell in cells.items() if cell not in (0, home_of(whole, slot, user))}
             kept = self._env.known_scenario(row, cells)
-            if kept is not None:
-                plans.append(plan_ahead(self._planner, kept, cells, rng, self._share))
+            if cells and kept is not None:
+                ahead = plan_ahead(self._planner, kept, cells, rng, self._share)
+                if self._view == "clairvoyant":
+                    ahead = worth_sending(ahead, plans[0], kept, whole, slot, self._env.time_s(row))
+                plans.append(ahead)
         return plans

@@ -10,10 +10,10 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.families.draw.batch import Participants, SlotConditions, drawn_batch
-from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
+from dnnmig_env.families.draw.machines import CLOUD, DEVICE, machine_ranges
 from dnnmig_env.families.draw.mobility import autoregressive_runs
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
-from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_machines_of, limit_memory, query_rates_hz
+from dnnmig_env.families.draw.participants import draw_machines_of, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, check_number, normalize_ranges, uniform
 from dnnmig_env.families.town.crowd import Crowd, draw_crowd, joined
 from dnnmig_env.families.town.ground import Ground, Schedule
@@ -126,45 +126,45 @@ class City:
         ValueError: If an option is not valid, or the town has too few streets for its places or edges.
     """
 
-    city_seed: int | None = 6
+    city_seed: int | None = 21
     positions: str | None = None
     num_users: int = 24
     num_present: int = 12
-    arrivals_per_min: Range = (1.0, 2.5)
+    arrivals_per_min: Range = (0.7, 1.5)
     max_layers: int = 8
     networks: str | tuple[str, ...] = "train"
     networks_per_place: CountRange = (2, 3)
     device_flops_per_s: Range = DEVICE.flops_per_s
-    edge_flops_per_s: Range = EDGE.flops_per_s
+    edge_flops_per_s: Range = (0.5e12, 4e12)
     cloud_flops_per_s: Range = CLOUD.flops_per_s
     access_latency_s: Range = (0.002, 0.01)
     num_edges: CountRange = (6, 9)
-    wire_mbps: Range = (50.0, 500.0)
+    wire_mbps: Range = (12.0, 30.0)
     wire_latency_s: Range = (0.0005, 0.002)
     wan_mbps: Range = (5.0, 50.0)
     wan_latency_s: Range = (0.02, 0.06)
-    edge_memory_networks: Range = (2.0, 4.0)
-    query_rate_hz: Range = QUERY_RATE_HZ
+    edge_memory_networks: Range = (5.0, 7.0)
+    query_rate_hz: Range = (1.0, 5.0)
     horizon_s: float = 600.0
     slot_s: float = 2.0
-    area_m: float = 1000.0
-    block_m: Range = (90.0, 150.0)
-    gap_share: float = 0.2
+    area_m: float = 400.0
+    block_m: Range = (60.0, 100.0)
+    gap_share: float = 0.5
     main_share: float = 0.3
     limit_m_per_s: Range = (8.3, 13.9)
     num_places: CountRange = (12, 16)
     popularity_exponent: float = 0.8
     habit: float = 1.0
-    least_trip_m: float = 250.0
+    least_trip_m: float = 200.0
     num_routes: int = 3
     detour: float = 0.5
-    car_share: float = 0.5
+    car_share: float = 0.9
     walk_m_per_s: Range = (1.0, 2.0)
     drive_share: Range = (0.6, 1.0)
     wait_share: float = 0.3
     wait_s: Range = (3.0, 30.0)
-    legs: CountRange = (3, 6)
-    stop_s: Range = (10.0, 40.0)
+    legs: CountRange = (6, 12)
+    stop_s: Range = (20.0, 60.0)
     shadowing_db: float = 4.0
     shadowing_correlation: float = 0.7
     uplink: Uplink = "priority"
