@@ -149,7 +149,7 @@ class City:
     slot_s: float = 2.0
     area_m: float = 400.0
     block_m: Range = (60.0, 100.0)
-    gap_share: float = 0.5
+    gap_share: float = 0.3
     main_share: float = 0.3
     limit_m_per_s: Range = (8.3, 13.9)
     num_places: CountRange = (12, 16)

@@ -26,7 +26,7 @@ def test_who_enters_a_cell_by_hand() -> None:
 def test_batches_are_put_together_one_after_another() -> None:
     parts = [drawn(0, 2), drawn(1, 3)]
     both = joined(parts)
-    assert both.area_m == 1000 and both.network.shape == (5, 6)
+    assert both.area_m == City.area_m and both.network.shape == (5, 6)
     np.testing.assert_array_equal(both.network, np.concatenate([part.network for part in parts]))
     for row, (part, own) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]):
         for name in ("user", "slot", "cell", "distance_m"):

@@ -58,7 +58,7 @@ def test_best_paths_are_the_best_of_all_paths(seed: int, size: int) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_wires_of_a_town_connect_neighbours_and_are_the_same_both_ways(seed: int) -> None:
-    town = build_town(seed, TownOptions.of(City()))
+    town = build_town(seed, TownOptions.of(City(wire_mbps=(50.0, 500.0))))
     wires, streets = town.wires, town.streets
     for values in wires:
         np.testing.assert_array_equal(values, values.T)
