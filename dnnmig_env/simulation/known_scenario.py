@@ -61,7 +61,7 @@ def _known_user(
         there = state.usable[row, user, :layers].copy()
         on_the_way = state.moving_user[row] == user
         there[state.moving_layer[row, on_the_way]] = True
-        return replace(known, uploaded=np.where(there & known.graph.movable, state.node[row, user, :layers], 0))
+        return replace(known, uploaded=np.where(there, state.node[row, user, :layers], 0))
     held = state.held[row, user, :layers, : len(scenario.servers)].astype(np.int64)
     held[held < 0] = state.arrivals[row] + 1  # on its way
     rates = np.asarray(scenario.users[user].query_rate_hz)

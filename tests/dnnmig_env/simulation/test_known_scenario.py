@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,11 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.dynamics import advance, begin, begin_transfer
 from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import pack
+from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.state import new_state
+from tests.checked import assert_checked
 from tests.hand_made import two_servers, user, walk
-from tests.strategies import RandomChoices, Sizes, make_scenario, random_moving_case
+from tests.strategies import RandomChoices, Sizes, make_scenario, random_case, random_moving_case
 
 
 def known_at(scenario: Scenario, time_s: float) -> Scenario | None:
@@ -80,6 +83,10 @@ def test_what_servers_hold_of_users_who_walk() -> None:
     # Both Bob's layer and hers have arrived at 1 s; hers is at home as well as on server 2, where nobody needs it.
     env.step(env.encode(1, 0, 1))
     assert held(env.known_scenario()) == [([1, 0], none), ([1], none[:1]), ([0], none[:1])]
+    # If she is taken to go there next, it counts as kept: it came last, and what is at home is a copy.
+    kept = [([2, 0], [[True, False], [False, False]]), ([1], none[:1]), ([0], none[:1])]
+    assert held(env.known_scenario(next_cells={0: 2})) == kept
+    assert held(env.known_scenario(next_cells={0: 1, 1: 2})) == held(env.known_scenario())
     env.step(env.encode(1, 0, 2))
     # At 4 s Bob has left, and what he had does not count. Ann is at home at server 2 now.
     assert env.time_s() == 4.0
@@ -114,14 +121,18 @@ def test_what_is_on_its_way_in_cells_without_moves_counts_as_uploaded() -> None:
     assert np.asarray(known.links.home).tolist() == [[1, 2]]
 
 
-def test_what_is_known_is_a_scenario_of_its_own() -> None:
-    # Memory, copies and homes fit together at every moment of random episodes.
+@pytest.mark.parametrize("case", [random_moving_case, random_case])
+def test_what_is_known_is_a_scenario_of_its_own(case: Callable[[int], tuple[Scenario, Plan]]) -> None:
+    """Memory, copies and homes fit together at every moment of random episodes, as if it had been checked."""
     for seed in range(60):
-        scenario, _ = random_moving_case(seed)
+        scenario, _ = case(seed)
         env, rng, done = MigrationEnv(scenario=scenario), np.random.default_rng(seed), False
         env.reset()
         while not done:
             legal = np.flatnonzero(env.action_masks())
             _, _, done, _, _ = env.step(rng.choice(legal[:-1] if len(legal) > 1 else legal))
-            known = env.known_scenario()
-            assert known is None or known.moves is scenario.moves
+            for next_cells in (None, dict.fromkeys(range(len(scenario.users)), 1)):
+                known = env.known_scenario(next_cells=next_cells)
+                if known is not None:
+                    assert known.moves is scenario.moves
+                    assert_checked(known)

@@ -10,6 +10,7 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, plan_of
 from tests.agents.planners.foresight.moving_town import CLOUD, EAST, WEST, town
 from tests.agents.planners.hand_made import MB
+from tests.checked import assert_checked
 
 
 def uploads_everything(view: Scenario, rng: np.random.Generator) -> Plan:
@@ -44,6 +45,7 @@ def test_the_planner_sees_users_where_they_go() -> None:
         plan_ahead(lambda view, rng: asked.append(view) or Plan(), known, {0: EAST}, np.random.default_rng(0))  # type: ignore[func-returns-value]
         view = asked[-1]
         assert len(view.users) == 1
+        assert_checked(view)
         assert np.asarray(view.links.home).tolist() == [[EAST]]
         # The rate that it has at home, there; by the wire of 5 MB/s to the west if it reaches foreign edges at all.
         assert np.asarray(view.links.up_bytes_per_s)[0, 0].tolist() == [others, 10 * MB, MB]

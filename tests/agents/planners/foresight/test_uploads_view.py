@@ -14,11 +14,13 @@ from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from tests.agents.planners.foresight.moving_town import CLOUD, EAST, WEST, town
 from tests.agents.planners.hand_made import MB
+from tests.checked import assert_checked
 
 
 def seen(known: Scenario, users: list[int], *, everywhere: bool = False) -> list[list[int]]:
     view = uploads_view(known, users, everywhere=everywhere)
     assert not view.moves
+    assert_checked(view)
     return [np.asarray(user.uploaded).tolist() for user in view.users]
 
 
