@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,6 +67,26 @@ def test_what_arrives_never_makes_its_user_slower() -> None:
             assert after <= before * (1 + 1e-9)
             arrivals, faster = arrivals + 1, faster + (after < 0.99 * before)
     assert arrivals > 200 and faster > 50
+
+
+def test_bytes_are_conserved_and_no_wire_carries_two_transfers() -> None:
+    arrived = lost = 0
+    for seed in range(300):
+        scenario, plan = random_moving_case(seed)
+        by_wire: dict[int, list[tuple[float, float]]] = {}
+        for upload in simulate(scenario, plan).uploads:
+            sent = [each for each in upload.transfers if each.source >= 0]
+            assert upload.sent_bytes == pytest.approx(sum(each.sent_bytes for each in sent))
+            for each in sent:
+                size_bytes = scenario.users[upload.user].graph.weight_bytes[each.layer]
+                # What has not arrived was broken off, or is on its way at the horizon, with its last byte missing.
+                assert each.sent_bytes == pytest.approx(size_bytes) if each.arrives else each.sent_bytes < size_bytes
+                arrived, lost = arrived + each.arrives, lost + (not each.arrives)
+                if each.source > 0:
+                    by_wire.setdefault(each.source, []).append((each.start_s, each.stop_s))
+        for times in by_wire.values():
+            assert all(stop_s <= start_s for (_, stop_s), (start_s, _) in pairwise(sorted(times)))
+    assert arrived > 500 and lost > 50
 
 
 def test_infinitely_fast_wires_make_the_place_of_weights_irrelevant() -> None:
