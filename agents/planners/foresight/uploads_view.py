@@ -76,7 +76,7 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
         counts = held_by_servers(user, len(numbers)) & (up[index] > 0)
         if not everywhere:
             counts &= is_cloud | (numbers == home[index])
-        uploaded = _used_on(counts, int(home[index]))
+        uploaded = _used_on(counts, np.asarray(user.uploaded), int(home[index]))
         least_bytes += user.graph.weight_bytes @ (uploaded[:, None] == numbers)
         shown.append(replace(user, uploaded=uploaded, copies=None))
     left_bytes = np.array([server.memory_bytes for server in known.servers]) - (taken_bytes - least_bytes)
@@ -117,9 +117,15 @@ def clouds(known: Scenario) -> Bools:
     return np.array([server.tier is Tier.CLOUD for server in known.servers])
 
 
-def _used_on(held: Bools, home: int) -> Int8s:
-    """Return the server on which each layer counts as uploaded, 0 = none: the home server, else the last one."""
+def _used_on(held: Bools, latest: Int8s, home: int) -> Int8s:
+    """Return the server on which each layer counts as uploaded, 0 = none.
+
+    That is the home server if it holds the layer, else the one to which it was sent last, else any that holds it.
+    """
     used: Int8s = (held * np.arange(1, held.shape[1] + 1, dtype=np.int8)).max(axis=1)
+    (sent,) = np.nonzero(latest)
+    sent = sent[held[sent, latest[sent] - 1]]
+    used[sent] = latest[sent]
     if home > 0:
         used[held[:, home - 1]] = home
     return used

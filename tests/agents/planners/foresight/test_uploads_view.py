@@ -29,6 +29,10 @@ def test_what_lies_at_home_or_in_the_cloud_counts_and_what_lies_elsewhere_only_i
     assert seen(known, [0]) == [[0, CLOUD]]
     assert seen(known, [0], everywhere=True) == [[EAST, CLOUD]]
     assert seen(town([[WEST]], [[EAST, CLOUD]]), [0], everywhere=True) == [[0, CLOUD]]  # the east is out of reach
+    last = town([[WEST]], [[EAST, CLOUD]], copies={(0, 0): CLOUD, (0, 1): EAST}, foreign_mb_per_s=2.0)
+    assert seen(last, [0], everywhere=True) == [[EAST, CLOUD]]  # where it was sent last
+    gone = town([[WEST]], [[EAST, 0]], copies={(0, 0): CLOUD})
+    assert seen(gone, [0], everywhere=True) == [[CLOUD, 0]]  # that is out of reach
     both = town([[WEST]], [[EAST, 0]], copies={(0, 0): WEST}, foreign_mb_per_s=2.0)
     assert seen(both, [0]) == seen(both, [0], everywhere=True) == [[WEST, 0]]  # home comes first
 
