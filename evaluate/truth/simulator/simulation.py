@@ -204,8 +204,11 @@ class _Simulation:
                 lane.rest()
 
     def _on_alarm(self, time_s: float, _: Event) -> None:
+        """Start what has waited for a time; a slot that is about to begin then begins first, and starts it."""
         self._alarms.remove(time_s)
-        self._start_transfers()
+        following = self.slot + 1
+        if following == len(self.plain.slot_starts_s) or self.env.now < self.plain.slot_starts_s[following]:
+            self._start_transfers()
 
     def _startable(self) -> Iterator[tuple[Transfer, int]]:
         return self._transfers.startable(self.slot, self.env.now, is_closing=self.is_closing)

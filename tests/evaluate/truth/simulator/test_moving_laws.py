@@ -17,6 +17,7 @@ from dnnmig_env.simulation.simulator import simulate
 from evaluate.truth.comparison import predicted_s
 from evaluate.truth.simulator.outcome import Outcome
 from evaluate.truth.simulator.simulation import play_out
+from tests import hand_made
 from tests.strategies import MOVING, random_moving_case
 
 ALONE = replace(MOVING, users=1)
@@ -48,6 +49,21 @@ def test_where_weights_meet_no_data_all_transfers_are_those_of_the_model(seed: i
     ]
     assert len(found) == len(expected)
     assert np.array(found) == pytest.approx(np.array(expected), rel=1e-9)
+
+
+def test_what_waits_for_a_slot_starts_as_that_slot_says() -> None:
+    # Ann comes to cell 2 at 6 s. From then on her device sends to server 2 sooner than the wire of 0.5 MB/s.
+    home = [[1], [1], [2]]
+    up = [[[float(server == cell) for server in (1, 2)] for cell in row] for row in home]
+    ann = hand_made.user("ann", [4], uploaded=[1], profile_s=[1.0, 0.1, 0.1])
+    scenario = hand_made.two_servers(
+        [ann], up_mb_per_s=up, wire_mb_per_s=0.5, home=home, slot_starts_s=(0.0, 3.0, 6.0), horizon_s=20.0, moves=True
+    )
+    scenario, plan = replace(scenario, uplink="independent"), Plan((Upload(0, 2, (0,), not_before_s=6.0),))
+    (expected,) = simulate(scenario, plan).uploads[0].transfers
+    assert (expected.source, expected.start_s, expected.stop_s) == (0, 6.0, 10.0)
+    (found,) = play_out(scenario, plan, 0).sendings
+    assert (found.source, found.start_s, found.end_s) == (0, 6.0, 10.0)
 
 
 @pytest.mark.parametrize("seed", range(40))
