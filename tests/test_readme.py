@@ -12,6 +12,7 @@ import pytest
 import tyro
 
 from agents.planners import planner
+from agents.policies.name import PlannerName, parse_policy_name
 from dnnmig_env import __main__ as networks
 from evaluate.__main__ import COMMANDS
 from evaluate.compare.config import Config, separate_names
@@ -75,9 +76,9 @@ def written_by(words: list[str]) -> list[str]:
 
 
 def check_policy(name: str) -> None:
-    bare = re.sub(r"@(replan|forecast|clairvoyant|\d+)", "", name)
-    if bare not in ("random", "pretrained") and "/" not in bare and not bare.endswith(".zip"):
-        planner(bare)
+    parsed = parse_policy_name(name)
+    if isinstance(parsed, PlannerName):
+        planner(parsed.planner)
 
 
 def accept(module: str, arguments: list[str]) -> None:

@@ -75,9 +75,7 @@ class City:
     part of it that begins at a random time. Users who would be too many are turned away; velocities are those over the
     slot before; edges best cover where people were; the networks are those of the cell in which a user begins.
 
-    The defaults are those of a town centre with Wi-Fi cells, mostly cars, slow wires and memory for few networks, in
-    which it pays to know where people go; docs/results.md says how much, and which of these numbers matter.
-
+    The defaults are a town centre with Wi-Fi cells in which foresight pays (docs/results.md says which numbers matter).
     The arrays of a scenario, with 300 slots, 24 users and 10 servers, take 2.63 million bytes, mostly rates from users.
 
     Attributes:

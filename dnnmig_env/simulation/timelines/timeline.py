@@ -198,14 +198,8 @@ class Timeline:
     @cached_property
     def moves(self) -> Moves:
         """What moved between cells and servers."""
-        return moves_of(
-            self.scenario,
-            self.uploads,
-            self.event_time_s,
-            self.event_assignment,
-            self.present,
-            self.usage.started,
-        )
+        events = self.event_time_s, self.event_assignment, self.present, self.usage.started
+        return moves_of(self.scenario, self.uploads, *events)
 
     @cached_property
     def usage(self) -> Usage:
