@@ -11,7 +11,7 @@ from evaluate.compare.statistics import PolicyFigures
 HEADINGS = ("policy", "delay [s]", "95 %", "/ device", "gap", "won", "plan [s]")
 
 
-MOVE_HEADINGS = ("policy", "cold starts", "queries/s", "by radio [GB]", "by wire [GB]", "in vain", "on device")
+MOVE_HEADINGS = ("policy", "cold starts", "queries/s", "radio [GB]", "wire [GB]", "in vain", "device")
 
 
 def move_rows(rollouts: Mapping[str, Rollout]) -> list[tuple[str, ...]]:
