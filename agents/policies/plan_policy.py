@@ -165,8 +165,7 @@ class PlanPolicy:
             whole, slot = self._env.scenario(row), int(self._env.episodes.state.slot[row])
             cells = {user: self._next_cell(whole, slot, user) for user in present_users(known)}
             cells = {user: cell for user, cell in cells.items() if cell not in (0, home_of(whole, slot, user))}
-            kept = self._env.known_scenario(row, cells)
-            if cells and kept is not None:
+            if cells and (kept := self._env.known_scenario(row, cells)) is not None:
                 ahead = plan_ahead(self._planner, kept, cells, rng, self._share)
                 if self._view == "clairvoyant":
                     ahead = worth_sending(ahead, plans[0], kept, whole, slot, self._env.time_s(row))

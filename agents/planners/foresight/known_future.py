@@ -15,13 +15,11 @@ user, 0.74 if `LATE_S` are allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from agents.planners.foresight.uploads_view import held_by_servers
-from dnnmig_env.arrays import Floats
 from dnnmig_env.scenarios.scenario import Scenario, derived
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan, Upload
@@ -47,19 +45,17 @@ def worth_sending(ahead: Plan, needed: Plan, known: Scenario, whole: Scenario, s
         time_s: The present time.
     """
     enters_s = {upload.user: _enters_s(whole, slot, upload.user, upload.server) - time_s for upload in ahead.uploads}
-    sent_s = _seconds_by_wire(ahead, known)
-    in_time = [
-        upload
-        for upload, seconds in zip(ahead.uploads, sent_s, strict=True)
-        if seconds <= enters_s[upload.user] + LATE_S
-    ]
+    in_time = [upload for upload in ahead.uploads if _by_wire_s(upload, known) <= enters_s[upload.user] + LATE_S]
     users = {upload.user for upload in in_time}
     if not users:
         return Plan()
 
-    def course(chosen: Iterable[int]) -> Plan:
+    def sent_now(chosen: set[int]) -> list[Upload]:
+        return [upload for upload in in_time if upload.user in chosen]
+
+    def course(chosen: set[int]) -> Plan:
         """Return all that is sent if it is sent ahead for the chosen users, and for the others once they are there."""
-        now = _of_users(in_time, chosen)
+        now = sent_now(chosen)
         later = [
             replace(upload, not_before_s=max(enters_s[upload.user], 0.0))
             for upload in ahead.uploads
@@ -68,22 +64,16 @@ def worth_sending(ahead: Plan, needed: Plan, known: Scenario, whole: Scenario, s
         return Plan((*needed.uploads, *now, *later))
 
     future = pack([_future(known, whole, slot, time_s)])
-    courses = [users, *(users - {user} for user in sorted(users)), set[int]()]
+    ordered = sorted(users)
+    courses = [users, *(users - {user} for user in ordered), set[int]()]
     delays_s = mean_delays_s(future, plan_arrays([course(chosen) for chosen in courses]))
     best, best_s = courses[int(np.argmin(delays_s))], float(delays_s.min())
-    without = {
-        user for user, delay_s in zip(sorted(users), delays_s[1:-1].tolist(), strict=True) if delay_s < delays_s[0]
-    }
+    without = {user for user, delay_s in zip(ordered, delays_s[1:-1].tolist(), strict=True) if delay_s < delays_s[0]}
     if len(without) > 1:
         rest = users - without
         if float(mean_delays_s(future, plan_arrays([course(rest)]))[0]) < best_s:
             best = rest
-    return Plan(tuple(_of_users(in_time, best)))
-
-
-def _of_users(uploads: Iterable[Upload], users: Iterable[int]) -> list[Upload]:
-    chosen = set(users)
-    return [upload for upload in uploads if upload.user in chosen]
+    return Plan(tuple(sent_now(best)))
 
 
 def _enters_s(whole: Scenario, slot: int, user: int, server: int) -> float:
@@ -92,17 +82,12 @@ def _enters_s(whole: Scenario, slot: int, user: int, server: int) -> float:
     return float(np.asarray(whole.slot_starts_s)[slot + later[0]]) if len(later) else float("inf")
 
 
-def _seconds_by_wire(ahead: Plan, known: Scenario) -> Floats:
-    """Return how long each upload takes by the fastest wire from a server that holds its layer, shape (N,)."""
-    between = np.asarray(known.links.between_bytes_per_s)
-    held = {upload.user: held_by_servers(known.users[upload.user], len(known.servers)) for upload in ahead.uploads}
-    seconds = np.full(len(ahead.uploads), np.inf)
-    for index, upload in enumerate(ahead.uploads):
-        layer, target = upload.layers[0], upload.server - 1
-        rate = between[held[upload.user][layer], target].max(initial=0.0)
-        if rate > 0:
-            seconds[index] = known.users[upload.user].graph.weight_bytes[layer] / rate
-    return seconds
+def _by_wire_s(upload: Upload, known: Scenario) -> float:
+    """Return how long an upload takes by the fastest wire from a server that holds its layer; infinite without one."""
+    user, layer = known.users[upload.user], upload.layers[0]
+    holds = held_by_servers(user, len(known.servers))[layer]
+    rate = np.asarray(known.links.between_bytes_per_s)[holds, upload.server - 1].max(initial=0.0)
+    return float(user.graph.weight_bytes[layer] / rate) if rate > 0 else float("inf")
 
 
 def _future(known: Scenario, whole: Scenario, slot: int, time_s: float) -> Scenario:
