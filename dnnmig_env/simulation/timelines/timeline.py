@@ -19,7 +19,7 @@ from dnnmig_env.simulation.play import migration_delay_s
 from dnnmig_env.simulation.timelines.moves import Moves, moves_of
 from dnnmig_env.simulation.timelines.query_detail import Query, tensors_sent, trace_query
 from dnnmig_env.simulation.timelines.upload_interval import UploadInterval
-from dnnmig_env.simulation.timelines.usage import Usage, back_to_back, experienced, settled, usage_of
+from dnnmig_env.simulation.timelines.usage import Usage, back_to_back, experienced, queries_started, settled, usage_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +198,8 @@ class Timeline:
     @cached_property
     def moves(self) -> Moves:
         """What moved between cells and servers."""
-        events = self.event_time_s, self.event_assignment, self.present, self.usage.started
-        return moves_of(self.scenario, self.uploads, *events)
+        started = queries_started(self._lasting_s, self._rate_hz, self.event_delay_s)
+        return moves_of(self.scenario, self.uploads, self.event_time_s, self.event_assignment, self.present, started)
 
     @cached_property
     def usage(self) -> Usage:
@@ -208,9 +208,8 @@ class Timeline:
         if has_lanes(self.scenario):
             ends_s = [(each.start_s, each.stop_s) for upload in self.uploads for each in upload.transfers]
         uploading_s = sum(stop_s - start_s for start_s, stop_s in ends_s if start_s < math.inf)
-        lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
         queries = self._rate_hz, self.event_delay_s, self.event_assignment
-        return usage_of(self._packed, self.event_slot, lasting_s, *queries, uploading_s)
+        return usage_of(self._packed, self.event_slot, self._lasting_s, *queries, uploading_s)
 
     @cached_property
     def experienced_delay_s(self) -> float:
@@ -267,8 +266,12 @@ class Timeline:
     @cached_property
     def _queries(self) -> Floats:
         """Expected number of queries that each user raises between each event and the next, shape (E, U)."""
-        lasting_s = np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
-        return self._rate_hz * lasting_s[:, None]
+        return self._rate_hz * self._lasting_s[:, None]
+
+    @cached_property
+    def _lasting_s(self) -> Floats:
+        """Seconds from each event to the next, or to the horizon, shape (E,)."""
+        return np.diff(np.append(self.event_time_s, self.scenario.horizon_s))
 
     def _cold_start_s(self, write: Callable[..., None]) -> Floats:
         delay_s = np.full(len(self.scenario.users), np.nan)

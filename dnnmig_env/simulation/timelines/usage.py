@@ -117,8 +117,7 @@ def usage_of(
     for event, user in np.argwhere(rate_hz > 0):
         write_seconds(packed, 0, user, slot[event], assignment[event, user], seconds[event, user])
         device_s[event, user] = packed.execution_s[0, user, assignment[event, user] == 0, 0].sum()
-    cycle_s = np.maximum(np.divide(1.0, rate_hz, out=np.full_like(rate_hz, np.inf), where=rate_hz > 0), delay_s)
-    started, horizon_s = lasting_s[:, None] / cycle_s, lasting_s.sum()
+    started, horizon_s = queries_started(lasting_s, rate_hz, delay_s), lasting_s.sum()
     load = (started[..., None] * seconds).sum(axis=0) / horizon_s
     return Usage(
         delay_s=delay_s,
@@ -131,6 +130,16 @@ def usage_of(
         wire_load=load[:, servers + 1 : 2 * servers + 1],
         uploading=uploading_s / horizon_s,
     )
+
+
+def queries_started(lasting_s: Floats, rate_hz: Floats, delay_s: Floats) -> Floats:
+    """Return the mean number of queries that each user starts between each event and the next, shape (E, U).
+
+    It starts one every `max(1 / query rate, delay)` seconds. The arguments are those of `usage_of`.
+    """
+    cycle_s = np.maximum(np.divide(1.0, rate_hz, out=np.full_like(rate_hz, np.inf), where=rate_hz > 0), delay_s)
+    started: Floats = lasting_s[:, None] / cycle_s
+    return started
 
 
 def experienced(edges_s: Floats, delay_s: Floats, rate_hz: Floats) -> tuple[float, float]:
