@@ -35,7 +35,7 @@ sys.exit(exit_status(run, interrupted="interrupted: nothing was written."))
 
 def children(pid: int) -> set[int]:
     """Return the processes of a run whose coordinator has this number."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = (line.split(None, 2) for line in found.splitlines()[1:])
     return {int(own) for own, parent, words in rows if int(parent) == pid and "testbed.processes.node" in words}
 
