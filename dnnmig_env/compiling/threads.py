@@ -10,6 +10,8 @@ from typing import Any
 
 import numba
 
+from dnnmig_env.compiling.lent import lent
+
 ROWS_PER_CORE = 16
 """Fewest rows for each core. Below twice this many rows in all, one core is faster than starting several."""
 
@@ -28,9 +30,9 @@ def share_rows(loop: Callable[..., None], count: int, *arguments: Any, per_core:
     if parts < 2:
         loop(0, count, *arguments)
         return
-    ends = [count * part // parts for part in range(parts + 1)]
-    others = [_pool().submit(loop, *ends[part : part + 2], *arguments) for part in range(1, parts)]
-    loop(0, ends[1], *arguments)
+    ends, handed = [count * part // parts for part in range(parts + 1)], tuple(map(lent, arguments))
+    others = [_pool().submit(loop, *ends[part : part + 2], *handed) for part in range(1, parts)]
+    loop(0, ends[1], *handed)
     for other in others:
         other.result()
 

@@ -130,18 +130,23 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
     notice_transfers(packed, b, state, i)
     before_s, edge_s = state.time_s[i], packed.slot_edges_s[b, state.slot[i] + 1]
     stop_s, ended = min(until_s, edge_s), NONE
-    if state.on_the_way[i] > 0:
-        for place in range(state.moving_user.shape[1]):
-            if state.moving_user[i, place] >= 0:
-                state.speed[i, place] = _bytes_per_s(packed, b, state, i, place)
-                state.end_s[i, place] = _end_s(state, i, place)
-                if state.end_s[i, place] < stop_s or (state.end_s[i, place] == stop_s and ended < 0):
-                    stop_s, ended = state.end_s[i, place], place
-        for place in range(state.moving_user.shape[1]):
-            if state.moving_user[i, place] >= 0:
-                sent_bytes = state.speed[i, place] * (stop_s - before_s)
-                left_bytes = max(state.left_bytes[i, place] - sent_bytes, 0.0)
-                state.left_bytes[i, place] = left_bytes if state.end_s[i, place] > stop_s else 0.0
+    unseen, place = state.on_the_way[i], 0
+    while unseen > 0:
+        if state.moving_user[i, place] >= 0:
+            state.speed[i, place] = _bytes_per_s(packed, b, state, i, place)
+            state.end_s[i, place] = _end_s(state, i, place)
+            if state.end_s[i, place] < stop_s or (state.end_s[i, place] == stop_s and ended < 0):
+                stop_s, ended = state.end_s[i, place], place
+            unseen -= 1
+        place += 1
+    unseen, place = state.on_the_way[i], 0
+    while unseen > 0:
+        if state.moving_user[i, place] >= 0:
+            sent_bytes = state.speed[i, place] * (stop_s - before_s)
+            left_bytes = max(state.left_bytes[i, place] - sent_bytes, 0.0)
+            state.left_bytes[i, place] = left_bytes if state.end_s[i, place] > stop_s else 0.0
+            unseen -= 1
+        place += 1
     rate_of_cost = 0.0
     for u in range(packed.num_users[b]):
         rate_of_cost += packed.query_rate_hz[b, state.slot[i], u] * state.delay_s[i, u]
@@ -158,9 +163,10 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
 @jit_without_refcounts
 def first_ended(state: State, i: int) -> int:
     """Return the first place whose transfer has nothing left to send, `NONE` if there is none."""
-    for place in range(state.moving_user.shape[1]):
-        if state.moving_user[i, place] >= 0 and state.left_bytes[i, place] == 0.0:
-            return place
+    if state.on_the_way[i] > 0:
+        for place in range(state.moving_user.shape[1]):
+            if state.moving_user[i, place] >= 0 and state.left_bytes[i, place] == 0.0:
+                return place
     return NONE
 
 
