@@ -13,9 +13,9 @@ PRESETS = ("quick",)
 class NetworkConfig:
     """Sizes of the policy network, and what it does not see. Its number of weights does not depend on the scenarios."""
 
-    width: int = 24
+    width: int = 32
     """Length of the embedding of a layer. It has no effect with candidates."""
-    context: int = 48
+    context: int = 64
     """Length of the embedding of a pair of user and server, and of the summary of everything; with candidates, of all
     embeddings."""
     blind: tuple[str, ...] = ()

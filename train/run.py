@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from agents.learning.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
 from agents.learning.checkpoint import restore, save
-from agents.learning.imitation import EPOCHS, demonstrate, imitate
+from agents.learning.imitation import imitate
 from agents.learning.masked_policy import NotFiniteError
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import Policy, check_policy_name, resolve_policy
@@ -100,11 +100,9 @@ def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator,
     """Let the model's policy network imitate a teacher."""
     env = _batch(config, generator, min(WARM_START_ROWS, config.warm_start_episodes), "Disabled")
     seed = environment_seed(config.seed, WARM_START)
-    with tqdm(desc=f"{teacher} plays", total=config.warm_start_episodes, unit=" episodes", leave=False) as bar:
-        shown = demonstrate(teacher, env, config.warm_start_episodes, seed, partial(bar.update, 1))
-    with tqdm(desc=f"imitating {teacher}", total=EPOCHS, unit=" epochs", leave=False) as bar:
-        alike = imitate(model, shown, config.seed, partial(bar.update, 1))
-    print(f"Warm start: decides as {teacher} in {100 * alike:.1f} % of {len(shown.action)} decisions.", file=sys.stderr)
+    with tqdm(desc=f"imitating {teacher}", total=config.warm_start_episodes, unit=" episodes", leave=False) as bar:
+        alike = imitate(model, teacher, env, config.warm_start_episodes, seed, partial(bar.update, 1))
+    print(f"Warm start: decides as {teacher} in {100 * alike:.1f} % of its decisions.", file=sys.stderr)
 
 
 def _saved_model(config: TrainConfig, generator: Generator, device: str, settings: dict[str, Any]) -> BaseAlgorithm:

@@ -32,9 +32,10 @@ import numpy as np
 from agents.candidates.features import REFERENCE_FEATURES
 from agents.candidates.network import blinded
 from agents.candidates.observer import CandidateObserver
-from agents.policies.sampling import begin, known_batch, one_thread, play_out, sample_rows, scores_of
+from agents.policies.sampling import begin, known_batch, play_out, sample_rows, scores_of
 from agents.policies.trained import TrainedPolicy
 from dnnmig_env.arrays import Float32s, Floats, Ints
+from dnnmig_env.compiling.threads import at_most_threads
 from dnnmig_env.envs.batch import EpisodeBatch
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
@@ -76,7 +77,7 @@ class CandidateSampler:
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the best of the plans, the same for the same state of `rng`."""
-        with one_thread():
+        with at_most_threads(1):
             explorers, batch = self._explorers, known_batch(scenario, self._limits)
             begin(explorers, batch)
             delays_s = self._play(explorers, self._biases(rng))

@@ -126,6 +126,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         _PPO,
         _WARM_STARTED_PPO,
     ),
+    "grpo": Algorithm(
+        ("agents.learning.grpo", "GRPO"),
+        ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
+        256,
+        MappingProxyType({}),
+    ),
     "hindsight": Algorithm(
         ("agents.candidates.hindsight", "Hindsight"),
         ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),

@@ -1,14 +1,15 @@
 """Warm start: a policy network learns to decide as a teacher does before it learns from its own decisions.
 
 The teacher is any policy by name: a planner (`joint-efficiency`, `local-search`, `exact`, with `@replan`, `@forecast`
-or `@clairvoyant`) or a trained model. It plays drawn scenarios. The network then maximises the probability of the
-teacher's decisions (behaviour cloning: D. Pomerleau, "ALVINN", NIPS 1988) and learns the returns that followed them as
-values.
+or `@clairvoyant`) or a trained model. It plays drawn scenarios side by side. The network maximises the probability
+of the teacher's decisions (behaviour cloning: D. Pomerleau, "ALVINN", NIPS 1988) and learns the returns that followed
+them as values. It learns while the teacher plays, from a pool of the latest decisions, so that there may be any number
+of episodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from agents.learning.grpo import CACHED_ROWS
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.policy import resolve_policy
 from agents.policy_networks.facts import ILLEGAL
@@ -26,8 +28,14 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
-EPOCHS, BATCH_SIZE = 8, 512
-"""How often each decision is learned from, and how many decisions a gradient step takes."""
+EPOCHS, BATCH_SIZE = 3, 512
+"""How often each decision is learned from on average, and how many decisions a gradient step takes."""
+
+POOL = 16_384
+"""Number of decisions in the pool: some hundred episodes, so that a gradient step sees decisions of many scenarios."""
+
+LEARNING_RATE = 2e-3
+"""Step size of Adam at first; it falls to 0 linearly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +55,41 @@ class Demonstrations:
     value: Float32s
 
 
+class _Pool:
+    """Ring buffer of the latest demonstrations."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[Any]] = []
+        self._next = self._count = 0
+
+    def add(self, shown: Demonstrations) -> None:
+        """Add demonstrations in place of the oldest ones."""
+        parts = (shown.observation, shown.mask, shown.action, shown.value)
+        if not self._parts:
+            self._parts = [np.zeros((POOL, *part.shape[1:]), part.dtype) for part in parts]
+        at = (self._next + np.arange(len(shown.action))) % POOL
+        for own, new in zip(self._parts, parts, strict=True):
+            own[at] = new
+        self._next, self._count = (self._next + len(at)) % POOL, min(POOL, self._count + len(at))
+
+    def drawn(self, rng: np.random.Generator, count: int) -> list[Tensor]:
+        """Return observation, mask, action and value of `count` decisions at most."""
+        at = rng.choice(self._count, min(count, self._count), replace=False)
+        return [torch.as_tensor(part[at]) for part in self._parts]
+
+
 def demonstrate(
     teacher: str,
     env: MigrationVectorEnv,
     episodes: int,
     seed: int,
     on_end: Callable[[], object] = lambda: None,
-) -> Demonstrations:
-    """Let a teacher play episodes and return what it decided.
+) -> Iterator[Demonstrations]:
+    """Let a teacher play episodes; yield what it decided in as many of them at a time as the environment has rows.
 
     Args:
         teacher: Name of the teacher, as of any policy.
-        env: The environment, with `autoreset_mode="Disabled"`; it plays as many episodes at a time as it has rows.
+        env: The environment, with `autoreset_mode="Disabled"`.
         episodes: Least number of episodes; it is rounded up to whole batches.
         seed: Seed of the scenarios and of whatever is random in the teacher.
         on_end: Called at the end of each episode.
@@ -67,7 +98,6 @@ def demonstrate(
         ValueError: If there is no such teacher, or it cannot act in the environment.
     """
     policy = resolve_policy(teacher, env, seed)
-    parts: list[tuple[NDArray[Any], ...]] = []
     seeds = np.random.SeedSequence(seed).generate_state(-(-episodes // env.num_envs) * env.num_envs)
     for first in range(0, len(seeds), env.num_envs):
         observation, _ = env.reset(seed=[int(one) for one in seeds[first : first + env.num_envs]])
@@ -79,70 +109,81 @@ def demonstrate(
             for _ in range(int((running & ended).sum())):
                 on_end()
             observation, running = following, running & ~ended
-        to_go = np.zeros(env.num_envs)
+        to_go, parts = np.zeros(env.num_envs), []
         for rows, seen, actions, rewards in reversed(moments):
             to_go[rows] += rewards[rows]
             masks = seen["action_mask"][rows]
             parts.append((seen["observation"][rows], masks, actions[rows], to_go[rows].astype(np.float32)))
-    return Demonstrations(*(np.concatenate([part[k] for part in parts]) for k in range(4)))
+        yield Demonstrations(*(np.concatenate([part[k] for part in parts]) for k in range(4)))
 
 
 def imitate(
-    model: BaseAlgorithm, shown: Demonstrations, seed: int, on_epoch: Callable[[], object] = lambda: None
+    model: BaseAlgorithm,
+    teacher: str,
+    env: MigrationVectorEnv,
+    episodes: int,
+    seed: int,
+    on_end: Callable[[], object] = lambda: None,
 ) -> float:
-    """Train a model's policy network on demonstrations; return the share of its decisions that are then the teacher's.
+    """Train a model's policy network on a teacher's decisions; return the share of them that it took as well at last.
 
-    Decisions that the network cannot take, because they are none of the candidates that it sees, are left out.
+    That share is of the last tenth of the episodes, each decision as it was learned from. Decisions that the network
+    cannot take, because they are none of the candidates that it sees, do not count.
 
     Args:
         model: The model, of any algorithm but DQN.
-        shown: The demonstrations.
-        seed: Seed of the order in which they are learned.
-        on_epoch: Called after each epoch.
+        teacher: Name of the teacher, as of any policy.
+        env: The environment in which it plays, with `autoreset_mode="Disabled"`.
+        episodes: Least number of episodes.
+        seed: Seed of the scenarios, of what is random in the teacher, and of the order in which decisions are learned.
+        on_end: Called at the end of each episode.
 
     Raises:
-        ValueError: If the model has no probabilities of actions to train (DQN), or the network can take none of the
-            teacher's decisions.
+        ValueError: If there is no such teacher, it cannot act in the environment, the model has no probabilities of
+            actions to train (DQN), or the network can take none of the teacher's decisions.
         NotFiniteError: If the loss is NaN or infinite.
     """
     policy: Any = model.policy
     network = getattr(getattr(policy, "mlp_extractor", None), "network", None)
     if network is None:
-        raise ValueError("a warm start needs an algorithm with probabilities of actions, such as ppo; DQN has none.")
-    observation, mask, action, value = (torch.as_tensor(part) for part in _possible(network, shown, policy.device))
-    random = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    steps = max(1, len(action) // BATCH_SIZE)
-    alike = 0.0
-    for _ in range(EPOCHS):
-        same = 0
-        for at in torch.randperm(len(action), generator=random).tensor_split(steps):
-            scores, values = network(observation[at].to(policy.device), mask[at].to(policy.device))
-            target = action[at].to(policy.device)
-            error = values.squeeze(1) - value[at].to(policy.device)
-            loss = nn.functional.cross_entropy(scores, target) + 0.5 * error.square().mean()
-            if not torch.isfinite(loss):
-                raise NotFiniteError("the loss of imitation is")
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            same += int((scores.argmax(1) == target).sum())
-        alike = same / len(action)
-        on_epoch()
-    return alike
-
-
-def _possible(network: Any, shown: Demonstrations, device: torch.device) -> tuple[NDArray[Any], ...]:
-    """Return the demonstrations whose decisions the network can take."""
-    keep = []
-    for at in np.array_split(np.arange(len(shown.action)), max(1, len(shown.action) // BATCH_SIZE)):
-        with torch.no_grad():
-            observation, mask = torch.as_tensor(shown.observation[at]), torch.as_tensor(shown.mask[at])
-            scores: Tensor = network(observation.to(device), mask.to(device))[0].cpu()
-        of_action = scores.gather(1, torch.as_tensor(shown.action[at])[:, None]).squeeze(1)
-        keep.append((of_action > 0.1 * ILLEGAL).numpy())
-    possible = np.concatenate(keep)
-    if not possible.any():
+        raise ValueError("a warm start needs an algorithm with probabilities of actions, such as grpo; DQN has none.")
+    rng, pool, played, decided = np.random.default_rng(seed), _Pool(), 0, 0
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    possible, alike, at_last = 0, [], []
+    for shown in demonstrate(teacher, env, episodes, seed, on_end):
+        pool.add(shown)
+        played, decided = played + env.num_envs, decided + EPOCHS * len(shown.action)
+        for group in optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * max(1.0 - (played - env.num_envs) / episodes, 0.0)
+        while decided >= BATCH_SIZE or (played >= episodes and decided > 0):
+            decided -= BATCH_SIZE
+            count, same = _learn(network, optimizer, pool.drawn(rng, BATCH_SIZE), policy.device)
+            possible += count
+            if played >= 0.9 * episodes:
+                alike.append(same)
+                at_last.append(count)
+    if not possible:
         raise ValueError("none of the teacher's decisions is among those that the agent can take; choose another.")
-    return tuple(part[possible] for part in (shown.observation, shown.mask, shown.action, shown.value))
+    return sum(alike) / max(sum(at_last), 1)
+
+
+def _learn(
+    network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Tensor], device: torch.device
+) -> tuple[int, int]:
+    """Take a gradient step; return how many of the decisions the network can take, and how many of these it takes."""
+    optimizer.zero_grad()
+    possible = same = 0
+    for at in torch.arange(len(drawn[0])).split(CACHED_ROWS if device.type == "cpu" else BATCH_SIZE):
+        observation, mask, action, value = (part[at].to(device) for part in drawn)
+        scores, values = network(observation, mask)
+        can = scores.detach().gather(1, action[:, None]).squeeze(1) > 0.1 * ILLEGAL
+        error = (values.squeeze(1) - value)[can]
+        loss = nn.functional.cross_entropy(scores[can], action[can], reduction="sum") + 0.5 * error.square().sum()
+        if not torch.isfinite(loss):
+            raise NotFiniteError("the loss of imitation is")
+        (loss / len(drawn[0])).backward()
+        possible += int(can.sum())
+        same += int((scores[can].argmax(1) == action[can]).sum())
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()
+    return possible, same

@@ -82,6 +82,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             lambda value: value >= 1 or value == -1,
             is_whole=True,
         ),
+        "group_size": _whole(2),
         "learning_rate": _POSITIVE,
         "learning_starts": _whole(0),
         "logit_per_gain": _POSITIVE,

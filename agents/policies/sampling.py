@@ -10,18 +10,17 @@ of their own (`SAMPLERS`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-import numba
 import numpy as np
 
 from agents.planners.protocol import Planner
 from agents.planners.slot_zero import slot_zero_packed
 from agents.policies.trained import TrainedPolicy
 from dnnmig_env.arrays import Float32s, Floats, Ints
+from dnnmig_env.compiling.threads import at_most_threads
 from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
 from dnnmig_env.envs.observer import load
 from dnnmig_env.envs.vector_env import Observations
@@ -80,20 +79,9 @@ class SampledPlanner:
             chosen[others] = _drawn(scores[others], rng)
             return chosen
 
-        with one_thread():
+        with at_most_threads(1):  # decisions are short, so that threads would mostly wait on a busy machine
             begin(rows, _with_velocities_per_slot(known_batch(scenario, self._limits), scenario))
             return rows.plan(int(play_out(rows, choose).argmin()))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let kernels run on one thread: decisions are short, so that threads would mostly wait on a busy machine."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(threads)
 
 
 def sample_rows(policy: TrainedPolicy, limits: Limits, count: int) -> EpisodeBatch:

@@ -37,7 +37,7 @@ FORMAT = 3
 still act. 1: before modules were moved into rooms. 2: with pickled objects of SB3, which are not read any more."""
 
 NETWORK_PREFIXES = {
-    **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "hindsight"), "mlp_extractor.network."),
+    **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "grpo", "hindsight"), "mlp_extractor.network."),
     "dqn": "q_net.network.",
 }
 """What the names of the policy network's weights begin with in the SB3 policy that each algorithm trains."""

@@ -87,7 +87,7 @@ class FactsNetwork(nn.Module):
         context: Length of the embedding of a (user, server) pair and of the summary of everything.
     """
 
-    def __init__(self, layout: FactsLayout, width: int = 24, context: int = 48) -> None:
+    def __init__(self, layout: FactsLayout, width: int = 32, context: int = 64) -> None:
         super().__init__()
         self.layout, self.width = layout, width
         self.layer_in = nn.Linear(_LAYER_WIDTH + 1, width)

@@ -1,14 +1,22 @@
-"""Divides a compiled loop over rows among threads."""
+"""Divides a compiled loop over rows among threads, and says how many there may be.
+
+Numba is never asked for its number of threads: with `numba.get_num_threads()` it starts threads of its own and, on the
+way, sets OpenMP's number of threads, which is torch's too. On two cores torch then trains on two threads whatever
+`torch.set_num_threads` has said, and they mostly wait for each other: two trainings side by side take ten times as long
+as one (29 November 2026).
+"""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-import numba
+from numba import config
 
 from dnnmig_env.compiling.lent import lent
 
@@ -16,8 +24,29 @@ ROWS_PER_CORE = 16
 """Fewest rows for each core. Below twice this many rows in all, one core is faster than starting several."""
 
 
+MOST_THREADS: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+"""Most threads that this process may use: the environment variable `NUMBA_NUM_THREADS`, by default one per core."""
+
+_wanted = ContextVar("_wanted", default=MOST_THREADS)
+
+
+def num_threads() -> int:
+    """Return among how many threads loops are divided at present."""
+    return _wanted.get()
+
+
+@contextmanager
+def at_most_threads(count: int) -> Iterator[int]:
+    """Divide loops among `count` threads, `MOST_THREADS` if that is fewer; hand out how many these are."""
+    token = _wanted.set(min(count, MOST_THREADS))
+    try:
+        yield num_threads()
+    finally:
+        _wanted.reset(token)
+
+
 def share_rows(loop: Callable[..., None], count: int, *arguments: Any, per_core: int = ROWS_PER_CORE) -> None:
-    """Divide the iterations 0 to `count - 1` of a loop among as many threads as Numba may use.
+    """Divide the iterations 0 to `count - 1` of a loop among as many threads as `num_threads` allows.
 
     Args:
         loop: A function compiled with `jit_nogil`. It is called as `loop(begin, end, *arguments)` and does the
@@ -26,7 +55,7 @@ def share_rows(loop: Callable[..., None], count: int, *arguments: Any, per_core:
         *arguments: The loop's further arguments.
         per_core: Fewest iterations for which a core is worth starting.
     """
-    parts = 1 if count < 2 * per_core else min(numba.get_num_threads(), count // per_core)
+    parts = 1 if count < 2 * per_core else min(num_threads(), count // per_core)
     if parts < 2:
         loop(0, count, *arguments)
         return
@@ -39,7 +68,7 @@ def share_rows(loop: Callable[..., None], count: int, *arguments: Any, per_core:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    return ThreadPoolExecutor(MOST_THREADS)
 
 
 # A forked child has none of its parent's threads, so that it needs a pool of its own.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numba
 import numpy as np
 
 from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
@@ -13,6 +12,7 @@ from agents.planners.local_search.chains import movable_in
 from agents.planners.local_search.local_search import LocalSearch
 from agents.planners.slot_zero import slot_zero_packed
 from agents.planners.swarms.pso_ga import PsoGa
+from dnnmig_env.compiling.threads import at_most_threads, num_threads
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan_arrays import plan_arrays
@@ -59,11 +59,10 @@ def measure_kernel(seconds: float, repeats: int) -> dict[str, Any]:
         mean_delay_s(drawn[which[turn]], plans[turn])
         return 1
 
-    threads = numba.get_num_threads()
+    threads = num_threads()
     rates = {f"kernel, {threads} threads": rate(kernel, seconds, repeats)} if threads > 1 else {}
-    numba.set_num_threads(1)
-    rates |= {"kernel, 1 thread": rate(kernel, seconds, repeats), "plain Python": rate(plain, seconds, repeats)}
-    numba.set_num_threads(threads)
+    with at_most_threads(1):
+        rates |= {"kernel, 1 thread": rate(kernel, seconds, repeats), "plain Python": rate(plain, seconds, repeats)}
     return {
         "plans_per_s": {name: vars(measured) for name, measured in rates.items()},
         "kernel_to_plain": rates["kernel, 1 thread"].per_s / rates["plain Python"].per_s,

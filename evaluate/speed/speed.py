@@ -26,9 +26,15 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
     Raises:
         ValueError: If the config is not valid or the file cannot be written.
     """
-    parts = config.chosen_parts
+    from dnnmig_env.compiling.threads import at_most_threads
+
     _check(config)
-    console, threads = Console(), _use_threads(config.threads)
+    with at_most_threads(config.threads) as threads:
+        return _measure(config, threads)
+
+
+def _measure(config: SpeedConfig, threads: int) -> dict[str, Any]:
+    parts, console = config.chosen_parts, Console()
     begun = {"machine": {**machine(), "threads": threads, "load_before": _load()}, "versions": versions()}
     result: dict[str, Any] = {**begun, "seconds": config.seconds, "repeats": config.repeats}
     if "env" in parts:
@@ -135,16 +141,6 @@ def _check(config: SpeedConfig) -> None:
         raise ValueError(f"--out is {config.out}, which is a folder; name a JSON file.")
     if not config.out.absolute().parent.is_dir():
         raise ValueError(f"--out is {config.out}, but {config.out.parent} is no folder; create it or name another.")
-
-
-def _use_threads(wanted: int) -> int:
-    """Use as many threads as wanted, at most as many as numba may use; return how many."""
-    import numba
-
-    settings: Any = numba.config
-    threads = min(wanted, int(settings.NUMBA_NUM_THREADS))
-    numba.set_num_threads(threads)
-    return threads
 
 
 def _load() -> list[float] | None:

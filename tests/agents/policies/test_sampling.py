@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 
@@ -10,7 +9,7 @@ from agents.learning.algorithms import TRAINING_REWARD, make_model
 from agents.learning.checkpoint import save
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.sampling import _drawn, make_sampler, one_thread
+from agents.policies.sampling import _drawn, make_sampler
 from agents.policies.trained import MODEL, load
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.envs.env import MigrationEnv
@@ -139,15 +138,6 @@ class Least:
 
 def test_the_least_random_number_draws_no_illegal_action():
     assert _drawn(np.array([[ILLEGAL, 0.0, ILLEGAL, 0.0]], np.float32), Least()).tolist() == [1]
-
-
-def test_the_number_of_threads_is_afterwards_as_it_was(monkeypatch):
-    asked = []
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(numba, "set_num_threads", asked.append)
-    with pytest.raises(KeyError), one_thread():
-        raise KeyError
-    assert asked == [1, 4]
 
 
 def test_a_network_that_plans_by_samples_sees_velocities_per_slot_as_in_the_environment(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Loops divided among threads: every iteration once, few of them to one core, and children that fork go on."""
+"""Loops divided among threads: every iteration once, few of them to one core; torch and forked children go on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dnnmig_env.compiling import threads
 
 def parts_of(monkeypatch: pytest.MonkeyPatch, cores: int, count: int, **options: int) -> list[tuple[int, int]]:
     """Return the parts into which a loop over `count` rows is divided on some cores."""
-    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(threads, "num_threads", lambda: cores)
     found: list[tuple[int, int]] = []
 
     def loop(begin: int, end: int, slowness_s: float) -> None:
@@ -47,7 +47,7 @@ def test_long_iterations_are_worth_a_core_each(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_an_error_in_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads.numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
 
     def loop(begin: int, end: int) -> None:
         if begin:
@@ -57,10 +57,24 @@ def test_an_error_in_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -
         threads.share_rows(loop, 64)
 
 
-FORK = """
+def test_loops_are_divided_among_fewer_threads_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MOST_THREADS", 4)
+    before = threads.num_threads()
+    with pytest.raises(KeyError), threads.at_most_threads(9) as most:
+        assert most == threads.num_threads() == 4
+        with threads.at_most_threads(1) as one:
+            assert one == threads.num_threads() == 1
+        assert threads.num_threads() == 4
+        raise KeyError
+    assert threads.num_threads() == before
+
+
+STEPS = """
 import os, sys
-import gymnasium, numpy as np
+import gymnasium, numpy as np, torch
 import dnnmig_env
+
+torch.set_num_threads(1)
 
 def step(env):
     observations, _ = env.reset(seed=0)
@@ -68,6 +82,10 @@ def step(env):
 
 env = gymnasium.make_vec("dnnmig/MultiUser-v0", num_envs=64, max_layers=3)
 rewards = step(env)
+if torch.get_num_threads() != 1:
+    sys.exit("stepping has changed the number of torch's threads")
+if not hasattr(os, "fork"):
+    sys.exit()
 child = os.fork()
 if child == 0:
     os._exit(0 if np.array_equal(step(env), rewards) else 1)
@@ -75,8 +93,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_a_forked_child_steps_as_its_parent_does() -> None:
+def test_stepping_leaves_torch_its_threads_and_a_forked_child_steps_as_its_parent_does() -> None:
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run([sys.executable, "-c", FORK], env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, "-c", STEPS], env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr

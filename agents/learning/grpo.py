@@ -1,0 +1,294 @@
+"""GRPO: several rollouts of every scenario side by side, each judged against the others of its group.
+
+One round draws some scenarios and plays each of them several times with the present policy, decisions drawn by their
+probabilities. All rollouts of a group have the same scenario and the same future. What an episode costs depends far
+more on the scenario than on the decisions, so the mean cost of the group is the baseline: an episode's advantage is by
+how much less than that it costs, in standard deviations of the group. Every decision of the episode takes its advantage
+and is learned from with PPO's clipped objective. No values are estimated.
+
+Sources: Z. Shao et al., "DeepSeekMath", 2024 (group-relative policy optimization, GRPO); Y.-D. Kwon et al., "POMO:
+Policy Optimization with Multiple Optima for Reinforcement Learning", NeurIPS 2020 (the shared baseline); J. Schulman et
+al., "Proximal Policy Optimization Algorithms", 2017 (the clipped objective).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
+from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
+from torch import Tensor, nn
+
+from agents.learning.masked_policy import MaskedActorCriticPolicy, MaskedCategorical
+from agents.learning.sb3_vec_env import Sb3VecEnv
+from dnnmig_env.arrays import Floats
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+
+LEAST_STEP = 0.1
+"""The learning rate falls linearly, down to this share of its first value."""
+
+LEAST_SPREAD = 1e-3
+"""Added to the standard deviation of a group's costs, as shares of the device-only cost: what differs by less than this
+is hardly learned from."""
+
+CACHED_ROWS = 64
+"""Rows that a CPU evaluates at a time. Larger pieces leave its cache: one core learns from 4500 decisions per second in
+pieces of 64, and from 3100 in pieces of 1024 (`multi-user`, 29 November 2026)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Decisions of a round, N of them.
+
+    Attributes:
+        row: Row of each, shape (N,).
+        observation: What was observed, shape (N, D).
+        mask: The legal actions, shape (N, A).
+        action: The action drawn, shape (N,).
+        log_prob: The logarithm of its probability then, shape (N,).
+    """
+
+    row: Tensor
+    observation: Tensor
+    mask: Tensor
+    action: Tensor
+    log_prob: Tensor
+
+    @classmethod
+    def joined(cls, parts: list[Moments]) -> Moments:
+        """Return the moments of several parts as one."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+
+class GRPO(BaseAlgorithm):
+    """Algorithm of Stable-Baselines3 (SB3) that learns from groups of rollouts, as the module describes.
+
+    Args:
+        policy: `MaskedActorCriticPolicy`.
+        env: Environments; a round plays as many episodes as there are rows.
+        learning_rate: Step size of Adam at first.
+        group_size: Number of rollouts of every scenario, which divides the number of rows.
+        batch_size: Decisions per gradient step.
+        n_epochs: How often each decision is learned from.
+        clip_range: How far the probability of a decision may move from what it was when the decision was drawn, as a
+            share of it, before the decision no longer counts.
+        ent_coef: Weight of the entropy of the decisions, in nats, in the objective.
+        max_grad_norm: Largest norm of a gradient.
+        policy_kwargs: Arguments of the policy.
+        tensorboard_log: As in SB3.
+        verbose: As in SB3.
+        seed: Seed of the weights, of the decisions drawn, and of the scenarios.
+        device: As in SB3.
+        _init_setup_model: As in SB3.
+
+    Raises:
+        ValueError: If the rows cannot be divided into groups, or a group has less than two rollouts.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {}
+
+    def __init__(
+        self,
+        policy: type[MaskedActorCriticPolicy],
+        env: Sb3VecEnv,
+        learning_rate: float | Schedule = 3e-4,
+        group_size: int = 16,
+        batch_size: int = 1024,
+        n_epochs: int = 1,
+        clip_range: float = 0.2,
+        ent_coef: float = 0.0,
+        max_grad_norm: float = 0.5,
+        policy_kwargs: dict[str, Any] | None = None,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        if group_size < 2:
+            raise ValueError(f"group_size is {group_size}; a rollout is judged against others, so give 2 or more.")
+        if env is not None and env.num_envs % group_size:  # SB3 loads models without environments
+            raise ValueError(
+                f"num_envs is {env.num_envs} and group_size {group_size}, but every scenario is played group_size "
+                "times; give a multiple of it as num_envs."
+            )
+        super().__init__(
+            policy,
+            env,
+            learning_rate,
+            policy_kwargs=policy_kwargs,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            seed=seed,
+            device=device,
+            support_multi_env=True,
+        )
+        self.group_size, self.batch_size, self.n_epochs = group_size, batch_size, n_epochs
+        self.clip_range, self.ent_coef, self.max_grad_norm = clip_range, ent_coef, max_grad_norm
+        self.rounds = 0
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        policy_class: Any = self.policy_class
+        self.policy = policy_class(
+            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+        ).to(self.device)
+
+    def _setup_lr_schedule(self) -> None:
+        self.lr_schedule = FloatSchedule(self.learning_rate)
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 1,
+        tb_log_name: str = "grpo",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> GRPO:
+        """Play rounds and learn from them until `total_timesteps` decisions have been taken."""
+        total, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        arena = self._arena()
+        callback.on_training_start(locals(), globals())
+        while self.num_timesteps < total:
+            callback.on_rollout_start()
+            played = self._play(arena, callback)
+            if played is None:
+                break
+            callback.on_rollout_end()
+            self._update_current_progress_remaining(self.num_timesteps, total)
+            left = self._current_progress_remaining
+            update_learning_rate(self.policy.optimizer, self.lr_schedule(left) * max(left, LEAST_STEP))
+            self._train(*played)
+            self.rounds += 1
+            if self.rounds % log_interval == 0:
+                self.logger.dump(self.num_timesteps)
+        callback.on_training_end()
+        return self
+
+    def _arena(self) -> MigrationVectorEnv:
+        """Return environments like those of training, which wait for each other at the end of an episode."""
+        env: Any = self.env
+        episodes = env.env.episodes
+        return MigrationVectorEnv(
+            env.num_envs,
+            episodes.generator,
+            episodes.decision_mode,
+            autoreset_mode=AutoresetMode.DISABLED,
+            observation=episodes.observer.kind,
+        )
+
+    def _play(self, arena: MigrationVectorEnv, callback: BaseCallback) -> tuple[Moments, Tensor] | None:
+        """Play one episode in every row.
+
+        Returns:
+            The moments and the advantage of each row, shape (B,); None if a callback ends the training.
+        """
+        groups = arena.num_envs // self.group_size
+        begun = np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(groups)
+        observation, _ = arena.reset(seed=[int(seed) for seed in np.repeat(begun, self.group_size)])
+        running, parts = np.ones(arena.num_envs, np.bool_), []
+        share = np.zeros(arena.num_envs)
+        while running.any():
+            rows = np.flatnonzero(running)
+            part = self._decide(rows, observation["observation"][rows], observation["action_mask"][rows])
+            parts.append(part)
+            actions = np.zeros(arena.num_envs, np.int64)
+            actions[rows] = part.action.numpy()
+            self.num_timesteps += len(rows)
+            observation, _, ended, _, infos = arena.step(actions)
+            if not callback.on_step():
+                return None
+            for row in np.flatnonzero(running & ended):
+                delays = {name: float(infos[name][row]) for name in ("mean_delay_s", "device_only_delay_s")}
+                share[row] = delays["mean_delay_s"] / delays["device_only_delay_s"]
+                self.ep_info_buffer.append(delays)  # type: ignore[union-attr]
+            running &= ~ended
+        advantages, spread = group_advantages(share, self.group_size)
+        self.logger.record("rollout/spread_in_group", float(spread.mean()))
+        self.logger.record("rollout/best_of_group", float(share.reshape(groups, -1).min(axis=1).mean()))
+        return Moments.joined(parts), torch.as_tensor(advantages, dtype=torch.float32)
+
+    def _decide(self, rows: Any, observation: Any, mask: Any) -> Moments:
+        """Draw an action for each of some rows."""
+        seen, legal = torch.as_tensor(observation), torch.as_tensor(mask)
+        network: Any = self.policy.mlp_extractor
+        actions, log_probs = [], []
+        with torch.no_grad():
+            for at in torch.arange(len(rows)).split(self._piece):
+                given = {"observation": seen[at].to(self.device), "action_mask": legal[at].to(self.device)}
+                choices: Any = MaskedCategorical(network(given)[0])
+                action = choices.sample()
+                actions.append(action.cpu())
+                log_probs.append(choices.log_prob(action).cpu())
+        return Moments(torch.as_tensor(rows), seen, legal, torch.cat(actions), torch.cat(log_probs))
+
+    def _train(self, moments: Moments, of_row: Tensor) -> None:
+        """Take the gradient steps of one round, given the advantage of each row."""
+        advantage = of_row[moments.row]
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        losses, clipped, entropies = [], 0.0, 0.0
+        for _ in range(self.n_epochs):
+            for batch in torch.randperm(len(advantage)).split(self.batch_size):
+                self.policy.optimizer.zero_grad()
+                loss = 0.0
+                for at in batch.split(self._piece):
+                    objective, outside, entropy = self._objective(moments, at, advantage[at].to(self.device))
+                    (-objective.sum() / len(batch)).backward()
+                    loss -= float(objective.detach().sum()) / len(batch)
+                    clipped, entropies = clipped + float(outside), entropies + float(entropy)
+                nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                self.policy.optimizer.step()
+                losses.append(loss)
+        count = self.n_epochs * len(advantage)
+        self.logger.record("train/loss", float(np.mean(losses)))
+        self.logger.record("train/clip_fraction", clipped / count)
+        self.logger.record("train/entropy", entropies / count)
+
+    def _objective(self, moments: Moments, at: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return PPO's clipped objective of some moments, how many of them are clipped, and their summed entropy."""
+        network: Any = self.policy.mlp_extractor
+        given = {
+            "observation": moments.observation[at].to(self.device),
+            "action_mask": moments.mask[at].to(self.device),
+        }
+        choices: Any = MaskedCategorical(network(given)[0])
+        ratio = (choices.log_prob(moments.action[at].to(self.device)) - moments.log_prob[at].to(self.device)).exp()
+        bounded = ratio.clamp(1.0 - self.clip_range, 1.0 + self.clip_range)
+        objective, entropy = torch.minimum(ratio * advantage, bounded * advantage), choices.entropy()
+        outside = (ratio.detach() - bounded.detach()).abs() > 0
+        return objective + self.ent_coef * entropy, outside.sum(), entropy.detach().sum()
+
+    @property
+    def _piece(self) -> int:
+        """Rows that the network evaluates at a time."""
+        return CACHED_ROWS if self.device.type == "cpu" else self.batch_size
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "policy.optimizer"], []
+
+
+def group_advantages(costs: Floats, group_size: int) -> tuple[Floats, Floats]:
+    """Return by how much less than its group's mean each episode costs, in standard deviations of the group.
+
+    Args:
+        costs: Cost of each episode, groups side by side, shape (B,).
+        group_size: Number of episodes in a group, K.
+
+    Returns:
+        The advantages, shape (B,), and the standard deviation of each group's costs, shape (B / K,).
+    """
+    groups = costs.reshape(-1, group_size)
+    spread: Floats = groups.std(axis=1)
+    advantages: Floats = (groups.mean(axis=1, keepdims=True) - groups) / (spread[:, None] + LEAST_SPREAD)
+    return advantages.ravel(), spread
