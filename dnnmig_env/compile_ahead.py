@@ -6,6 +6,7 @@ only loaded, which takes seconds.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -19,7 +20,6 @@ SMALL: dict[str, Any] = {"max_layers": 3}
 """Options of generators that draw the smallest scenarios."""
 
 PARTS = {
-    "candidates": "agents.policies.compile_ahead:candidates",
     "planners": "agents.policies.compile_ahead:planners",
     "environments": "dnnmig_env.compile_ahead:environments",
     "searches": "agents.policies.compile_ahead:searches",
@@ -32,7 +32,7 @@ class Compile:
     """Compile everything for this machine now, which otherwise happens on first use and takes minutes."""
 
     only: tuple[str, ...] = ()
-    """Parts to compile: environments, candidates (what agents see by default), planners, searches. By default all."""
+    """Parts to compile: environments, planners, searches. By default all."""
     processes: int = 2
     """Parts that are compiled at the same time."""
 
@@ -93,10 +93,10 @@ def _is_installed(part: str) -> bool:
 
 def _compile_part(part: str) -> None:
     from dnnmig_env.compiling.notice import NOTICE
-    from dnnmig_env.envs.observer import load
 
     NOTICE.said = True  # the user knows
-    load(PARTS[part])()
+    module, _, function = PARTS[part].partition(":")
+    getattr(importlib.import_module(module), function)()
 
 
 if __name__ == "__main__":

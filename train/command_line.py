@@ -49,9 +49,7 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
 def preset(name: str | None) -> TrainConfig:
     """Return the defaults of a preset."""
     if name == "quick":
-        return TrainConfig(
-            preset="quick", observation="plain", total_steps=300_000, held_out=HeldOutConfig(scenarios=32, every=50_000)
-        )
+        return TrainConfig(preset="quick", total_steps=300_000, held_out=HeldOutConfig(scenarios=32, every=50_000))
     return TrainConfig()
 
 
@@ -78,18 +76,10 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
     if config.learning_rate is not None and not 0.0 < config.learning_rate < math.inf:
         raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive, finite number.")
-    if config.observation == "candidates" and config.decisions == "two-phase":
-        raise ValueError(
-            "--observation candidates needs --decisions joint; with two-phase, leave it out or take plain."
-        )
-    _check_blind(config)
-    if config.algorithm == "hindsight" and config.observation_kind != "candidates":
-        raise ValueError(
-            "--algorithm hindsight learns about candidates; it needs --observation candidates and --decisions joint, "
-            "and a family whose weights do not move between servers."
-        )
     if config.algorithm == "dqn" and config.warm_start is not None:
-        raise ValueError(f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take ppo.")
+        raise ValueError(
+            f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take grpo."
+        )
     if config.resume is not None:
         if config.out not in (None, config.resume):
             raise ValueError(
@@ -106,8 +96,6 @@ def _folder_name(config: TrainConfig) -> str:
     unusual: list[str] = []
     if config.preset is not None:
         unusual.append(config.preset)
-    if config.observation is not None:
-        unusual.append(config.observation)
     if config.warm_start is not None:
         unusual.append(f"{config.warm_start}-{config.warm_start_episodes}")
     for setting in ("num_envs", "learning_rate"):
@@ -115,7 +103,7 @@ def _folder_name(config: TrainConfig) -> str:
             unusual.append(f"{setting}={getattr(config, setting)}")
     unusual += [*config.settings, *config.generator]
     unusual += [
-        f"{one.name}={value if isinstance(value, int) else ','.join(value)}"
+        f"{one.name}={value}"
         for one in fields(NetworkConfig)
         if (value := getattr(config.network, one.name)) != one.default
     ]
@@ -125,24 +113,6 @@ def _folder_name(config: TrainConfig) -> str:
     if len(name) <= _LONGEST_NAME:
         return name
     return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _check_blind(config: TrainConfig) -> None:
-    if not config.network.blind:
-        return
-    if config.observation_kind != "candidates":
-        raise ValueError(
-            f"--network.blind is {' '.join(config.network.blind)}, but hides features of candidates; it needs "
-            "--observation candidates and --decisions joint."
-        )
-    from agents.candidates.features import CANDIDATE_FEATURES, SITUATION_FEATURES
-
-    known = dict.fromkeys(SITUATION_FEATURES + CANDIDATE_FEATURES)
-    for name in config.network.blind:
-        if name not in known or name == "action":
-            raise ValueError(
-                f"--network.blind has {name!r}; choose among {', '.join(each for each in known if each != 'action')}."
-            )
 
 
 def _check_same(config: TrainConfig, saved: TrainConfig) -> None:

@@ -11,16 +11,12 @@ PRESETS = ("quick",)
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Sizes of the policy network, and what it does not see. Its number of weights does not depend on the scenarios."""
+    """Sizes of the policy network. Its number of weights does not depend on the scenarios."""
 
     width: int = 32
-    """Length of the embedding of a layer. It has no effect with candidates."""
+    """Length of the embedding of a layer."""
     context: int = 64
-    """Length of the embedding of a pair of user and server, and of the summary of everything; with candidates, of all
-    embeddings."""
-    blind: tuple[str, ...] = ()
-    """Names of features of candidates that the network does not see, for example: gain rank. The file
-    agents/candidates/features.py lists them."""
+    """Length of the embedding of a pair of user and server, and of the summary of everything."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +41,9 @@ class TrainConfig:
 
     family: str = "multi-user"
     """Family of the scenarios: single, edge-cloud, multi-user, mobile, city or toy."""
-    algorithm: str = "ppo"
-    """Learning algorithm: ppo, a2c, dqn, maskable-ppo or hindsight. The last learns what each candidate would have been
-    worth in scenarios that have been played to their end."""
-    observation: Literal["candidates", "plain"] | None = None
-    """What the agent sees. With candidates, it is a list of promising uploads with their prospects; with plain, it is
-    every fact about every layer. The default is candidates, or plain if decisions are two-phase or weights move between
-    servers."""
+    algorithm: str = "grpo"
+    """Learning algorithm: grpo, ppo, a2c, dqn or maskable-ppo. The first plays every scenario several times and learns
+    from how its rollouts differ."""
     warm_start: str | None = None
     """Policy that the agent imitates before it learns by itself: joint-efficiency, local-search, exact, any other
     planner (also with @replan, @forecast or @clairvoyant), or a trained model. Afterwards ppo and maskable-ppo take
@@ -89,18 +81,3 @@ class TrainConfig:
     average."""
     resume: Path | None = None
     """Folder of a run to go on with. The run keeps its configuration: only --total-steps and --device may differ."""
-
-    @property
-    def observation_kind(self) -> Literal["candidates", "plain"]:
-        """What the agent sees, with the default filled in."""
-        if self.observation is not None:
-            return self.observation
-        return "plain" if self.decisions == "two-phase" or self.has_lanes else "candidates"
-
-    @property
-    def has_lanes(self) -> bool:
-        """Whether users have cells, or weights move between servers, in the family's scenarios."""
-        from dnnmig_env.families.registry import make_generator
-        from dnnmig_env.files.named_values import named_values
-
-        return make_generator(self.family, **named_values("--generator", self.generator)).limits.lanes

@@ -10,7 +10,6 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.batch import DecisionMode
-from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 from dnnmig_env.families.registry import Generator, drawn
 
@@ -61,14 +60,11 @@ class HeldOut:
         generator: Draws the scenarios.
         decisions: "joint" or "two-phase".
         count: Number of scenarios.
-        observation: Kind of observations that policies see.
     """
 
-    def __init__(
-        self, generator: Generator, decisions: DecisionMode, count: int, observation: ObservationKind = "plain"
-    ) -> None:
+    def __init__(self, generator: Generator, decisions: DecisionMode, count: int) -> None:
         self.scenarios = drawn(generator, count, np.random.default_rng(HELD_OUT_SEED))
-        self.env = MigrationVectorEnv(count, generator, decisions, observation=observation)
+        self.env = MigrationVectorEnv(count, generator, decisions)
 
     def play(self, policy: Acting, advance: Callable[[], object] = lambda: None) -> Delays:
         """Let a policy decide greedily in every scenario, and return the delays.

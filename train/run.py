@@ -15,7 +15,7 @@ import torch
 from stable_baselines3.common import logger
 from tqdm import tqdm
 
-from agents.learning.algorithms import CANDIDATES_REWARD, TRAINING_REWARD, algorithm, check_settings, make_model
+from agents.learning.algorithms import TRAINING_REWARD, algorithm, check_settings, make_model
 from agents.learning.checkpoint import restore, save
 from agents.learning.imitation import imitate
 from agents.learning.masked_policy import NotFiniteError
@@ -68,7 +68,7 @@ def train(config: TrainConfig) -> int:
             model = _new_model(config, generator, device, settings)
         else:
             model = _saved_model(config, generator, device, settings)
-        held_out = HeldOut(generator, config.decisions, config.held_out.scenarios, config.observation_kind)
+        held_out = HeldOut(generator, config.decisions, config.held_out.scenarios)
         baselines = {name: resolve_policy(name, held_out.env, 0, config.family) for name in config.held_out.baselines}
         try:
             if config.resume is None:
@@ -122,11 +122,8 @@ def _environments(config: TrainConfig, generator: Generator) -> Sb3VecEnv:
 
 
 def _batch(config: TrainConfig, generator: Generator, rows: int, autoreset_mode: str) -> MigrationVectorEnv:
-    kind = config.observation_kind
-    options: Any = CANDIDATES_REWARD if kind == "candidates" else TRAINING_REWARD
-    return MigrationVectorEnv(
-        rows, generator, config.decisions, autoreset_mode=autoreset_mode, observation=kind, **options
-    )
+    options: Any = TRAINING_REWARD
+    return MigrationVectorEnv(rows, generator, config.decisions, autoreset_mode=autoreset_mode, **options)
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Learning: algorithms of Stable-Baselines3 (SB3), with policies that choose among legal actions only.
 
 Begin with `agents.learning.algorithms`, which lists the algorithms by name and makes models;
-`agents.learning.settings` says what can be set. `agents.learning.masked_policy` and `agents.learning.masked_dqn` are
-the policies, `agents.learning.sb3_vec_env` shows the environment to SB3, `agents.learning.decision_buffer` is what
-learning from hindsight remembers, `agents.learning.checkpoint` saves models and goes on with them, and
-`agents.learning.imitation` is for warm starts.
+`agents.learning.settings` says what can be set. `agents.learning.grpo` learns from groups of rollouts; the other
+algorithms come with SB3, and `agents.learning.masked_policy` and `agents.learning.masked_dqn` are the policies.
+`agents.learning.sb3_vec_env` shows the environment to SB3, `agents.learning.checkpoint` saves models and goes on with
+them, and `agents.learning.imitation` is for warm starts.
 """

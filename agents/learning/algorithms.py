@@ -132,21 +132,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         256,
         MappingProxyType({}),
     ),
-    "hindsight": Algorithm(
-        ("agents.candidates.hindsight", "Hindsight"),
-        ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
-        128,
-        MappingProxyType({}),
-    ),
 }
 """The algorithms by name."""
 
-CANDIDATES_REWARD: Mapping[str, str] = MappingProxyType({"reward": "reference", "scale": "device-only"})
-"""Options of training environments that show candidates: the reward is what a decision saves against the reference
-plan."""
-
 TRAINING_REWARD: Mapping[str, str] = MappingProxyType({"reward": "shaped", "scale": "device-only"})
-"""Options of training environments that show plain observations."""
+"""Options of training environments."""
 
 
 def algorithm(name: str) -> Algorithm:
@@ -188,7 +178,7 @@ def make_model(
         seed: Seed of the weights and of exploration.
         device: As torch names it, or "auto": a GPU where there is one.
         settings: Arguments of the SB3 class that replace those in `ALGORITHMS`.
-        network: `width`, `context` and `blind` of `make_network`.
+        network: `width` and `context` of `FactsNetwork`.
         is_warm_started: Whether the model imitates a teacher before it learns by itself; see
             `Algorithm.warm_start_settings`.
 
@@ -199,7 +189,7 @@ def make_model(
     settings = check_settings(name, settings)
     layout = env.env.episodes.layout
     sizes = layout.users, layout.layers, layout.servers
-    policy: dict[str, Any] = {"sizes": sizes, "observation": env.env.episodes.observer.kind, **network}
+    policy: dict[str, Any] = {"sizes": sizes, **network}
     if name != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
     model_class: Any = chosen.model_class

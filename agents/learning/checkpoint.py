@@ -99,7 +99,7 @@ def save(
     policy: Any = model.policy
     users, layers, servers = policy.sizes
     sizes = (users, layers, servers, policy.width, policy.context)
-    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, policy.observation, policy.blind, FORMAT)
+    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, FORMAT)
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:

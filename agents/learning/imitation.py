@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from agents.learning.grpo import CACHED_ROWS
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.policy import resolve_policy
-from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.arrays import Float32s, Int8s, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
@@ -127,8 +126,7 @@ def imitate(
 ) -> float:
     """Train a model's policy network on a teacher's decisions; return the share of them that it took as well at last.
 
-    That share is of the last tenth of the episodes, each decision as it was learned from. Decisions that the network
-    cannot take, because they are none of the candidates that it sees, do not count.
+    That share is of the last tenth of the episodes, each decision as it was learned from.
 
     Args:
         model: The model, of any algorithm but DQN.
@@ -139,51 +137,44 @@ def imitate(
         on_end: Called at the end of each episode.
 
     Raises:
-        ValueError: If there is no such teacher, it cannot act in the environment, the model has no probabilities of
-            actions to train (DQN), or the network can take none of the teacher's decisions.
+        ValueError: If there is no such teacher, it cannot act in the environment, or the model has no probabilities of
+            actions to train (DQN).
         NotFiniteError: If the loss is NaN or infinite.
     """
     policy: Any = model.policy
     network = getattr(getattr(policy, "mlp_extractor", None), "network", None)
     if network is None:
         raise ValueError("a warm start needs an algorithm with probabilities of actions, such as grpo; DQN has none.")
-    rng, pool, played, decided = np.random.default_rng(seed), _Pool(), 0, 0
+    rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
-    possible, alike, at_last = 0, [], []
+    alike, at_last = 0, 0
     for shown in demonstrate(teacher, env, episodes, seed, on_end):
         pool.add(shown)
-        played, decided = played + env.num_envs, decided + EPOCHS * len(shown.action)
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * max(1.0 - (played - env.num_envs) / episodes, 0.0)
-        while decided >= BATCH_SIZE or (played >= episodes and decided > 0):
-            decided -= BATCH_SIZE
-            count, same = _learn(network, optimizer, pool.drawn(rng, BATCH_SIZE), policy.device)
-            possible += count
+            group["lr"] = LEARNING_RATE * max(1.0 - played / episodes, 0.0)
+        played, due = played + env.num_envs, due + EPOCHS * len(shown.action)
+        while due >= BATCH_SIZE or (played >= episodes and due > 0):
+            drawn = pool.drawn(rng, BATCH_SIZE)
+            same = _learn(network, optimizer, drawn, policy.device)
+            due -= BATCH_SIZE
             if played >= 0.9 * episodes:
-                alike.append(same)
-                at_last.append(count)
-    if not possible:
-        raise ValueError("none of the teacher's decisions is among those that the agent can take; choose another.")
-    return sum(alike) / max(sum(at_last), 1)
+                alike, at_last = alike + same, at_last + len(drawn[0])
+    return alike / at_last
 
 
-def _learn(
-    network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Tensor], device: torch.device
-) -> tuple[int, int]:
-    """Take a gradient step; return how many of the decisions the network can take, and how many of these it takes."""
+def _learn(network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Tensor], device: torch.device) -> int:
+    """Take a gradient step on some decisions; return in how many of them the network decides as the teacher."""
     optimizer.zero_grad()
-    possible = same = 0
-    for at in torch.arange(len(drawn[0])).split(CACHED_ROWS if device.type == "cpu" else BATCH_SIZE):
+    same, piece = 0, CACHED_ROWS if device.type == "cpu" else BATCH_SIZE
+    for at in torch.arange(len(drawn[0])).split(piece):
         observation, mask, action, value = (part[at].to(device) for part in drawn)
         scores, values = network(observation, mask)
-        can = scores.detach().gather(1, action[:, None]).squeeze(1) > 0.1 * ILLEGAL
-        error = (values.squeeze(1) - value)[can]
-        loss = nn.functional.cross_entropy(scores[can], action[can], reduction="sum") + 0.5 * error.square().sum()
+        error = values.squeeze(1) - value
+        loss = nn.functional.cross_entropy(scores, action, reduction="sum") + 0.5 * error.square().sum()
         if not torch.isfinite(loss):
             raise NotFiniteError("the loss of imitation is")
         (loss / len(drawn[0])).backward()
-        possible += int(can.sum())
-        same += int((scores[can].argmax(1) == action[can]).sum())
+        same += int((scores.argmax(1) == action).sum())
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
-    return possible, same
+    return same

@@ -48,7 +48,7 @@ class MaskedQNetwork(QNetwork):
         parts: Any = self.extract_features(obs, self.features_extractor)
         scores, value = self.network(parts["observation"], parts["action_mask"])
         all_finite(scores, value)
-        legal = scores > 0.1 * ILLEGAL  # the action is legal and, if the network sees candidates, one of them
+        legal = scores > 0.1 * ILLEGAL  # the action is legal
         mean = torch.where(legal, scores, 0.0).sum(-1, keepdim=True) / legal.sum(-1, keepdim=True).clamp(min=1)
         return torch.where(legal, value + ADVANTAGE_PER_SCORE * (scores - mean), scores)
 

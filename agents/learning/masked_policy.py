@@ -6,7 +6,6 @@ policy (SB3's `predict`, `evaluate_policy`, callbacks) can forget it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,8 +18,8 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from agents.policy_networks.make import Sizes, make_network
-from dnnmig_env.envs.observer import ObservationKind
+from agents.policy_networks.facts import FactsNetwork
+from dnnmig_env.envs.facts.layout import FactsLayout
 
 
 class NotFiniteError(ValueError):
@@ -117,7 +116,7 @@ class MaskedDistribution(CategoricalDistribution):
 
 
 class OwnArguments:
-    """What our policies have in common: the arguments of `make_network` beside those of SB3's policies.
+    """What our policies have in common: the arguments of `FactsNetwork` beside those of SB3's policies.
 
     A policy inherits this class first, then one of SB3's policy classes.
 
@@ -126,10 +125,8 @@ class OwnArguments:
         action_space: The environment's.
         lr_schedule: Learning rate as a function of the remaining share of training.
         sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
-        width: See `make_network`.
-        context: See `make_network`.
-        observation: Kind of the environment's observations.
-        blind: See `make_network`.
+        width: See `FactsNetwork`.
+        context: See `FactsNetwork`.
         **kwargs: As of SB3's policy class.
     """
 
@@ -138,26 +135,23 @@ class OwnArguments:
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
-        sizes: Sizes,
+        sizes: tuple[int, int, int],
         width: int = 32,
         context: int = 64,
-        observation: ObservationKind = "plain",
-        blind: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         self.sizes, self.width, self.context = sizes, width, context
-        self.observation, self.blind = observation, tuple(blind)
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)  # type: ignore
 
     def make_network(self) -> nn.Module:
         """Return a new policy network."""
-        return make_network(self.observation, self.sizes, self.width, self.context, self.blind)
+        return FactsNetwork(FactsLayout(*self.sizes), self.width, self.context)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         """Return the parameters by which SB3 makes the same policy again: with ours, less the one that is fixed."""
         parameters: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
         parameters.pop("features_extractor_class")
-        own = ("sizes", "width", "context", "observation", "blind")
+        own = ("sizes", "width", "context")
         return {**parameters, **{name: getattr(self, name) for name in own}}
 
 

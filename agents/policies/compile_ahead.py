@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from agents.planners import ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS, planner
 from agents.policies.policy import resolve_policy
-from dnnmig_env.compile_ahead import SMALL, play
-from dnnmig_env.envs.registration import make_vector_env
+from dnnmig_env.compile_ahead import SMALL
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.simulation.simulator import simulate
@@ -20,19 +17,6 @@ QUICK = {
     "pso-ga": "pso-ga:swarm=4:iterations=2",
 }
 """Placements that take long, with settings that do not."""
-
-
-def candidates() -> None:
-    """Call candidates, rewards against a reference plan, and what learning from hindsight asks."""
-    kind: dict[str, Any] = {"observation": "candidates", "reward": "reference", "illegal": "repair"}
-    for family, options in (("edge-cloud", {}), ("mobile", {"moves": False})):
-        env = make_vector_env(family, 2, **kind, **options, **SMALL)
-        play(env)
-    episodes, observer = env.episodes, env.episodes.observer
-    plans = type(episodes.uploads)._make(array.copy() for array in episodes.uploads)
-    env.reset(seed=1)
-    observer.hindsight_costs(np.arange(2), plans, 4)  # type: ignore[attr-defined]
-    observer.take_plans(plans, np.array([1, 2]), 3)  # type: ignore[attr-defined]
 
 
 def planners() -> None:

@@ -4,15 +4,14 @@ A policy acts once and takes nothing back; a static planner may simulate as much
 is known of the scenario K times side by side, and the plan with the least mean query delay is kept. Best-of-K sampling
 is how networks that build solutions step by step are usually decoded: Kool, van Hoof and Welling, "Attention, Learn to
 Solve Routing Problems!" (ICLR 2019), section 5. One sample is greedy, so the result is never worse than the plan of one
-pass. In the others all actions are drawn by their scores. Networks that do not see plain facts may be sampled in ways
-of their own (`SAMPLERS`).
+pass. In the others all actions are drawn by their scores.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -22,16 +21,11 @@ from agents.policies.trained import TrainedPolicy
 from dnnmig_env.arrays import Float32s, Floats, Ints
 from dnnmig_env.compiling.threads import at_most_threads
 from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
-from dnnmig_env.envs.observer import load
 from dnnmig_env.envs.vector_env import Observations
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
-
-SAMPLERS = {"candidates": "agents.candidates.sampling:CandidateSampler"}
-"""Module and class that sample a network, by the kind of its observations; for all other kinds it is
-`SampledPlanner`."""
 
 
 def make_sampler(policy: TrainedPolicy, limits: Limits, samples: int) -> Planner:
@@ -52,9 +46,7 @@ def make_sampler(policy: TrainedPolicy, limits: Limits, samples: int) -> Planner
             "a model trained with 'dqn' cannot be sampled: it scores actions by their value, not by how likely "
             "they are; let it act in one pass, or train with 'ppo'."
         )
-    kind: str = policy.card.observation
-    sampler: Any = load(SAMPLERS[kind]) if kind in SAMPLERS else SampledPlanner
-    return cast(Planner, sampler(policy, limits, samples))
+    return SampledPlanner(policy, limits, samples)
 
 
 class SampledPlanner:
@@ -88,7 +80,7 @@ def sample_rows(policy: TrainedPolicy, limits: Limits, count: int) -> EpisodeBat
     """Return rows in which a network can play what is known of a scenario, as one slot."""
     card = policy.card
     decisions = cast(DecisionMode, card.decisions)
-    return EpisodeBatch(count, limits=replace(limits, slots=1), decisions=decisions, observation=card.observation)
+    return EpisodeBatch(count, limits=replace(limits, slots=1), decisions=decisions)
 
 
 def known_batch(scenario: Scenario, limits: Limits) -> ScenarioBatch:

@@ -8,8 +8,9 @@ else is in the file is for going on with the training (`agents.learning.checkpoi
 from __future__ import annotations
 
 import io
+import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +22,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from torch import nn
 
 from agents.policy_networks import WIDEST
-from agents.policy_networks.make import make_network
+from agents.policy_networks.facts import FactsNetwork
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.batch import DecisionMode
-from dnnmig_env.envs.observer import ObservationKind
+from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
 CARD, WEIGHTS = "dnnmig.json", "policy.pth"
@@ -32,12 +33,16 @@ CARD, WEIGHTS = "dnnmig.json", "policy.pth"
 MODEL, BEST_MODEL = "model.zip", "best_model.zip"
 """Names of the model files in a training run's folder: the latest model, and the best on held-out scenarios."""
 
-FORMAT = 3
+FORMAT = 4
 """Number of the layout of model files. Training goes on only with files of the same number; the networks of older ones
-still act. 1: before modules were moved into rooms. 2: with pickled objects of SB3, which are not read any more."""
+still act if they saw plain observations. 1: before modules were moved into rooms. 2: with pickled objects of SB3, which
+are not read any more. 3: with the kind of observations and what the network did not see of them."""
+
+FORMER = {"observation": "plain", "blind": []}
+"""Names on cards of former formats, and the only values with which a network still acts."""
 
 NETWORK_PREFIXES = {
-    **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "grpo", "hindsight"), "mlp_extractor.network."),
+    **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "grpo"), "mlp_extractor.network."),
     "dqn": "q_net.network.",
 }
 """What the names of the policy network's weights begin with in the SB3 policy that each algorithm trains."""
@@ -58,11 +63,9 @@ class Card:
         users: Most users, U.
         layers: Most layers per network, L.
         servers: Most servers, S.
-        width: See `make_network`.
-        context: See `make_network`.
+        width: See `FactsNetwork`.
+        context: See `FactsNetwork`.
         steps: Number of decisions on which it was trained.
-        observation: Kind of the observations.
-        blind: Names of features of candidates that the policy network does not see.
         format: Layout of the file, see `FORMAT`.
     """
 
@@ -75,8 +78,6 @@ class Card:
     width: _Width
     context: _Width
     steps: Annotated[int, Field(ge=0)]
-    observation: ObservationKind = "plain"
-    blind: Sequence[str] = ()
     format: int = 1
 
 
@@ -154,11 +155,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
         _check_fit(file, card, env, family)
         layout = env.episodes.layout
         card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
-    sizes = card.users, card.layers, card.servers
-    try:
-        network = make_network(card.observation, sizes, card.width, card.context, card.blind)
-    except ValueError as error:
-        raise ValueError(f"{file} has a card, {CARD}, of another version: {error}") from None
+    network = FactsNetwork(FactsLayout(card.users, card.layers, card.servers), card.width, card.context)
     try:
         own = _of_network(weights, prefix)
         if not all(weight.is_floating_point() for weight in own.values()):
@@ -188,22 +185,6 @@ def read_card(path: str | Path) -> Card:
         ValueError: If there is no such file, or it is no complete model.
     """
     return _read(find(path))[0]
-
-
-def observation_of(path: str | Path, decisions: DecisionMode) -> ObservationKind:
-    """Return the kind of observations that a model needs.
-
-    Args:
-        path: A model file, or a training run's folder.
-        decisions: How decisions are made where it is to act.
-
-    Raises:
-        ValueError: If there is no such file, it is no complete model, or it decides in another way.
-    """
-    file = find(path)
-    card = _read(file)[0]
-    _check_decisions(file, card, decisions)
-    return card.observation
 
 
 def find(path: str | Path) -> Path:
@@ -256,7 +237,7 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
     if text is None:
         raise ValueError(f"{file} has no {CARD}: it is damaged, or was not saved by `python -m train`.")
     try:
-        return TypeAdapter(Card).validate_json(text), weights
+        return TypeAdapter(Card).validate_json(_without_former(file, text)), weights
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -266,15 +247,30 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
         ) from None
 
 
+def _without_former(file: Path, text: bytes) -> bytes:
+    """Return the text of a card without what only former formats had; text that is no JSON object stays as it is.
+
+    Raises:
+        ValueError: If the network saw what environments do not show any more.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(values, dict):
+        return text
+    for name, value in FORMER.items():
+        if values.pop(name, value) != value:
+            raise ValueError(
+                f"{file} was trained by a former version to see what environments do not show any more; use the "
+                "version that wrote it, or train anew."
+            )
+    return json.dumps(values).encode()
+
+
 def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:
     episodes = env.episodes
     _check_decisions(file, card, episodes.decision_mode)
-    if card.observation != episodes.observer.kind:
-        raise ValueError(
-            f"{file} sees {card.observation!r} observations, not {episodes.observer.kind!r}; "
-            f"train with --observation {card.observation}, or make the environment with "
-            f"observation={card.observation!r}."
-        )
     if family not in (None, card.family):
         raise ValueError(
             f"{file} was trained on family {card.family!r}, not {family!r}; "

@@ -1,8 +1,4 @@
-"""Policy networks: the torch modules that score actions and estimate values.
-
-Begin with `agents.policy_networks.make`, which says which network sees which observations.
-`agents.policy_networks.facts` is the network for plain facts; the one for candidates is `agents.candidates.network`.
-"""
+"""The policy network: the torch module that scores actions and estimates values (`agents.policy_networks.facts`)."""
 
 WIDEST = 4096
 """Greatest length of an embedding."""

@@ -18,7 +18,7 @@ efficiency's, training seeds 1, 2 and 3 (22 November 2026):
 
 So whatever sees further than the neighbours is 1 to 3 % better, and these ways cannot be told apart. Messages along the
 chain are kept, though observations name all edges (after grouping 78 % of them lead to the next layer). What
-observations say matters more: with candidates (`agents.candidates.network`) the ratio is 0.998.
+an agent learns from matters more: GRPO after a warm start is below 1.01 within minutes (`agents.learning.grpo`).
 """
 
 from __future__ import annotations

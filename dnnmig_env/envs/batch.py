@@ -60,9 +60,9 @@ class EpisodeBatch:
         generator: Generator that draws the scenarios; None = every scenario is given when an episode begins.
         decisions: "joint" (a decision says which layer is uploaded next and where) or "two-phase" (all layers are
             placed first, then their uploads are ordered).
-        reward: "delay", "shaped", "reference", or a function that makes a rewarder.
+        reward: "delay", "shaped", or a function that makes a rewarder.
         scale: "seconds" or "device-only".
-        observation: "plain", "candidates", or a function that makes an observer.
+        observation: "plain", or a function that makes an observer.
         limits: Sizes to which scenarios are padded; by default those of the generator, greater where `scenario` is.
         scenario: Scenario that every episode plays; by default they are drawn, or given when an episode begins.
         illegal: "end" or "repair": what an illegal action leads to.

@@ -47,16 +47,13 @@ class MigrationEnv(RowView, gymnasium.Env[Observations, int | np.integer[Any] | 
     `dnnmig_env.envs.facts.layout.FactsLayout` says: time, servers, users, links, layers, lines between servers, seconds
     of layers on servers, edges of the networks, and in `mobile` and `city` cells, copies, transfers, absences and room;
     absent users and padding are zero. It tells of the present and the past only. `action_mask` is 1
-    for legal actions; "stop" is always legal. With `observation="candidates"` (joint decisions only) the vector is a
-    short list of promising uploads with what may be expected of each (`agents.candidates.layout.CandidateLayout`).
+    for legal actions; "stop" is always legal.
 
     ## Rewards
     The reward is minus the query-weighted delay accrued until the next decision, in seconds per query, so that the
     return is -J, the negative mean query delay over the horizon. Placing a layer takes no time and earns 0.
     `scale="device-only"` divides rewards by the scenario's device-only J. `reward="shaped"` adds a potential
-    difference: the return becomes the delay saved against never uploading anything. `reward="reference"` pays what a
-    decision saves if the rest of a reference plan follows it (`agents.candidates.reference_plan`): the return becomes
-    the delay saved against that plan.
+    difference: the return becomes the delay saved against never uploading anything.
 
     ## Starting State
     A scenario that the generator draws, or the given one, at time 0.

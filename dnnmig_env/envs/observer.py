@@ -2,15 +2,14 @@
 
 By itself an environment shows plain facts and pays delays, both of which the compiled step writes. In their place, an
 observer writes other observations and a rewarder pays other rewards. Either is made for one batch of episodes, is
-called at every start and step, and reads from the batch whatever it needs. Some have a name, so that
-`gymnasium.make(..., observation="candidates")` finds them; their module is imported only then.
+called at every start and step, and reads from the batch whatever it needs:
+`gymnasium.make(..., observation=MyObserver)`.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Literal, Protocol
 
 from dnnmig_env.arrays import Bools, Float32s, Floats, Ints
 from dnnmig_env.envs.actions import Decisions
@@ -19,15 +18,8 @@ from dnnmig_env.simulation.packed import Limits, PackedScenarios
 from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State
 
-ObservationKind = Literal["plain", "candidates"]
-"""`plain`: every fact about every user, layer, server and link (`dnnmig_env.envs.facts`). `candidates`: only the most
-promising uploads, each with what may be expected of it (`agents.candidates`)."""
-
-OBSERVERS = {"candidates": "agents.candidates.observer:CandidateObserver"}
-"""Module and class of each observer that has a name."""
-
-REWARDERS = {"reference": "agents.candidates.rewarder:ReferenceRewarder"}
-"""Module and class of each rewarder that has a name."""
+ObservationKind = Literal["plain"]
+"""`plain`: every fact about every user, layer, server and link (`dnnmig_env.envs.facts`)."""
 
 
 class Layout(Protocol):
@@ -152,23 +144,10 @@ def find_observer(observation: str | MakeObserver) -> MakeObserver:
     """Return the function that makes the observer of a name; if a function is given, return that.
 
     Raises:
-        ValueError: If there is no observer of that name, or it is not installed.
+        ValueError: If there is no observer of that name.
     """
     if not isinstance(observation, str):
         return observation
-    if observation not in get_args(ObservationKind):
-        raise ValueError(f"observation is {observation!r}; choose one of {', '.join(get_args(ObservationKind))}.")
-    return FactsObserver if observation == "plain" else cast(MakeObserver, load(OBSERVERS[observation]))
-
-
-def load(entry_point: str) -> Any:
-    """Import and return the object to which an entry point of the form `module:name` refers.
-
-    Raises:
-        ValueError: If the module is not installed.
-    """
-    module, _, name = entry_point.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{module} is not installed ({error}); run from a checkout of the project.") from None
+    if observation != "plain":
+        raise ValueError(f"observation is {observation!r}; give 'plain', or a function that makes an observer.")
+    return FactsObserver

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, get_args
 
 from dnnmig_env.compiling.jit import jit_without_refcounts
-from dnnmig_env.envs.observer import REWARDERS, MakeRewarder, load
+from dnnmig_env.envs.observer import MakeRewarder
 from dnnmig_env.simulation.dynamics import horizon_s
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
-RewardKind = Literal["delay", "shaped", "reference"]
+RewardKind = Literal["delay", "shaped"]
 """`delay`: minus the query-weighted delay accrued until the next decision; the return is -J.
-`shaped`: the same plus the change of a potential, so that an upload is credited at once with all that it saves.
-`reference`: what the decision saves if the rest of a reference plan follows (see `agents.candidates.reference_plan`);
-the return is J of that plan minus J of the episode."""
+`shaped`: the same plus the change of a potential, so that an upload is credited at once with all that it saves."""
 
 RewardScale = Literal["seconds", "device-only"]
 """`seconds`: rewards are in seconds per query. `device-only`: they are divided by the scenario's device-only J."""
@@ -32,16 +30,12 @@ def reward_rules(reward: str | MakeRewarder, scale: str) -> tuple[Rules, MakeRew
     """Return the rules of the compiled step and, if a rewarder pays instead of it, the function that makes that.
 
     Raises:
-        ValueError: If the reward or the scale is unknown, or the rewarder is not installed.
+        ValueError: If the reward or the scale is unknown.
     """
     for argument, value, known in (("reward", reward, get_args(RewardKind)), ("scale", scale, get_args(RewardScale))):
         if isinstance(value, str) and value not in known:
             raise ValueError(f"{argument} is {value!r}; choose one of {', '.join(known)}.")
-    make = None
-    if not isinstance(reward, str):
-        make = reward
-    elif reward in REWARDERS:
-        make = cast(MakeRewarder, load(REWARDERS[reward]))
+    make = None if isinstance(reward, str) else reward
     return Rules(make is None, reward == "shaped", scale == "device-only"), make
 
 

@@ -52,12 +52,12 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         num_envs: Number of rows, B.
         generator: Generator that draws the scenarios; None = every scenario is given when an episode begins.
         decisions: "joint" or "two-phase".
-        reward: "delay", "shaped", "reference", or a function that makes a rewarder (`dnnmig_env.envs.observer`).
+        reward: "delay", "shaped", or a function that makes a rewarder (`dnnmig_env.envs.observer`).
         scale: "seconds" or "device-only".
         autoreset_mode: NEXT_STEP (the default), SAME_STEP (with `final_obs` and `final_info`), or DISABLED: rows whose
             episode has ended stay as they are, at reward 0, until `reset(options={"reset_mask": ...})` begins new ones;
             once all have ended, a step warns that it does nothing.
-        observation: "plain", "candidates", or a function that makes an observer (`dnnmig_env.envs.observer`).
+        observation: "plain", or a function that makes an observer (`dnnmig_env.envs.observer`).
         limits: Sizes to which scenarios are padded; by default those of the generator.
         scenario: Scenario that every episode of every row plays; by default they are drawn.
         illegal: "end" or "repair": what an illegal action leads to.

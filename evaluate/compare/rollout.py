@@ -18,7 +18,6 @@ from agents.policies.name import ModelName, PlannerName, PolicyName, parse_polic
 from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import Policy, resolve_policy
 from dnnmig_env.envs.batch import DecisionMode
-from dnnmig_env.envs.observer import ObservationKind
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
@@ -187,19 +186,12 @@ class Arena:
                 planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
 
     def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
-        """Return an environment with the kind of observations that a policy needs."""
-        kind: ObservationKind = "plain"
-        if isinstance(name, ModelName):
-            from agents.policies.trained import observation_of
-
-            kind = observation_of(name.path(self._family), self._decisions)
         return MigrationVectorEnv(
             rows,
             self._generator,
             limits=self._limits,
             decisions=self._decisions,
             autoreset_mode=AutoresetMode.DISABLED,
-            observation=kind,
         )
 
     def _record(

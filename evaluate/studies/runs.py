@@ -116,13 +116,13 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
 
 def _save_untrained(config: TrainConfig) -> None:
     """Write the folder of a run whose model has not taken its first step."""
-    from agents.learning.algorithms import make_model
+    from agents.learning.algorithms import algorithm, make_model
     from agents.learning.sb3_vec_env import Sb3VecEnv
     from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
     out = config.out or Path()
-    generator, kind = make_generator(config.family), config.observation_kind
-    env = MigrationVectorEnv(1, generator, config.decisions, autoreset_mode="SameStep", observation=kind)
+    rows = int(algorithm(config.algorithm).num_envs)
+    env = MigrationVectorEnv(rows, make_generator(config.family), config.decisions, autoreset_mode="SameStep")
     model = make_model(config.algorithm, Sb3VecEnv(env), config.seed, config.device, network=asdict(config.network))
     begin(out, config)
     save(model, out / MODEL, config.family, config.decisions, config.algorithm)

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.candidates.features import REFERENCE_FEATURES
-from train.config import NetworkConfig
+from agents.learning.algorithms import ALGORITHMS
 
 BASELINE = "joint-efficiency"
 """The row to which delays are relative, in every study."""
@@ -60,16 +59,10 @@ def study(name: str) -> Study:
 
 
 def _decisions() -> Study:
-    """Return the study of joint and two-phase decisions.
-
-    Both see plain observations, as candidates are uploads, not placements.
-    """
+    """Return the study of joint and two-phase decisions."""
     return Study(
-        title="Joint against two-phase decisions, PPO, plain observations",
-        agents={
-            "joint": Agent({"observation": "plain"}),
-            "two-phase": Agent({"observation": "plain", "decisions": "two-phase"}),
-        },
+        title="Joint against two-phase decisions",
+        agents={"joint": Agent(), "two-phase": Agent({"decisions": "two-phase"})},
         rows={
             "joint": "{joint}",
             "two-phase": "{two-phase}",
@@ -79,45 +72,29 @@ def _decisions() -> Study:
 
 
 def _algorithms() -> Study:
-    """Return the study of learning algorithms.
-
-    They see plain observations, from which everything has to be learned; agents that see candidates are added for
-    comparison.
-    """
-    names = ("ppo", "a2c", "dqn", "maskable-ppo")
-    agents = {name: Agent({"algorithm": name, "observation": "plain"}) for name in names} | {
-        "ppo-candidates": Agent({"algorithm": "ppo"}),
-        "hindsight-candidates": Agent({"algorithm": "hindsight"}),
-        "untrained-candidates": Agent(is_trained=False),
-    }
+    """Return the study of learning algorithms, none of which has a teacher."""
+    agents = {name: Agent({"algorithm": name}) for name in ALGORITHMS} | {"untrained": Agent(is_trained=False)}
     return Study(
-        title="Algorithms after equally many decisions, plain observations unless said",
+        title="Algorithms after equally many decisions",
         agents=agents,
         rows={name: f"{{{name}}}" for name in agents} | {name: name for name in PLANNERS},
     )
 
 
 def _ablation() -> Study:
-    """Return the study of what the agent sees, how it is trained and how it decides.
-
-    The algorithm is PPO throughout; the name of a row says what is left out or added.
-    """
+    """Return the study of how the agent is trained and how it decides: what is left out of the recipe, or added."""
     warm = {"warm_start": BASELINE}
     agents = {
-        "candidates": Agent(),
-        "candidates-warm-start": Agent(warm),
-        "candidates-without-gain": Agent({"network": NetworkConfig(blind=("gain",))}),
-        "candidates-without-reference": Agent({"network": NetworkConfig(blind=REFERENCE_FEATURES)}),
-        "plain": Agent({"observation": "plain"}),
-        "plain-warm-start": Agent({"observation": "plain", **warm}),
+        "warm start, grpo": Agent(warm),
+        "warm start, ppo": Agent({"algorithm": "ppo", **warm}),
+        "grpo alone": Agent(),
     }
     rows = {}
     for name in agents:
         rows[name] = f"{{{name}}}"
-        if name in ("candidates", "plain"):
-            rows[f"{name}, best of 64"] = f"{{{name}}}@64"
+    rows["warm start, grpo, best of 64"] = "{warm start, grpo}@64"
     return Study(
-        title="What the agent sees, how it is trained and how it decides, PPO",
+        title="How the agent is trained and how it decides",
         agents=agents,
         rows=rows | {name: name for name in PLANNERS},
     )

@@ -27,9 +27,6 @@ ENVIRONMENTS = """
 import gymnasium, dnnmig_env
 from dnnmig_env.envs.registration import ENVIRONMENT_IDS
 kinds = [{}, {"decisions": "two-phase"}, {"reward": "shaped", "scale": "device-only"}, {"illegal": "repair"}]
-if "agents" in sys.argv:
-    kinds += [{"observation": "candidates", "reward": reward} for reward in ("delay", "reference")]
-    kinds += [{"reward": "reference"}]
 for name in ENVIRONMENT_IDS.values():
     for options in kinds:
         env = gymnasium.make(name, **options)
@@ -41,7 +38,7 @@ for name in ENVIRONMENT_IDS.values():
 """
 EVALUATE = """
 from evaluate.__main__ import main
-policies = "device-only,front-to-back,efficiency,joint-efficiency,joint-efficiency@replan,pretrained"
+policies = "device-only,front-to-back,efficiency,joint-efficiency,joint-efficiency@replan"
 for family in ("multi-user", "mobile"):
     main(["--family", family, "--scenarios", "2", "--policies", policies, "--out", f"{sys.argv[1]}/{family}"])
 """
@@ -58,7 +55,7 @@ def compiled(code: str, *arguments: str) -> list[str]:
 def test_nothing_is_left_to_compile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     assert main(["compile"]) == 0
-    assert compiled(ENVIRONMENTS, "agents") == []
+    assert compiled(ENVIRONMENTS) == []
     assert compiled(EVALUATE, str(tmp_path / "results")) == []
 
 
@@ -73,7 +70,7 @@ def test_parts_can_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "planets"], "--only is 'planets'; choose among candidates, planners, environments, searches"),
+        (["--only", "planets"], "--only is 'planets'; choose among planners, environments, searches"),
         (["--processes", "0"], "--processes is 0; it must be at least 1"),
     ],
 )

@@ -55,7 +55,6 @@ def test_numbers_out_of_range_are_named(arguments, text):
         (["--resume", "a", "--resume", "b"], "--resume a and --resume b are both given"),
         (["--network.width", "8", "--network.width", "9"], "--network.width 8 and --network.width 9 are both given"),
         (["--settings"], "--settings names nothing"),
-        (["--network.blind", "--seed", "1"], "--network.blind names nothing"),
     ],
 )
 def test_no_option_is_dropped(arguments, text):
@@ -76,14 +75,11 @@ def test_the_values_of_repeated_options_add_up():
 def test_runs_that_differ_do_not_share_a_folder_by_default():
     different = [
         [],
-        ["--observation", "plain"],
         ["--settings", "gamma=0.5"],
         ["--settings", "gamma=0.5", "n_steps=64"],
         ["--generator", "num_users=4"],
         ["--generator", "num_users=(2,4)"],
-        ["--network.context", "64"],
-        ["--network.blind", "rank"],
-        ["--network.blind", "rank", "done"],
+        ["--network.context", "48"],
         ["--learning-rate", "0.01"],
         ["--num-envs", "64"],
         ["--warm-start", "exact"],
@@ -98,9 +94,9 @@ def test_runs_that_differ_do_not_share_a_folder_by_default():
     folders = [parse(arguments).out for arguments in different]
     assert len(set(folders)) == len(different)
     assert all(folder.parent.name == "runs" and len(folder.name) < 140 for folder in folders)
-    assert folders[0].name == "multi-user-ppo-joint-0"
-    assert folders[5].name == "multi-user-ppo-joint-0-num_users=2,4"
-    assert folders[13].name == "multi-user-ppo-joint-0-runs_one_model.zip-1024"
+    assert folders[0].name == "multi-user-grpo-joint-0"
+    assert folders[4].name == "multi-user-grpo-joint-0-num_users=2,4"
+    assert folders[10].name == "multi-user-grpo-joint-0-runs_one_model.zip-1024"
 
 
 def test_checking_again_changes_nothing():
@@ -119,16 +115,3 @@ def test_help_and_wrong_usage_import_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == (0 if arguments == ["--help"] else 2), done.stderr
     assert ("--total-steps" in done.stdout) == (arguments == ["--help"])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        (["--observation", "plain", "--network.blind", "gain"], "--network.blind is gain, but hides features of cand"),
-        (["--network.blind", "gain", "charm"], "--network.blind has 'charm'; choose among horizon_left, "),
-        (["--network.blind", "action"], "--network.blind has 'action'; choose among"),
-    ],
-)
-def test_what_nobody_can_be_blind_to_is_named(arguments, text):
-    with pytest.raises(ValueError, match=text):
-        parse(arguments)

@@ -27,8 +27,19 @@ from train.config import NetworkConfig
 from train.held_out import HELD_OUT_SEED, Delays, HeldOut
 from train.run import WARM_START, environment_seed
 
-TINY = ["--family", "toy", "--num-envs", "4", "--settings", "n_steps=32", "--held-out.scenarios", "2"]
-TINY += ["--held-out.every", "256", "--held-out.baselines", "device-only", "joint-efficiency", "--device", "cpu"]
+TINY = [
+    "--family",
+    "toy",
+    "--algorithm",
+    "ppo",
+    "--num-envs",
+    "4",
+    "--settings",
+    "n_steps=32",
+    "--held-out.scenarios",
+    "2",
+]
+TINY += ["--held-out.every", "256", "--held-out.baselines", "device-only", "joint-efficiency"]
 
 
 def run(folder, *arguments):
@@ -75,7 +86,7 @@ def test_a_run_leaves_models_configuration_versions_and_curves(finished):
 def test_the_best_model_is_the_one_with_the_least_held_out_delay(finished):
     best_step, best_s = min(points(finished), key=lambda point: point[1])
     assert read_card(finished / BEST_MODEL).steps == best_step
-    held_out = HeldOut(make_generator("toy"), "joint", 2, "candidates")
+    held_out = HeldOut(make_generator("toy"), "joint", 2)
     assert held_out.play(load(finished / BEST_MODEL, held_out.env)).mean_s == pytest.approx(best_s)
     last_s = points(finished)[-1][1]
     assert held_out.play(load(finished / MODEL, held_out.env)).mean_s == pytest.approx(last_s)
@@ -290,10 +301,10 @@ def stop_at(monkeypatch, step):
     monkeypatch.setattr("train.interrupt.StopBetweenSteps._on_step", on_step)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "hindsight"])
+@pytest.mark.parametrize("algorithm", ["ppo", "grpo"])
 def test_decisions_that_were_not_learned_from_do_not_count(algorithm, tmp_path, capsys, monkeypatch):
     folder, arguments = tmp_path / "run", ["--algorithm", algorithm, "--total-steps", "256"]
-    arguments += ["--settings", "batch_size=16"] if algorithm == "hindsight" else []
+    arguments += ["--settings", "group_size=2", "batch_size=16"] if algorithm == "grpo" else []
     with monkeypatch.context() as patch:
         stop_at(patch, 140)
         assert run(folder, *arguments) == 130
@@ -304,8 +315,8 @@ def test_decisions_that_were_not_learned_from_do_not_count(algorithm, tmp_path, 
     )
     assert said in capsys.readouterr().err
     assert main(["--resume", str(folder)]) == 0
-    # Learning from hindsight plays whole episodes: four side by side, of four decisions at most.
-    most = 256 + 16 if algorithm == "hindsight" else 256
+    # GRPO plays whole episodes: four side by side, of four decisions at most.
+    most = 256 + 16 if algorithm == "grpo" else 256
     assert 256 <= read_card(folder / MODEL).steps <= most
 
 
@@ -321,7 +332,7 @@ def test_a_point_is_of_a_model_that_has_learned_from_all_decisions_until_then(tm
     folder = tmp_path / "run"
     assert run(folder, "--total-steps", "512", "--held-out.every", "100") == 0
     assert [step for step, _ in points(folder)] == [0, 128, 256, 384, 512]
-    held_out = HeldOut(make_generator("toy"), "joint", 2, "candidates")
+    held_out = HeldOut(make_generator("toy"), "joint", 2)
     assert held_out.play(load(folder / MODEL, held_out.env)).mean_s == pytest.approx(points(folder)[-1][1])
 
 

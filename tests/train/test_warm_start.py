@@ -1,25 +1,21 @@
-"""Runs that learn from hindsight, begin with a teacher, or see plain observations."""
+"""Runs that learn from groups of rollouts, and runs that begin with a teacher."""
 
 import json
-import re
 import zipfile
 
 import pytest
 import torch
 
-from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, load, read_card
-from dnnmig_env.families.registry import make_generator
+from agents.policies.trained import CARD, FORMAT, MODEL, load, read_card
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from tests.overriding import overriding
 from train.__main__ import main
-from train.command_line import parse
 from train.folder import read_config
-from train.held_out import HeldOut
 from train.run import WARM_START, environment_seed
 
 TINY = ["--family", "toy", "--num-envs", "4", "--held-out.scenarios", "2", "--held-out.every", "64"]
-TINY += ["--held-out.baselines", "device-only", "--device", "cpu", "--total-steps", "64"]
-HINDSIGHT = ["--algorithm", "hindsight", "--settings", "batch_size=16", "buffer_size=500"]
+TINY += ["--held-out.baselines", "device-only", "--device", "cpu", "--total-steps", "64", "--algorithm", "ppo"]
+GRPO = ["--algorithm", "grpo", "--settings", "group_size=2", "batch_size=16"]
 PPO = ["--settings", "n_steps=16"]
 
 
@@ -46,74 +42,31 @@ def delays_s(folder):
     return [float(line.split(",")[1]) for line in lines]
 
 
-def test_agents_see_candidates_unless_told_otherwise():
-    kinds = {
-        "candidates": (parse([]), parse(["--algorithm", "dqn"]), parse(HINDSIGHT)),
-        "plain": (parse(["--decisions", "two-phase"]), parse(["--observation", "plain"])),
-    }
-    for kind, configs in kinds.items():
-        assert [config.observation_kind for config in configs] == [kind] * len(configs)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kind"),
-    [
-        (PPO, "candidates"),
-        ([*PPO, "--observation", "plain"], "plain"),
-        ([*PPO, "--decisions", "two-phase"], "plain"),
-        (["--algorithm", "dqn", "--settings", "buffer_size=500", "learning_starts=16"], "candidates"),
-        (HINDSIGHT, "candidates"),
-    ],
-)
-def test_a_run_trains_on_what_it_is_to_see_and_its_models_say_so(arguments, kind, tmp_path):
-    assert run(tmp_path / "run", *arguments) == 0
-    for name in (MODEL, BEST_MODEL):
-        assert read_card(tmp_path / "run" / name).observation == kind
-    card = read_card(tmp_path / "run" / MODEL)
-    held_out = HeldOut(make_generator("toy"), card.decisions, 2, kind)
-    found_s = held_out.play(load(tmp_path / "run" / MODEL, held_out.env)).mean_s
-    assert found_s == pytest.approx(delays_s(tmp_path / "run")[-1])
-
-
-def test_a_run_of_hindsight_is_resumed(tmp_path):
+def test_a_run_of_grpo_is_resumed(tmp_path):
     folder = tmp_path / "run"
-    assert run(folder, *HINDSIGHT, "--family", "single") == 0
+    assert run(folder, *GRPO, "--family", "single") == 0
     before, first = weights(folder / MODEL), delays_s(folder)
     assert main(["--resume", str(folder), "--total-steps", "160"]) == 0
     assert delays_s(folder)[: len(first)] == first
     assert len(delays_s(folder)) > len(first)
     assert read_card(folder / MODEL).steps >= 160
-    assert read_card(folder / MODEL).algorithm == "hindsight"
+    assert read_card(folder / MODEL).algorithm == "grpo"
     assert not torch.equal(before, weights(folder / MODEL))
 
 
-def test_runs_of_hindsight_with_the_same_seed_are_the_same(tmp_path):
+def test_runs_of_grpo_with_the_same_seed_are_the_same(tmp_path):
     for name, seed in (("one", "3"), ("again", "3"), ("other", "4")):
-        assert run(tmp_path / name, *HINDSIGHT, "--family", "single", "--seed", seed) == 0
+        assert run(tmp_path / name, *GRPO, "--family", "single", "--seed", seed) == 0
     one, again, other = (weights(tmp_path / name / MODEL) for name in ("one", "again", "other"))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("arguments", [PPO, HINDSIGHT])
-def test_agents_that_see_candidates_begin_better_than_joint_efficiency(arguments, tmp_path, capsys):
-    teacher = "joint-efficiency"
-    started = ["--warm-start", teacher, "--warm-start-episodes", "40", "--held-out.baselines", teacher]
-    started += ["--family", "edge-cloud", "--held-out.scenarios", "16"]
-    assert run(tmp_path / "warm", *arguments, *started) == 0
-    printed = capsys.readouterr()
-    # The plan that the agent sees improves on the teacher's, so that it does not decide as its teacher throughout.
-    (alike,) = re.findall(r"Warm start: decides as joint-efficiency in ([0-9.]+) % of \d+ decisions\.", printed.err)
-    assert 60.0 < float(alike) < 100.0
-    taught_s, (teacher_s,) = delays_s(tmp_path / "warm")[0], re.findall(rf"{teacher} +([0-9.]+) s", printed.out)
-    assert taught_s < 0.999 * float(teacher_s)
-
-
 def test_a_warm_start_is_where_the_curve_begins(tmp_path, capsys):
-    arguments = [*PPO, "--observation", "plain"]
+    arguments = [*PPO]
     assert run(tmp_path / "cold", *arguments) == 0
     assert run(tmp_path / "warm", *arguments, "--warm-start", "exact", "--warm-start-episodes", "1024") == 0
-    assert "of 4096 decisions." in capsys.readouterr().err
+    assert "Warm start: decides as exact in 100.0 % of its decisions." in capsys.readouterr().err
     assert delays_s(tmp_path / "cold")[0] > 1.01 * OPTIMAL_DELAY_S
     assert delays_s(tmp_path / "warm")[0] == pytest.approx(OPTIMAL_DELAY_S)
 
@@ -138,28 +91,15 @@ def test_ctrl_c_while_the_teacher_plays_leaves_nothing_behind(tmp_path, capsys, 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("train.run.demonstrate", interrupted)
+    monkeypatch.setattr("train.run.imitate", interrupted)
     assert run(tmp_path / "run", *PPO, "--warm-start", "exact") == 130
     assert capsys.readouterr().err.endswith("\nStopped before training began.\n")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_teacher_that_sees_something_else_is_refused_before_anything_is_written(tmp_path, capsys):
-    assert run(tmp_path / "teacher", *PPO, "--observation", "plain") == 0
-    warm_start_settings = ["--warm-start", str(tmp_path / "teacher"), "--out", str(tmp_path / "taught")]
-    assert "sees 'plain' observations, not 'candidates'" in complaint(capsys, *warm_start_settings)
-    assert not (tmp_path / "taught").exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (
-            ["--observation", "candidates", "--decisions", "two-phase"],
-            "--observation candidates needs --decisions joint",
-        ),
-        (["--algorithm", "hindsight", "--observation", "plain"], "it needs --observation candidates and"),
-        (["--algorithm", "hindsight", "--decisions", "two-phase"], "and --decisions joint"),
         (
             ["--algorithm", "dqn", "--warm-start", "exact"],
             "--warm-start exact needs probabilities of actions, which dqn",
@@ -170,8 +110,12 @@ def test_a_teacher_that_sees_something_else_is_refused_before_anything_is_writte
         (["--warm-start", "joint-efficiency@replan", "--decisions", "two-phase"], '@replan needs decisions="joint"'),
         (["--warm-start", "device-only@clairvoyant"], "clairvoyant"),
         (["--held-out.baselines", "exact@replan", "--decisions", "two-phase"], '@replan needs decisions="joint"'),
-        ([*HINDSIGHT[:2], "--settings", "candidates=99"], "candidates is 99; look at 1 to 24"),
-        ([*HINDSIGHT[:2], "--settings", "n_steps=16"], "algorithm 'hindsight' has no setting 'n_steps'"),
+        (GRPO[:2], "num_envs is 4 and group_size 16, but every scenario is played group_size times; give a multiple"),
+        (
+            [*GRPO[:2], "--settings", "group_size=1"],
+            "setting 'group_size' of algorithm 'grpo' is 1; give a whole",
+        ),
+        ([*GRPO[:2], "--settings", "n_steps=16"], "algorithm 'grpo' has no setting 'n_steps'"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing_behind(arguments, text, tmp_path, capsys):
@@ -180,20 +124,9 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing_behind(arguments, text, t
     assert not out.exists()
 
 
-def test_an_older_run_that_does_not_say_what_it_sees_is_resumed_with_plain_observations(tmp_path):
-    folder = tmp_path / "run"
-    assert run(folder, *PPO, "--observation", "plain") == 0
-    config = json.loads((folder / "config.json").read_text())
-    older = {name: value for name, value in config.items() if name not in ("observation", "warm_start")}
-    (folder / "config.json").write_text(json.dumps(older))
-    assert read_config(folder).observation == "plain"
-    assert main(["--resume", str(folder), "--total-steps", "128"]) == 0
-    assert read_card(folder / MODEL).observation == "plain"
-
-
 def test_a_run_of_another_version_acts_but_is_not_resumed(tmp_path, capsys):
     folder = tmp_path / "run"
-    assert run(folder, *PPO, "--observation", "plain") == 0
+    assert run(folder, *PPO) == 0
     with zipfile.ZipFile(folder / MODEL) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     card = json.loads(contents[CARD])
@@ -206,12 +139,12 @@ def test_a_run_of_another_version_acts_but_is_not_resumed(tmp_path, capsys):
     assert load(folder / MODEL).card.steps == card["steps"]
     capsys.readouterr()
     assert main(["--resume", str(folder), "--total-steps", "4096"]) == 2
-    assert "was written by another version of this project (format 1, not 3)" in capsys.readouterr().err
+    assert "was written by another version of this project (format 1, not 4)" in capsys.readouterr().err
 
 
 def test_a_run_with_a_curriculum_is_not_resumed_without_it(tmp_path):
     folder = tmp_path / "run"
-    assert run(folder, *PPO, "--observation", "plain") == 0
+    assert run(folder, *PPO) == 0
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "curriculum": [], "curriculum_share": 0.5}))
     assert read_config(folder).seed == config["seed"]  # an older run without one

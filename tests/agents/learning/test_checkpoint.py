@@ -25,13 +25,12 @@ SMALL = {
     "a2c": {},
     "maskable-ppo": {"n_steps": 8},
     "dqn": {"buffer_size": 80, "learning_starts": 16, "target_update_interval": 16, "gradient_steps": 2},
-    "hindsight": {"buffer_size": 64, "batch_size": 16},
+    "grpo": {"group_size": 2, "batch_size": 16},
 }
 
 
 def new_model(algorithm, seed=1, **settings):
-    kind = "candidates" if algorithm == "hindsight" else "plain"
-    env = MigrationVectorEnv(4, make_generator("toy"), autoreset_mode="SameStep", observation=kind, **TRAINING_REWARD)
+    env = MigrationVectorEnv(4, make_generator("toy"), autoreset_mode="SameStep", **TRAINING_REWARD)
     return make_model(algorithm, Sb3VecEnv(env), seed=seed, device="cpu", settings={**SMALL[algorithm], **settings})
 
 
@@ -129,32 +128,6 @@ def test_exploration_falls_until_the_decision_that_the_first_call_has_set():
     model.num_timesteps = 24
     model._on_step()
     assert model.exploration_rate == pytest.approx(1.0 - 24 / 50)
-
-
-def test_what_hindsight_remembers_comes_back(tmp_path):
-    model = new_model("hindsight")
-    model.learn(128)
-    again = new_model("hindsight", seed=2)
-    restore(again, saved(model, tmp_path, "hindsight"))
-    before, after = model._buffer.arrays(), again._buffer.arrays()
-    assert before["position"][1] > 10
-    for name, array in before.items():
-        assert np.array_equal(after[name], array, equal_nan=array.dtype.kind == "f")
-    assert any(not torch.equal(*pair) for pair in zip(again.learner.parameters(), network(again), strict=True))
-
-
-def network(model):
-    return model.policy.mlp_extractor.network.parameters()
-
-
-def test_a_learner_begins_as_what_a_teacher_has_made_of_the_policy():
-    model = new_model("hindsight")
-    with torch.no_grad():
-        for weights in network(model):
-            weights.add_(0.01)  # as imitation does before `learn`
-    model._play = lambda *_: None  # ends at once
-    model.learn(4)
-    assert all(torch.equal(*pair) for pair in zip(model.learner.parameters(), network(model), strict=True))
 
 
 class Trap:
@@ -287,7 +260,7 @@ def test_what_is_not_finite_is_neither_saved_nor_read(number, tmp_path):
     good = file.read_bytes()
     weights = model.policy.state_dict()
     with torch.no_grad():
-        next(network(model)).view(-1)[0] = number
+        next(model.policy.parameters()).view(-1)[0] = number
     with pytest.raises(NotFiniteError, match="numbers in the model's policy are not finite"):
         save(model, file, "toy", "joint", "ppo")
     assert file.read_bytes() == good

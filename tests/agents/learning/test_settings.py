@@ -11,10 +11,8 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 
 
-def environments(rows=4, observation="plain"):
-    return Sb3VecEnv(
-        MigrationVectorEnv(rows, make_generator("toy"), autoreset_mode="SameStep", observation=observation)
-    )
+def environments(rows=4):
+    return Sb3VecEnv(MigrationVectorEnv(rows, make_generator("toy"), autoreset_mode="SameStep"))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def environments(rows=4, observation="plain"):
         ("dqn", "train_freq", (1, "episode"), "a whole number from 1 to"),
         ("dqn", "buffer_size", "many", "a whole number from 1 to"),
         ("dqn", "exploration_fraction", 2, "a number from 0 to 1"),
-        ("hindsight", "logit_per_gain", 0, "a number above 0"),
+        ("grpo", "group_size", 1, "a whole number from 2 to"),
     ],
 )
 def test_what_a_setting_cannot_be_is_named(algorithm, setting, value, remedy):
@@ -64,7 +62,7 @@ def test_what_a_setting_cannot_be_is_named(algorithm, setting, value, remedy):
         ("dqn", "optimize_memory_usage"),
         ("dqn", "n_steps"),
         ("a2c", "batch_size"),
-        ("hindsight", "gamma"),
+        ("grpo", "gamma"),
     ],
 )
 def test_what_has_no_effect_or_cannot_work_is_no_setting(algorithm, setting):
@@ -90,11 +88,9 @@ def test_the_defaults_of_every_algorithm_are_allowed(name):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_model_says_all_its_settings(name):
-    observation = "candidates" if name == "hindsight" else "plain"
-    settings = {"learning_rate": 0.125, **({"buffer_size": 64} if name in ("dqn", "hindsight") else {})}
-    if name == "dqn":
-        settings["target_update_interval"] = 16
-    model = make_model(name, environments(4, observation), seed=0, device="cpu", settings=settings)
+    own = {"dqn": {"buffer_size": 64, "target_update_interval": 16}, "grpo": {"group_size": 2}}
+    settings = {"learning_rate": 0.125, **own.get(name, {})}
+    model = make_model(name, environments(4), seed=0, device="cpu", settings=settings)
     assert model.settings["learning_rate"] == model.learning_rate == 0.125
     assert set(model.settings) == set(defaults(name, ALGORITHMS[name].model_class))
 

@@ -29,7 +29,7 @@ from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import PackedScenarios, pack
 from dnnmig_env.simulation.radio import radio_bytes_per_s
 from dnnmig_env.simulation.state import new_state
-from tests.candidate_play import one_channel
+from tests.one_channel import one_channel
 
 GRAPH = LayerGraph("net", 10_000, (Layer("only", 1e9, 1_000_000, 1_000, (-1,)),))
 

@@ -25,7 +25,7 @@ from dnnmig_env.simulation.plan import Plan, check_plan
 from dnnmig_env.simulation.state import new_state
 from tests.agents.planners.every_plan import num_free_layers
 from tests.agents.planners.random_scenarios import delays_s
-from tests.candidate_play import one_channel
+from tests.one_channel import one_channel
 from tests.strategies import RandomChoices, Sizes, make_scenario
 
 ROUNDING = 1e-9

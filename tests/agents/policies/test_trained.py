@@ -15,17 +15,15 @@ from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
 from agents.learning.checkpoint import save
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
-from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, observation_of, read_card
+from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
 
-KINDS = ("plain", "candidates")
 
-
-def model_of(algorithm="a2c", decisions="joint", family="edge-cloud", observation="plain"):
-    options = {"autoreset_mode": "SameStep", "observation": observation, **TRAINING_REWARD}
-    env = MigrationVectorEnv(4, make_generator(family), decisions, **options)
+def model_of(algorithm="a2c", decisions="joint", family="edge-cloud"):
+    options = {"autoreset_mode": "SameStep", **TRAINING_REWARD}
+    env = MigrationVectorEnv(16, make_generator(family), decisions, **options)
     settings = {"buffer_size": 100} if algorithm == "dqn" else {}
     return make_model(algorithm, Sb3VecEnv(env), seed=1, device="cpu", settings=settings, network={"width": 8})
 
@@ -37,12 +35,9 @@ def file(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "observation"),
-    [(name, kind) for name in ALGORITHMS for kind in KINDS if (name, kind) != ("hindsight", "plain")],
-)
-def test_a_model_read_back_acts_as_the_one_written(algorithm, observation, tmp_path):
-    model = model_of(algorithm, observation=observation)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_model_read_back_acts_as_the_one_written(algorithm, tmp_path):
+    model = model_of(algorithm)
     save(model, tmp_path / MODEL, "edge-cloud", "joint", algorithm)
     policy = load(tmp_path / MODEL)
     observations, differing = model.env.reset(), 0
@@ -55,8 +50,7 @@ def test_a_model_read_back_acts_as_the_one_written(algorithm, observation, tmp_p
         differing += len(set(expected)) > 1
         observations, _, _, _ = model.env.step(found)
     assert differing > 20
-    card = read_card(tmp_path / MODEL)
-    assert (card.algorithm, card.observation) == (algorithm, observation)
+    assert read_card(tmp_path / MODEL).algorithm == algorithm
 
 
 def test_drawn_actions_vary_and_are_legal(file):
@@ -101,35 +95,8 @@ def test_a_model_is_not_used_for_what_it_was_not_trained_for(file):
     assert observations["action_mask"][0, load(file, toy).predict(observations)[0][0]]
 
 
-def test_a_model_meets_only_observations_of_the_kind_it_knows(file, tmp_path):
-    seeing = tmp_path / MODEL
-    save(model_of("hindsight", observation="candidates"), seeing, "edge-cloud", "joint", "hindsight")
-    envs = {kind: MigrationVectorEnv(1, make_generator("edge-cloud"), observation=kind) for kind in KINDS}
-    with pytest.raises(ValueError, match=r"sees 'candidates' observations, not 'plain'; .* observation='candidates'\."):
-        load(seeing, envs["plain"])
-    with pytest.raises(ValueError, match=r"sees 'plain' observations, not 'candidates'; .* observation='plain'\."):
-        load(file, envs["candidates"])
-    for path, kind in ((seeing, "candidates"), (file, "plain")):
-        observations, _ = envs[kind].reset(seed=0)
-        action = load(path, envs[kind]).predict(observations)[0][0]
-        assert observations["action_mask"][0, action]
-
-
-def test_a_model_that_sees_candidates_acts_in_larger_and_smaller_environments(tmp_path):
-    save(model_of("ppo", observation="candidates"), tmp_path / MODEL, "edge-cloud", "joint", "ppo")
-    for options in ({"num_users": (6, 6), "num_edges": (4, 4), "max_layers": 24}, {"num_users": 1, "num_edges": 1}):
-        env = MigrationVectorEnv(4, make_generator("edge-cloud", **options), observation="candidates")
-        policy = resolve_policy(str(tmp_path), env, 0)
-        observations, _ = env.reset(seed=0)
-        for _ in range(10):
-            actions, _ = policy.predict(observations)
-            assert observations["action_mask"][np.arange(4), actions].all()
-            observations = env.step(actions)[0]
-
-
-def test_a_card_that_does_not_say_what_is_seen_means_plain_observations(file, tmp_path):
-    card = json.loads(zipfile.ZipFile(file).read(CARD))
-    assert card.pop("observation") == "plain"
+def test_a_model_of_a_former_format_acts_if_it_saw_plain_observations(file, tmp_path):
+    card = {**json.loads(zipfile.ZipFile(file).read(CARD)), "observation": "plain", "blind": []}
     older = damaged(file, tmp_path, CARD, json.dumps(card).encode())
     assert read_card(older) == read_card(file)
     env = MigrationVectorEnv(4, make_generator("edge-cloud"))
@@ -163,11 +130,17 @@ def test_a_damaged_model_is_named(file, tmp_path, name, content, text):
         ({"width": 10**8}, "at width: Input should be less than or equal to 4096"),
         ({"context": True}, "at context: Input should be a valid integer"),
         ({"steps": -1}, "at steps: Input should be greater than or equal to 0"),
-        ({"observation": "everything"}, "at observation: Input should be 'plain' or 'candidates'"),
+        (
+            {"observation": "candidates"},
+            "by a former version to see what environments do not show any more",
+        ),
+        (
+            {"blind": ["gain"]},
+            "what environments do not show any more; use the version that",
+        ),
         ({"decisions": "threefold"}, "at decisions: String should match"),
         ({"algorithm": ["ppo"]}, "at algorithm: Input should be a valid string"),
         ({"charm": 1}, "at charm: Unexpected keyword argument"),
-        ({"observation": "candidates", "blind": ["charm"]}, "of another version: names has 'charm'"),
     ],
 )
 def test_what_a_card_cannot_say_is_named(file, tmp_path, change, text):
@@ -220,12 +193,6 @@ def test_a_network_whose_scores_are_not_finite_does_not_act(file, tmp_path):
         ValueError, match=r"a2c has trained for 0 steps in family 'edge-cloud' gives scores that are not"
     ):
         load(large, env).predict(env.reset(seed=0)[0])
-
-
-def test_a_model_that_decides_in_another_way_is_named_before_an_environment_is_made(file):
-    assert observation_of(file, "joint") == "plain"
-    with pytest.raises(ValueError, match=r"model\.zip was trained with decisions='joint', not 'two-phase'"):
-        observation_of(file, "two-phase")
 
 
 def test_weights_of_another_network_are_named(file, tmp_path):

@@ -237,7 +237,7 @@ def test_another_compiler_has_another_digest(monkeypatch: pytest.MonkeyPatch, li
 def test_imports_in_any_package_count_but_not_those_inside_functions(tmp_path: Path) -> None:
     source = tmp_path / "source.py"
     source.write_text(
-        "from agents.candidates import observer\n"
+        "from agents.policies import sampling\n"
         "import train.__main__\n"
         "from evaluate.__main__ import main\n"
         "class Late:\n    from dnnmig_env.simulation import play\n"
@@ -245,7 +245,7 @@ def test_imports_in_any_package_count_but_not_those_inside_functions(tmp_path: P
     )
     found = {str(path.relative_to(PROJECT)) for path in cache.imported(source)}
     files = (
-        "agents/candidates/observer.py",
+        "agents/policies/sampling.py",
         "train/__main__.py",
         "evaluate/__main__.py",
         "dnnmig_env/simulation/play.py",

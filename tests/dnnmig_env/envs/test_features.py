@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.candidates.features import CANDIDATE, SITUATION
 from dnnmig_env.envs.facts.lanes import LANE_PARTS
 from dnnmig_env.envs.facts.layout import PARTS, FactsLayout
 from dnnmig_env.envs.features import Feature, markdown_table, names, positions
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "observations.md"
-EVERY_TABLE = {**PARTS, "situation": SITUATION, "candidates": CANDIDATE}
 
 
 def test_positions_are_those_of_the_declarations() -> None:
@@ -20,9 +18,9 @@ def test_positions_are_those_of_the_declarations() -> None:
     assert positions(table)._asdict() == {"first": 0, "second": 1, "third": 2}
 
 
-@pytest.mark.parametrize("part", EVERY_TABLE)
+@pytest.mark.parametrize("part", PARTS)
 def test_every_feature_says_what_it_is(part: str) -> None:
-    table = EVERY_TABLE[part]
+    table = PARTS[part]
     assert len(set(names(table))) == len(table)
     for feature in table:
         assert feature.meaning and feature.unit and "x" in feature.scale
@@ -41,6 +39,6 @@ def test_parts_stand_one_after_the_other() -> None:
     assert without.size == layout.slices["cells"].start
 
 
-@pytest.mark.parametrize("part", EVERY_TABLE)
+@pytest.mark.parametrize("part", PARTS)
 def test_the_documentation_is_made_from_the_tables(part: str) -> None:
-    assert markdown_table(EVERY_TABLE[part]) in DOCS.read_text(encoding="utf-8")
+    assert markdown_table(PARTS[part]) in DOCS.read_text(encoding="utf-8")

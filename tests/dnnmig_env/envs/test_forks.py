@@ -1,4 +1,4 @@
-"""Children that fork step as their parents do, after the parent has used its threads, with candidates too."""
+"""Children that fork step as their parents do, after the parent has used its threads."""
 
 import os
 import subprocess
@@ -59,10 +59,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("options", ["{}", "{'observation': 'candidates', 'reward': 'reference'}"])
 @pytest.mark.parametrize("way", ["fork", "async", "subproc"])
-def test_children_that_fork_play_as_their_parent_does(way: str, options: str) -> None:
+def test_children_that_fork_play_as_their_parent_does(way: str) -> None:
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
-    command = [sys.executable, "-W", "error", "-c", PLAYED, way, options]
+    command = [sys.executable, "-W", "error", "-c", PLAYED, way]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "played\n", done.stderr

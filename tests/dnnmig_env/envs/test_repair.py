@@ -61,12 +61,9 @@ def test_memory_sends_a_layer_to_the_other_server_and_info_says_so() -> None:
     assert (info["illegal_action"], info["action_taken"]) == (False, env.stop_action)
 
 
-@pytest.mark.parametrize(
-    "options", [{"decisions": "two-phase"}, {"observation": "candidates", "reward": "reference"}, {"reward": "shaped"}]
-)
+@pytest.mark.parametrize("options", [{"decisions": "two-phase"}, {"reward": "shaped"}])
 def test_no_illegal_action_ends_an_episode_and_what_is_taken_is_what_would_have_been_chosen(options) -> None:
-    moves = "observation" not in options
-    generator, rng = make_generator("mobile", max_layers=4, moves=moves), np.random.default_rng(0)
+    generator, rng = make_generator("mobile", max_layers=4), np.random.default_rng(0)
     blind = MigrationEnv(generator, illegal="repair", **options)
     seeing = MigrationEnv(generator, **options)
     repaired = 0

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.candidates.features import REFERENCE_FEATURES
 from agents.learning.algorithms import ALGORITHMS
-from agents.learning.imitation import Demonstrations, demonstrate
+from agents.learning.imitation import imitate
 from agents.policies.trained import MODEL, read_card
 from evaluate.__main__ import main
 from evaluate.studies import comparison
@@ -29,41 +28,36 @@ def run(name: str, out: Path, *arguments: str) -> dict[str, Any]:
 
 def test_every_algorithm_takes_part_and_one_is_untrained(tmp_path: Path) -> None:
     variants = run("algorithms", tmp_path / "out")["variants"]
-    plain = ["ppo", "a2c", "dqn", "maskable-ppo"]
-    candidates = {f"{name}-candidates": name for name in ("ppo", "hindsight", "untrained")}
-    assert [name for name, figures in variants.items() if figures["steps"] is not None] == [*plain, *candidates]
-    assert variants["untrained-candidates"]["steps"] == 0
-    for name in (*plain, *candidates):
+    agents = [*ALGORITHMS, "untrained"]
+    assert [name for name, figures in variants.items() if figures["steps"] is not None] == agents
+    assert variants["untrained"]["steps"] == 0
+    for name in agents:
         card = read_card(tmp_path / "out" / "runs" / f"{name}-0" / MODEL)
-        assert card.observation == ("candidates" if name in candidates else "plain")
-        learned_by = candidates.get(name, name)
-        assert card.algorithm == ("ppo" if learned_by == "untrained" else learned_by)
+        assert card.algorithm == ("grpo" if name == "untrained" else name)
 
 
-def few_demonstrations(teacher: str, env: Any, episodes: int, *others: Any) -> Demonstrations:
+def imitate_a_few(model: Any, teacher: str, env: Any, episodes: int, *others: Any) -> float:
     assert episodes == 1024
-    return demonstrate(teacher, env, 16, *others)
+    return imitate(model, teacher, env, 16, *others)
 
 
 def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A sixteenth of the decisions: 8 environments instead of 128, and few episodes to imitate.
     monkeypatch.setitem(ALGORITHMS, "ppo", replace(ALGORITHMS["ppo"], num_envs=8))
-    monkeypatch.setattr("train.run.demonstrate", few_demonstrations)
+    monkeypatch.setitem(ALGORITHMS, "grpo", replace(ALGORITHMS["grpo"], num_envs=16))
+    monkeypatch.setattr("train.run.imitate", imitate_a_few)
     variants = run("ablation", tmp_path / "out")["variants"]
-    for name in ("candidates", "plain"):
-        many, one = variants[f"{name}, best of 64"], variants[name]
-        assert many["policy"].endswith("@64")
-        assert many["mean_delay_s"] <= one["mean_delay_s"] * (1 + 1e-9)
-        assert many["steps"] == one["steps"]
-    plain = Agent({"observation": "plain"}).changes
+    many, one = variants["warm start, grpo, best of 64"], variants["warm start, grpo"]
+    assert many["policy"].endswith("@64")
+    assert many["mean_delay_s"] <= one["mean_delay_s"] * (1 + 1e-9)
+    assert many["steps"] == one["steps"]
     agents = study("ablation").agents
-    assert agents["plain"].changes == plain
-    assert agents["plain-warm-start"].changes == {**plain, "warm_start": "joint-efficiency"}
-    hidden = {"candidates-without-gain": ["gain"], "candidates-without-reference": list(REFERENCE_FEATURES)}
+    assert agents["warm start, grpo"].changes == {"warm_start": "joint-efficiency"}
+    assert agents["warm start, ppo"].changes == {"warm_start": "joint-efficiency", "algorithm": "ppo"}
+    assert agents["grpo alone"].changes == {}
     for name in agents:
-        folder = tmp_path / "out" / "runs" / f"{name}-0"
-        assert read_config(folder).warm_start == agents[name].changes.get("warm_start")
-        assert list(read_card(folder / MODEL).blind) == hidden.get(name, [])
+        config = read_config(tmp_path / "out" / "runs" / f"{name}-0")
+        assert config.warm_start == agents[name].changes.get("warm_start")
+        assert config.algorithm == agents[name].changes.get("algorithm", "grpo")
 
 
 def test_steps_are_the_mean_over_training_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,160 @@
+"""GRPO: groups share a scenario, advantages are against the group, and the objective is PPO's."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.learning.algorithms import TRAINING_REWARD, make_model
+from agents.learning.grpo import LEAST_SPREAD, LEAST_STEP, Moments, group_advantages
+from agents.learning.sb3_vec_env import Sb3VecEnv
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import make_generator
+
+
+def model_of(family="single", rows=8, decisions="joint", **settings):
+    env = MigrationVectorEnv(rows, make_generator(family), decisions, autoreset_mode="SameStep", **TRAINING_REWARD)
+    return make_model("grpo", Sb3VecEnv(env), 0, "cpu", {"group_size": 4, "batch_size": 64, **settings})
+
+
+class Silent:
+    """A callback that lets everything go on."""
+
+    def on_step(self):
+        return True
+
+
+def played(model):
+    """Play a round; return the environments in which it was played, its moments and the advantages of the rows."""
+    model._setup_learn(1, None)
+    arena = model._arena()
+    return arena, *model._play(arena, Silent())
+
+
+def test_advantages_by_hand():
+    found, spread = group_advantages(np.array([1.0, 3.0, 5.0, 5.0]), 2)
+    assert spread.tolist() == [1.0, 0.0]
+    assert found.tolist() == pytest.approx([1 / (1 + LEAST_SPREAD), -1 / (1 + LEAST_SPREAD), 0.0, 0.0])
+
+
+def test_all_rollouts_of_a_group_have_the_same_scenario_and_groups_others():
+    arena, _, _ = played(model_of(rows=12))
+    rates = arena.episodes.packed.up_bytes_per_s.reshape(3, 4, -1)
+    assert (rates == rates[:, :1]).all()
+    assert len({tuple(rates[group, 0]) for group in range(3)}) == 3
+
+
+def test_rows_are_judged_by_what_their_plans_cost():
+    model = model_of("edge-cloud")
+    arena, moments, advantages = played(model)
+    delays_s = arena.episodes.state.cost_s / arena.episodes.state.expected_queries
+    costs = delays_s / arena.episodes.outputs.device_only_s
+    assert len(set(costs)) == 8  # decisions are drawn, so that rollouts differ
+    expected, _ = group_advantages(costs, 4)
+    np.testing.assert_allclose(advantages, expected, rtol=1e-5)
+    plans = arena.episodes.uploads
+    for row in range(8):
+        taken = [int(action) for action in moments.action[moments.row == row] if action != arena.stop_action]
+        planned = [
+            arena.encode(int(plans.user[row, k]), int(plans.layer[row, k]), int(plans.server[row, k]))
+            for k in range(plans.length[row])
+        ]
+        assert taken == planned
+
+
+def test_moments_hold_what_was_seen_and_how_likely_the_decision_was():
+    model = model_of("edge-cloud")
+    _, moments, _ = played(model)
+    assert model.num_timesteps == len(moments.action)
+    assert (moments.mask.gather(1, moments.action[:, None]) == 1).all()
+    with torch.no_grad():
+        scores, _ = model.policy.mlp_extractor.network(moments.observation, moments.mask)
+    likely = torch.log_softmax(scores, 1).gather(1, moments.action[:, None]).squeeze(1)
+    torch.testing.assert_close(moments.log_prob, likely, rtol=1e-4, atol=1e-4)
+
+
+def test_the_objective_is_clipped_where_the_decision_has_moved_too_far():
+    model = model_of(ent_coef=0.5, clip_range=0.2)
+    _, moments, _ = played(model)
+    at = torch.arange(4)
+    given = {"observation": moments.observation[at], "action_mask": moments.mask[at]}
+    choices = torch.distributions.Categorical(logits=model.policy.mlp_extractor(given)[0].detach())
+    now = choices.log_prob(moments.action[at])
+    ratio = torch.tensor([1.5, 1.5, 0.5, 0.5])  # probabilities now by those when the decisions were drawn
+    before = Moments(moments.row, moments.observation, moments.mask, moments.action, moments.log_prob.clone())
+    before.log_prob[at] = now - ratio.log()
+    objective, outside, entropy = model._objective(before, at, torch.tensor([2.0, -2.0, 2.0, -2.0]))
+    expected = torch.tensor([1.2 * 2, 1.5 * -2, 0.5 * 2, 0.8 * -2]) + 0.5 * choices.entropy()
+    torch.testing.assert_close(objective.detach(), expected, rtol=1e-4, atol=1e-4)
+    assert int(outside) == 4
+    assert float(entropy) == pytest.approx(float(choices.entropy().sum()), rel=1e-4)
+
+
+def test_a_gradient_step_makes_good_decisions_likelier():
+    model = model_of("edge-cloud", learning_rate=1e-3, batch_size=4096)
+    _, moments, advantages = played(model)
+    model._train(moments, advantages)
+    given = {"observation": moments.observation, "action_mask": moments.mask}
+    scores = model.policy.mlp_extractor(given)[0].detach()
+    moved = torch.log_softmax(scores, 1).gather(1, moments.action[:, None]).squeeze(1) - moments.log_prob
+    of_moment = advantages[moments.row]
+    assert float((moved * (of_moment - of_moment.mean())).sum()) > 0
+
+
+def test_pieces_make_the_same_step_as_the_whole_batch(monkeypatch):
+    found = []
+    for piece in (3, 1000):
+        model = model_of()
+        _, moments, advantages = played(model)
+        monkeypatch.setattr("agents.learning.grpo.CACHED_ROWS", piece)
+        torch.manual_seed(0)
+        model._train(moments, advantages)
+        found.append(torch.cat([weights.detach().flatten() for weights in model.policy.parameters()]))
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-5)
+
+
+def test_every_decision_of_a_round_is_learned_from_in_each_epoch(monkeypatch):
+    model = model_of(n_epochs=2)
+    _, moments, advantages = played(model)
+    seen, real = [], model._objective
+    monkeypatch.setattr(model, "_objective", lambda *given: seen.extend(given[1].tolist()) or real(*given))
+    model._train(moments, advantages)
+    assert sorted(seen) == sorted([*range(len(moments.action))] * 2)
+
+
+def test_the_step_size_falls_to_a_tenth():
+    model = model_of(learning_rate=0.01)
+    model.learn(1)
+    assert model.rounds == 1
+    assert model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(LEAST_STEP * 0.01)
+
+
+def test_decisions_in_two_phases_are_learned_from_too():
+    model = model_of("toy", decisions="two-phase")
+    _, moments, advantages = played(model)
+    model._train(moments, advantages)
+    assert all(bool(torch.isfinite(weights).all()) for weights in model.policy.parameters())
+
+
+def test_rounds_differ_and_a_seed_gives_the_same_ones():
+    rates = []
+    for _ in range(2):
+        model = model_of()
+        model._setup_learn(1, None)
+        arena = model._arena()
+        for _ in range(2):
+            model._play(arena, Silent())
+            rates.append(tuple(arena.episodes.packed.up_bytes_per_s.ravel()))
+    assert rates[0] == rates[2] and rates[1] == rates[3]
+    assert rates[0] != rates[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "text"),
+    [
+        ({"group_size": 3}, 8, "num_envs is 8 and group_size 3, but every scenario is played group_size times; give a"),
+        ({"group_size": 1}, 8, "setting 'group_size' of algorithm 'grpo' is 1; give a whole number from 2 to"),
+    ],
+)
+def test_what_makes_no_groups_is_named(settings, rows, text):
+    with pytest.raises(ValueError, match=text):
+        model_of(rows=rows, **settings)
