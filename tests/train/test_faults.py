@@ -144,7 +144,7 @@ def test_a_full_disk_at_the_first_write_leaves_no_folder(tmp_path, monkeypatch, 
 
 def test_a_file_size_limit_ends_a_real_training_in_one_line(tmp_path):
     folder = tmp_path / "run"
-    small = ["--total-steps", "1000000", "--held-out.every", "4", "--network.context", "4"]
+    small = ["--total-steps", "1000000", "--held-out.every", "4", "--network.context", "4", "--network.width", "16"]
     arguments = overriding(TINY, "--out", str(folder), *small)
     process = subprocess.run(
         [sys.executable, "-m", "train", *arguments],
@@ -223,7 +223,7 @@ def test_two_trainings_do_not_share_a_folder(tmp_path, capsys, monkeypatch):
     def never(*_):
         raise AssertionError("imitated before the folder was locked")
 
-    monkeypatch.setattr(train.run, "demonstrate", never)
+    monkeypatch.setattr(train.run, "imitate", never)
     folder = tmp_path / "run"
     with locked(folder):
         arguments = overriding(TINY, "--out", str(folder), "--warm-start", "exact")
@@ -247,7 +247,7 @@ def test_a_lock_file_that_was_left_behind_does_not_fill_a_folder(tmp_path):
 
 @pytest.mark.parametrize("out", ["/proc/run", "/dev/null/run", "/dev/null"])
 def test_impossible_folders_are_refused_before_the_teacher_plays(out, capsys, monkeypatch):
-    monkeypatch.setattr(train.run, "demonstrate", lambda *_: pytest.fail("the teacher has played"))
+    monkeypatch.setattr(train.run, "imitate", lambda *_: pytest.fail("the teacher has played"))
     line = complaint(capsys, *overriding(TINY, "--out", out, "--warm-start", "exact"))
     assert line.startswith((f"cannot write to folder {out}: ", f"{out} is a file, or leads through one"))
 

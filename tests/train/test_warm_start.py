@@ -62,7 +62,8 @@ def test_runs_of_grpo_with_the_same_seed_are_the_same(tmp_path):
     assert not torch.equal(one, other)
 
 
-def test_a_warm_start_is_where_the_curve_begins(tmp_path, capsys):
+def test_a_warm_start_is_where_the_curve_begins(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agents.learning.imitation.BATCH_SIZE", 64)
     arguments = [*PPO]
     assert run(tmp_path / "cold", *arguments) == 0
     assert run(tmp_path / "warm", *arguments, "--warm-start", "exact", "--warm-start-episodes", "1024") == 0
