@@ -49,7 +49,13 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
 def preset(name: str | None) -> TrainConfig:
     """Return the defaults of a preset."""
     if name == "quick":
-        return TrainConfig(preset="quick", total_steps=300_000, held_out=HeldOutConfig(scenarios=32, every=50_000))
+        return TrainConfig(
+            preset="quick",
+            warm_start="joint-efficiency",
+            warm_start_episodes=1500,
+            total_steps=400_000,
+            held_out=HeldOutConfig(scenarios=32, every=50_000),
+        )
     return TrainConfig()
 
 

@@ -187,9 +187,7 @@ def make_model(
     """
     chosen = algorithm(name)
     settings = check_settings(name, settings)
-    layout = env.env.episodes.layout
-    sizes = layout.users, layout.layers, layout.servers
-    policy: dict[str, Any] = {"sizes": sizes, **network}
+    policy: dict[str, Any] = {"layout": env.env.episodes.layout, **network}
     if name != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
     model_class: Any = chosen.model_class

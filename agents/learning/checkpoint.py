@@ -97,9 +97,10 @@ def save(
         if not _is_finite(states[name]):
             raise NotFiniteError(f"numbers in the model's {name} are")
     policy: Any = model.policy
-    users, layers, servers = policy.sizes
-    sizes = (users, layers, servers, policy.width, policy.context)
-    card = Card(algorithm, family, decisions, *sizes, model.num_timesteps, FORMAT)
+    sizes = asdict(policy.layout) | {"width": policy.width, "context": policy.context}
+    card = Card(
+        algorithm=algorithm, family=family, decisions=decisions, steps=model.num_timesteps, format=FORMAT, **sizes
+    )
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:

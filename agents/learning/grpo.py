@@ -129,6 +129,7 @@ class GRPO(BaseAlgorithm):
             seed=seed,
             device=device,
             support_multi_env=True,
+            stats_window_size=100 if env is None else env.num_envs,  # the charts are of whole rounds
         )
         self.group_size, self.batch_size, self.n_epochs = group_size, batch_size, n_epochs
         self.clip_range, self.ent_coef, self.max_grad_norm = clip_range, ent_coef, max_grad_norm

@@ -124,7 +124,7 @@ class OwnArguments:
         observation_space: The environment's.
         action_space: The environment's.
         lr_schedule: Learning rate as a function of the remaining share of training.
-        sizes: Most users, layers and servers of the environment, (U, L, S); give it as `policy_kwargs`.
+        layout: How the environment lays its observations out; give it as `policy_kwargs`.
         width: See `FactsNetwork`.
         context: See `FactsNetwork`.
         **kwargs: As of SB3's policy class.
@@ -135,23 +135,23 @@ class OwnArguments:
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         lr_schedule: Schedule,
-        sizes: tuple[int, int, int],
+        layout: FactsLayout,
         width: int = 32,
         context: int = 64,
         **kwargs: Any,
     ) -> None:
-        self.sizes, self.width, self.context = sizes, width, context
+        self.layout, self.width, self.context = layout, width, context
         super().__init__(observation_space, action_space, lr_schedule, features_extractor_class=Unchanged, **kwargs)  # type: ignore
 
     def make_network(self) -> nn.Module:
         """Return a new policy network."""
-        return FactsNetwork(FactsLayout(*self.sizes), self.width, self.context)
+        return FactsNetwork(self.layout, self.width, self.context)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         """Return the parameters by which SB3 makes the same policy again: with ours, less the one that is fixed."""
         parameters: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]
         parameters.pop("features_extractor_class")
-        own = ("sizes", "width", "context")
+        own = ("layout", "width", "context")
         return {**parameters, **{name: getattr(self, name) for name in own}}
 
 

@@ -12,7 +12,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +66,8 @@ class Card:
         width: See `FactsNetwork`.
         context: See `FactsNetwork`.
         steps: Number of decisions on which it was trained.
+        edges: Most edges of a network, E.
+        lanes: Whether it saw facts about several lanes.
         format: Layout of the file, see `FORMAT`.
     """
 
@@ -78,7 +80,14 @@ class Card:
     width: _Width
     context: _Width
     steps: Annotated[int, Field(ge=0)]
+    edges: Annotated[int, Field(ge=0, le=10**6)] = 0
+    lanes: bool = False
     format: int = 1
+
+    @property
+    def layout(self) -> FactsLayout:
+        """How the observations were laid out on which it was trained."""
+        return FactsLayout(self.users, self.layers, self.servers, self.edges, self.lanes)
 
 
 class TrainedPolicy:
@@ -153,9 +162,8 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
         )
     if env is not None:
         _check_fit(file, card, env, family)
-        layout = env.episodes.layout
-        card = replace(card, users=layout.users, layers=layout.layers, servers=layout.servers)
-    network = FactsNetwork(FactsLayout(card.users, card.layers, card.servers), card.width, card.context)
+        card = replace(card, **asdict(env.episodes.facts))
+    network = FactsNetwork(card.layout, card.width, card.context)
     try:
         own = _of_network(weights, prefix)
         if not all(weight.is_floating_point() for weight in own.values()):
@@ -271,6 +279,17 @@ def _without_former(file: Path, text: bytes) -> bytes:
 def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:
     episodes = env.episodes
     _check_decisions(file, card, episodes.decision_mode)
+    if episodes.observer.kind != "plain":
+        raise ValueError(
+            f"{file} sees plain observations, not {episodes.observer.kind!r}; make the environment with "
+            "observation='plain'."
+        )
+    if card.lanes != episodes.facts.lanes:
+        seen, shown = ("several", "one") if card.lanes else ("one", "several")
+        raise ValueError(
+            f"{file} was trained where weights go through {seen} of the lanes, and here it is {shown}; use it with "
+            "scenarios like those of its training, or train another."
+        )
     if family not in (None, card.family):
         raise ValueError(
             f"{file} was trained on family {card.family!r}, not {family!r}; "

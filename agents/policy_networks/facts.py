@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dnnmig_env.envs.facts.lanes import TRANSFER_FEATURES
 from dnnmig_env.envs.facts.layout import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
 from dnnmig_env.envs.features import names
@@ -63,14 +64,23 @@ _LEAST_SHARE = 1e-4
 _LN_10 = 2.302585
 
 
+_RADIO, _WIRE = ("exists", "log_left", "waits"), ("exists", "log_left")
+"""What is looked at of the transfer by radio of a user, and of that on the wire of a server."""
+
+
 class Parts(NamedTuple):
-    """What is looked at in a batch of observations; `dnnmig_env.envs.facts` names the features (last axis)."""
+    """What is looked at in a batch of observations; `dnnmig_env.envs.facts` names the features (last axis).
+
+    Where there are several lanes, servers have three features more (the wire's transfer, and room), users four (the
+    radio transfer, and absence), and links one (the cell).
+    """
 
     time: Tensor  # (B, 4)
-    servers: Tensor  # (B, S, 6)
-    users: Tensor  # (B, U, 10)
-    links: Tensor  # (B, U, S, 6)
+    servers: Tensor  # (B, S, 6 or 9)
+    users: Tensor  # (B, U, 10 or 14)
+    links: Tensor  # (B, U, S, 6 or 7)
     layers: Tensor  # (B, U, L, 13)
+    there: Tensor  # (B, U, L, S): 1 if the layer's weights are, or will be, on the server, else 0
 
 
 class FactsNetwork(nn.Module):
@@ -90,12 +100,15 @@ class FactsNetwork(nn.Module):
     def __init__(self, layout: FactsLayout, width: int = 32, context: int = 64) -> None:
         super().__init__()
         self.layout, self.width = layout, width
+        of_server, of_user, of_link = len(SERVER_FEATURES), len(USER_FEATURES), len(LINK_FEATURES)
+        if layout.lanes:
+            of_server, of_user, of_link = of_server + len(_WIRE) + 1, of_user + len(_RADIO) + 1, of_link + 1
         self.layer_in = nn.Linear(_LAYER_WIDTH + 1, width)
         self.messages = nn.ModuleList(nn.Linear(3 * width, width) for _ in range(ROUNDS))
         self.layer_out = nn.Linear(width, width)
-        self.user = nn.Linear(len(USER_FEATURES) + 2 * width, context)
-        self.server = nn.Linear(len(SERVER_FEATURES), context, bias=False)
-        self.link = nn.Linear(len(LINK_FEATURES) + 2, context, bias=False)
+        self.user = nn.Linear(of_user + 2 * width, context)
+        self.server = nn.Linear(of_server, context, bias=False)
+        self.link = nn.Linear(of_link + 2, context, bias=False)
         self.summary = nn.Linear(len(TIME_FEATURES) + context, context)
         self.pair = nn.Linear(context, context)
         self.pair_context = nn.Linear(context, context, bias=False)
@@ -122,13 +135,12 @@ class FactsNetwork(nn.Module):
         """
         parts = split(observation, self.layout)
         of_layer, of_link = log_efficiency(parts)
-        there = whereabouts(parts)
         layers = self._embed_layers(parts.layers, of_layer)
-        pairs, summary = self._embed_pairs(parts, layers, there)
+        pairs, summary = self._embed_pairs(parts, layers)
         query = self.query(pairs)
         by_layer, efficiency, before, after, alone = query.split([self.width, 1, 1, 1, 1], dim=-1)
         factor = self.efficiency + efficiency
-        keys = torch.cat([layers, of_layer, torch.ones_like(of_layer), *neighbours(there)], dim=-1)
+        keys = torch.cat([layers, of_layer, torch.ones_like(of_layer), *neighbours(parts.there)], dim=-1)
         queries = torch.cat(
             [
                 by_layer,
@@ -161,13 +173,13 @@ class FactsNetwork(nn.Module):
             embedded = torch.relu(exchange(triples)) * exists  # padding sends nothing
         return torch.relu(self.layer_out(embedded))
 
-    def _embed_pairs(self, parts: Parts, layers: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    def _embed_pairs(self, parts: Parts, layers: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of the (user, server) pairs, (B, U, S, context), and of everything, (B, context)."""
         exists = parts.layers[..., _EXISTS]
         pooled = _means(torch.stack([exists, parts.layers[..., 0]], dim=-2), layers)
         users = torch.cat([parts.users, pooled.flatten(-2)], dim=-1)
         executed = torch.stack([parts.layers[..., 3], parts.layers[..., 3] * parts.layers[..., 2]], dim=-1)
-        links = torch.cat([parts.links, torch.matmul(there.transpose(-1, -2), executed)], dim=-1)
+        links = torch.cat([parts.links, torch.matmul(parts.there.transpose(-1, -2), executed)], dim=-1)
         pairs = self.link(links) + (self.server(parts.servers).unsqueeze(1) + self.user(users).unsqueeze(2))
         pairs = torch.relu(pairs)
         reachable = (parts.users[:, :, None, 0] * parts.servers[:, None, :, 0]).flatten(1)
@@ -178,8 +190,20 @@ class FactsNetwork(nn.Module):
 
 def split(observation: Tensor, layout: FactsLayout) -> Parts:
     """Take a batch of flat observations apart."""
-    slices, shapes = layout.slices, layout.shapes
-    return Parts(*(observation[:, slices[name]].unflatten(1, shapes[name]) for name in Parts._fields))
+
+    def part(name: str) -> Tensor:
+        taken: Tensor = observation[:, layout.slices[name]].unflatten(1, layout.shapes[name])
+        return taken
+
+    time, servers, users, links, layers = map(part, ("time", "servers", "users", "links", "layers"))
+    if not layout.lanes:
+        return Parts(time, servers, users, links, layers, whereabouts(layers, layout.servers))
+    radio, wires = part("transfers").split([layout.users, layout.servers], dim=1)
+    feature = names(TRANSFER_FEATURES).index
+    servers = torch.cat([servers, wires[..., [feature(name) for name in _WIRE]], part("rooms")], dim=-1)
+    users = torch.cat([users, radio[..., [feature(name) for name in _RADIO]], part("absences")], dim=-1)
+    there = (part("copies").squeeze(-1) != 0).to(layers.dtype)
+    return Parts(time, servers, users, torch.cat([links, part("cells")], dim=-1), layers, there)
 
 
 def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
@@ -201,18 +225,20 @@ def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
     return share - megabytes, saving + rate - _LN_10 * 6.0 + (queries + delay).unsqueeze(2)
 
 
-def whereabouts(parts: Parts) -> Tensor:
-    """Return whether each layer's weights are, or will be, on each server, shape (B, U, L, S)."""
-    servers = parts.links.shape[2]
-    node = torch.round(parts.layers[..., 1:2] * servers).long().clamp(0, servers)
+def whereabouts(layers: Tensor, servers: int) -> Tensor:
+    """Return on which of S servers each layer's weights are, or will be, as 0 or 1, from the features of layers.
+
+    Shape (B, U, L, S), for features of shape (B, U, L, 13). Weights are on one server at most.
+    """
+    node = torch.round(layers[..., 1:2] * servers).long().clamp(0, servers)
     shape = (*node.shape[:-1], servers + 1)
-    return torch.zeros(shape, dtype=parts.layers.dtype, device=node.device).scatter_(-1, node, 1.0)[..., 1:]
+    return torch.zeros(shape, dtype=layers.dtype, device=node.device).scatter_(-1, node, 1.0)[..., 1:]
 
 
 def neighbours(there: Tensor) -> tuple[Tensor, Tensor]:
     """Return whether the layer before, and the one after, is on each server, shape (B, U, L, S) each.
 
-    `there` is what `whereabouts` returns.
+    `there` is that of `Parts`.
     """
     return functional.pad(there[:, :, :-1], (0, 0, 1, 0)), functional.pad(there[:, :, 1:], (0, 0, 0, 1))
 

@@ -1,6 +1,6 @@
 """The network reads observations as they are meant, and its weights know no sizes and no order of users."""
 
-from dataclasses import astuple
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ from agents.policy_networks.facts import (
     log_efficiency,
     neighbours,
     split,
-    whereabouts,
 )
 from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
@@ -31,7 +30,8 @@ class Given:
 
     def __init__(self, scenario, extra=0):
         needed = Limits.of([scenario])
-        self.limits, self._scenario = Limits(*(size + extra for size in astuple(needed))), scenario
+        sizes = {name: size + extra for name, size in asdict(needed).items() if name != "lanes"}
+        self.limits, self._scenario = Limits(**sizes, lanes=needed.lanes), scenario
 
     def draw(self, rng, count):
         return as_batch([self._scenario] * count, self.limits)
@@ -80,9 +80,40 @@ def test_an_efficiency_is_the_seconds_saved_per_second_of_upload():
 def test_neighbours_are_where_their_weights_have_been_sent():
     env, _ = env_of(toy_scenario())
     observation = env.step(np.array([env.encode(0, 1, 2)]))[0]  # `body` of user 0 to server 2
-    before, after = neighbours(whereabouts(split(torch.as_tensor(observation["observation"]), env.episodes.layout)))
+    before, after = neighbours(split(torch.as_tensor(observation["observation"]), env.episodes.layout).there)
     assert torch.nonzero(before[0]).tolist() == [[0, 2, 1]]  # `tail` has it before, on server 2
     assert torch.nonzero(after[0]).tolist() == [[0, 0, 1]]  # `head` has it after
+
+
+def moving(seed=2, steps=12):
+    """Return an environment of `mobile` in which weights have been sent, and what is observed there."""
+    env, observation = env_of(scenarios("mobile", 1, seed=seed)[0])
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        legal = np.flatnonzero(observation["action_mask"][0])
+        observation = env.step(rng.choice(legal[:-1] if len(legal) > 1 else legal, 1))[0]
+    return env, observation
+
+
+def test_where_there_are_lanes_weights_are_on_every_server_that_holds_or_awaits_them():
+    env, observation = moving()
+    state = env.episodes.state
+    there = split(torch.as_tensor(observation["observation"]), env.episodes.layout).there[0].numpy()
+    np.testing.assert_array_equal(there > 0, state.held[0] != 0)
+    assert (state.held[0] > 0).any()
+    assert there.sum() > (there.sum(-1) > 0).sum() or state.on_the_way[0] > 0
+
+
+@pytest.mark.parametrize("part", ["cells", "copies", "transfers", "absences", "rooms"])
+def test_the_network_looks_at_what_is_told_of_lanes(part):
+    env, observation = moving()
+    layout, network = env.episodes.layout, network_of(env)
+    other = {**observation, "observation": observation["observation"].copy()}
+    values = other["observation"][:, layout.slices[part]]
+    other["observation"][:, layout.slices[part]] = np.where(values == 0, 0.5, -values)
+    scores, changed = scores_of(network, observation)[0], scores_of(network, other)[0]
+    legal = observation["action_mask"][0] > 0
+    assert (scores[0, legal] != changed[0, legal]).any()
 
 
 def test_layers_hear_of_each_other_as_far_as_messages_go():
