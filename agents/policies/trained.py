@@ -264,7 +264,7 @@ def _without_former(file: Path, text: bytes) -> bytes:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        values = None
     if not isinstance(values, dict):
         return text
     for name, value in FORMER.items():
@@ -280,10 +280,7 @@ def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | No
     episodes = env.episodes
     _check_decisions(file, card, episodes.decision_mode)
     if episodes.observer.kind != "plain":
-        raise ValueError(
-            f"{file} sees plain observations, not {episodes.observer.kind!r}; make the environment with "
-            "observation='plain'."
-        )
+        raise ValueError(f"{file} sees plain observations, not {episodes.observer.kind!r}; give observation='plain'.")
     if card.lanes != episodes.facts.lanes:
         seen, shown = ("several", "one") if card.lanes else ("one", "several")
         raise ValueError(

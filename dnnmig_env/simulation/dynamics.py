@@ -63,16 +63,10 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     fill(state.effective[i], 0)
     fill(state.slowdown[i], 1.0)
     for u in range(packed.num_users[b]):
-        state.device_delay_s[i, u] = query_delay_s(
-            packed,
-            b,
-            u,
-            state.slot[i],
-            state.assignment[i, u],
-            state.slowdown[i, u],
-            state.finish_s[i],
-            state.free_s[i],
-        )
+        on_device, slowdown = state.assignment[i, u], state.slowdown[i, u]
+        finish_s, free_s = state.finish_s[i], state.free_s[i]
+        delay_s = query_delay_s(packed, b, u, state.slot[i], on_device, slowdown, finish_s, free_s)
+        state.device_delay_s[i, u] = delay_s
         for slot in range(packed.num_slots[b]):
             slot_s = packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot]
             state.expected_queries[i] += packed.query_rate_hz[b, slot, u] * slot_s
