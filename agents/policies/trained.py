@@ -118,8 +118,7 @@ class TrainedPolicy:
             actions = scores.argmax(-1)
         else:
             actions = torch.distributions.Categorical(logits=scores).sample()
-        found: Ints = actions.numpy()
-        return (found[0] if single else found), state
+        return (actions.numpy()[0] if single else actions.numpy()), state
 
     def scores(self, observation: Observations) -> torch.Tensor:
         """Return the scores of all actions for a batch of observations, shape (B, A), `ILLEGAL` for illegal ones.
@@ -128,9 +127,8 @@ class TrainedPolicy:
             ValueError: If one is not finite, so that the network says nothing.
         """
         with torch.no_grad():
-            scores: torch.Tensor = self.network(
-                torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"])
-            )[0]
+            parts = (torch.as_tensor(observation[name]) for name in ("observation", "action_mask"))
+            scores: torch.Tensor = self.network(*parts)[0]
         if not torch.isfinite(scores).all():
             raise ValueError(
                 f"the network that {self.card.algorithm} has trained for {self.card.steps} steps in family "
@@ -256,7 +254,7 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
 
 
 def _without_former(file: Path, text: bytes) -> bytes:
-    """Return the text of a card without what only former formats had; text that is no JSON object stays as it is.
+    """Return a card's text without what only former formats had; text that is no JSON object stays as it is.
 
     Raises:
         ValueError: If the network saw what environments do not show any more.
