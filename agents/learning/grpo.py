@@ -79,7 +79,8 @@ class GRPO(BaseAlgorithm):
         n_epochs: How often each decision is learned from.
         clip_range: How far the probability of a decision may move from what it was when the decision was drawn, as a
             share of it, before the decision no longer counts.
-        ent_coef: Weight of the entropy of the decisions, in nats, in the objective.
+        ent_coef: Weight of the entropy of the decisions, in nats, in the objective. Without it rollouts soon differ too
+            little to learn from.
         max_grad_norm: Largest norm of a gradient.
         policy_kwargs: Arguments of the policy.
         tensorboard_log: As in SB3.
@@ -103,7 +104,7 @@ class GRPO(BaseAlgorithm):
         batch_size: int = 1024,
         n_epochs: int = 1,
         clip_range: float = 0.2,
-        ent_coef: float = 0.0,
+        ent_coef: float = 0.01,
         max_grad_norm: float = 0.5,
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
