@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.learning.checkpoint import read_training
-from agents.policies.trained import FORMAT, load
+from agents.policies.card import FORMAT
+from agents.policies.trained import load
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from train.config import TrainConfig
 

@@ -3,7 +3,7 @@
 A model file is a zip file of JSON, weights and arrays. None of these can hold code, and nothing is unpickled: reading
 the file of a stranger at worst fails. Its members:
 
-- `dnnmig.json`: the card, see `agents.policies.trained`.
+- `dnnmig.json`: the card, see `agents.policies.card`.
 - `policy.pth`: the weights of SB3's policy. The card and these are all that it takes to act.
 - `training.json`: the settings of the algorithm and its counters.
 - `policy.optimizer.pth` and the like: the other torch states of the algorithm.
@@ -26,7 +26,8 @@ import torch
 from numpy.typing import NDArray
 
 from agents.learning.masked_policy import NotFiniteError
-from agents.policies.trained import CARD, FORMAT, WEIGHTS, Card, read_torch, reading
+from agents.policies.card import CARD, FORMAT, Card
+from agents.policies.trained import WEIGHTS, read_torch, reading
 from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.files.yaml_json import parse_json
 

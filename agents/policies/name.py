@@ -15,6 +15,9 @@ PRETRAINED = "pretrained"
 RANDOM = "random"
 """Name of the policy that decides at random."""
 
+UNTRAINED = "untrained"
+"""Name of the agents' policy network as it is before any training."""
+
 View = Literal["start", "replan", "forecast", "markov", "perdnn", "clairvoyant"]
 """What a planner knows, and when it plans. Without a suffix it plans once, at the start of an episode. It plans anew at
 every decision from what is known then (`@replan`), or from the links that are expected if users keep their velocity
@@ -34,6 +37,11 @@ _SAMPLES = re.compile(r"(.+)@(-?\d+)")
 @dataclass(frozen=True)
 class RandomName:
     """The name of random decisions."""
+
+
+@dataclass(frozen=True)
+class UntrainedName:
+    """The name of a policy network before any training."""
 
 
 @dataclass(frozen=True)
@@ -76,28 +84,28 @@ class ModelName:
         return pretrained_file(family)
 
 
-PolicyName = RandomName | PlannerName | ModelName
+PolicyName = RandomName | UntrainedName | PlannerName | ModelName
 
 
 def parse_policy_name(text: str) -> PolicyName:
     """Return what a policy's name means.
 
-    "random" means itself. "pretrained" is a model, and so is whatever looks like a path, that is, contains "/" or ends
-    in .zip. All else is a planner, even if a file or folder of that name exists. Whether there is such a planner or
-    model is not checked.
+    "random" and "untrained" mean themselves. "pretrained" is a model, and so is whatever looks like a path, that is,
+    contains "/" or ends in .zip. All else is a planner, even if a file or folder of that name exists. Whether there is
+    such a planner or model is not checked.
 
     Raises:
         ValueError: If a model is asked for fewer samples than 1, or a suffix is unknown or does not go with what it
             stands behind.
     """
-    if text == RANDOM:
-        return RandomName()
+    if text in (RANDOM, UNTRAINED):
+        return RandomName() if text == RANDOM else UntrainedName()
     text = ALIASES.get(text, text)
     if _looks_like_path(text) and Path(text).exists():
         return ModelName(text)  # a path may have an "@" in it
     bare, suffix = _split(text)
-    if bare == RANDOM:
-        raise ValueError(f"{text!r}: random decides anew each time; leave out {suffix}.")
+    if bare in (RANDOM, UNTRAINED):
+        raise ValueError(f"{text!r}: {bare} decides anew each time; leave out {suffix}.")
     unknown = "@" + bare.rpartition("@")[2]
     if "@" in bare and not (_SAMPLES.fullmatch(bare) or _looks_like_path(unknown)):
         raise ValueError(

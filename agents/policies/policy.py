@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agents.planners import Planner, planner
-from agents.policies.name import ModelName, PlannerName, PolicyName, RandomName, parse_policy_name
+from agents.policies.name import ModelName, PlannerName, PolicyName, RandomName, UntrainedName, parse_policy_name
 from agents.policies.plan_policy import PlanPolicy
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
@@ -66,6 +66,10 @@ def resolve_policy(name: str | PolicyName, env: MigrationVectorEnv, seed: int, f
     name = parse_policy_name(name) if isinstance(name, str) else name
     if isinstance(name, RandomName):
         return RandomPolicy(seed)
+    if isinstance(name, UntrainedName):
+        from agents.policies.trained import untrained
+
+        return untrained(env, seed)
     if isinstance(name, ModelName):
         return _trained_policy(name, env, seed, family)
     return PlanPolicy(_planner(name, env.episodes.limits.lanes), env, seed, view=name.view)

@@ -8,86 +8,34 @@ else is in the file is for going on with the training (`agents.learning.checkpoi
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from torch import nn
 
-from agents.policy_networks import WIDEST
+from agents.policies.card import CARD, FORMAT, Card, parsed_card
+from agents.policies.name import UNTRAINED
 from agents.policy_networks.facts import FactsNetwork
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.batch import DecisionMode
-from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
-CARD, WEIGHTS = "dnnmig.json", "policy.pth"
-"""Names of the card and of the weights in a model file."""
+WEIGHTS = "policy.pth"
+"""Name of the weights in a model file."""
 MODEL, BEST_MODEL = "model.zip", "best_model.zip"
 """Names of the model files in a training run's folder: the latest model, and the best on held-out scenarios."""
-
-FORMAT = 4
-"""Number of the layout of model files. Training goes on only with files of the same number; the networks of older ones
-still act if they saw plain observations. 1: before modules were moved into rooms. 2: with pickled objects of SB3, which
-are not read any more. 3: with the kind of observations and what the network did not see of them."""
-
-FORMER = {"observation": "plain", "blind": []}
-"""Names on cards of former formats, and the only values with which a network still acts."""
 
 NETWORK_PREFIXES = {
     **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "grpo"), "mlp_extractor.network."),
     "dqn": "q_net.network.",
 }
 """What the names of the policy network's weights begin with in the SB3 policy that each algorithm trains."""
-
-_Count = Annotated[int, Field(ge=1, le=10**6)]
-_Width = Annotated[int, Field(ge=1, le=WIDEST)]
-
-
-@with_config(ConfigDict(extra="forbid", strict=True))
-@dataclass(frozen=True)
-class Card:
-    """What a model was trained for.
-
-    Attributes:
-        algorithm: Name of the algorithm.
-        family: Family of the scenarios.
-        decisions: "joint" or "two-phase".
-        users: Most users, U.
-        layers: Most layers per network, L.
-        servers: Most servers, S.
-        width: See `FactsNetwork`.
-        context: See `FactsNetwork`.
-        steps: Number of decisions on which it was trained.
-        edges: Most edges of a network, E.
-        lanes: Whether it saw facts about several lanes.
-        format: Layout of the file, see `FORMAT`.
-    """
-
-    algorithm: str
-    family: str
-    decisions: Annotated[str, Field(pattern="^(joint|two-phase)$")]
-    users: _Count
-    layers: _Count
-    servers: _Count
-    width: _Width
-    context: _Width
-    steps: Annotated[int, Field(ge=0)]
-    edges: Annotated[int, Field(ge=0, le=10**6)] = 0
-    lanes: bool = False
-    format: int = 1
-
-    @property
-    def layout(self) -> FactsLayout:
-        """How the observations were laid out on which it was trained."""
-        return FactsLayout(self.users, self.layers, self.servers, self.edges, self.lanes)
 
 
 class TrainedPolicy:
@@ -179,6 +127,15 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
     return TrainedPolicy(network, card)
 
 
+def untrained(env: MigrationVectorEnv, seed: int) -> TrainedPolicy:
+    """Return a policy network before any training, which goes by the seconds saved per second of upload."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = FactsNetwork(env.episodes.facts)
+    sizes = asdict(env.episodes.facts) | {"width": network.width, "context": network.summary.out_features}
+    return TrainedPolicy(network, Card(UNTRAINED, UNTRAINED, env.decision_mode, steps=0, format=FORMAT, **sizes))
+
+
 def _of_network(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """Return the weights of the policy network among those of an SB3 policy, without the prefix of their names."""
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
@@ -242,36 +199,7 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
             raise TypeError
     if text is None:
         raise ValueError(f"{file} has no {CARD}: it is damaged, or was not saved by `python -m train`.")
-    try:
-        return TypeAdapter(Card).validate_json(_without_former(file, text)), weights
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(
-            f"{file} is damaged in its card, {CARD}{f', at {place}' if place else ''}: {first['msg']}; "
-            "copy it again, or train the model again."
-        ) from None
-
-
-def _without_former(file: Path, text: bytes) -> bytes:
-    """Return a card's text without what only former formats had; text that is no JSON object stays as it is.
-
-    Raises:
-        ValueError: If the network saw what environments do not show any more.
-    """
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict):
-        return text
-    for name, value in FORMER.items():
-        if values.pop(name, value) != value:
-            raise ValueError(
-                f"{file} was trained by a former version to see what environments do not show any more; use the "
-                "version that wrote it, or train anew."
-            )
-    return json.dumps(values).encode()
+    return parsed_card(file, text), weights
 
 
 def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:
@@ -280,9 +208,9 @@ def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | No
     if episodes.observer.kind != "plain":
         raise ValueError(f"{file} sees plain observations, not {episodes.observer.kind!r}; give observation='plain'.")
     if card.lanes != episodes.facts.lanes:
-        seen, shown = ("several", "one") if card.lanes else ("one", "several")
+        seen, shown = ("several lanes", "one") if card.lanes else ("one lane", "several")
         raise ValueError(
-            f"{file} was trained where weights go through {seen} of the lanes, and here it is {shown}; use it with "
+            f"{file} was trained where weights go through {seen}, and here they go through {shown}; use it with "
             "scenarios like those of its training, or train another."
         )
     if family not in (None, card.family):

@@ -1,6 +1,6 @@
 """Trained agents that come with the project, one for each family that has one, and their cards.
 
-An agent is `FAMILY.zip`, a model file with a small card (`agents.policies.trained.Card`) and its weights only, and
+An agent is `FAMILY.zip`, a model file with a small card (`agents.policies.card.Card`) and its weights only, and
 `FAMILY.json`, an `AgentCard`, which says how it was trained and how well it does. `python -m evaluate publish RUN`
 makes both from a training run. Begin with `pretrained_file`, by which agents are found.
 """

@@ -27,8 +27,8 @@ class PublishConfig:
     """Number of scenarios in which the agent is measured. They are drawn as the family draws them by default."""
     seed: int = 1
     """Seed of the scenarios and of whatever is random in the policies."""
-    policies: str = "device-only,pso-ga+lmu,joint-efficiency"
-    """Names of planners that are measured beside the agent, with commas between them."""
+    policies: str = "untrained,device-only,pso-ga+lmu,joint-efficiency"
+    """Names of policies that are measured beside the agent, with commas between them."""
     samples: int = 0
     """Measure the agent also as pretrained@SAMPLES: it plans once, by the best of that many samples. With 0 it is
     not."""

@@ -14,8 +14,9 @@ from typing import cast
 
 from rich.console import Console
 
+from agents.policies.card import CARD, Card
 from agents.policies.name import PRETRAINED
-from agents.policies.trained import CARD, Card, find, read_card
+from agents.policies.trained import find, read_card
 from agents.pretrained import AgentCard, Check, Figures, Measured, read_agent_card
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.families.registry import make_generator, scenarios

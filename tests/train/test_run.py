@@ -17,7 +17,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents.policies.trained import BEST_MODEL, CARD, MODEL, load, read_card
+from agents.policies.card import CARD
+from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
 from agents.pretrained import pretrained_families, pretrained_file
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged

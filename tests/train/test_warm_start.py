@@ -6,7 +6,8 @@ import zipfile
 import pytest
 import torch
 
-from agents.policies.trained import CARD, FORMAT, MODEL, load, read_card
+from agents.policies.card import CARD, FORMAT
+from agents.policies.trained import MODEL, load, read_card
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from tests.overriding import overriding
 from train.__main__ import main

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.policies.name import ModelName, PlannerName, RandomName, parse_policy_name, replanning
+from agents.policies.name import ModelName, PlannerName, RandomName, UntrainedName, parse_policy_name, replanning
 from agents.policies.policy import check_policy_name, resolve_policy
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
@@ -14,6 +14,7 @@ from dnnmig_env.families.registry import make_generator
     ("text", "meaning"),
     [
         ("random", RandomName()),
+        ("untrained", UntrainedName()),
         ("efficiency", PlannerName("efficiency")),
         ("pso-ga:swarm=50+lmu", PlannerName("pso-ga:swarm=50+lmu")),
         ("joint-efficiency@replan", PlannerName("joint-efficiency", "replan")),
@@ -117,3 +118,4 @@ def test_whatever_plans_can_replan() -> None:
     assert replanning(ModelName("pretrained", 8)) == ModelName("pretrained", 8, replan=True)
     assert replanning(ModelName("pretrained")) == ModelName("pretrained")  # it decides anew anyway
     assert replanning(RandomName()) == RandomName()
+    assert replanning(UntrainedName()) == UntrainedName()

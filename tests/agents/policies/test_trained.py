@@ -14,8 +14,9 @@ import torch
 from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
 from agents.learning.checkpoint import save
 from agents.learning.sb3_vec_env import Sb3VecEnv
+from agents.policies.card import CARD, FORMAT
 from agents.policies.policy import resolve_policy
-from agents.policies.trained import BEST_MODEL, CARD, FORMAT, MODEL, NETWORK_PREFIXES, load, read_card
+from agents.policies.trained import BEST_MODEL, MODEL, NETWORK_PREFIXES, load, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
@@ -78,6 +79,20 @@ def test_a_model_acts_in_larger_and_smaller_environments(file):
         assert shares.mean() < 0.95  # the efficiency that training starts from saves something at any size
 
 
+def test_the_untrained_network_is_that_of_its_seed_and_leaves_torch_its_random_numbers():
+    env = MigrationVectorEnv(16, make_generator("mobile"))
+    state, found = torch.get_rng_state(), []
+    for seed in (1, 1, 2):
+        policy = resolve_policy("untrained", env, seed)
+        observations, _ = env.reset(seed=0)
+        actions, _ = policy.predict(observations)
+        assert observations["action_mask"][np.arange(16), actions].all()
+        found.append(policy.scores(observations))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_a_folder_stands_for_its_best_model(tmp_path):
     save(model_of(), tmp_path / MODEL, "edge-cloud", "joint", "a2c")
     assert load(tmp_path).card.decisions == "joint"
@@ -88,6 +103,8 @@ def test_a_folder_stands_for_its_best_model(tmp_path):
 def test_a_model_is_not_used_for_what_it_was_not_trained_for(file):
     with pytest.raises(ValueError, match="trained with decisions='joint', not 'two-phase'"):
         load(file, MigrationVectorEnv(1, make_generator("edge-cloud"), "two-phase"))
+    with pytest.raises(ValueError, match="where weights go through one lane, and here they go through several"):
+        load(file, MigrationVectorEnv(1, make_generator("mobile")))
     toy = MigrationVectorEnv(1, make_generator("toy"))
     with pytest.raises(ValueError, match="trained on family 'edge-cloud', not 'toy'"):
         load(file, toy, "toy")

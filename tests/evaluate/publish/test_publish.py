@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import agents.pretrained
-from agents.policies.trained import BEST_MODEL, CARD, read_card
+from agents.policies.card import CARD
+from agents.policies.trained import BEST_MODEL, read_card
 from agents.pretrained import Check, read_agent_card
 from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
