@@ -35,7 +35,7 @@ def test_an_agent_does_as_its_card_says(family):
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("published")
     held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
-    train(TrainConfig("toy", total_steps=256, num_envs=8, out=root / "run", held_out=held_out))
+    train(TrainConfig("toy", total_steps=256, num_envs=16, out=root / "run", held_out=held_out))
     publish(PublishConfig(root / "run", out=root / "agents", scenarios=3, policies="device-only"))
     return root / "agents"
 

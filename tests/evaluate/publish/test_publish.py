@@ -29,7 +29,7 @@ from train.run import train
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
-    assert train(TrainConfig("toy", total_steps=256, num_envs=8, out=out, held_out=held_out)) == 0
+    assert train(TrainConfig("toy", total_steps=256, num_envs=16, out=out, held_out=held_out)) == 0
     return out
 
 
@@ -48,7 +48,7 @@ def test_an_agent_is_published_whole_and_used_by_its_name(run, tmp_path, monkeyp
     folder = tmp_path / "agents"
     assert published(run, folder, "--samples", "4") == 0
     card = read_agent_card("toy", folder)
-    assert (card.family, card.algorithm, card.seed, card.steps) == ("toy", "ppo", 0, read_card(run).steps)
+    assert (card.family, card.algorithm, card.seed, card.steps) == ("toy", "grpo", 0, read_card(run).steps)
     assert sorted(path.name for path in folder.iterdir()) == ["toy.json", "toy.zip"]
     with zipfile.ZipFile(folder / "toy.zip") as archive:
         assert sorted(archive.namelist()) == [CARD, "policy.pth"]
