@@ -121,11 +121,17 @@ def test_every_decision_of_a_round_is_learned_from_in_each_epoch(monkeypatch):
     assert sorted(seen) == sorted([*range(len(moments.action))] * 2)
 
 
-def test_the_step_size_falls_to_a_tenth():
-    model = model_of(learning_rate=0.01)
-    model.learn(1)
-    assert model.rounds == 1
-    assert model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(LEAST_STEP * 0.01)
+def test_the_step_size_falls_to_a_tenth_with_the_decisions_that_are_left(monkeypatch):
+    model, found, total = model_of("toy", learning_rate=0.01), [], 200
+    monkeypatch.setattr(
+        model,
+        "_train",
+        lambda *_: found.append((model.num_timesteps, model.policy.optimizer.param_groups[0]["lr"])),
+    )
+    model.learn(total)
+    assert model.rounds == len(found) > 4
+    for taken, rate in found:
+        assert rate == pytest.approx(0.01 * max(1.0 - taken / total, LEAST_STEP))
 
 
 def test_decisions_in_two_phases_are_learned_from_too():
