@@ -149,6 +149,19 @@ def test_steps_of_imitation_become_smaller(monkeypatch):
     assert rates == sorted(rates, reverse=True)
 
 
+def test_pieces_make_the_same_step_as_the_whole_batch(monkeypatch):
+    found = []
+    for piece in (3, 1000):
+        monkeypatch.setattr(imitation, "CACHED_ROWS", piece)
+        model, env = model_of(), env_of("toy", 16)
+        (shown,) = demonstrate("exact", env, 16, seed=0)
+        drawn = [torch.as_tensor(part) for part in (shown.observation, shown.mask, shown.action, shown.value)]
+        network = model.policy.mlp_extractor.network
+        imitation._learn(network, torch.optim.SGD(network.parameters(), lr=0.1), drawn, torch.device("cpu"))
+        found.append(weights(model))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
 def of_numbers(first, count):
     """Return demonstrations by whose numbers they can be told apart."""
     numbers = np.arange(first, first + count)

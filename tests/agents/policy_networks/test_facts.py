@@ -14,8 +14,10 @@ from agents.policy_networks.facts import (
     neighbours,
     split,
 )
+from dnnmig_env.envs.facts.lanes import TRANSFER_FEATURES
 from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
+from dnnmig_env.envs.features import names
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.families.toy import OPTIMAL_PLAN, toy_scenario
@@ -114,6 +116,20 @@ def test_the_network_looks_at_what_is_told_of_lanes(part):
     scores, changed = scores_of(network, observation)[0], scores_of(network, other)[0]
     legal = observation["action_mask"][0] > 0
     assert (scores[0, legal] != changed[0, legal]).any()
+
+
+@pytest.mark.parametrize(
+    ("place", "feature"), [(0, "exists"), (0, "log_left"), (0, "waits"), (-1, "exists"), (-1, "log_left")]
+)
+def test_the_network_looks_at_transfers_by_radio_and_wire(place, feature):
+    env, observation = moving()
+    layout, network = env.episodes.layout, network_of(env)
+    other = {**observation, "observation": observation["observation"].copy()}
+    transfers = other["observation"][:, layout.slices["transfers"]].reshape(layout.shapes["transfers"])
+    transfers[place, names(TRANSFER_FEATURES).index(feature)] += 0.5
+    other["observation"][:, layout.slices["transfers"]] = transfers.ravel()
+    legal = observation["action_mask"][0] > 0
+    assert (scores_of(network, observation)[0][0, legal] != scores_of(network, other)[0][0, legal]).any()
 
 
 def test_layers_hear_of_each_other_as_far_as_messages_go():
