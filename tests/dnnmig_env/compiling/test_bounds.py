@@ -17,7 +17,7 @@ TESTS = (
     f"{SIMULATION}/test_kernel.py::test_a_batch_equals_its_rows_bit_for_bit",
     f"{ENVS}::test_the_return_is_minus_the_mean_delay_of_the_simulated_plan[multi-user-joint]",
     f"{ENVS}::test_the_return_is_minus_the_mean_delay_of_the_simulated_plan[mobile-two-phase]",
-    "tests/agents/planners/test_joint_efficiency.py",
+    "tests/agents/planners/joint_efficiency/test_joint_efficiency.py",
 )
 """Tests that, between them, run the kernels of the simulation, of the environments and of joint efficiency."""
 

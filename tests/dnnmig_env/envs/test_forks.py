@@ -16,7 +16,7 @@ from gymnasium.vector import AsyncVectorEnv
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
-NAME, OPTIONS = "dnnmig/MultiUser-v0", {"max_layers": 3, **eval(sys.argv[2])}
+NAME, OPTIONS = "dnnmig/MultiUser-v0", {"max_layers": 3}
 
 
 def play(env):
