@@ -72,8 +72,7 @@ def read_config(folder: Path) -> TrainConfig:
     for name in values:
         if name not in known and name not in _FORMER:
             raise ValueError(f"{file} has {name!r}, which this version does not know; {suggestion(name, known)}")
-    # A configuration that does not say what the agent sees is of a run with plain observations.
-    values = {"observation": "plain", **{name: value for name, value in values.items() if name in known}}
+    values = {name: value for name, value in values.items() if name in known}
     try:
         return TypeAdapter(TrainConfig).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:

@@ -187,7 +187,6 @@ class GRPO(BaseAlgorithm):
             episodes.generator,
             episodes.decision_mode,
             autoreset_mode=AutoresetMode.DISABLED,
-            observation=episodes.observer.kind,
         )
 
     def _play(self, arena: MigrationVectorEnv, callback: BaseCallback) -> tuple[Moments, Tensor] | None:
@@ -224,12 +223,10 @@ class GRPO(BaseAlgorithm):
     def _decide(self, rows: Any, observation: Any, mask: Any) -> Moments:
         """Draw an action for each of some rows."""
         seen, legal = torch.as_tensor(observation), torch.as_tensor(mask)
-        network: Any = self.policy.mlp_extractor
         actions, log_probs = [], []
         with torch.no_grad():
             for at in torch.arange(len(rows)).split(self._piece):
-                given = {"observation": seen[at].to(self.device), "action_mask": legal[at].to(self.device)}
-                choices: Any = MaskedCategorical(network(given)[0])
+                choices = self._choices(seen[at], legal[at])
                 action = choices.sample()
                 actions.append(action.cpu())
                 log_probs.append(choices.log_prob(action).cpu())
@@ -259,25 +256,30 @@ class GRPO(BaseAlgorithm):
 
     def _objective(self, moments: Moments, at: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return PPO's clipped objective of some moments, how many of them are clipped, and their summed entropy."""
-        network: Any = self.policy.mlp_extractor
-        given = {
-            "observation": moments.observation[at].to(self.device),
-            "action_mask": moments.mask[at].to(self.device),
-        }
-        choices: Any = MaskedCategorical(network(given)[0])
+        choices = self._choices(moments.observation[at], moments.mask[at])
         ratio = (choices.log_prob(moments.action[at].to(self.device)) - moments.log_prob[at].to(self.device)).exp()
         bounded = ratio.clamp(1.0 - self.clip_range, 1.0 + self.clip_range)
         objective, entropy = torch.minimum(ratio * advantage, bounded * advantage), choices.entropy()
         outside = (ratio.detach() - bounded.detach()).abs() > 0
         return objective + self.ent_coef * entropy, outside.sum(), entropy.detach().sum()
 
+    def _choices(self, observation: Tensor, mask: Tensor) -> Any:
+        """Return the distribution from which the policy draws its actions."""
+        network: Any = self.policy.mlp_extractor
+        given = {"observation": observation.to(self.device), "action_mask": mask.to(self.device)}
+        return MaskedCategorical(network(given)[0])
+
     @property
     def _piece(self) -> int:
-        """Rows that the network evaluates at a time."""
-        return CACHED_ROWS if self.device.type == "cpu" else self.batch_size
+        return rows_at_a_time(self.device, self.batch_size)
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []
+
+
+def rows_at_a_time(device: torch.device, batch_size: int) -> int:
+    """Return how many rows of a batch a network evaluates at a time; see `CACHED_ROWS`."""
+    return CACHED_ROWS if device.type == "cpu" else batch_size
 
 
 def group_advantages(costs: Floats, group_size: int) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.learning.grpo import CACHED_ROWS
+from agents.learning.grpo import rows_at_a_time
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.policy import resolve_policy
 from dnnmig_env.arrays import Float32s, Int8s, Ints
@@ -165,7 +165,7 @@ def imitate(
 def _learn(network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Tensor], device: torch.device) -> int:
     """Take a gradient step on some decisions; return in how many of them the network decides as the teacher."""
     optimizer.zero_grad()
-    same, piece = 0, CACHED_ROWS if device.type == "cpu" else BATCH_SIZE
+    same, piece = 0, rows_at_a_time(device, BATCH_SIZE)
     for at in torch.arange(len(drawn[0])).split(piece):
         observation, mask, action, value = (part[at].to(device) for part in drawn)
         scores, values = network(observation, mask)

@@ -21,24 +21,12 @@ from agents.learning.masked_policy import NotFiniteError
 from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
 from dnnmig_env.files.folder_lock import LOCK, locked
 from tests.overriding import overriding
+from tests.tiny_training import TINY
 from train.__main__ import main
 from train.callbacks import OnlyFinite
 
-TINY = [
-    "--family",
-    "toy",
-    "--algorithm",
-    "ppo",
-    "--num-envs",
-    "4",
-    "--held-out.scenarios",
-    "2",
-    "--held-out.every",
-    "64",
-    "--device",
-    "cpu",
-]
-TINY += ["--held-out.baselines", "device-only", "--settings", "n_steps=16", "--total-steps", "256"]
+TINY = [*TINY, "--held-out.every", "64", "--held-out.baselines", "device-only", "--settings", "n_steps=16"]
+TINY += ["--total-steps", "256"]
 
 
 def run(folder, *arguments):

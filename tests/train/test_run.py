@@ -23,25 +23,15 @@ from agents.pretrained import pretrained_families, pretrained_file
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
 from tests.overriding import overriding
+from tests.tiny_training import TINY
 from train.__main__ import main
 from train.callbacks import TrainingDelays
 from train.config import NetworkConfig
 from train.held_out import HELD_OUT_SEED, Delays, HeldOut
 from train.run import WARM_START, environment_seed
 
-TINY = [
-    "--family",
-    "toy",
-    "--algorithm",
-    "ppo",
-    "--num-envs",
-    "4",
-    "--settings",
-    "n_steps=32",
-    "--held-out.scenarios",
-    "2",
-]
-TINY += ["--held-out.every", "256", "--held-out.baselines", "device-only", "joint-efficiency"]
+TINY = [*TINY, "--settings", "n_steps=32", "--held-out.every", "256"]
+TINY += ["--held-out.baselines", "device-only", "joint-efficiency"]
 
 
 def run(folder, *arguments):

@@ -10,12 +10,12 @@ from agents.policies.card import CARD, FORMAT
 from agents.policies.trained import MODEL, load, read_card
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from tests.overriding import overriding
+from tests.tiny_training import TINY
 from train.__main__ import main
 from train.folder import read_config
 from train.run import WARM_START, environment_seed
 
-TINY = ["--family", "toy", "--num-envs", "4", "--held-out.scenarios", "2", "--held-out.every", "64"]
-TINY += ["--held-out.baselines", "device-only", "--device", "cpu", "--total-steps", "64", "--algorithm", "ppo"]
+TINY = [*TINY, "--held-out.every", "64", "--held-out.baselines", "device-only", "--total-steps", "64"]
 GRPO = ["--algorithm", "grpo", "--settings", "group_size=2", "batch_size=16"]
 PPO = ["--settings", "n_steps=16"]
 
