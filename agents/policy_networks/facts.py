@@ -23,13 +23,12 @@ an agent learns from matters more: GRPO after a warm start is below 1.01 within 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dnnmig_env.envs.facts.lanes import TRANSFER_FEATURES
+from agents.policy_networks.parts import LAYER, RADIO, WIRE, Parts, neighbours, split
+from agents.policy_networks.whole import GEOMETRY, LAYER_SUMS, PAIR_SUMS, Outlook, look_ahead
 from dnnmig_env.envs.facts.layout import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
 from dnnmig_env.envs.features import names
@@ -49,38 +48,8 @@ INITIAL_STOP, INITIAL_DEVICE = -7.0, -2.0
 """Scores of "stop" before training, relative to that of the best upload. With the first, "stop" ends all uploads in one
 decision in a thousand only, as episodes have a hundred; with the second, it places a layer on the device."""
 
-LOG_SCALES = {
-    "log_device_delay": (-0.5, 2.0),
-    "log_up_rate": (6.5, 2.0),
-    "log_speedup": (1.0, 2.0),
-    "log_weight": (6.0, 3.0),
-}
-"""(middle, width) with which observations scale decimal logarithms: log10(x) = middle + width * feature."""
-
 # The last feature of a layer is a layer's number, which means nothing to a network for any number of layers.
 _LAYER_WIDTH = len(LAYER_FEATURES) - 1
-_EXISTS = names(LAYER_FEATURES).index("exists")
-_LEAST_SHARE = 1e-4
-_LN_10 = 2.302585
-
-
-_RADIO, _WIRE = ("exists", "log_left", "waits"), ("exists", "log_left")
-"""What is looked at of the transfer by radio of a user, and of that on the wire of a server."""
-
-
-class Parts(NamedTuple):
-    """What is looked at in a batch of observations; `dnnmig_env.envs.facts` names the features (last axis).
-
-    Where there are several lanes, servers have three features more (the wire's transfer, and room), users four (the
-    radio transfer, and absence), and links one (the cell).
-    """
-
-    time: Tensor  # (B, 4)
-    servers: Tensor  # (B, S, 6 or 9)
-    users: Tensor  # (B, U, 10 or 14)
-    links: Tensor  # (B, U, S, 6 or 7)
-    layers: Tensor  # (B, U, L, 13)
-    there: Tensor  # (B, U, L, S): 1 if the layer's weights are, or will be, on the server, else 0
 
 
 class FactsNetwork(nn.Module):
@@ -100,19 +69,21 @@ class FactsNetwork(nn.Module):
     def __init__(self, layout: FactsLayout, width: int = 32, context: int = 64) -> None:
         super().__init__()
         self.layout, self.width = layout, width
-        of_server, of_user, of_link = len(SERVER_FEATURES), len(USER_FEATURES), len(LINK_FEATURES)
+        of_server, of_user, of_link = len(SERVER_FEATURES), len(USER_FEATURES), len(LINK_FEATURES) + PAIR_SUMS
         if layout.lanes:
-            of_server, of_user, of_link = of_server + len(_WIRE) + 1, of_user + len(_RADIO) + 1, of_link + 1
-        self.layer_in = nn.Linear(_LAYER_WIDTH + 1, width)
+            of_server, of_user, of_link = of_server + len(WIRE) + 1, of_user + len(RADIO), of_link + 1 + GEOMETRY
+        self.layer_in = nn.Linear(_LAYER_WIDTH + LAYER_SUMS, width)
         self.messages = nn.ModuleList(nn.Linear(3 * width, width) for _ in range(ROUNDS))
         self.layer_out = nn.Linear(width, width)
-        self.user = nn.Linear(of_user + 2 * width, context)
+        self.user = nn.Linear(of_user + 3 * width, context)
         self.server = nn.Linear(of_server, context, bias=False)
-        self.link = nn.Linear(of_link + 2, context, bias=False)
-        self.summary = nn.Linear(len(TIME_FEATURES) + context, context)
-        self.pair = nn.Linear(context, context)
-        self.pair_context = nn.Linear(context, context, bias=False)
-        self.query = nn.Linear(context, width + 4)  # layer's embedding, efficiency, before, after, pair alone
+        self.link = nn.Linear(of_link, context, bias=False)
+        self.own = nn.Linear(context, context)
+        self.of_user = nn.Linear(context, context, bias=False)
+        self.of_server = nn.Linear(context, context, bias=False)
+        self.summary = nn.Linear(len(TIME_FEATURES) + 2 * context, context)
+        self.everything = nn.Linear(context, context, bias=False)
+        self.query = nn.Linear(context, width + 5)  # layer's embedding, efficiency, before, after, seconds, pair alone
         self.efficiency = nn.Parameter(torch.tensor(INITIAL_EFFICIENCY))
         self.stop = nn.Linear(context + len(TIME_FEATURES), 1)
         self.value = nn.Sequential(nn.Linear(context, context), nn.ReLU(), nn.Linear(context, 1))
@@ -133,25 +104,28 @@ class FactsNetwork(nn.Module):
         Returns:
             Scores of the actions, shape (B, A), `ILLEGAL` for illegal ones, and values, shape (B, 1).
         """
-        parts = split(observation, self.layout)
-        of_layer, of_link = log_efficiency(parts)
-        layers = self._embed_layers(parts.layers, of_layer)
-        pairs, summary = self._embed_pairs(parts, layers)
+        with torch.no_grad():
+            parts = split(observation, self.layout)
+            ahead = look_ahead(parts, self.layout)
+        layers = self._embed_layers(parts.layers, ahead.layers)
+        pairs, summary = self._embed_pairs(parts, ahead, layers)
         query = self.query(pairs)
-        by_layer, efficiency, before, after, alone = query.split([self.width, 1, 1, 1, 1], dim=-1)
+        by_layer, efficiency, before, after, seconds, alone = query.split([self.width, 1, 1, 1, 1, 1], dim=-1)
         factor = self.efficiency + efficiency
-        keys = torch.cat([layers, of_layer, torch.ones_like(of_layer), *neighbours(parts.there)], dim=-1)
+        of_layer, of_pair = ahead.layer_efficiency, ahead.pair_efficiency
+        keys = torch.cat([layers, of_layer, torch.ones_like(of_layer), *neighbours(parts.there), ahead.seconds], dim=-1)
         queries = torch.cat(
             [
                 by_layer,
                 factor,
-                factor * of_link + alone,
-                torch.diag_embed(before.squeeze(-1)),
-                torch.diag_embed(after.squeeze(-1)),
+                factor * of_pair + alone,
+                *(torch.diag_embed(x.squeeze(-1)) for x in (before, after, seconds)),
             ],
             dim=-1,
         )
-        scores = torch.matmul(keys, queries.transpose(-1, -2)).flatten(1)
+        of_users = torch.matmul(keys, queries.transpose(-1, -2)).flatten(1)
+        scores = of_users.new_zeros(len(mask), self.layout.users, of_users.shape[1])
+        scores = scores.index_put((parts.row, parts.user), of_users).flatten(1)
         uploads = torch.where(mask[:, :-1] > 0, scores, ILLEGAL)
         # The score of "stop" is relative to that of the best upload, as efficiencies have no natural zero.
         stop = self.stop(torch.cat([parts.time, summary], dim=-1))
@@ -160,93 +134,43 @@ class FactsNetwork(nn.Module):
         stop = torch.where(mask[:, -1:] > 0, stop, 0.5 * ILLEGAL)
         return torch.cat([uploads, stop], dim=1), self.value(summary)
 
-    def _embed_layers(self, layers: Tensor, of_layer: Tensor) -> Tensor:
-        """Return an embedding of each layer from the features of those at most `ROUNDS` away, (B, U, L, width)."""
-        placed = (layers[..., 1:2] > 0).to(layers.dtype)  # a server's number means nothing; `neighbours` says where
-        exists = layers[..., _EXISTS : _EXISTS + 1] > 0
-        seen = layers[..., 2:_LAYER_WIDTH]
-        own = torch.cat([layers[..., :1], placed, seen, torch.where(exists, of_layer / 5.0, 0.0)], dim=-1)
-        embedded = torch.relu(self.layer_in(own)) * exists
+    def _embed_layers(self, layers: Tensor, sums: Tensor) -> Tensor:
+        """Return an embedding of each layer from the features of those at most `ROUNDS` away, (N, L, width)."""
+        placed = (layers[..., LAYER.node, None] > 0).to(layers.dtype)  # where it is, `neighbours` says
+        exists = layers[..., LAYER.exists, None]
+        seen = layers[..., LAYER.node + 1 : _LAYER_WIDTH]
+        embedded = torch.relu(self.layer_in(torch.cat([layers[..., :1], placed, seen, sums], dim=-1))) * exists
         for exchange in self.messages:
             around = functional.pad(embedded, (0, 0, 1, 1))
             triples = torch.cat([around[..., :-2, :], embedded, around[..., 2:, :]], dim=-1)
             embedded = torch.relu(exchange(triples)) * exists  # padding sends nothing
         return torch.relu(self.layer_out(embedded))
 
-    def _embed_pairs(self, parts: Parts, layers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return embeddings of the (user, server) pairs, (B, U, S, context), and of everything, (B, context)."""
-        exists = parts.layers[..., _EXISTS]
-        pooled = _means(torch.stack([exists, parts.layers[..., 0]], dim=-2), layers)
-        users = torch.cat([parts.users, pooled.flatten(-2)], dim=-1)
-        executed = torch.stack([parts.layers[..., 3], parts.layers[..., 3] * parts.layers[..., 2]], dim=-1)
-        links = torch.cat([parts.links, torch.matmul(parts.there.transpose(-1, -2), executed)], dim=-1)
-        pairs = self.link(links) + (self.server(parts.servers).unsqueeze(1) + self.user(users).unsqueeze(2))
-        pairs = torch.relu(pairs)
-        reachable = (parts.users[:, :, None, 0] * parts.servers[:, None, :, 0]).flatten(1)
-        average = _means(reachable.unsqueeze(1), pairs.flatten(1, 2)).squeeze(1)
-        summary = torch.relu(self.summary(torch.cat([parts.time, average], dim=-1)))
-        return torch.relu(self.pair(pairs) + self.pair_context(summary)[:, None, None]), summary
+    def _embed_pairs(self, parts: Parts, ahead: Outlook, layers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return embeddings of the (user, server) pairs, (N, S, context), and of everything, (B, context)."""
+        kinds = torch.stack([parts.layers[..., LAYER.exists], parts.layers[..., LAYER.remaining]], dim=-2)
+        users = torch.cat([parts.users, _means(kinds, layers).flatten(-2), layers.amax(-2)], dim=-1)
+        links = torch.cat([parts.links, ahead.pairs], dim=-1)
+        exists = parts.servers[parts.row][..., :1]
+        pairs = self.link(links) + self.server(parts.servers)[parts.row] + self.user(users).unsqueeze(1)
+        pairs = torch.relu(pairs) * exists
+        on_servers = _sums(pairs, parts)
+        mixed = (
+            self.own(pairs) + self.of_user(pairs.amax(1, keepdim=True)) + self.of_server(0.25 * on_servers)[parts.row]
+        )
+        pairs = torch.relu(mixed) * exists
+        count = torch.zeros_like(parts.time[:, :1]).index_add(0, parts.row, exists.sum(1)).clamp(min=1.0)
+        greatest = torch.zeros_like(on_servers[:, 0]).scatter_reduce(
+            0, parts.row.unsqueeze(1).expand(-1, pairs.shape[-1]), pairs.amax(1), "amax"
+        )
+        total = torch.cat([parts.time, _sums(pairs.sum(1), parts) / count, greatest], dim=-1)
+        summary = torch.relu(self.summary(total))
+        return torch.relu(pairs + self.everything(summary)[parts.row].unsqueeze(1)), summary
 
 
-def split(observation: Tensor, layout: FactsLayout) -> Parts:
-    """Take a batch of flat observations apart."""
-
-    def part(name: str) -> Tensor:
-        taken: Tensor = observation[:, layout.slices[name]].unflatten(1, layout.shapes[name])
-        return taken
-
-    time, servers, users, links, layers = map(part, ("time", "servers", "users", "links", "layers"))
-    if not layout.lanes:
-        return Parts(time, servers, users, links, layers, whereabouts(layers, layout.servers))
-    radio, wires = part("transfers").split([layout.users, layout.servers], dim=1)
-    feature = names(TRANSFER_FEATURES).index
-    servers = torch.cat([servers, wires[..., [feature(name) for name in _WIRE]], part("rooms")], dim=-1)
-    users = torch.cat([users, radio[..., [feature(name) for name in _RADIO]], part("absences")], dim=-1)
-    there = (part("copies").squeeze(-1) != 0).to(layers.dtype)
-    return Parts(time, servers, users, torch.cat([links, part("cells")], dim=-1), layers, there)
-
-
-def log_efficiency(parts: Parts) -> tuple[Tensor, Tensor]:
-    """Return ln of the execution seconds saved per second of upload, as a layer's term plus a link's term.
-
-    These are the seconds saved per query, weighted by the user's share of all queries: for layer l on server s,
-    `share_l * device delay * (1 - 1 / speedup_s) * query share / (weight bytes / uplink rate)`.
-
-    Returns:
-        Terms of shape (B, U, L, 1) and (B, U, S, 1).
-    """
-    tau = torch.exp(-_LN_10 * _log10(parts.links[..., 3:4], "log_speedup"))
-    saving = torch.log((1.0 - tau).clamp(min=_LEAST_SHARE))
-    queries = torch.log(parts.users[..., 1:2].clamp(min=_LEAST_SHARE))
-    delay = _LN_10 * _log10(parts.users[..., 3:4], "log_device_delay")
-    rate = _LN_10 * _log10(parts.links[..., 0:1], "log_up_rate")
-    share = torch.log(parts.layers[..., 3:4].clamp(min=_LEAST_SHARE))
-    megabytes = _LN_10 * (_log10(parts.layers[..., 4:5], "log_weight") - 6.0)
-    return share - megabytes, saving + rate - _LN_10 * 6.0 + (queries + delay).unsqueeze(2)
-
-
-def whereabouts(layers: Tensor, servers: int) -> Tensor:
-    """Return on which of S servers each layer's weights are, or will be, as 0 or 1, from the features of layers.
-
-    Shape (B, U, L, S), for features of shape (B, U, L, 13). Weights are on one server at most.
-    """
-    node = torch.round(layers[..., 1:2] * servers).long().clamp(0, servers)
-    shape = (*node.shape[:-1], servers + 1)
-    return torch.zeros(shape, dtype=layers.dtype, device=node.device).scatter_(-1, node, 1.0)[..., 1:]
-
-
-def neighbours(there: Tensor) -> tuple[Tensor, Tensor]:
-    """Return whether the layer before, and the one after, is on each server, shape (B, U, L, S) each.
-
-    `there` is that of `Parts`.
-    """
-    return functional.pad(there[:, :, :-1], (0, 0, 1, 0)), functional.pad(there[:, :, 1:], (0, 0, 0, 1))
-
-
-def _log10(feature: Tensor, name: str) -> Tensor:
-    """Return the decimal logarithm behind a scaled feature."""
-    middle, width = LOG_SCALES[name]
-    return middle + width * feature
+def _sums(of_users: Tensor, parts: Parts) -> Tensor:
+    """Return sums over the users of each row, (B, ...), of what is (N, ...)."""
+    return of_users.new_zeros(len(parts.time), *of_users.shape[1:]).index_add(0, parts.row, of_users)
 
 
 def _means(weights: Tensor, values: Tensor) -> Tensor:
