@@ -144,7 +144,7 @@ class FactsNetwork(nn.Module):
             around = functional.pad(embedded, (0, 0, 1, 1))
             triples = torch.cat([around[..., :-2, :], embedded, around[..., 2:, :]], dim=-1)
             embedded = torch.relu(exchange(triples)) * exists  # padding sends nothing
-        return torch.relu(self.layer_out(embedded))
+        return torch.relu(self.layer_out(embedded)) * exists
 
     def _embed_pairs(self, parts: Parts, ahead: Outlook, layers: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings of the (user, server) pairs, (N, S, context), and of everything, (B, context)."""

@@ -23,6 +23,8 @@ PAIR_SUMS, GEOMETRY = 14, 3
 
 _LN_10 = math.log(10.0)
 _LEAST_SHARE, _LEAST_MB = 1e-4, 1e-3
+_NO_RATE = -20.0
+"""ln of MB/s of a server that is only padding."""
 _MOST = 3.0
 """Delays are cut off at this multiple of the device-only delay."""
 
@@ -51,7 +53,9 @@ def look_ahead(parts: Parts, layout: FactsLayout) -> Outlook:
     exists, remaining = layers[..., LAYER.exists], layers[..., LAYER.remaining]
     share, in_use = layers[..., LAYER.execution_share], layers[..., LAYER.in_use]
     device = _ln(users[..., USER.log_device_delay], -0.5, 2.0)  # ln of seconds, (N,)
-    up, down = _ln(links[..., LINK.log_up_rate], 0.5, 2.0), _ln(links[..., LINK.log_down_rate], 0.5, 2.0)  # ln of MB/s
+    is_server = parts.servers[parts.row][..., SERVER.exists] > 0  # not padding
+    up = torch.where(is_server, _ln(links[..., LINK.log_up_rate], 0.5, 2.0), _NO_RATE)  # ln of MB/s, (N, S)
+    down = torch.where(is_server, _ln(links[..., LINK.log_down_rate], 0.5, 2.0), _NO_RATE)
     queries = users[..., USER.query_share].clamp(min=_LEAST_SHARE).log()
 
     weight = _ln(layers[..., LAYER.log_weight], 0.0, 3.0)  # ln of MB

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policy_networks.facts import (
-    ILLEGAL,
-    ROUNDS,
-    FactsNetwork,
-    log_efficiency,
-    neighbours,
-    split,
-)
+from agents.policy_networks.facts import ILLEGAL, ROUNDS, FactsNetwork
+from agents.policy_networks.parts import LAYER, neighbours, split
+from agents.policy_networks.whole import LAYER_SUMS, look_ahead
 from dnnmig_env.envs.facts.lanes import TRANSFER_FEATURES
 from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
@@ -57,12 +52,16 @@ def scores_of(network, observation):
         return network(torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"]))
 
 
+def outlook(observation, layout):
+    return look_ahead(split(torch.as_tensor(observation["observation"]), layout), layout)
+
+
 def test_an_efficiency_is_the_seconds_saved_per_second_of_upload():
     scenario = scenarios("multi-user", 1, seed=3)[0]
     _, observation = env_of(scenario)
     layout = FactsLayout(len(scenario.users), max(len(user.graph) for user in scenario.users), len(scenario.servers))
-    of_layer, of_link = log_efficiency(split(torch.as_tensor(observation["observation"]), layout))
-    found = torch.exp(of_layer + of_link.transpose(-1, -2))[0].numpy()
+    ahead = outlook(observation, layout)
+    found = torch.exp(ahead.layer_efficiency + ahead.pair_efficiency.transpose(-1, -2)).numpy()
     rates = np.array([user.query_rate_hz[0] for user in scenario.users])
     checked = 0
     for u, user in enumerate(scenario.users):
@@ -83,8 +82,8 @@ def test_neighbours_are_where_their_weights_have_been_sent():
     env, _ = env_of(toy_scenario())
     observation = env.step(np.array([env.encode(0, 1, 2)]))[0]  # `body` of user 0 to server 2
     before, after = neighbours(split(torch.as_tensor(observation["observation"]), env.episodes.layout).there)
-    assert torch.nonzero(before[0]).tolist() == [[0, 2, 1]]  # `tail` has it before, on server 2
-    assert torch.nonzero(after[0]).tolist() == [[0, 0, 1]]  # `head` has it after
+    assert torch.nonzero(before[0]).tolist() == [[2, 1]]  # `tail` has it before, on server 2
+    assert torch.nonzero(after[0]).tolist() == [[0, 1]]  # `head` has it after
 
 
 def moving(seed=2, steps=12):
@@ -100,13 +99,14 @@ def moving(seed=2, steps=12):
 def test_where_there_are_lanes_weights_are_on_every_server_that_holds_or_awaits_them():
     env, observation = moving()
     state = env.episodes.state
-    there = split(torch.as_tensor(observation["observation"]), env.episodes.layout).there[0].numpy()
-    np.testing.assert_array_equal(there > 0, state.held[0] != 0)
-    assert (state.held[0] > 0).any()
+    parts = split(torch.as_tensor(observation["observation"]), env.episodes.layout)
+    there, held = parts.there.numpy(), state.held[0, parts.user.numpy()]
+    np.testing.assert_array_equal(there > 0, held != 0)
+    assert (held > 0).any()
     assert there.sum() > (there.sum(-1) > 0).sum() or state.on_the_way[0] > 0
 
 
-@pytest.mark.parametrize("part", ["cells", "copies", "transfers", "absences", "rooms"])
+@pytest.mark.parametrize("part", ["cells", "copies", "transfers", "rooms"])
 def test_the_network_looks_at_what_is_told_of_lanes(part):
     env, observation = moving()
     layout, network = env.episodes.layout, network_of(env)
@@ -135,12 +135,12 @@ def test_the_network_looks_at_transfers_by_radio_and_wire(place, feature):
 def test_layers_hear_of_each_other_as_far_as_messages_go():
     env, _ = env_of(scenarios("multi-user", 1, seed=3)[0])
     network = network_of(env)
-    layers, of_layer = torch.rand(1, 1, 12, len(LAYER_FEATURES)) + 0.1, torch.rand(1, 1, 12, 1)
+    layers, sums = torch.rand(1, 12, len(LAYER_FEATURES)) + 0.1, torch.rand(1, 12, LAYER_SUMS)
     other = layers.clone()
-    other[0, 0, 5, 5] += 1.0  # its output
+    other[0, 5, LAYER.log_output] += 1.0
     with torch.no_grad():
-        apart = (network._embed_layers(other, of_layer) - network._embed_layers(layers, of_layer)).abs().amax(-1)
-    assert torch.nonzero(apart[0, 0]).ravel().tolist() == list(range(5 - ROUNDS, 5 + ROUNDS + 1))
+        apart = (network._embed_layers(other, sums) - network._embed_layers(layers, sums)).abs().amax(-1)
+    assert torch.nonzero(apart[0]).ravel().tolist() == list(range(5 - ROUNDS, 5 + ROUNDS + 1))
 
 
 @pytest.mark.parametrize("decisions", ["joint", "two-phase"])
@@ -173,7 +173,7 @@ def test_users_may_change_places():
     layout, network = env.episodes.layout, network_of(env)
     order = np.random.default_rng(0).permutation(layout.users)
     vector, mask = observation["observation"].copy(), observation["action_mask"].copy()
-    for name in ("users", "links", "layers"):
+    for name in ("users", "links", "layers", "executions"):
         part = layout.slices[name]
         vector[0, part] = vector[0, part].reshape(layout.shapes[name])[order].ravel()
     mask[0, :-1] = mask[0, :-1].reshape(layout.users, -1)[order].ravel()
@@ -220,7 +220,8 @@ def test_gradients_reach_every_weight():
         observation = env.step(legal[:1])[0]  # so that neighbours are on servers
     network = network_of(env)
     scores, value = network(torch.as_tensor(observation["observation"]), torch.as_tensor(observation["action_mask"]))
-    (torch.log_softmax(scores, -1)[0, np.flatnonzero(env.action_masks()[0])[1]] + value.sum()).backward()
+    second = np.flatnonzero(env.action_masks()[0])[1]
+    (torch.log_softmax(scores, -1)[0, second] + scores[0, -1] + value.sum()).backward()
     idle = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert idle == []
 
@@ -241,10 +242,12 @@ def test_before_training_stop_is_that_much_less_likely_than_the_best_upload(deci
 
 def test_before_training_uploads_are_drawn_by_the_fourth_power_of_their_efficiency():
     network, observation, scores = untrained("joint")
-    of_layer, of_link = log_efficiency(split(torch.as_tensor(observation["observation"]), network.layout))
-    efficiency = (of_layer + of_link.transpose(-1, -2)).flatten().numpy()
+    ahead, layout = outlook(observation, network.layout), network.layout
+    efficiency = np.zeros((layout.users, layout.layers, layout.servers))
+    parts = split(torch.as_tensor(observation["observation"]), layout)
+    efficiency[parts.user] = (ahead.layer_efficiency + ahead.pair_efficiency.transpose(-1, -2)).numpy()
     legal = np.flatnonzero(observation["action_mask"][0, :-1])
-    slope, _ = np.polyfit(efficiency[legal], scores[legal], 1)
+    slope, _ = np.polyfit(efficiency.ravel()[legal], scores[legal], 1)
     assert slope == pytest.approx(4.0, abs=0.2)
 
 
