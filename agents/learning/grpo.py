@@ -26,6 +26,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
 from torch import Tensor, nn
 
+from agents.learning.advantages import BINS, costs_to_go, group_advantages
 from agents.learning.masked_policy import MaskedActorCriticPolicy, MaskedCategorical
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats
@@ -33,10 +34,6 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
 LEAST_STEP = 0.1
 """The learning rate falls linearly, down to this share of its first value."""
-
-LEAST_SPREAD = 1e-3
-"""Added to the standard deviation of a group's costs, as shares of the device-only cost: what differs by less than this
-is hardly learned from."""
 
 CACHED_ROWS = 64
 """Rows that a CPU evaluates at a time. Larger pieces leave its cache: one core learns from 4500 decisions per second in
@@ -53,6 +50,7 @@ class Moments:
         mask: The legal actions, shape (N, A).
         action: The action drawn, shape (N,).
         log_prob: The logarithm of its probability then, shape (N,).
+        part: Part of the episode's time in which it was taken, shape (N,).
     """
 
     row: Tensor
@@ -60,6 +58,7 @@ class Moments:
     mask: Tensor
     action: Tensor
     log_prob: Tensor
+    part: Tensor
 
     @classmethod
     def joined(cls, parts: list[Moments]) -> Moments:
@@ -82,6 +81,8 @@ class GRPO(BaseAlgorithm):
         ent_coef: Weight of the entropy of the decisions, in nats, in the objective. Without it rollouts soon differ too
             little to learn from.
         max_grad_norm: Largest norm of a gradient.
+        memory_s: Seconds after a decision in which the weight of costs falls to 1/e. None: every decision is judged by
+            the cost of the whole episode.
         policy_kwargs: Arguments of the policy.
         tensorboard_log: As in SB3.
         verbose: As in SB3.
@@ -106,6 +107,7 @@ class GRPO(BaseAlgorithm):
         clip_range: float = 0.2,
         ent_coef: float = 0.01,
         max_grad_norm: float = 0.5,
+        memory_s: float | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
         verbose: int = 0,
@@ -134,7 +136,7 @@ class GRPO(BaseAlgorithm):
         )
         self.group_size, self.batch_size, self.n_epochs = group_size, batch_size, n_epochs
         self.clip_range, self.ent_coef, self.max_grad_norm = clip_range, ent_coef, max_grad_norm
-        self.rounds = 0
+        self.memory_s, self.rounds = memory_s, 0
         if _init_setup_model:
             self._setup_model()
 
@@ -193,35 +195,42 @@ class GRPO(BaseAlgorithm):
         """Play one episode in every row.
 
         Returns:
-            The moments and the advantage of each row, shape (B,); None if a callback ends the training.
+            The moments, and the advantage of each row in each part of its time, shape (B, parts); None if a callback
+            ends the training.
         """
         groups = arena.num_envs // self.group_size
         begun = np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(groups)
         observation, _ = arena.reset(seed=[int(seed) for seed in np.repeat(begun, self.group_size)])
-        running, parts = np.ones(arena.num_envs, np.bool_), []
-        share = np.zeros(arena.num_envs)
+        horizons_s = _horizons_s(arena)
+        running, moments = np.ones(arena.num_envs, np.bool_), []
+        costs = np.zeros((arena.num_envs, 1 if self.memory_s is None else BINS))
         while running.any():
             rows = np.flatnonzero(running)
-            part = self._decide(rows, observation["observation"][rows], observation["action_mask"][rows])
-            parts.append(part)
+            times = arena.episodes.state.time_s[rows] / horizons_s[rows]
+            parts = np.minimum((times * costs.shape[1]).astype(np.int64), costs.shape[1] - 1)
+            moment = self._decide(rows, observation["observation"][rows], observation["action_mask"][rows], parts)
+            moments.append(moment)
             actions = np.zeros(arena.num_envs, np.int64)
-            actions[rows] = part.action.numpy()
+            actions[rows] = moment.action.numpy()
             self.num_timesteps += len(rows)
-            observation, _, ended, _, infos = arena.step(actions)
+            observation, reward, ended, _, infos = arena.step(actions)
+            costs[rows, parts] -= reward[rows]
             if not callback.on_step():
                 return None
             for row in np.flatnonzero(running & ended):
                 delays = {name: float(infos[name][row]) for name in ("mean_delay_s", "device_only_delay_s")}
-                share[row] = delays["mean_delay_s"] / delays["device_only_delay_s"]
+                costs[row] /= delays["device_only_delay_s"]
                 self.ep_info_buffer.append(delays)  # type: ignore[union-attr]
             running &= ~ended
-        advantages, spread = group_advantages(share, self.group_size)
-        self.logger.record("rollout/spread_in_group", float(spread.mean()))
-        self.logger.record("rollout/best_of_group", float(share.reshape(groups, -1).min(axis=1).mean()))
-        return Moments.joined(parts), torch.as_tensor(advantages, dtype=torch.float32)
+        share = costs.sum(axis=1).reshape(groups, -1)
+        self.logger.record("rollout/spread_in_group", float(share.std(axis=1).mean()))
+        self.logger.record("rollout/best_of_group", float(share.min(axis=1).mean()))
+        if self.memory_s is not None:
+            costs = costs_to_go(costs, np.exp(-horizons_s / (BINS * self.memory_s)))
+        return Moments.joined(moments), torch.as_tensor(group_advantages(costs, self.group_size), dtype=torch.float32)
 
-    def _decide(self, rows: Any, observation: Any, mask: Any) -> Moments:
-        """Draw an action for each of some rows."""
+    def _decide(self, rows: Any, observation: Any, mask: Any, parts: Any) -> Moments:
+        """Draw an action for each of some rows, which are in some parts of their time."""
         seen, legal = torch.as_tensor(observation), torch.as_tensor(mask)
         actions, log_probs = [], []
         with torch.no_grad():
@@ -230,11 +239,12 @@ class GRPO(BaseAlgorithm):
                 action = choices.sample()
                 actions.append(action.cpu())
                 log_probs.append(choices.log_prob(action).cpu())
-        return Moments(torch.as_tensor(rows), seen, legal, torch.cat(actions), torch.cat(log_probs))
+        drawn, likely = torch.cat(actions), torch.cat(log_probs)
+        return Moments(torch.as_tensor(rows), seen, legal, drawn, likely, torch.as_tensor(parts))
 
     def _train(self, moments: Moments, of_row: Tensor) -> None:
-        """Take the gradient steps of one round, given the advantage of each row."""
-        advantage = of_row[moments.row]
+        """Take the gradient steps of one round, given the advantage of each row in each part of its time."""
+        advantage = of_row[moments.row, moments.part]
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         losses, clipped, entropies = [], 0.0, 0.0
         for _ in range(self.n_epochs):
@@ -282,17 +292,8 @@ def rows_at_a_time(device: torch.device, batch_size: int) -> int:
     return CACHED_ROWS if device.type == "cpu" else batch_size
 
 
-def group_advantages(costs: Floats, group_size: int) -> tuple[Floats, Floats]:
-    """Return by how much less than its group's mean each episode costs, in standard deviations of the group.
-
-    Args:
-        costs: Cost of each episode, groups side by side, shape (B,).
-        group_size: Number of episodes in a group, K.
-
-    Returns:
-        The advantages, shape (B,), and the standard deviation of each group's costs, shape (B / K,).
-    """
-    groups = costs.reshape(-1, group_size)
-    spread: Floats = groups.std(axis=1)
-    advantages: Floats = (groups.mean(axis=1, keepdims=True) - groups) / (spread[:, None] + LEAST_SPREAD)
-    return advantages.ravel(), spread
+def _horizons_s(arena: MigrationVectorEnv) -> Floats:
+    """Return how long the episode of each row lasts, in seconds, shape (B,)."""
+    packed = arena.episodes.packed
+    horizons_s: Floats = packed.slot_edges_s[np.arange(arena.num_envs), packed.num_slots]
+    return horizons_s

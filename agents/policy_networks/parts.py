@@ -66,18 +66,20 @@ def split(observation: Tensor, layout: FactsLayout) -> Parts:
         return taken
 
     time, servers, users = part("time"), part("servers"), part("users")
-    at = torch.nonzero(users[..., USER.present] > 0, as_tuple=True)
+    at = row, user = torch.unbind(torch.nonzero(users[..., USER.present] > 0), dim=1)
     users, links, layers = users[at], part("links")[at], part("layers")[at]
     executions = part("executions")[at].squeeze(-1)
     if not layout.lanes:
         there = whereabouts(layers, layout.servers)
-        return Parts(*at, time, servers, users, links, layers, executions, there)
+        return Parts(row, user, time, servers, users, links, layers, executions, there)
     radio, wires = part("transfers").split([layout.users, layout.servers], dim=1)
     feature = names(TRANSFER_FEATURES).index
     servers = torch.cat([servers, wires[..., [feature(name) for name in WIRE]], part("rooms")], dim=-1)
     users = torch.cat([users, radio[at][:, [feature(name) for name in RADIO]]], dim=-1)
     there = (part("copies")[at].squeeze(-1) != 0).to(layers.dtype)
-    return Parts(*at, time, servers, users, torch.cat([links, part("cells")[at]], dim=-1), layers, executions, there)
+    return Parts(
+        row, user, time, servers, users, torch.cat([links, part("cells")[at]], dim=-1), layers, executions, there
+    )
 
 
 def whereabouts(layers: Tensor, servers: int) -> Tensor:

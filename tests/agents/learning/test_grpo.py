@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from agents.learning.advantages import BINS, LEAST_SPREAD, costs_to_go, group_advantages
 from agents.learning.algorithms import TRAINING_REWARD, make_model
-from agents.learning.grpo import LEAST_SPREAD, LEAST_STEP, Moments, group_advantages
+from agents.learning.grpo import LEAST_STEP, Moments
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
@@ -31,9 +32,21 @@ def played(model):
 
 
 def test_advantages_by_hand():
-    found, spread = group_advantages(np.array([1.0, 3.0, 5.0, 5.0]), 2)
-    assert spread.tolist() == [1.0, 0.0]
-    assert found.tolist() == pytest.approx([1 / (1 + LEAST_SPREAD), -1 / (1 + LEAST_SPREAD), 0.0, 0.0])
+    found = group_advantages(np.array([1.0, 3.0, 5.0, 5.0])[:, None], 2)
+    assert found.ravel().tolist() == pytest.approx([1 / (1 + LEAST_SPREAD), -1 / (1 + LEAST_SPREAD), 0.0, 0.0])
+
+
+def test_advantages_in_parts_are_in_standard_deviations_of_all_parts():
+    costs = np.array([[1.0, 5.0], [3.0, 5.0]])  # variances within the group: 1 and 0
+    found = group_advantages(costs, 2)
+    step = 1.0 / (np.sqrt(0.5) + LEAST_SPREAD)
+    np.testing.assert_allclose(found, [[step, 0.0], [-step, 0.0]])
+
+
+def test_costs_to_go_by_hand():
+    found = costs_to_go(np.array([[1.0, 0.0, 2.0], [4.0, 4.0, 4.0]]), np.array([0.5, 0.25]))
+    np.testing.assert_allclose(found[0], 1.5 * np.array([1.0 + 0.25 * 2.0, 0.5 * 2.0, 2.0]))
+    np.testing.assert_allclose(found[1], 2.25 * 4.0 * np.array([1.3125, 1.25, 1.0]))
 
 
 def test_all_rollouts_of_a_group_have_the_same_scenario_and_groups_others():
@@ -48,9 +61,9 @@ def test_rows_are_judged_by_what_their_plans_cost():
     arena, moments, advantages = played(model)
     delays_s = arena.episodes.state.cost_s / arena.episodes.state.expected_queries
     costs = delays_s / arena.episodes.outputs.device_only_s
-    assert len(set(costs)) == 8  # decisions are drawn, so that rollouts differ
-    expected, _ = group_advantages(costs, 4)
-    np.testing.assert_allclose(advantages, expected, rtol=1e-5)
+    assert len(set(costs)) > 4  # decisions are drawn, so that rollouts differ
+    assert not moments.part.any()
+    np.testing.assert_allclose(advantages, group_advantages(costs[:, None], 4), rtol=1e-5, atol=1e-7)
     plans = arena.episodes.uploads
     for row in range(8):
         taken = [int(action) for action in moments.action[moments.row == row] if action != arena.stop_action]
@@ -59,6 +72,33 @@ def test_rows_are_judged_by_what_their_plans_cost():
             for k in range(plans.length[row])
         ]
         assert taken == planned
+
+
+def test_with_a_memory_decisions_are_judged_by_what_follows_them():
+    model = model_of("mobile", memory_s=20.0)
+    model._setup_learn(1, None)
+    arena, costs = model._arena(), np.zeros((8, BINS))
+    step, state = arena.step, arena.episodes.state
+
+    def watched(actions):
+        """Add up costs by parts of time, apart from the code under test."""
+        times, before = state.time_s.copy(), state.cost_s.copy()
+        result = step(actions)
+        for row in range(8):
+            horizon_s = arena.episodes.packed.slot_edges_s[row].max()
+            part = min(int(times[row] / horizon_s * BINS), BINS - 1)
+            costs[row, part] += (state.cost_s - before)[row]
+        return result
+
+    arena.step = watched
+    moments, advantages = model._play(arena, Silent())
+    shares = costs / (state.expected_queries * arena.episodes.outputs.device_only_s)[:, None]
+    horizons_s = arena.episodes.packed.slot_edges_s.max(axis=1)
+    expected = group_advantages(costs_to_go(shares, np.exp(-horizons_s / BINS / 20.0)), 4)
+    np.testing.assert_allclose(advantages, expected, rtol=1e-3, atol=1e-4)
+    assert len(moments.part.unique()) > 5
+    last = {int(row): int(part) for row, part in zip(moments.row, moments.part, strict=True)}
+    assert all(part > BINS // 4 for part in last.values())
 
 
 def test_moments_hold_what_was_seen_and_how_likely_the_decision_was():
@@ -80,7 +120,9 @@ def test_the_objective_is_clipped_where_the_decision_has_moved_too_far():
     choices = torch.distributions.Categorical(logits=model.policy.mlp_extractor(given)[0].detach())
     now = choices.log_prob(moments.action[at])
     ratio = torch.tensor([1.5, 1.5, 0.5, 0.5])  # probabilities now by those when the decisions were drawn
-    before = Moments(moments.row, moments.observation, moments.mask, moments.action, moments.log_prob.clone())
+    before = Moments(
+        moments.row, moments.observation, moments.mask, moments.action, moments.log_prob.clone(), moments.part
+    )
     before.log_prob[at] = now - ratio.log()
     objective, outside, entropy = model._objective(before, at, torch.tensor([2.0, -2.0, 2.0, -2.0]))
     expected = torch.tensor([1.2 * 2, 1.5 * -2, 0.5 * 2, 0.8 * -2]) + 0.5 * choices.entropy()
@@ -96,7 +138,7 @@ def test_a_gradient_step_makes_good_decisions_likelier():
     given = {"observation": moments.observation, "action_mask": moments.mask}
     scores = model.policy.mlp_extractor(given)[0].detach()
     moved = torch.log_softmax(scores, 1).gather(1, moments.action[:, None]).squeeze(1) - moments.log_prob
-    of_moment = advantages[moments.row]
+    of_moment = advantages[moments.row, moments.part]
     assert float((moved * (of_moment - of_moment.mean())).sum()) > 0
 
 

@@ -1,0 +1,169 @@
+"""Sums over whole networks are those of the scenario, by formulas worked out from it anew."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from agents.policy_networks.parts import split
+from agents.policy_networks.whole import GEOMETRY, LAYER_SUMS, PAIR_SUMS, look_ahead
+from dnnmig_env.envs.facts.network import input_bytes
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import make_generator, scenarios
+
+(THERE, WORSE, SAVED, UPLOAD, ROOM, FITS, EFFICIENCY, LESS, COMPUTING, SENDING, MISSING) = range(11)
+RUNS, USED, HELD = -3, -2, -1
+TINY = 4e-3  # tensors below 3 kB are observed as nothing
+RATIO, SHARES, LEFT_UP_TO, LEFT, READ, WRITTEN, ANYWHERE = range(7)
+
+
+def observed(family, seed, steps=0):
+    """Return an environment after some uploads, its packed scenario, the parts observed, and what follows from them."""
+    env = MigrationVectorEnv(1, make_generator(family), "joint")
+    observation, _ = env.reset(seed=0, options={"scenarios": scenarios(family, 1, seed=seed)})
+    rng = np.random.default_rng(0)
+    for _ in range(steps):
+        legal = np.flatnonzero(observation["action_mask"][0])
+        observation = env.step(rng.choice(legal[:-1] if len(legal) > 1 else legal, 1))[0]
+    parts = split(torch.as_tensor(observation["observation"]), env.episodes.layout)
+    return env, env.episodes.packed, parts, look_ahead(parts, env.episodes.layout)
+
+
+def of_query(packed, u, s):
+    """Return seconds on the device alone, and of computing, sending and receiving with everything on server `s`."""
+    count = packed.num_layers[0, u]
+    returned = packed.tensor_bytes[0, u, :count][packed.is_output[0, u, :count] > 0].sum()
+    return (
+        packed.execution_s[0, u, :count, 0].sum(),
+        packed.execution_s[0, u, :count, s + 1].sum(),
+        input_bytes(packed, 0, u, 0) / packed.up_bytes_per_s[0, 0, u, s],
+        returned / packed.down_bytes_per_s[0, 0, u, s],
+    )
+
+
+def test_sizes_are_those_declared():
+    for family, more in (("multi-user", 0), ("mobile", GEOMETRY)):
+        env, _, parts, ahead = observed(family, 3)
+        users, layout = len(parts.row), env.episodes.layout
+        assert ahead.layers.shape == (users, layout.layers, LAYER_SUMS)
+        assert ahead.pairs.shape == (users, layout.servers, PAIR_SUMS + more)
+        assert ahead.seconds.shape == (users, layout.layers, layout.servers)
+        assert torch.isfinite(ahead.pairs).all() and torch.isfinite(ahead.layers).all()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 5])
+def test_a_query_of_the_whole_network_on_a_server_takes_that_long(seed):
+    _, packed, parts, ahead = observed("edge-cloud", seed)
+    found, checked = ahead.pairs.numpy(), 0
+    for n, u in enumerate(parts.user.tolist()):
+        delays = []
+        for s in range(packed.num_servers[0]):
+            device_s, computing_s, sending_s, receiving_s = of_query(packed, u, s)
+            latency = float(parts.links[n, s, 2])
+            expected = (computing_s + sending_s + receiving_s) / device_s + latency
+            delays.append(min(expected, 3.0))
+            if max(sending_s, receiving_s) < 3.0 * device_s and latency < 1.0:
+                assert found[n, s, THERE] == pytest.approx(min(expected, 3.0), rel=0.01)
+                assert found[n, s, SENDING] == pytest.approx(sending_s / device_s, rel=5e-3, abs=TINY)
+                assert found[n, s, COMPUTING] == pytest.approx(min(computing_s / device_s, 2.0), rel=5e-3)
+                assert found[n, s, SAVED] == pytest.approx(1.0 - min(expected, 3.0), abs=5e-3)
+                assert found[n, s, WORSE] == pytest.approx(found[n, s, THERE] - found[n, :, THERE].min(), abs=1e-5)
+                checked += 1
+        assert np.argmin(found[n, : len(delays), THERE]) == np.argmin(delays)
+    assert checked > 0
+
+
+def test_what_is_missing_is_compared_with_time_and_memory():
+    env, packed, parts, ahead = observed("multi-user", 3, steps=9)
+    state, found = env.episodes.state, ahead.pairs.numpy()
+    sent = np.zeros(packed.weight_bytes.shape[1:])
+    for up in env.plan(0).uploads:
+        sent[up.user, list(up.layers)] = 1.0
+    assert sent.sum() == 9
+    for n, u in enumerate(parts.user.tolist()):
+        left = packed.weight_bytes[0, u] * (1.0 - sent[u])
+        share = left.sum() / packed.weight_bytes[0, u].sum()
+        np.testing.assert_allclose(found[n, : packed.num_servers[0], MISSING], share, rtol=5e-3)
+        np.testing.assert_allclose(ahead.layers[n, :, LEFT], left / left.sum(), atol=5e-3)
+        np.testing.assert_allclose(ahead.layers[n, :, LEFT_UP_TO], np.cumsum(left) / left.sum(), atol=5e-3)
+        for s in range(packed.num_servers[0]):
+            upload_s = left.sum() / packed.up_bytes_per_s[0, state.slot[0], u, s]
+            over = math.log(upload_s / (packed.slot_edges_s[0, packed.num_slots[0]] - state.time_s[0]))
+            assert found[n, s, UPLOAD] == pytest.approx(0.2 * over, abs=0.01)
+            assert found[n, s, FITS] == (found[n, s, ROOM] > 0)
+    memory = 10.0 ** (8 + 3 * parts.servers[0, :, 1].numpy())
+    for n, u in enumerate(parts.user.tolist()):
+        left_bytes = (packed.weight_bytes[0, u] * (1.0 - sent[u])).sum()
+        fits = np.log(memory / left_bytes)[: packed.num_servers[0]]
+        np.testing.assert_allclose(found[n, : packed.num_servers[0], ROOM], np.clip(0.3 * fits, -1, 1), atol=0.01)
+
+
+def test_the_best_efficiency_of_all_users_is_the_measure_of_the_others():
+    _, _, parts, ahead = observed("multi-user", 3)
+    efficiency, less = ahead.pairs[..., EFFICIENCY] / 0.1, ahead.pairs[..., LESS] / 0.2
+    assert len(parts.row) > 2
+    best = efficiency.max()
+    torch.testing.assert_close(less, (efficiency - best).clamp(min=-8.0), rtol=1e-3, atol=1e-3)
+    upload_s = torch.exp(ahead.pairs[..., UPLOAD] / 0.2) * 10 ** (1 + 2 * parts.time[0, 2])
+    device_s = 10 ** (2 * parts.users[:, 3] - 0.5)
+    saved_s = ahead.pairs[..., SAVED].clamp(min=1e-3) * device_s[:, None] * parts.users[:, 1, None]
+    real = parts.servers[0, :, 0] > 0
+    torch.testing.assert_close(efficiency[:, real], torch.log(saved_s / upload_s)[:, real], rtol=1e-3, atol=1e-2)
+
+
+def test_rows_do_not_see_each_other():
+    env = MigrationVectorEnv(3, make_generator("multi-user"), "joint")
+    observation, _ = env.reset(seed=4)
+    seen, layout = torch.as_tensor(observation["observation"]), env.episodes.layout
+    parts = split(seen, layout)
+    together = look_ahead(parts, layout)
+    for row in range(3):
+        alone = look_ahead(split(seen[row : row + 1], layout), layout)
+        for one, of_all in zip(alone, together, strict=True):
+            torch.testing.assert_close(one, of_all[parts.row == row])
+
+
+def test_layers_are_told_what_travels_and_what_they_execute():
+    env, packed, parts, ahead = observed("multi-user", 3, steps=9)
+    held = parts.there.numpy()
+    for n, u in enumerate(parts.user.tolist()):
+        count = packed.num_layers[0, u]
+        device_s = packed.execution_s[0, u, :count, 0].sum()
+        share = packed.execution_s[0, u, :count, 0] / device_s
+        np.testing.assert_allclose(ahead.layers[n, :count, SHARES], np.cumsum(share), rtol=1e-4)
+        np.testing.assert_array_equal(ahead.layers[n, :, ANYWHERE], held[n].max(-1))
+        slot = env.episodes.state.slot[0]
+        up = packed.up_bytes_per_s[0, slot, u, : packed.num_servers[0]].max()
+        down = packed.down_bytes_per_s[0, slot, u, : packed.num_servers[0]].max()
+        for v in range(count):
+            read_s, written_s = input_bytes(packed, 0, u, v) / up, packed.tensor_bytes[0, u, v] / down
+            assert ahead.layers[n, v, READ] == pytest.approx(min(read_s / device_s, 3.0), rel=5e-3, abs=TINY)
+            assert ahead.layers[n, v, WRITTEN] == pytest.approx(min(written_s / device_s, 3.0), rel=5e-3, abs=TINY)
+            for s in range(packed.num_servers[0]):
+                seconds = min(packed.execution_s[0, u, v, s + 1], 1.0)  # observed up to a second
+                assert ahead.seconds[n, v, s] == pytest.approx(min(seconds / device_s, 1.0), rel=5e-3, abs=2e-3)
+        for s in range(packed.num_servers[0]):
+            weights = packed.weight_bytes[0, u, :count]
+            assert ahead.pairs[n, s, RUNS] == pytest.approx(share @ held[n, :count, s], abs=1e-4)
+            assert ahead.pairs[n, s, HELD] == pytest.approx(weights @ held[n, :count, s] / weights.sum(), abs=5e-3)
+            used = parts.layers[n, :count, 2].numpy()
+            assert ahead.pairs[n, s, USED] == pytest.approx(share * used @ held[n, :count, s], abs=1e-4)
+
+
+def test_distances_and_approach_follow_from_places_and_velocities():
+    env, _, parts, ahead = observed("mobile", 2, steps=12)
+    servers, checked = int((parts.servers[0, :, 0] > 0).sum()), 0
+    for n in range(len(parts.row)):
+        place, velocity = parts.users[n, 5:7].numpy(), parts.users[n, 7:9].numpy()
+        for s in range(servers):
+            way = parts.servers[0, s, 4:6].numpy() - place
+            distance, approach, passing = ahead.pairs[n, s, PAIR_SUMS - 3 : PAIR_SUMS].numpy()
+            assert distance == pytest.approx(np.hypot(*way), rel=1e-4)
+            later = np.hypot(*(way - 1e-3 * velocity))
+            assert approach == pytest.approx((np.hypot(*way) - later) / 1e-3, abs=0.02)
+            along = np.linspace(0.0, 100.0, 20_001)[:, None] * velocity
+            assert passing == pytest.approx(np.hypot(*(way - along).T).min(), abs=0.01)
+            checked += 1
+    assert checked > 3
+    assert env.episodes.layout.lanes
