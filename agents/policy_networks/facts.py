@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.policy_networks.parts import LAYER, RADIO, WIRE, Parts, neighbours, split
+from agents.policy_networks.parts import LAYER, LINK, RADIO, WIRE, Parts, neighbours, split
 from agents.policy_networks.whole import GEOMETRY, LAYER_SUMS, PAIR_SUMS, Outlook, look_ahead
 from dnnmig_env.envs.facts.layout import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
@@ -50,6 +50,11 @@ order."""
 INITIAL_STOP, INITIAL_DEVICE = -7.0, -2.0
 """Scores of "stop" before training, relative to that of the best upload. With the first, "stop" ends all uploads in one
 decision in a thousand only, as episodes have a hundred; with the second, it places a layer on the device."""
+
+INITIAL_IDLE = -14.0
+"""Where there are several lanes: what is added before training to the score of an upload that speeds up no query now,
+as the layer is in use on a server already, or the server is out of the user's reach. Such uploads are for later, and
+begin to be sent once it has been learned which are worth it."""
 
 # The last feature of a layer is a layer's number, which means nothing to a network for any number of layers.
 _LAYER_WIDTH = len(LAYER_FEATURES) - 1
@@ -89,6 +94,8 @@ class FactsNetwork(nn.Module):
         self.everything = nn.Linear(context, context, bias=False)
         self.query = nn.Linear(context, width + 5)  # layer's embedding, efficiency, before, after, seconds, pair alone
         self.efficiency = nn.Parameter(torch.tensor(INITIAL_EFFICIENCY))
+        if layout.lanes:
+            self.idle = nn.Parameter(torch.tensor(INITIAL_IDLE))
         self.stop = nn.Linear(context + len(TIME_FEATURES), 1)
         self.value = nn.Sequential(nn.Linear(context, context), nn.ReLU(), nn.Linear(context, 1))
         for last in (self.query, self.stop):
@@ -127,16 +134,24 @@ class FactsNetwork(nn.Module):
             ],
             dim=-1,
         )
-        of_users = torch.matmul(keys, queries.transpose(-1, -2)).flatten(1)
-        scores = of_users.new_zeros(len(mask), self.layout.users, of_users.shape[1])
-        scores = scores.index_put((parts.row, parts.user), of_users).flatten(1)
-        uploads = torch.where(mask[:, :-1] > 0, scores, ILLEGAL)
-        # The score of "stop" is relative to that of the best upload, as efficiencies have no natural zero.
+        scores, legal = torch.matmul(keys, queries.transpose(-1, -2)), mask[:, :-1] > 0
         stop = self.stop(torch.cat([parts.time, summary], dim=-1))
+        if self.layout.lanes:
+            idle = idleness(parts)
+            scores = scores + self.idle * idle
+            all_idle = torch.where(legal, self._of_rows(idle, parts), 1.0).amin(-1, keepdim=True)
+            stop = stop - self.idle * all_idle  # so that "stop" is preferred to uploads that are all idle
+        uploads = torch.where(legal, self._of_rows(scores, parts), ILLEGAL)
+        # The score of "stop" is relative to that of the best upload, as efficiencies have no natural zero.
         stop = stop + uploads.amax(-1, keepdim=True).clamp(min=0.1 * ILLEGAL)
         # An illegal "stop" stays above other illegal actions: even an empty mask leads to "stop", which breaks nothing.
         stop = torch.where(mask[:, -1:] > 0, stop, 0.5 * ILLEGAL)
         return torch.cat([uploads, stop], dim=1), self.value(summary)
+
+    def _of_rows(self, of_users: Tensor, parts: Parts) -> Tensor:
+        """Return what is known of users' layers and servers, (N, L, S), for all rows, (B, U L S); absent users: 0."""
+        found = of_users.new_zeros(len(parts.time), self.layout.users, of_users.shape[1] * of_users.shape[2])
+        return found.index_put((parts.row, parts.user), of_users.flatten(1)).flatten(1)
 
     def _embed_layers(self, layers: Tensor, sums: Tensor) -> Tensor:
         """Return an embedding of each layer from the features of those at most `ROUNDS` away, (N, L, width)."""
@@ -170,6 +185,13 @@ class FactsNetwork(nn.Module):
         total = torch.cat([parts.time, _sums(pairs.sum(1), parts) / count, greatest], dim=-1)
         summary = torch.relu(self.summary(total))
         return torch.relu(pairs + self.everything(summary)[parts.row].unsqueeze(1)), summary
+
+
+def idleness(parts: Parts) -> Tensor:
+    """Return 1 for uploads that speed up no query now, else 0, shape (N, L, S); see `INITIAL_IDLE`."""
+    in_use = parts.layers[..., LAYER.in_use, None] > 0
+    out_of_reach = parts.links[:, None, :, LINK.log_up_rate] <= -1.0
+    return (in_use | out_of_reach).to(parts.links.dtype)
 
 
 def _sums(of_users: Tensor, parts: Parts) -> Tensor:
