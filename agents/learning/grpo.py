@@ -13,7 +13,6 @@ al., "Proximal Policy Optimization Algorithms", 2017 (the clipped objective).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from agents.learning.advantages import BINS, costs_to_go, group_advantages
 from agents.learning.masked_policy import MaskedActorCriticPolicy, MaskedCategorical
+from agents.learning.moments import Moments
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -38,32 +38,6 @@ LEAST_STEP = 0.1
 CACHED_ROWS = 64
 """Rows that a CPU evaluates at a time. Larger pieces leave its cache: one core learns from 4500 decisions per second in
 pieces of 64, and from 3100 in pieces of 1024 (`multi-user`, 29 November 2026)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Decisions of a round, N of them.
-
-    Attributes:
-        row: Row of each, shape (N,).
-        observation: What was observed, shape (N, D).
-        mask: The legal actions, shape (N, A).
-        action: The action drawn, shape (N,).
-        log_prob: The logarithm of its probability then, shape (N,).
-        part: Part of the episode's time in which it was taken, shape (N,).
-    """
-
-    row: Tensor
-    observation: Tensor
-    mask: Tensor
-    action: Tensor
-    log_prob: Tensor
-    part: Tensor
-
-    @classmethod
-    def joined(cls, parts: list[Moments]) -> Moments:
-        """Return the moments of several parts as one."""
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
 
 class GRPO(BaseAlgorithm):
@@ -209,7 +183,7 @@ class GRPO(BaseAlgorithm):
             times = arena.episodes.state.time_s[rows] / horizons_s[rows]
             parts = np.minimum((times * costs.shape[1]).astype(np.int64), costs.shape[1] - 1)
             moment = self._decide(rows, observation["observation"][rows], observation["action_mask"][rows], parts)
-            moments.append(moment)
+            moments.append(moment.in_doubt())
             actions = np.zeros(arena.num_envs, np.int64)
             actions[rows] = moment.action.numpy()
             self.num_timesteps += len(rows)
@@ -245,6 +219,8 @@ class GRPO(BaseAlgorithm):
     def _train(self, moments: Moments, of_row: Tensor) -> None:
         """Take the gradient steps of one round, given the advantage of each row in each part of its time."""
         advantage = of_row[moments.row, moments.part]
+        if len(advantage) < 2:
+            return
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         losses, clipped, entropies = [], 0.0, 0.0
         for _ in range(self.n_epochs):

@@ -6,7 +6,8 @@ import torch
 
 from agents.learning.advantages import BINS, LEAST_SPREAD, costs_to_go, group_advantages
 from agents.learning.algorithms import TRAINING_REWARD, make_model
-from agents.learning.grpo import LEAST_STEP, Moments
+from agents.learning.grpo import LEAST_STEP
+from agents.learning.moments import SURE, Moments
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
@@ -110,6 +111,29 @@ def test_moments_hold_what_was_seen_and_how_likely_the_decision_was():
         scores, _ = model.policy.mlp_extractor.network(moments.observation, moments.mask)
     likely = torch.log_softmax(scores, 1).gather(1, moments.action[:, None]).squeeze(1)
     torch.testing.assert_close(moments.log_prob, likely, rtol=1e-4, atol=1e-4)
+
+
+def test_decisions_that_were_almost_certain_are_left_out():
+    probabilities = torch.tensor([0.5, 0.98, SURE + 1e-4, 1.0, 1e-3])
+    moments = Moments(
+        torch.arange(5), torch.rand(5, 2), torch.ones(5, 3), torch.arange(5), probabilities.log(), torch.zeros(5)
+    )
+    kept = moments.in_doubt()
+    assert kept.row.tolist() == kept.action.tolist() == [0, 1, 4]
+    torch.testing.assert_close(kept.observation, moments.observation[[0, 1, 4]])
+
+
+def test_where_nothing_is_in_doubt_nothing_is_learned():
+    model = model_of()
+    network = model.policy.mlp_extractor.network
+    with torch.no_grad():
+        network.stop.bias.fill_(100.0)  # "stop" is certain
+    _, moments, advantages = played(model)
+    assert model.num_timesteps >= 8
+    assert len(moments.action) == 0
+    before = [weight.clone() for weight in model.policy.parameters()]
+    model._train(moments, advantages)
+    assert all((old == new).all() for old, new in zip(before, model.policy.parameters(), strict=True))
 
 
 def test_the_objective_is_clipped_where_the_decision_has_moved_too_far():
