@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.simulation.packed import has_lanes
-from dnnmig_env.simulation.timelines.lane_bars import add_bar, draw_lanes, lane_names, shortened, sources_of
+from dnnmig_env.simulation.timelines.channel import draw_channel, label_rows, row_names
+from dnnmig_env.simulation.timelines.lane_bars import shortened, sources_of
 from dnnmig_env.simulation.timelines.timeline import Timeline
+from dnnmig_env.simulation.timelines.user_marks import mark_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +29,6 @@ DOTS_PER_INCH = 110
 _CHARACTER_INCHES = 0.078  # a character of the legend and of servers' names, on average
 _LEGEND_ROW_INCHES = 0.2
 _MOST_LEGEND_ROWS = 4  # in a frame; a figure has as many as it needs
-_MOST_NAME = 16  # characters of a server's name
 _MOST_SERVER_LABELS = 16
 _MOST_SMALL_LABELS, _MOST_SLOT_LINES = 20, 60  # where there are several lanes
 
@@ -41,7 +42,7 @@ def draw(timeline: Timeline) -> Figure:
     The figure is a plain `matplotlib.figure.Figure`: save it with `figure.savefig(path)`.
     """
     legend, _ = _legend(timeline, len(timeline.scenario.users))
-    height = 4.8 + 0.32 * len(_rows(timeline)) + _LEGEND_ROW_INCHES * legend
+    height = 4.8 + 0.32 * len(row_names(timeline)) + _LEGEND_ROW_INCHES * legend
     return _figure(timeline, (FRAME_INCHES[0], height), len(timeline.scenario.users))
 
 
@@ -58,7 +59,7 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
     from matplotlib.figure import Figure
 
     scenario, (width, height) = timeline.scenario, inches
-    (rows, columns), names = _legend(timeline, most_rows), _rows(timeline)
+    (rows, columns), names = _legend(timeline, most_rows), row_names(timeline)
     figure = Figure(figsize=inches, dpi=DOTS_PER_INCH)
     left = max(0.85, 0.25 + _CHARACTER_INCHES * max(map(len, names)))
     top, gap, bottom = 0.65, 0.45, 0.6 + _LEGEND_ROW_INCHES * rows
@@ -85,20 +86,20 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
                 linewidth=0.8,
                 zorder=0,
             )
-    if has_lanes(scenario):
-        draw_lanes(channel, timeline, _colour)
-    else:
-        _draw_channel(channel, timeline)
-    _label_rows(channel, names, has_lanes(scenario))
+    draw_channel(channel, timeline, _colour)
+    small = has_lanes(scenario) and len(names) > _MOST_SERVER_LABELS
+    label_rows(channel, names, _MOST_SMALL_LABELS if small else _MOST_SERVER_LABELS, 6 if small else 9)
     _draw_delays(delays, timeline)
+    marks = mark_lines(delays, timeline, [_colour(user) for user in range(len(scenario.users))])
     delays.set_xlabel("time (s)")
     figure.text(0.01, 1 - 0.1 / height, _headline(timeline), fontsize=10, verticalalignment="top")
     (lines, labels), shown = delays.get_legend_handles_labels(), rows * columns
     if shown < len(labels):
         lines, labels = lines[:shown], [*labels[: shown - 1], f"and {len(labels) - shown + 1} more users"]
+    handles: Any = list(zip(lines, marks[: len(lines)], strict=True))  # a mark upon each line
     longest = int((width - 1.0) / _CHARACTER_INCHES)
     figure.legend(
-        lines,
+        handles,
         [shortened(label, longest) for label in labels],
         loc="lower center",
         ncols=columns,
@@ -170,45 +171,6 @@ def describe(timeline: Timeline) -> str:
     if timeline.uploads:
         parts.append(_table(uploads))
     return "\n\n".join(parts)
-
-
-def _draw_channel(axes: Axes, timeline: Timeline) -> None:
-    scenario = timeline.scenario
-    pixels_per_s = axes.get_window_extent().width / scenario.horizon_s
-    for upload in timeline.uploads:
-        if not math.isfinite(upload.start_s):
-            continue
-        user, finished = scenario.users[upload.user], math.isfinite(upload.end_s)
-        width_s = min(upload.end_s, scenario.horizon_s) - upload.start_s
-        add_bar(axes, upload.server - 1, upload.start_s, width_s, _colour(upload.user), arrives=finished)
-        name = " ".join(user.graph.layers[layer].name for layer in upload.layers)
-        if len(name) * 8.0 < width_s * pixels_per_s:
-            axes.text(
-                upload.start_s + width_s / 2,
-                upload.server - 1,
-                name,
-                color="white",
-                fontsize=7,
-                horizontalalignment="center",
-                verticalalignment="center",
-            )
-    axes.set_title("uploads on the channel", fontsize=9, loc="left", color="0.3", y=1.0)
-
-
-def _rows(timeline: Timeline) -> list[str]:
-    """Return the names of the rows above the delays: servers, or lanes if there are several."""
-    if has_lanes(timeline.scenario):
-        return lane_names(timeline, _MOST_NAME)
-    return [shortened(server.name, _MOST_NAME) for server in timeline.scenario.servers]
-
-
-def _label_rows(axes: Axes, names: list[str], lanes: bool) -> None:
-    small = lanes and len(names) > _MOST_SERVER_LABELS
-    most = _MOST_SMALL_LABELS if small else _MOST_SERVER_LABELS
-    labelled = range(0, len(names), -(-len(names) // most))
-    axes.set_yticks(labelled, [names[row] for row in labelled], fontsize=6 if small else 9)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
 
 
 def _draw_delays(axes: Axes, timeline: Timeline) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from dnnmig_env.simulation.timelines.upload_interval import Transfer, UploadInterval
+from dnnmig_env.simulation.timelines.user_marks import MARK_PIXELS, Span, mark_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,16 +121,17 @@ def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str]) -> 
     """Draw each transfer in its lane, in the colour of its user; what never arrives is hatched."""
     scenario, bars = timeline.scenario, lane_bars(timeline)
     rows = {lane: row for row, lane in enumerate(lanes_in(bars))}
-    pixels_per_s = axes.get_window_extent().width / scenario.horizon_s
+    pixels_per_s, spans = axes.get_window_extent().width / scenario.horizon_s, []
     for bar in bars:
         width_s, row = bar.stop_s - bar.start_s, rows[bar.lane]
         line = 0.4 if width_s * pixels_per_s > 2 * LEAST_PIXELS else 0.0
         shown_s = max(width_s, LEAST_PIXELS / pixels_per_s)
         add_bar(axes, row, bar.start_s, shown_s, colour(bar.user), arrives=bar.arrives, line=line)
+        spans.append(Span(row, bar.start_s, bar.stop_s, bar.user))
         layer = scenario.users[bar.user].graph.layers[bar.layer].name
         first, server = layer.split("..")[0], scenario.servers[bar.server - 1].name  # a merged layer names both ends
         for text in (f"{layer} > {server}", f"{first} > {server}", first):
-            if len(text) * 6.5 < width_s * pixels_per_s:
+            if len(text) * 6.5 + 2 * MARK_PIXELS < width_s * pixels_per_s:
                 shade = "white" if bar.arrives else "0.2"
                 axes.text(
                     bar.start_s + width_s / 2,
@@ -142,7 +144,8 @@ def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str]) -> 
                     clip_on=True,
                 )
                 break
-    title = "weights in each radio cell and on each wire: layer > server; hatched: never arrives"
+    mark_bars(axes, spans, pixels_per_s)
+    title = "layer > server, by radio cell and wire; hatched: never arrives"
     axes.set_title(title, fontsize=9, loc="left", color="0.3", y=1.0)
 
 

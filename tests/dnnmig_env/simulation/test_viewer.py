@@ -53,7 +53,7 @@ def test_an_upload_cut_off_is_drawn_to_the_horizon_and_one_never_begun_not_at_al
 
 def test_the_curves_are_the_delays_and_stop_while_a_user_is_absent() -> None:
     figure: Any = draw(TIMELINE)
-    for user, line in enumerate(figure.axes[1].lines[::2]):
+    for user, line in enumerate(figure.axes[1].lines[:4:2]):
         np.testing.assert_array_equal(line.get_ydata()[:-1], TIMELINE.event_delay_s[:, user])
         np.testing.assert_array_equal(line.get_xdata()[:-1], TIMELINE.event_time_s)
         assert line.get_color() == COLOURS[user]
