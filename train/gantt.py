@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dnnmig_env.simulation.timelines.channel import draw_channel, label_rows, row_names
 from dnnmig_env.simulation.timelines.lane_bars import shortened
+from dnnmig_env.simulation.timelines.panels import draw_uploads, label_rows, row_names, used_lanes, user_colour
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from dnnmig_env.simulation.timelines.user_marks import only_marks
-from dnnmig_env.simulation.viewer import COLOURS, DOTS_PER_INCH, to_rgb
+from dnnmig_env.simulation.viewer import DOTS_PER_INCH, to_rgb
 
 INCHES = (5.2, 2.6)
 """Width and height of the picture. TensorBoard's cards show it about 200 pixels high, and as it is at a click."""
@@ -28,14 +28,14 @@ def gantt(timeline: Timeline) -> NDArray[np.uint8]:
     from matplotlib.figure import Figure
 
     scenario, (width, height) = timeline.scenario, INCHES
-    colours = [COLOURS[user % len(COLOURS)] for user in range(len(scenario.users))]
+    colours = [user_colour(user) for user in range(len(scenario.users))]
     users = [shortened(user.name, _LONGEST_NAME) for user in scenario.users]
     columns = max(1, int((width - 0.2) / (0.45 + _CHARACTER * max(map(len, users)))))
     legend_rows = min(-(-len(users) // columns), _MOST_LEGEND_ROWS)
     marks, shown = only_marks(colours), legend_rows * columns
     if shown < len(users):
         marks, users = marks[:shown], [*users[: shown - 1], f"{len(users) - shown + 1} more"]
-    names = row_names(timeline)
+    names = row_names(scenario, used_lanes([timeline]))
     left = _LEFT + _CHARACTER * max(map(len, names))
     bottom = _BOTTOM + _LEGEND_ROW * legend_rows
     room = height - _TOP - bottom
@@ -43,7 +43,7 @@ def gantt(timeline: Timeline) -> NDArray[np.uint8]:
     axes = figure.add_axes((left / width, bottom / height, (width - left - _RIGHT) / width, room / height))
     axes.set_xlim(0, scenario.horizon_s)
     axes.spines[["top", "right"]].set_visible(False)
-    draw_channel(axes, timeline, colours.__getitem__)
+    draw_uploads(axes, timeline)
     label_rows(axes, names, int(room / _LABEL_ROW), 9)
     axes.tick_params(axis="x", labelsize=9)
     axes.set_xlabel("time (s)", fontsize=9, labelpad=1)

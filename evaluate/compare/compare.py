@@ -13,6 +13,7 @@ from agents.policies.name import ModelName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.config import Config
 from evaluate.compare.given import Given, given_scenarios, title_of
+from evaluate.compare.plan_files import plan_files
 from evaluate.compare.plots import delays_png
 from evaluate.compare.progress import showing
 from evaluate.compare.record import Record, Rollout
@@ -53,7 +54,7 @@ def compare(config: Config) -> Results:
                 _print(title, _results(config, given, rollouts), given.limits.lanes)
             raise
         results = _results(config, given, rollouts)
-        _publish(config, given, results)
+        _publish(config, given, results, plan_files(arena, given, rollouts) if config.save_plans else {})
     return results
 
 
@@ -107,7 +108,9 @@ def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, A
             from agents.policies.trained import find
 
             models[text] = hashlib.sha256(find(name.path(given.family)).read_bytes()).hexdigest()
-    return {**settings_of(config), "scenarios drawn or read": given.digest(), "models": models}
+    settings = settings_of(config)
+    del settings["save_plans"]  # a stopped evaluation may go on with it
+    return {**settings, "scenarios drawn or read": given.digest(), "models": models}
 
 
 def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> Results:
@@ -132,7 +135,7 @@ def _title(config: Config, given: Given, missing: int = 0) -> str:
     return f"{title}, {missing} more polic{'y' if missing == 1 else 'ies'} to play" if missing else title
 
 
-def _publish(config: Config, given: Given, results: Results) -> None:
+def _publish(config: Config, given: Given, results: Results, plans: Mapping[str, str]) -> None:
     """Write the files, then print the table, even if the files cannot be written."""
     title, figures = _title(config, given), results.figures()
     moves = "\n" + markdown_table(MOVE_HEADINGS, move_rows(results.rollouts)) if given.limits.lanes else ""
@@ -143,6 +146,7 @@ def _publish(config: Config, given: Given, results: Results) -> None:
         "table.md": markdown_table(HEADINGS, summary_rows(figures)) + moves,
         "delays.png": delays_png(title, figures, results.delays_s, results.device_only_s),
         "config.json": as_json(made_with),
+        **plans,
     }
     try:
         write_folder(config.out, files)

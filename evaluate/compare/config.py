@@ -52,6 +52,9 @@ class Config:
     samples: int = 0
     """Play each trained model a second time, as NAME@SAMPLES: it plans once, by the best of that many samples. With 0
     it is played only once."""
+    save_plans: bool = False
+    """Write every policy's plan of every scenario to the folder plans, and drawn scenarios to the folder scenarios, as
+    JSON files. python -m dnnmig_env simulate replays them."""
     overwrite: bool = False
     """Write into a folder that is not empty. Files of an earlier evaluation are replaced, and one of other settings, if
     it was stopped, is given up."""

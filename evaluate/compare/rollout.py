@@ -22,6 +22,7 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.cold_start import cold_starts_s
 from evaluate.compare.record import Record, Rollout
@@ -73,7 +74,7 @@ class Arena:
         """
         name = parse_policy_name(name) if isinstance(name, str) else name
         plans = isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
-        env = self._env(name, 1 if plans else min(len(self._scenarios), MOST_ROWS))
+        env = self._env(1 if plans else min(len(self._scenarios), MOST_ROWS))
         policy = resolve_policy(name, env, seed, self._family)
         if isinstance(policy, PlanPolicy):
             for scenario in self._scenarios:
@@ -82,7 +83,7 @@ class Arena:
 
     def warm_up(self, name: str, seed: int) -> None:
         """Let a policy decide once, so that compilation and first calls do not count as planning."""
-        env = self._env(parse_policy_name(name), 1)
+        env = self._env(1)
         observation, _ = env.reset(options={"scenarios": [self._scenarios[0]]})
         actions, _ = resolve_policy(name, env, seed, self._family).predict(
             observation, episode_start=np.ones(1, np.bool_)
@@ -122,6 +123,15 @@ class Arena:
             found.append(record)
             on_end(record)
         return Rollout.of(found)
+
+    def plans(self, rollout: Rollout) -> Iterator[Plan]:
+        """Yield the plan that a policy decided in each scenario; its actions are taken again."""
+        env = self._env(1)
+        for scenario, actions in zip(self._scenarios, rollout.actions, strict=True):
+            env.reset(options={"scenarios": [scenario]})
+            for action in actions:
+                env.step(np.array([action]))
+            yield env.plan(0)
 
     def _one_by_one(self, policy: PlanPolicy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
         """Yield the record of each scenario in turn: the one that is known, or else that of an episode played now."""
@@ -185,7 +195,7 @@ class Arena:
                 observation, _ = env.reset(options={"scenarios": following, "reset_mask": begins})
                 planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
 
-    def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
+    def _env(self, rows: int) -> MigrationVectorEnv:
         return MigrationVectorEnv(
             rows,
             self._generator,

@@ -12,7 +12,7 @@ import numpy as np
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from dnnmig_env.simulation.timelines.upload_interval import Transfer, UploadInterval
-from dnnmig_env.simulation.timelines.user_marks import MARK_PIXELS, Span, mark_bars
+from dnnmig_env.simulation.timelines.user_marks import MARK_PIXELS, Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,10 +87,9 @@ def lanes_in(bars: Sequence[Bar]) -> list[Lane]:
     return sorted({bar.lane for bar in bars})
 
 
-def lane_names(timeline: Timeline, most: int) -> list[str]:
-    """Return the names of the rows, of at most `most` characters; "-" if no lane is used."""
-    lanes = lanes_in(lane_bars(timeline))
-    return [lane.name(timeline.scenario, most - len(" radio")) for lane in lanes] or ["-"]
+def lane_names(scenario: Scenario, lanes: Sequence[Lane], most: int) -> list[str]:
+    """Return the names of the rows, of at most `most` characters; "-" if there is no lane."""
+    return [lane.name(scenario, most - len(" radio")) for lane in lanes] or ["-"]
 
 
 def add_bar(
@@ -117,10 +116,17 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str]) -> None:
-    """Draw each transfer in its lane, in the colour of its user; what never arrives is hatched."""
+def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str], lanes: Sequence[Lane]) -> None:
+    """Draw each transfer in its lane, in the colour of its user; what never arrives is hatched.
+
+    Args:
+        axes: Where to draw.
+        timeline: What happened.
+        colour: The colour of each user.
+        lanes: The lanes in the order of their rows, among them all that are used.
+    """
     scenario, bars = timeline.scenario, lane_bars(timeline)
-    rows = {lane: row for row, lane in enumerate(lanes_in(bars))}
+    rows = {lane: row for row, lane in enumerate(lanes)}
     pixels_per_s, spans = axes.get_window_extent().width / scenario.horizon_s, []
     for bar in bars:
         width_s, row = bar.stop_s - bar.start_s, rows[bar.lane]
@@ -144,8 +150,7 @@ def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str]) -> 
                     clip_on=True,
                 )
                 break
-    mark_bars(axes, spans, pixels_per_s)
-    title = "layer > server, by radio cell and wire; hatched: never arrives"
+    title = "weights in each radio cell and on each wire: layer > server; hatched: never arrives"
     axes.set_title(title, fontsize=9, loc="left", color="0.3", y=1.0)
 
 

@@ -18,8 +18,9 @@ from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.lane_bars import RADIO, WIRE, Lane, lane_bars, lanes_in
+from dnnmig_env.simulation.timelines.panels import COLOURS
 from dnnmig_env.simulation.timelines.timeline import Timeline
-from dnnmig_env.simulation.viewer import COLOURS, FRAME_INCHES, _figure, describe, draw, frame, to_rgb
+from dnnmig_env.simulation.viewer import FRAME_INCHES, _figure, describe, draw, frame, to_rgb
 from tests import hand_made, oracle
 from tests.hand_made import two_servers
 from tests.strategies import random_case, random_moving_case
