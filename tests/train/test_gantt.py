@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from dnnmig_env.simulation.plan import Plan, plan_of
 from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.panels import COLOURS
 from dnnmig_env.simulation.timelines.user_marks import SHAPES, Span, mark_bars, mark_lines
-from dnnmig_env.simulation.viewer import COLOURS, draw
+from dnnmig_env.simulation.viewer import draw
 from tests import hand_made
 from tests.hand_made import two_servers
 from tests.strategies import random_moving_case

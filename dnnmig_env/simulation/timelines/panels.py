@@ -38,9 +38,10 @@ _MOST_SMALL_LABELS, _MOST_SLOT_LINES = 20, 60  # where there are several lanes
 
 
 def draw_uploads(axes: Axes, timeline: Timeline, lanes: Sequence[Lane] | None = None) -> None:
-    """Draw each upload in the colour and with the mark of its user, in a row per server (per lane if there are several).
+    """Draw each upload in the colour and with the mark of its user, in a row per server.
 
-    What never arrives is hatched. The axis of time must have its limits already.
+    Where there are several lanes, each lane has a row. What never arrives is hatched. The axis of time must have its
+    limits already.
 
     Args:
         axes: Where to draw.
