@@ -60,6 +60,11 @@ class TrainConfig:
     """Number of episodes that are played side by side. The default depends on the algorithm."""
     seed: int = 0
     """Seed of the weights, of exploration and of the training scenarios."""
+    seeds: tuple[int, ...] = ()
+    """Several seeds, such as 0 1 2: each is a run of its own, in the folder that it would have by itself, or in the
+    folder --out followed by the seed, such as runs/mine-0."""
+    workers: int = 1
+    """Number of runs of --seeds that train at the same time, a process each."""
     device: str = "auto"
     """Where torch computes: auto (a GPU where there is one), cpu, cuda, cuda:1, ..."""
     threads: int = 1

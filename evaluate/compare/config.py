@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from agents.policies.name import ModelName, parse_policy_name
+from evaluate.parallel import Workers
 
 Objective = Literal["mean-delay", "cold-start"]
 """What policies are compared by: the mean query delay over the horizon, or the delay of a first query."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Workers):
     """Compare policies in the same scenarios: how long do queries take, on average over each scenario's horizon?
 
     A table is printed. The folder --out receives summary.json, records.csv (a row per policy and scenario), table.md,
