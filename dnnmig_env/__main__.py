@@ -1,4 +1,4 @@
-"""Command line of the problem: trace, measure or list networks, draw scenarios, and compile ahead of time."""
+"""Command line of the problem: trace, measure or list networks, draw scenarios, simulate plans, compile beforehand."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dnnmig_env.compile_ahead import Compile
 from dnnmig_env.files.command_line import exit_status, parsed, print_table, unknown_command
 from dnnmig_env.networks.foreign_times import Times
 from dnnmig_env.networks.printing import print_graph, print_profile, totals
+from dnnmig_env.replay import Simulate
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ COMMANDS: dict[str, type[Any]] = {
     "zoo": Zoo,
     "networks": Networks,
     "draw": Draw,
+    "simulate": Simulate,
     "compile": Compile,
 }
 """The commands: the dataclass of each one's options."""

@@ -15,6 +15,7 @@ from evaluate.papers.eosdnn.config import EosdnnConfig
 from evaluate.papers.ionn.config import PaperConfig
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.publish.config import PublishConfig
+from evaluate.show.config import ShowConfig
 from evaluate.speed.config import SpeedConfig
 from evaluate.studies.config import StudyConfig
 from evaluate.testbed.config import TestbedConfig
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "mjoa-mu": (MjoaMuConfig, "evaluate.papers.mjoa_mu.mjoa_mu", "reproduce"),
     "paper": (PaperConfig, "evaluate.papers.ionn.ionn", "reproduce"),
     "publish": (PublishConfig, "evaluate.publish.publish", "publish"),
+    "show": (ShowConfig, "evaluate.show.show", "show"),
     "speed": (SpeedConfig, "evaluate.speed.speed", "measure"),
     "study": (StudyConfig, "evaluate.studies.study", "run"),
     "testbed": (TestbedConfig, "evaluate.testbed.testbed", "run_testbed"),

@@ -17,6 +17,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with handled(stop):
             config = parse(arguments)
+            if config.seeds:
+                from train.seeds import train_seeds
+
+                return train_seeds(config, sys.argv[1:] if arguments is None else arguments)
             from train.run import train
 
             return train(config)

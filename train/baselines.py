@@ -6,17 +6,20 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 from stable_baselines3.common.logger import TensorBoardOutputFormat
 from tqdm import tqdm
 
 from agents.policies.policy import Policy
+from dnnmig_env.arrays import Floats
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import parse_json
-from train.callbacks import draw
+from train.charts import DELAY, RATIO, REFERENCE, SHARE, add, mean_ratio
 from train.held_out import HeldOut
 
 
@@ -27,11 +30,13 @@ class Line(Form):
         mean_delay_s: Mean query delay, in seconds.
         share_of_device_only: Mean over scenarios of the delay divided by the device-only delay.
         drawn_to: The step at which the line ends; -1 if it is not drawn yet.
+        delays_s: Delay in each scenario, in seconds; none in files of former versions.
     """
 
     mean_delay_s: float = Field(gt=0.0, allow_inf_nan=False)
     share_of_device_only: float = Field(gt=0.0, allow_inf_nan=False)
     drawn_to: int = Field(ge=-1)
+    delays_s: list[Annotated[float, Field(gt=0.0, allow_inf_nan=False)]] = Field(default_factory=list)
 
 
 class _Lines(Form):
@@ -69,23 +74,36 @@ def play_baselines(
     """
     lines = read_lines(file)
     for name, policy in baselines.items():
-        if name not in lines:
+        if name not in lines or len(lines[name].delays_s) != len(held_out.scenarios):
             with tqdm(desc=f"baseline {name}", unit=" steps", leave=False) as bar:
                 delays = held_out.play(policy, partial(bar.update, 1))
             lines[name] = Line(
-                mean_delay_s=delays.mean_s, share_of_device_only=delays.share_of_device_only, drawn_to=-1
+                mean_delay_s=delays.mean_s,
+                share_of_device_only=delays.share_of_device_only,
+                drawn_to=lines[name].drawn_to if name in lines else -1,
+                delays_s=delays.policy_s.tolist(),
             )
             _write(file, lines)
+    reference_s = reference_delays_s(lines)
+    for name in baselines:
         line = lines[name]
+        charts = {DELAY: line.mean_delay_s, SHARE: line.share_of_device_only}
+        if reference_s is not None:
+            charts[RATIO] = mean_ratio(np.array(line.delays_s), reference_s)
         ends = [step for step in (0, total_steps) if step > line.drawn_to]
         if ends:
             output = TensorBoardOutputFormat(str(curves / name.strip("/").replace("/", "_")))
             for step in ends:
-                draw([output], line.mean_delay_s, line.share_of_device_only, step)
+                add([output], charts, step)
             output.close()
             lines[name] = line.model_copy(update={"drawn_to": total_steps})
             _write(file, lines)
     return {name: lines[name] for name in baselines}
+
+
+def reference_delays_s(lines: Mapping[str, Line]) -> Floats | None:
+    """Return the delays of `train.charts.REFERENCE` in the scenarios, shape (N,); None if it is no baseline."""
+    return np.array(lines[REFERENCE].delays_s) if REFERENCE in lines else None
 
 
 def _write(file: Path, lines: Mapping[str, Line]) -> None:

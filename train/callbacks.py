@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import KVWriter
 from tqdm import tqdm
 
 from agents.learning.masked_policy import NotFiniteError
+from dnnmig_env.arrays import Floats
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.text_file import read_text
-from train.held_out import HeldOut
+from train.charts import BEST, DELAY, PLAN, RATIO, SHARE, SPEED, add, mean_ratio, picture
+from train.held_out import Delays, HeldOut
 
-TAG_DELAY, TAG_SHARE = "heldout/mean_delay_s", "heldout/share_of_device_only"
-"""Names of the two curves in TensorBoard."""
 Point = tuple[int, float, float]
 """A point of the learning curve, as `COLUMNS` names it."""
 COLUMNS = ("step", "mean_delay_s", "share_of_device_only")
@@ -37,6 +37,7 @@ class LearningCurve(BaseCallback):
         every: Number of decisions between two points; the model learns from those that it has begun to collect first.
         table: CSV file that receives the points, and from which a resumed run reads the earlier ones.
         best_step: Number of decisions on which the best model in the folder was trained; None if there is none.
+        reference_s: Delays of `train.charts.REFERENCE` in the scenarios, shape (N,); None if it is no baseline.
         save: Writes the model; its argument says whether the model is the best so far.
         advance: Called after each step on the held-out scenarios.
 
@@ -50,11 +51,14 @@ class LearningCurve(BaseCallback):
         every: int,
         table: Path,
         best_step: int | None,
+        reference_s: Floats | None,
         save: Callable[[bool], None],
         advance: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__()
         self._held_out, self._every, self._table, self._save, self._advance = held_out, every, table, save, advance
+        self._reference_s = reference_s
+        self._resumed: tuple[int, float] | None = None  # step and clock when training last went on
         self.points = read_points(table)
         self.best: Point | None = next((point for point in self.points if point[0] == best_step), None)
         """The point of the best model in the folder."""
@@ -63,6 +67,10 @@ class LearningCurve(BaseCallback):
         """Save the model and add a point to the curve, unless there is one already."""
         if self.points and self.points[-1][0] >= self.num_timesteps:
             return
+        charts: dict[str, Any] = {}
+        if self._resumed is not None:
+            step, clock_s = self._resumed
+            charts[SPEED] = (self.num_timesteps - step) / (time.perf_counter() - clock_s)
         delays = self._held_out.play(self.model, self._advance)
         point = (self.num_timesteps, delays.mean_s, delays.share_of_device_only)
         is_best = self.best is None or delays.mean_s < self.best[1]
@@ -70,12 +78,26 @@ class LearningCurve(BaseCallback):
         lines = [COLUMNS, *self.points, point]
         replace_text(self._table, "".join(",".join(map(str, line)) + "\n" for line in lines))
         self.points.append(point)
-        if is_best:
+        if self.best is None or is_best:
             self.best = point
-        draw(self.model.logger.output_formats, delays.mean_s, delays.share_of_device_only, self.num_timesteps)
+        charts |= self._charts(delays, self.best[1])
+        add(self.model.logger.output_formats, charts, self.num_timesteps)
+        self._go_on()
+
+    def _charts(self, delays: Delays, best_s: float) -> dict[str, Any]:
+        """Return what a measurement adds to charts."""
+        gantt = picture(self._held_out.scenarios[0], delays.first_plan)
+        charts = {DELAY: delays.mean_s, SHARE: delays.share_of_device_only, BEST: best_s, PLAN: gantt}
+        if self._reference_s is not None:
+            charts[RATIO] = mean_ratio(delays.policy_s, self._reference_s)
+        return charts
+
+    def _go_on(self) -> None:
+        self._resumed = (self.num_timesteps, time.perf_counter())
 
     def _on_training_start(self) -> None:
         self.measure()
+        self._go_on()
 
     def _on_rollout_start(self) -> None:
         # Here all decisions so far have been learned from, so that nothing is lost if training goes on from this model.
@@ -192,9 +214,3 @@ def read_points(table: Path) -> list[Point]:
             "mend that line, or remove it and all below it."
         ) from None
     return points
-
-
-def draw(outputs: Sequence[KVWriter], mean_s: float, share_of_device_only: float, step: int) -> None:
-    """Draw a point of both curves in TensorBoard."""
-    for output in outputs:
-        output.write({TAG_DELAY: mean_s, TAG_SHARE: share_of_device_only}, {TAG_DELAY: (), TAG_SHARE: ()}, step)

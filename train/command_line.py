@@ -86,6 +86,8 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(
             f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take grpo."
         )
+    if config.seeds or config.workers != 1:
+        return _checked_seeds(config)
     if config.resume is not None:
         if config.out not in (None, config.resume):
             raise ValueError(
@@ -94,6 +96,24 @@ def check(config: TrainConfig) -> TrainConfig:
             )
         return replace(config, out=config.resume)
     return config if config.out is not None else replace(config, out=Path("runs") / _folder_name(config))
+
+
+def _checked_seeds(config: TrainConfig) -> TrainConfig:
+    """Check the options of several runs; each gets a folder of its own when it begins."""
+    if not config.seeds:
+        raise ValueError(f"--workers is {config.workers}, but there is one run; name several --seeds.")
+    if config.workers < 1:
+        raise ValueError(f"--workers is {config.workers}; it must be at least 1.")
+    if config.resume is not None:
+        raise ValueError(f"--seeds begins runs, but --resume {config.resume} goes on with one; resume them one by one.")
+    if config.seed != 0:
+        raise ValueError(f"--seed {config.seed} and --seeds are both given; keep one.")
+    for place, seed in enumerate(config.seeds):
+        if not 0 <= seed < 2**32:
+            raise ValueError(f"--seeds has {seed}; give 0 to {2**32 - 1}.")
+        if seed in config.seeds[:place]:
+            raise ValueError(f"--seeds has {seed} twice; name every seed once.")
+    return config
 
 
 def _folder_name(config: TrainConfig) -> str:

@@ -27,8 +27,9 @@ class HeldOutConfig:
     """Number of these scenarios."""
     every: int = 50_000
     """Number of decisions between two points of the curve. The model is saved at each point."""
-    baselines: tuple[str, ...] = ("device-only", "pso-ga+lmu", "joint-efficiency")
-    """Planners that are drawn beside the curve, for comparison; none if nothing follows the option."""
+    baselines: tuple[str, ...] = ("pso-ga+lmu", "joint-efficiency")
+    """Planners that are drawn beside the curve, for comparison; none if nothing follows the option. With
+    joint-efficiency among them, there is a chart of the ratio to it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class TrainConfig:
     """Number of episodes that are played side by side. The default depends on the algorithm."""
     seed: int = 0
     """Seed of the weights, of exploration and of the training scenarios."""
+    seeds: tuple[int, ...] = ()
+    """Several seeds, such as 0 1 2: each is a run of its own, in the folder that it would have by itself, or in the
+    folder --out followed by the seed, such as runs/mine-0."""
+    workers: int = 1
+    """Number of runs of --seeds that train at the same time, a process each."""
     device: str = "auto"
     """Where torch computes: auto (a GPU where there is one), cpu, cuda, cuda:1, ..."""
     threads: int = 1

@@ -48,6 +48,7 @@ def begin(folder: Path, config: TrainConfig) -> None:
 def write_config(folder: Path, config: TrainConfig) -> None:
     """Write the configuration with all defaults filled in, except for the folder."""
     values = TypeAdapter(TrainConfig).dump_python(replace(config, out=None, resume=None), mode="json")
+    del values["seeds"], values["workers"]  # those of a command with several runs
     replace_text(folder / CONFIG, json.dumps(values, indent=1) + "\n")
 
 

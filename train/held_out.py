@@ -12,6 +12,7 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 from dnnmig_env.families.registry import Generator, drawn
+from dnnmig_env.simulation.plan import Plan
 
 HELD_OUT_SEED = 2**40
 """Seed of the held-out scenarios; those of training are below 2**33 (`train.run.environment_seed`)."""
@@ -34,10 +35,12 @@ class Delays:
     Attributes:
         policy_s: Delays of the policy, shape (N,).
         device_only_s: Delays if nothing is uploaded, shape (N,).
+        first_plan: What the policy has decided in the first of the scenarios.
     """
 
     policy_s: Floats
     device_only_s: Floats
+    first_plan: Plan
 
     @property
     def mean_s(self) -> float:
@@ -76,7 +79,7 @@ class HeldOut:
         count = len(self.scenarios)
         observations, _ = self.env.reset(seed=0, options={"scenarios": self.scenarios})
         delays, device = np.full(count, np.nan), np.full(count, np.nan)
-        running = np.ones(count, np.bool_)
+        running, first_plan = np.ones(count, np.bool_), Plan()
         while running.any():
             actions, _ = policy.predict(observations, deterministic=True)
             observations, _, ended, _, infos = self.env.step(actions)
@@ -84,5 +87,7 @@ class HeldOut:
             if now.any():
                 delays[now], device[now] = infos["mean_delay_s"][now], infos["device_only_delay_s"][now]
                 running &= ~now
+            if now[0]:  # the next step begins another episode in this row
+                first_plan = self.env.plan(0)
             advance()
-        return Delays(delays, device)
+        return Delays(delays, device, first_plan)

@@ -28,8 +28,9 @@ from dnnmig_env.files.folder_lock import locked
 from dnnmig_env.files.named_values import named_values
 from dnnmig_env.files.signals import status
 from train import folder
-from train.baselines import Line, play_baselines, read_lines
+from train.baselines import Line, play_baselines, read_lines, reference_delays_s
 from train.callbacks import LearningCurve, OnlyFinite, Progress, TrainingDelays, read_points
+from train.charts import add_hyperparameters
 from train.config import TrainConfig
 from train.held_out import HeldOut
 from train.interrupt import StopBetweenSteps
@@ -162,10 +163,12 @@ def _learn(
         end = _end(model, config.total_steps)
         lines = play_baselines(baselines, held_out, out / folder.BASELINES, curves, end)
         model.set_logger(logger.configure(str(curves / config.algorithm), ["tensorboard"]))
+        add_hyperparameters(model, config)
         best_step = read_card(out / BEST_MODEL).steps if (out / BEST_MODEL).is_file() else None
         saving = partial(_save, model, config, out)
+        reference_s = reference_delays_s(lines)
         curve = LearningCurve(
-            held_out, config.held_out.every, out / folder.HELD_OUT, best_step, saving, interruption.check
+            held_out, config.held_out.every, out / folder.HELD_OUT, best_step, reference_s, saving, interruption.check
         )
         progress = Progress(curve, end)
         with np.errstate(over="ignore", invalid="ignore"):  # `OnlyFinite` says more of these

@@ -34,10 +34,11 @@ class RandomPolicy:
 
     Args:
         seed: Seed of the choices.
+        stream: Number of a random stream of that seed.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._random = np.random.default_rng(seed)
+    def __init__(self, seed: int, stream: int = 0) -> None:
+        self._random = np.random.default_rng([seed, stream])
 
     def predict(
         self,
@@ -51,7 +52,9 @@ class RandomPolicy:
         return np.argmax(self._random.random(mask.shape) * mask, axis=-1), state
 
 
-def resolve_policy(name: str | PolicyName, env: MigrationVectorEnv, seed: int, family: str | None = None) -> Policy:
+def resolve_policy(
+    name: str | PolicyName, env: MigrationVectorEnv, seed: int, family: str | None = None, stream: int = 0
+) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
     Args:
@@ -59,13 +62,14 @@ def resolve_policy(name: str | PolicyName, env: MigrationVectorEnv, seed: int, f
         env: The environment in which the policy will act.
         seed: Seed of whatever is random in the policy.
         family: Family of the scenarios, for which a model must have been trained; by default the one that `env` draws.
+        stream: Number of the random stream of that seed with which random decisions are made.
 
     Raises:
         ValueError: If no policy has that name, or the model cannot act in this environment.
     """
     name = parse_policy_name(name) if isinstance(name, str) else name
     if isinstance(name, RandomName):
-        return RandomPolicy(seed)
+        return RandomPolicy(seed, stream)
     if isinstance(name, UntrainedName):
         from agents.policies.trained import untrained
 

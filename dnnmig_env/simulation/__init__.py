@@ -20,6 +20,7 @@ follow the rules of `docs/model.md`. The modules, from what is given to what is 
 - `reserved`: users who have their own shares of the channel and of the servers.
 - `simulator`: carries out one plan in one scenario.
 - `viewer`: shows a timeline as a picture or as text.
+- `plan_file`: plans, and what is to happen when, as JSON files.
 
 One-letter names are left to compiled functions, where they mean the same everywhere. `b` is the index of a scenario
 among the packed ones, `u` of a user, `v` of a layer, and `s` of a server, from 0 to S - 1; server s is node s + 1, as

@@ -10,15 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnnmig_env.simulation.packed import has_lanes
-from dnnmig_env.simulation.timelines.lane_bars import add_bar, draw_lanes, lane_names, shortened, sources_of
+from dnnmig_env.simulation.timelines.lane_bars import shortened, sources_of
+from dnnmig_env.simulation.timelines.panels import (
+    draw_delays,
+    draw_uploads,
+    mark_slots,
+    row_names,
+    used_lanes,
+    user_colour,
+    user_label,
+)
 from dnnmig_env.simulation.timelines.timeline import Timeline
+from dnnmig_env.simulation.timelines.user_marks import mark_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#595959")
-"""Colours of users, which the colour-blind can tell apart (Okabe, Ito); they repeat from the ninth user on."""
 
 FRAME_INCHES = (9.0, 6.4)
 """Width and height of a frame, of `DOTS_PER_INCH` pixels each, whatever the scenario."""
@@ -27,9 +34,6 @@ DOTS_PER_INCH = 110
 _CHARACTER_INCHES = 0.078  # a character of the legend and of servers' names, on average
 _LEGEND_ROW_INCHES = 0.2
 _MOST_LEGEND_ROWS = 4  # in a frame; a figure has as many as it needs
-_MOST_NAME = 16  # characters of a server's name
-_MOST_SERVER_LABELS = 16
-_MOST_SMALL_LABELS, _MOST_SLOT_LINES = 20, 60  # where there are several lanes
 
 
 def draw(timeline: Timeline) -> Figure:
@@ -41,7 +45,7 @@ def draw(timeline: Timeline) -> Figure:
     The figure is a plain `matplotlib.figure.Figure`: save it with `figure.savefig(path)`.
     """
     legend, _ = _legend(timeline, len(timeline.scenario.users))
-    height = 4.8 + 0.32 * len(_rows(timeline)) + _LEGEND_ROW_INCHES * legend
+    height = 4.8 + 0.32 * len(row_names(timeline.scenario, used_lanes([timeline]))) + _LEGEND_ROW_INCHES * legend
     return _figure(timeline, (FRAME_INCHES[0], height), len(timeline.scenario.users))
 
 
@@ -58,7 +62,7 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
     from matplotlib.figure import Figure
 
     scenario, (width, height) = timeline.scenario, inches
-    (rows, columns), names = _legend(timeline, most_rows), _rows(timeline)
+    (rows, columns), names = _legend(timeline, most_rows), row_names(scenario, used_lanes([timeline]))
     figure = Figure(figsize=inches, dpi=DOTS_PER_INCH)
     left = max(0.85, 0.25 + _CHARACTER_INCHES * max(map(len, names)))
     top, gap, bottom = 0.65, 0.45, 0.6 + _LEGEND_ROW_INCHES * rows
@@ -73,32 +77,21 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
     delays = axes_at(bottom, height - top - channel_height - gap, sharex=channel)
     delays.set_xlim(0, scenario.horizon_s)
     channel.tick_params(axis="x", labelbottom=False)
-    starts_s = np.asarray(scenario.slot_starts_s)[1:]
     for axes in (channel, delays):
         axes.spines[["top", "right"]].set_visible(False)
-        if len(starts_s) > 0 and not (has_lanes(scenario) and len(starts_s) > _MOST_SLOT_LINES):
-            axes.plot(
-                np.repeat(starts_s, 3),
-                np.tile([0.0, 1.0, np.nan], len(starts_s)),
-                transform=axes.get_xaxis_transform(),
-                color="0.85",
-                linewidth=0.8,
-                zorder=0,
-            )
-    if has_lanes(scenario):
-        draw_lanes(channel, timeline, _colour)
-    else:
-        _draw_channel(channel, timeline)
-    _label_rows(channel, names, has_lanes(scenario))
-    _draw_delays(delays, timeline)
+        mark_slots(axes, scenario)
+    draw_uploads(channel, timeline)
+    draw_delays(delays, timeline)
+    marks = mark_lines(delays, timeline, [user_colour(user) for user in range(len(scenario.users))])
     delays.set_xlabel("time (s)")
     figure.text(0.01, 1 - 0.1 / height, _headline(timeline), fontsize=10, verticalalignment="top")
     (lines, labels), shown = delays.get_legend_handles_labels(), rows * columns
     if shown < len(labels):
         lines, labels = lines[:shown], [*labels[: shown - 1], f"and {len(labels) - shown + 1} more users"]
+    handles: Any = list(zip(lines, marks[: len(lines)], strict=True))  # a mark upon each line
     longest = int((width - 1.0) / _CHARACTER_INCHES)
     figure.legend(
-        lines,
+        handles,
         [shortened(label, longest) for label in labels],
         loc="lower center",
         ncols=columns,
@@ -111,14 +104,10 @@ def _figure(timeline: Timeline, inches: tuple[float, float], most_rows: int) -> 
 
 def _legend(timeline: Timeline, most_rows: int) -> tuple[int, int]:
     """Return the number of rows and columns of the legend, so many that the longest label fits."""
-    labels = [_label(timeline, user) for user in range(len(timeline.scenario.users))]
+    labels = [user_label(timeline.scenario, user) for user in range(len(timeline.scenario.users))]
     column = 0.6 + _CHARACTER_INCHES * max(map(len, labels))
     columns = max(1, min(len(labels), int((FRAME_INCHES[0] - 0.2) / column)))
     return min(-(-len(labels) // columns), most_rows), columns
-
-
-def _label(timeline: Timeline, user: int) -> str:
-    return f"{timeline.scenario.users[user].name} ({timeline.scenario.users[user].graph.name})"
 
 
 def to_rgb(figure: Figure) -> NDArray[np.uint8]:
@@ -172,80 +161,6 @@ def describe(timeline: Timeline) -> str:
     return "\n\n".join(parts)
 
 
-def _draw_channel(axes: Axes, timeline: Timeline) -> None:
-    scenario = timeline.scenario
-    pixels_per_s = axes.get_window_extent().width / scenario.horizon_s
-    for upload in timeline.uploads:
-        if not math.isfinite(upload.start_s):
-            continue
-        user, finished = scenario.users[upload.user], math.isfinite(upload.end_s)
-        width_s = min(upload.end_s, scenario.horizon_s) - upload.start_s
-        add_bar(axes, upload.server - 1, upload.start_s, width_s, _colour(upload.user), arrives=finished)
-        name = " ".join(user.graph.layers[layer].name for layer in upload.layers)
-        if len(name) * 8.0 < width_s * pixels_per_s:
-            axes.text(
-                upload.start_s + width_s / 2,
-                upload.server - 1,
-                name,
-                color="white",
-                fontsize=7,
-                horizontalalignment="center",
-                verticalalignment="center",
-            )
-    axes.set_title("uploads on the channel", fontsize=9, loc="left", color="0.3", y=1.0)
-
-
-def _rows(timeline: Timeline) -> list[str]:
-    """Return the names of the rows above the delays: servers, or lanes if there are several."""
-    if has_lanes(timeline.scenario):
-        return lane_names(timeline, _MOST_NAME)
-    return [shortened(server.name, _MOST_NAME) for server in timeline.scenario.servers]
-
-
-def _label_rows(axes: Axes, names: list[str], lanes: bool) -> None:
-    small = lanes and len(names) > _MOST_SERVER_LABELS
-    most = _MOST_SMALL_LABELS if small else _MOST_SERVER_LABELS
-    labelled = range(0, len(names), -(-len(names) // most))
-    axes.set_yticks(labelled, [names[row] for row in labelled], fontsize=6 if small else 9)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-
-
-def _draw_delays(axes: Axes, timeline: Timeline) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    scenario = timeline.scenario
-    times_s = np.append(timeline.event_time_s, scenario.horizon_s)
-    present = timeline.present
-    shown = timeline.event_delay_s[present]
-    for user_index in range(len(scenario.users)):
-        delays_s = np.where(present[:, user_index], timeline.event_delay_s[:, user_index], np.nan)
-        style: dict[str, Any] = {"color": _colour(user_index), "linewidth": 1.8, "solid_capstyle": "butt"}
-        label = _label(timeline, user_index)
-        axes.step(times_s, np.append(delays_s, delays_s[-1]), where="post", label=label, **style)
-        on_device_s = timeline.device_delay_s[user_index]
-        dotted: dict[str, Any] = {"color": _colour(user_index), "linewidth": 0.9, "linestyle": ":", "zorder": 1}
-        if has_lanes(scenario):  # often with many users, who come and go
-            levels_s = np.where(np.append(present[:, user_index], False), on_device_s, np.nan)
-            axes.step(times_s, levels_s, where="post", **dotted)
-        else:
-            axes.axhline(on_device_s, **dotted)
-    if shown.min() > 0 and timeline.device_delay_s.max() > 20 * shown.min():
-        axes.set_yscale("log")
-        decades = math.log10(timeline.device_delay_s.max() / shown.min())
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 3 else (1.0,)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    else:
-        axes.set_ylim(0, 1.08 * max(timeline.device_delay_s.max(), 1e-9))
-    axes.tick_params(axis="y", labelsize=9)
-    axes.grid(axis="y", color="0.92", linewidth=0.8)
-    axes.set_axisbelow(True)
-    title = "delay of a query raised at this time; dotted: on the device alone"
-    axes.set_title(title, fontsize=9, loc="left", color="0.3", y=1.0)
-    axes.set_ylabel("query delay (s)")
-
-
 def _headline(timeline: Timeline) -> str:
     sent = f"{_bytes(timeline.weight_bytes_sent)} uploaded"
     if has_lanes(timeline.scenario):
@@ -265,10 +180,6 @@ def _table(rows: list[list[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(lines)
-
-
-def _colour(user: int) -> str:
-    return COLOURS[user % len(COLOURS)]
 
 
 def _seconds(seconds: float) -> str:

@@ -13,6 +13,8 @@ from agents.policies.name import ModelName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.config import Config
 from evaluate.compare.given import Given, given_scenarios, title_of
+from evaluate.compare.plan_files import plan_files
+from evaluate.compare.playing import parts_left, play_all, the_record
 from evaluate.compare.plots import delays_png
 from evaluate.compare.progress import showing
 from evaluate.compare.record import Record, Rollout
@@ -23,6 +25,7 @@ from evaluate.output.folder import as_json, write_folder
 from evaluate.output.journal import Journal
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.output.unfinished import as_data, journal_in, settings_of
+from evaluate.parallel import Workers
 
 
 def compare(config: Config) -> Results:
@@ -34,6 +37,7 @@ def compare(config: Config) -> Results:
         ValueError: If anything in the config is not valid; nothing has been written then.
         KeyboardInterrupt: If the evaluation is stopped; a note says what is kept.
     """
+    config.check_workers()
     names, seed = config.policy_names, config.chosen_policy_seed
     given = given_scenarios(config)
     if given.limits.lanes and config.objective == "cold-start":
@@ -44,16 +48,16 @@ def compare(config: Config) -> Results:
     arena = Arena(given.limits, given.scenarios, given.family, config.decisions, given.generator)
     settings, total = _settings(config, names, given), len(names) * len(given.scenarios)
     with journal_in(config.out, settings, Record, overwrite=config.overwrite, total=total) as journal:
-        rollouts: dict[str, Rollout] = {}
         try:
-            roll_out_all(arena, names, seed, journal, rollouts)
+            rollouts = roll_out_all(arena, names, seed, journal, config)
         except KeyboardInterrupt:
+            rollouts = _finished(arena, names, journal.known)
             if rollouts:
                 title = _title(config, given, len(names) - len(rollouts))
                 _print(title, _results(config, given, rollouts), given.limits.lanes)
             raise
         results = _results(config, given, rollouts)
-        _publish(config, given, results)
+        _publish(config, given, results, plan_files(arena, given, rollouts) if config.save_plans else {})
     return results
 
 
@@ -62,7 +66,7 @@ def roll_out_all(
     names: Sequence[str],
     seed: int,
     journal: Journal[Record] | None = None,
-    rollouts: dict[str, Rollout] | None = None,
+    workers: Workers = Workers(),  # noqa: B008  immutable
 ) -> dict[str, Rollout]:
     """Play every scenario with every policy, and show progress.
 
@@ -71,31 +75,38 @@ def roll_out_all(
         names: The policies.
         seed: Seed of whatever is random in them.
         journal: Keeps the records, and knows those of earlier; by default nothing does.
-        rollouts: Receives the rollout of each policy as soon as it is there; by default a new dictionary.
+        workers: Who plays.
 
     Raises:
         ValueError: If one of the policies cannot act; nothing has been played then.
     """
+    known = {} if journal is None else journal.known
+    found = {name: dict(known.get(name, {})) for name in names}
     # All policies are made before the first one plays, so that a wrong name ends the command here.
-    policies = {name: arena.policy(name, seed) for name in names}
-    rollouts = {} if rollouts is None else rollouts
-    with showing(len(names), arena.num_scenarios) as show:
-        for name, (policy, env) in policies.items():
-            known = {} if journal is None else dict(journal.known.get(name, {}))
-            played = 0
+    of_policies = [parts_left(name, name, seed, arena, found[name], is_timed=True) for name in names]
+    # Several workers get the parts of all policies at once, so that none waits for the last plan of a policy.
+    rounds = [[part for parts in of_policies for part in parts]] if workers.in_parallel else of_policies
+    with showing(len(names), len(arena.numbers)) as show:
+        for name in names:
+            if len(found[name]) == len(arena.numbers):
+                show(name, len(found[name]))
+        for parts in rounds:
+            if parts:
+                show(parts[0].key, len(found[parts[0].key]))
+            for part, records in play_all(parts, workers, the_record):
+                for record in records:
+                    found[part.key][record.scenario] = record
+                    if journal is not None:
+                        journal.add(part.key, record.scenario, record)
+                show(part.key, len(found[part.key]))
+    return _finished(arena, names, found)
 
-            def on_end(record: Record, name: str = name) -> None:
-                nonlocal played
-                played += 1
-                if journal is not None:
-                    journal.add(name, record.scenario, record)
-                show(name, played)
 
-            show(name, 0)
-            if len(known) < arena.num_scenarios:
-                arena.warm_up(name, seed)
-            rollouts[name] = arena.roll_out(policy, env, on_end, known)
-    return rollouts
+def _finished(arena: Arena, names: Sequence[str], found: Mapping[str, Mapping[int, Record]]) -> dict[str, Rollout]:
+    """Return the rollouts of the policies that have played every scenario."""
+    return {
+        name: Rollout.of(list(found[name].values())) for name in names if len(found.get(name, {})) == len(arena.numbers)
+    }
 
 
 def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, Any]:
@@ -107,7 +118,9 @@ def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, A
             from agents.policies.trained import find
 
             models[text] = hashlib.sha256(find(name.path(given.family)).read_bytes()).hexdigest()
-    return {**settings_of(config), "scenarios drawn or read": given.digest(), "models": models}
+    settings = settings_of(config)
+    del settings["save_plans"]  # a stopped evaluation may go on with it
+    return {**settings, "scenarios drawn or read": given.digest(), "models": models}
 
 
 def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> Results:
@@ -132,7 +145,7 @@ def _title(config: Config, given: Given, missing: int = 0) -> str:
     return f"{title}, {missing} more polic{'y' if missing == 1 else 'ies'} to play" if missing else title
 
 
-def _publish(config: Config, given: Given, results: Results) -> None:
+def _publish(config: Config, given: Given, results: Results, plans: Mapping[str, str]) -> None:
     """Write the files, then print the table, even if the files cannot be written."""
     title, figures = _title(config, given), results.figures()
     moves = "\n" + markdown_table(MOVE_HEADINGS, move_rows(results.rollouts)) if given.limits.lanes else ""
@@ -143,6 +156,7 @@ def _publish(config: Config, given: Given, results: Results) -> None:
         "table.md": markdown_table(HEADINGS, summary_rows(figures)) + moves,
         "delays.png": delays_png(title, figures, results.delays_s, results.device_only_s),
         "config.json": as_json(made_with),
+        **plans,
     }
     try:
         write_folder(config.out, files)

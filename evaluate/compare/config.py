@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from agents.policies.name import ModelName, parse_policy_name
+from evaluate.parallel import Workers
 
 Objective = Literal["mean-delay", "cold-start"]
 """What policies are compared by: the mean query delay over the horizon, or the delay of a first query."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Workers):
     """Compare policies in the same scenarios: how long do queries take, on average over each scenario's horizon?
 
     A table is printed. The folder --out receives summary.json, records.csv (a row per policy and scenario), table.md,
@@ -52,6 +53,9 @@ class Config:
     samples: int = 0
     """Play each trained model a second time, as NAME@SAMPLES: it plans once, by the best of that many samples. With 0
     it is played only once."""
+    save_plans: bool = False
+    """Write every policy's plan of every scenario to the folder plans, and drawn scenarios to the folder scenarios, as
+    JSON files. python -m dnnmig_env simulate replays them."""
     overwrite: bool = False
     """Write into a folder that is not empty. Files of an earlier evaluation are replaced, and one of other settings, if
     it was stopped, is given up."""

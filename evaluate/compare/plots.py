@@ -41,7 +41,7 @@ def delays_png(
     ranked = sorted(figures, key=lambda name: figures[name].mean_delay_s)
     figure = Figure(figsize=(11.0, max(3.6, 1.8 + 0.35 * len(ranked))), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(_drawable(title))
+    figure.suptitle(drawable(title))
     means, profile = figure.subplots(1, 2)
     _draw_means(means, ranked, figures)
     _draw_profile(profile, ranked, delays_s, best_known_s(delays_s, device_only_s))
@@ -56,7 +56,7 @@ def _draw_means(axes: Axes, ranked: list[str], figures: Mapping[str, PolicyFigur
         axes.plot(each.relative_ci95, (place, place), color=_colour(place), linewidth=2.0)
         axes.plot(each.relative_to_device_only, place, "o", color=_colour(place))
     axes.axvline(1.0, color="#7F7F7F", linestyle="--", linewidth=1.0)
-    axes.set_yticks(range(len(ranked)), [f"{_short(name)}\n{figures[name].mean_delay_s:.3g} s" for name in ranked])
+    axes.set_yticks(range(len(ranked)), [f"{short_name(name)}\n{figures[name].mean_delay_s:.3g} s" for name in ranked])
     axes.set_ylim(len(ranked) - 0.5, -0.5)
     axes.set_xlim(left=0.0)
     axes.set_xlabel("mean delay / mean delay of device-only, with 95 % interval")
@@ -74,7 +74,7 @@ def _draw_profile(axes: Axes, ranked: list[str], delays_s: Mapping[str, Floats],
             where="post",
             color=_colour(place),
             linestyle=LINES[place % len(LINES)],
-            label=_short(name),
+            label=short_name(name),
         )
     axes.set_xscale("log")
     axes.set_xlim(0.98, widest)
@@ -95,10 +95,11 @@ def _colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
 
 
-def _short(name: str) -> str:
-    return _drawable(name if len(name) <= 28 else f"...{name[-25:]}")
+def short_name(name: str) -> str:
+    """Return the name of a policy for a picture; of a long one, its end."""
+    return drawable(name if len(name) <= 28 else f"...{name[-25:]}")
 
 
-def _drawable(text: str) -> str:
+def drawable(text: str) -> str:
     """Return a text that Matplotlib draws as it is: no mathematics between dollars, no bytes that are no text."""
     return text.encode(errors="backslashreplace").decode().replace("$", r"\$")

@@ -16,7 +16,7 @@ EVERY_S = 10.0
 
 @contextmanager
 def showing(policies: int, scenarios: int) -> Iterator[Callable[[str, int], None]]:
-    """Show progress on stderr; yield a function that is told the present policy and how many scenarios it has played.
+    """Show progress on stderr; yield a function that is told a policy and how many scenarios it has played by now.
 
     Args:
         policies: Number of policies.
@@ -36,12 +36,11 @@ def showing(policies: int, scenarios: int) -> Iterator[Callable[[str, int], None
         transient=True,
     ) as bar:
         task = bar.add_task("", total=policies * scenarios)
-        before: list[str] = []
+        counts: dict[str, int] = {}
 
         def show(policy: str, played: int) -> None:
-            if policy not in before:
-                before.append(policy)
-            bar.update(task, description=policy, completed=(len(before) - 1) * scenarios + played)
+            counts[policy] = played
+            bar.update(task, description=policy, completed=sum(counts.values()))
 
         yield show
 

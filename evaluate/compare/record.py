@@ -76,6 +76,7 @@ class Rollout:
         on_device_share: Share of the users' time in which they ran on their device alone, shape (N,).
         handover_s: Seconds of presence that count as just after a handover (`AFTER_HANDOVER_S`), shape (N,).
         handover_queries: Mean number of queries that users started in these seconds, shape (N,).
+        actions: The actions that were taken in each scenario, N of them.
     """
 
     mean_delay_s: Floats
@@ -93,9 +94,12 @@ class Rollout:
     on_device_share: Floats
     handover_s: Floats
     handover_queries: Floats
+    actions: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Rollout:
         """Return the rollout of records, one per scenario, in any order."""
         ordered = sorted(records, key=lambda record: record.scenario)
-        return cls(**{field.name: np.array([getattr(one, field.name) for one in ordered]) for field in fields(cls)})
+        columns = {field.name: [getattr(one, field.name) for one in ordered] for field in fields(cls)}
+        actions = tuple(columns.pop("actions"))
+        return cls(**{name: np.array(column) for name, column in columns.items()}, actions=actions)

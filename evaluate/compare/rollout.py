@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,13 +20,15 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.cold_start import cold_starts_s
 from evaluate.compare.record import Record, Rollout
 
-MOST_ROWS = 16
-"""Most scenarios that are played side by side: enough to spare a network most of its overhead, few enough to show
-progress. Policies that plan play one at a time, so that a plan that took hours is kept before the next one is made."""
+ROWS = 16
+"""Number of scenarios that are played side by side: enough to spare a network most of its overhead, few enough to be
+divided among workers. Always the same ones are, as a network's scores may depend on their number in the last digits.
+Policies that plan play one at a time, so that a plan that took hours is kept before the next one is made."""
 
 
 class Arena:
@@ -40,6 +40,13 @@ class Arena:
         family: Family to which they belong, if models that were trained on another may not act.
         decisions: "joint" or "two-phase".
         generator: The generator that drew the scenarios, if policies may learn from what it knows of their town.
+        rows: Number of scenarios that are played side by side, by policies that do not plan.
+        first: Number of the first scenario, where these are a part of more. What is random in a policy follows from the
+            number of the scenario, so that it does not matter who plays which part.
+
+    Attributes:
+        limits: As given.
+        decisions: As given.
 
     Raises:
         ValueError: If there is no scenario, or one does not fit the limits.
@@ -52,18 +59,41 @@ class Arena:
         family: str | None,
         decisions: DecisionMode = "joint",
         generator: Generator | None = None,
+        rows: int = ROWS,
+        first: int = 0,
     ) -> None:
         if not scenarios:
             raise ValueError("scenarios is 0; evaluate at least 1.")
         for scenario in scenarios:
             limits.check(scenario)
-        self._limits, self._scenarios, self._family, self._decisions = limits, scenarios, family, decisions
-        self._generator = generator
+        self.limits, self.decisions = limits, decisions
+        self._scenarios, self._family, self._generator = scenarios, family, generator
+        self._rows, self._first = rows, first
 
     @property
-    def num_scenarios(self) -> int:
-        """Number of scenarios, N."""
-        return len(self._scenarios)
+    def numbers(self) -> range:
+        """The numbers of the scenarios, N of them."""
+        return range(self._first, self._first + len(self._scenarios))
+
+    def scenario(self, number: int) -> Scenario:
+        """Return the scenario of a number."""
+        return self._scenarios[number - self._first]
+
+    def parts(self, name: str | PolicyName) -> list[Arena]:
+        """Return arenas with the scenarios that a policy plays side by side; each can be played by another worker."""
+        size = 1 if _plans(name) else self._rows
+        return [
+            Arena(
+                self.limits,
+                self._scenarios[begin : begin + size],
+                self._family,
+                self.decisions,
+                self._generator,
+                self._rows,
+                self._first + begin,
+            )
+            for begin in range(0, len(self._scenarios), size)
+        ]
 
     def policy(self, name: str | PolicyName, seed: int) -> tuple[Policy, MigrationVectorEnv]:
         """Return a policy and the environment in which it acts.
@@ -71,18 +101,16 @@ class Arena:
         Raises:
             ValueError: If no policy has that name, or it cannot act here.
         """
-        name = parse_policy_name(name) if isinstance(name, str) else name
-        plans = isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
-        env = self._env(name, 1 if plans else min(len(self._scenarios), MOST_ROWS))
-        policy = resolve_policy(name, env, seed, self._family)
+        env = self._env(1 if _plans(name) else min(len(self._scenarios), self._rows))
+        policy = resolve_policy(name, env, seed, self._family, self._first // self._rows)
         if isinstance(policy, PlanPolicy):
             for scenario in self._scenarios:
                 policy.check(scenario)
         return policy, env
 
-    def warm_up(self, name: str, seed: int) -> None:
+    def warm_up(self, name: str | PolicyName, seed: int) -> None:
         """Let a policy decide once, so that compilation and first calls do not count as planning."""
-        env = self._env(parse_policy_name(name), 1)
+        env = self._env(1)
         observation, _ = env.reset(options={"scenarios": [self._scenarios[0]]})
         actions, _ = resolve_policy(name, env, seed, self._family).predict(
             observation, episode_start=np.ones(1, np.bool_)
@@ -96,10 +124,9 @@ class Arena:
         on_end: Callable[[Record], object] = lambda record: None,
         known: Mapping[int, Record] | None = None,
     ) -> Rollout:
-        """Play every scenario once.
+        """Play every scenario once: one after another if the policy plans, and else side by side.
 
-        Policies that plan play one scenario after another, others several side by side. Either way the random numbers
-        are those of `MOST_ROWS` rows side by side, whatever is known already.
+        What is played side by side is played as a whole, again if only some of its records are known.
 
         Args:
             policy: The policy.
@@ -108,35 +135,38 @@ class Arena:
             known: Records of an earlier rollout that was stopped, by the number of their scenario.
 
         Raises:
-            ValueError: If a known scenario is played again and ends otherwise than it did.
+            ValueError: If there are more scenarios than are played side by side (play the `parts` then), or a known
+                scenario is played again and ends otherwise than it did.
         """
-        known = {} if known is None else known
-        if len(known) == len(self._scenarios):
-            records = iter(known.values())
+        known, found = {} if known is None else known, list[Record]()
+        records: Iterable[Record]
+        if all(number in known for number in self.numbers):
+            records = [known[number] for number in self.numbers]
         elif isinstance(policy, PlanPolicy):
             records = self._one_by_one(policy, env, known)
         else:
-            records = self._side_by_side(policy, env, known)
-        found = []
+            records = self._side_by_side(policy, env)
         for record in records:
-            found.append(record)
-            on_end(record)
+            found.append(_confirmed(known.get(record.scenario, record), record))
+            on_end(found[-1])
         return Rollout.of(found)
+
+    def plans(self, rollout: Rollout) -> Iterator[Plan]:
+        """Yield the plan that a policy decided in each scenario; its actions are taken again."""
+        env = self._env(1)
+        for scenario, actions in zip(self._scenarios, rollout.actions, strict=True):
+            env.reset(options={"scenarios": [scenario]})
+            for action in actions:
+                env.step(np.array([action]))
+            yield env.plan(0)
 
     def _one_by_one(self, policy: PlanPolicy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
         """Yield the record of each scenario in turn: the one that is known, or else that of an episode played now."""
-        episode = env.episode(0) + 1
-        free = [(0, row, episode) for row in range(min(len(self._scenarios), MOST_ROWS))]
-        for index in range(len(self._scenarios)):
-            step, row, episode = heapq.heappop(free)  # the row that would be the first to be free
-            record = known.get(index)
-            if record is None:
-                policy.use_stream(0, (row, episode))
-                record = self._played(index, policy, env)
-            yield record
-            heapq.heappush(free, (step + record.decisions, row, episode + 1))
+        for index, number in enumerate(self.numbers):
+            policy.use_stream(0, (number, 0))
+            yield known[number] if number in known else self._planned(index, policy, env)
 
-    def _played(self, index: int, policy: PlanPolicy, env: MigrationVectorEnv) -> Record:
+    def _planned(self, index: int, policy: PlanPolicy, env: MigrationVectorEnv) -> Record:
         """Play a scenario in the one row of an environment, with a policy that plans."""
         observation, _ = env.reset(options={"scenarios": [self._scenarios[index]]})
         begins, ended, state, taken = np.ones(1, np.bool_), np.zeros(1, np.bool_), None, list[int]()
@@ -148,49 +178,34 @@ class Arena:
             begins[:] = False
         return self._record(index, env, 0, infos, taken, float(policy.planning_s[0]))
 
-    def _side_by_side(self, policy: Policy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
-        """Yield the record of each scenario when it ends; the actions of those that are known are taken again."""
-        planning_s = np.zeros(len(self._scenarios))
-        taken: list[list[int]] = [[] for _ in self._scenarios]
-        waiting = deque(range(env.num_envs, len(self._scenarios)))
-        playing = np.arange(env.num_envs)  # scenario of each row, -1 = none left
+    def _side_by_side(self, policy: Policy, env: MigrationVectorEnv) -> Iterator[Record]:
+        """Play every scenario in a row of its own; yield the record of each when it ends."""
+        count = len(self._scenarios)
+        if count != env.num_envs:
+            raise ValueError(f"there are {count} scenarios for the {env.num_envs} rows of the environment; play parts.")
         began_s = time.perf_counter()
-        observation, _ = env.reset(options={"scenarios": self._scenarios[: env.num_envs]})
-        planning_s[: env.num_envs] += (time.perf_counter() - began_s) / env.num_envs
-        begins, state = np.ones(env.num_envs, np.bool_), None
-        while (playing >= 0).any():
+        observation, _ = env.reset(options={"scenarios": self._scenarios})
+        planning_s = np.full(count, (time.perf_counter() - began_s) / count)
+        playing, begins, state = np.ones(count, np.bool_), np.ones(count, np.bool_), None
+        taken: list[list[int]] = [[] for _ in self._scenarios]
+        while playing.any():
             began_s = time.perf_counter()
-            chosen, state = policy.predict(observation, state, begins, deterministic=True)
-            actions = np.array(chosen)
-            for row, index in enumerate(playing.tolist()):
-                if index in known:
-                    actions[row] = known[index].actions[len(taken[index])]
+            actions, state = policy.predict(observation, state, begins, deterministic=True)
             observation, _, ended, _, infos = env.step(actions)
-            spent_s = time.perf_counter() - began_s
-            active = playing[playing >= 0]
-            planning_s[active] += spent_s / len(active)
-            for row, index in enumerate(playing.tolist()):
-                if index >= 0:
-                    taken[index].append(int(actions[row]))
+            planning_s[playing] += (time.perf_counter() - began_s) / playing.sum()
+            for row in np.flatnonzero(playing).tolist():
+                taken[row].append(int(actions[row]))
+                if ended[row]:
+                    yield self._record(row, env, row, infos, taken[row], float(planning_s[row]))
+            playing &= ~ended
             begins[:] = False
-            for row in np.flatnonzero(ended & (playing >= 0)).tolist():
-                index = int(playing[row])
-                record = self._record(index, env, row, infos, taken[index], float(planning_s[index]))
-                yield _confirmed(known[index], record) if index in known else record
-                playing[row] = waiting.popleft() if waiting else -1
-                begins[row] = playing[row] >= 0
-            if begins.any():
-                following = [self._scenarios[index] for index in playing[begins]]
-                began_s = time.perf_counter()
-                observation, _ = env.reset(options={"scenarios": following, "reset_mask": begins})
-                planning_s[playing[begins]] += (time.perf_counter() - began_s) / len(following)
 
-    def _env(self, name: PolicyName, rows: int) -> MigrationVectorEnv:
+    def _env(self, rows: int) -> MigrationVectorEnv:
         return MigrationVectorEnv(
             rows,
             self._generator,
-            limits=self._limits,
-            decisions=self._decisions,
+            limits=self.limits,
+            decisions=self.decisions,
             autoreset_mode=AutoresetMode.DISABLED,
         )
 
@@ -208,7 +223,7 @@ class Arena:
         cold_s, device_s = cold_starts_s(timeline)
         illegal = bool(infos["illegal_action"][row])
         return Record(
-            scenario=index,
+            scenario=self._first + index,
             mean_delay_s=float(infos["mean_delay_s"][row]),
             device_only_s=float(infos["device_only_delay_s"][row]),
             cold_start_s=max(cold_s, device_s) if illegal else cold_s,
@@ -219,6 +234,12 @@ class Arena:
             actions=tuple(actions),
             **asdict(timeline.moves),
         )
+
+
+def _plans(name: str | PolicyName) -> bool:
+    """Return whether a policy plans, and does not look at observations."""
+    name = parse_policy_name(name) if isinstance(name, str) else name
+    return isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
 
 
 def _confirmed(known: Record, again: Record) -> Record:

@@ -47,6 +47,10 @@ def output_folder(folder: Path, *, overwrite: bool) -> Iterator[None]:
 def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """Write files into a folder, which is made if need be; a new folder appears with all of them at once.
 
+    Args:
+        folder: The folder.
+        files: The content of each file by its name, which may have folders before it: "plans/0.json".
+
     Raises:
         ValueError: If something cannot be written. A new folder then does not exist; an old one is as it was, or some
             of its files are replaced in full.
@@ -58,11 +62,13 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
         temporary = Path(tempfile.mkdtemp(prefix=".results-", dir=folder.parent))
         temporary.chmod(0o755)
         for name, content in files.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             (temporary / name).write_bytes(
                 content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
             )
         if folder.is_dir() and any(folder.iterdir()):
             for name in files:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(temporary / name, folder / name)
         else:
             os.replace(temporary, folder)

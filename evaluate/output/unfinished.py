@@ -12,6 +12,7 @@ from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.provenance import versions
 from evaluate.output.folder import output_folder
 from evaluate.output.journal import JOURNAL, Journal
+from evaluate.parallel import OPTIONS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -67,7 +68,8 @@ def is_unfinished(folder: Path, beside: Collection[str] = ()) -> bool:
 
 def settings_of(config: DataclassInstance) -> dict[str, Any]:
     """Return the options of a command on which its records depend, as data that JSON can hold."""
-    return {name: value for name, value in as_data(asdict(config)).items() if name not in ("out", "overwrite")}
+    none = ("out", "overwrite", *OPTIONS)
+    return {name: value for name, value in as_data(asdict(config)).items() if name not in none}
 
 
 def as_data(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -11,11 +12,12 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.compare.record import Record
 from evaluate.output.journal import Journal
+from evaluate.parallel import results_of
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
 from evaluate.studies.runs import Run, check_run, finished_run
 from evaluate.studies.seed_statistics import SeededFigures, seeded_figures
-from evaluate.studies.variants import BASELINE, Study
+from evaluate.studies.variants import BASELINE, Agent, Study
 
 HEADINGS = ("variant", "steps", "delay [s]", "IQM", "95 %", "mean", "95 %")
 """Headings of the table. IQM and mean are relative to the reference, which the title names."""
@@ -93,22 +95,31 @@ def train_and_compare(
         ValueError: If the family is unknown, or a run that exists was trained otherwise.
     """
     generator = make_generator(config.family)
-    runs: dict[str, list[Run]] = {name: [] for name in study.agents}
-    for seed, (name, agent) in product(range(config.seeds), study.agents.items()):
+    runs: dict[str, dict[int, Run]] = {name: {} for name in study.agents}
+    wanted = [(seed, name, agent) for seed, (name, agent) in product(range(config.seeds), study.agents.items())]
+    for seed, name, agent in wanted:
         check_run(name, agent, seed, config.family, config.steps, config.runs)
-    for seed, (name, agent) in product(range(config.seeds), study.agents.items()):
-        runs[name].append(finished_run(name, agent, seed, config.family, config.steps, config.runs, say))
+    for seed, name, run, said in results_of(partial(_finished, config), wanted, config):
+        runs[name][seed] = run
+        say(said)
     given = scenarios(config.family, config.scenarios, config.seed)
     delays_s, steps = {}, {}
     for row, policy in study.rows.items():
         agent_name = study.agent_in(row)
-        of_row = runs[agent_name] if agent_name else []
+        of_row = [runs[agent_name][seed] for seed in range(config.seeds)] if agent_name else []
         names = [policy.replace(f"{{{agent_name}}}", str(run.model)) for run in of_row] or [policy]
-        delays_s[row] = played_s(names, generator, given, config.seed, journal)
+        delays_s[row] = played_s(names, generator, given, config.seed, journal, "", config)
         if of_row:
             steps[row] = sum(run.steps for run in of_row) / len(of_row)
         say(f"played {row}: mean delay {delays_s[row].mean():.3f} s")
     return Comparison(study, delays_s, steps, config.seed)
+
+
+def _finished(config: StudyConfig, wanted: tuple[int, str, Agent]) -> tuple[int, str, Run, str]:
+    """Return a seed, the name of an agent, its training run, and what to say of it; a worker calls this."""
+    (seed, name, agent), said = wanted, list[str]()
+    run = finished_run(name, agent, seed, config.family, config.steps, config.runs, said.append)
+    return seed, name, run, "; ".join(said)
 
 
 def _interval(bounds: tuple[float, float]) -> str:

@@ -8,11 +8,13 @@ from typing import Literal
 
 import tyro
 
+from evaluate.parallel import Workers
+
 StudyName = Literal["decisions", "algorithms", "generalisation", "ablation"]
 
 
 @dataclass(frozen=True)
-class StudyConfig:
+class StudyConfig(Workers):
     """Train agents that differ in one thing, several seeds of each, and compare their delays in the same scenarios.
 
     There are four studies. "decisions" compares joint and two-phase decisions. "algorithms" compares what is learned in
@@ -52,11 +54,12 @@ class StudyConfig:
         return self.out / "runs"
 
     def check(self) -> None:
-        """Check the numbers.
+        """Check the numbers, and who does the work.
 
         Raises:
-            ValueError: If a number is too small.
+            ValueError: If a number is too small, or there are no such workers.
         """
+        self.check_workers()
         for name, least in (("seeds", 1), ("steps", 1), ("scenarios", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least {least}.")

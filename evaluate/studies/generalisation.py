@@ -91,7 +91,7 @@ def play_elsewhere(
         generator = make_generator(config.family, **options)
         given = scenarios(config.family, config.scenarios, config.seed, **options)
         names = [config.agent, *PLANNERS]
-        rows_s = played_s(names, generator, given, config.seed, journal, title)
+        rows_s = played_s(names, generator, given, config.seed, journal, title, config)
         delays_s = dict(zip((AGENT, *PLANNERS), rows_s, strict=True))
         found.append(Setting(title, options, delays_s, config.seed))
         means = ", ".join(f"{name} {row_s.mean():.3f} s" for name, row_s in delays_s.items())

@@ -9,14 +9,16 @@ from typing import cast
 
 import numpy as np
 
-from agents.policies.name import ModelName, parse_policy_name, replanning
+from agents.policies.name import ModelName, PolicyName, parse_policy_name, replanning
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.families.registry import Generator
 from dnnmig_env.scenarios.scenario import Scenario
+from evaluate.compare.playing import Part, parts_left, play_all, the_record
 from evaluate.compare.record import Record
 from evaluate.compare.rollout import Arena
 from evaluate.output.journal import Journal
+from evaluate.parallel import Workers
 
 
 def played_s(
@@ -26,6 +28,7 @@ def played_s(
     seed: int,
     journal: Journal[Record] | None = None,
     title: str = "",
+    workers: Workers = Workers(),  # noqa: B008  immutable
 ) -> Floats:
     """Return the mean query delays of policies in the same scenarios, shape (policies, scenarios).
 
@@ -40,21 +43,32 @@ def played_s(
         seed: Seed of whatever is random in a policy.
         journal: Keeps the records, and knows those of earlier; by default nothing does.
         title: What distinguishes the scenarios from others in the journal.
+        workers: Who plays.
 
     Raises:
         ValueError: If a name is not that of a policy, or the policy cannot act here.
     """
-    return np.stack([_played_s(name, generator, scenarios, seed, journal, title) for name in names])
+    delays_s = np.zeros((len(names), len(scenarios)))
+    rows, keys = dict[Part, int](), list[str]()
+    for row, name in enumerate(names):
+        who, policy, decisions = _acting(name, generator)
+        keys.append(f"{title}: {who}")
+        known = {} if journal is None else journal.known.get(keys[row], {})
+        for number, record in known.items():
+            delays_s[row, number] = record.mean_delay_s
+        arena = Arena(generator.limits, scenarios, generator.family, decisions)
+        rows |= dict.fromkeys(parts_left(name, policy, seed, arena, known), row)
+    for part, records in play_all(list(rows), workers, the_record):
+        row = rows[part]
+        for record in records:
+            delays_s[row, record.scenario] = record.mean_delay_s
+            if journal is not None:
+                journal.add(keys[row], record.scenario, record)
+    return delays_s
 
 
-def _played_s(
-    text: str,
-    generator: Generator,
-    scenarios: Sequence[Scenario],
-    seed: int,
-    journal: Journal[Record] | None,
-    title: str,
-) -> Floats:
+def _acting(text: str, generator: Generator) -> tuple[str, PolicyName, DecisionMode]:
+    """Return by what name a policy's records are kept, the policy that plays, and how it decides."""
     name = parse_policy_name(text)
     decisions: DecisionMode = "joint"
     who = text
@@ -70,12 +84,4 @@ def _played_s(
         decisions = cast(DecisionMode, read_card(name.path(generator.family)).decisions)
     elif generator.limits.slots > 1:
         name = replanning(name)
-    arena = Arena(generator.limits, scenarios, generator.family, decisions)
-    key = f"{title}: {who}"
-    known = {} if journal is None else dict(journal.known.get(key, {}))
-
-    def on_end(record: Record) -> None:
-        if journal is not None:
-            journal.add(key, record.scenario, record)
-
-    return arena.roll_out(*arena.policy(name, seed), on_end, known).mean_delay_s
+    return who, name, decisions

@@ -8,10 +8,11 @@ from typing import Literal
 
 from agents.policies.name import parse_policy_name
 from evaluate.compare.config import separate_names
+from evaluate.parallel import Workers
 
 
 @dataclass(frozen=True)
-class TruthConfig:
+class TruthConfig(Workers):
     """Check the model against a simulation of every single query: are its delays those that queries meet?
 
     The plans of policies are played in both. In each scenario, the delays that the model gives to queries at their
@@ -54,11 +55,12 @@ class TruthConfig:
         return names
 
     def check(self) -> None:
-        """Check the numbers.
+        """Check the numbers, and who does the work.
 
         Raises:
-            ValueError: If a number is too small.
+            ValueError: If a number is too small, or there are no such workers.
         """
+        self.check_workers()
         for name, least in (("scenarios", 1), ("seed", 0), ("repetitions", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least {least}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -12,9 +13,8 @@ from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.files.command_line import UnmetError
 from dnnmig_env.files.provenance import machine, versions
-from dnnmig_env.scenarios.scenario import Scenario
-from dnnmig_env.simulation.plan import Plan
 from evaluate.compare.given import Given
+from evaluate.compare.playing import Part, parts_left, play_all
 from evaluate.compare.progress import showing
 from evaluate.compare.record import Record
 from evaluate.compare.rollout import Arena
@@ -67,28 +67,27 @@ def _records(
     config: TruthConfig, names: Sequence[str], given: Given, journal: Journal[TruthRecord]
 ) -> dict[str, list[TruthRecord]]:
     """Return the records of every policy, in the order of the scenarios."""
-    arena, replay = Arena(given.limits, given.scenarios, given.family), Replay(given.limits)
+    # One at a time, as the simulation of every query takes longer than playing.
+    arena = Arena(given.limits, given.scenarios, given.family, rows=1)
+    found = {name: dict(journal.known.get(name, {})) for name in names}
+    known = {name: {index: record.played for index, record in found[name].items()} for name in names}
     # All policies are made before the first one plays, so that a wrong name ends the command here.
-    policies = {name: arena.policy(name, config.seed) for name in names}
-    found: dict[str, dict[int, TruthRecord]] = {name: dict(journal.known.get(name, {})) for name in names}
+    parts = [part for name in names for part in parts_left(name, name, config.seed, arena, known[name])]
     with showing(len(names), len(given.scenarios)) as show:
-        for name, (policy, env) in policies.items():
-            mine = found[name]
-            show(name, 0)
-
-            def on_end(played: Record, name: str = name, mine: dict[int, TruthRecord] = mine) -> None:
-                if played.scenario not in mine:
-                    scenario = given.scenarios[played.scenario]
-                    plan = replay.plan(scenario, played.actions)
-                    mine[played.scenario] = _compared(config, played, scenario, plan)
-                    journal.add(name, played.scenario, mine[played.scenario])
-                show(name, len(mine))
-
-            arena.roll_out(policy, env, on_end, {index: record.played for index, record in mine.items()})
+        for name in names:
+            show(name, len(found[name]))
+        for part, records in play_all(parts, config, partial(_compared, config)):
+            for record in records:
+                found[part.key][record.scenario] = record
+                journal.add(part.key, record.scenario, record)
+            show(part.key, len(found[part.key]))
     return {name: [mine[index] for index in sorted(mine)] for name, mine in found.items()}
 
 
-def _compared(config: TruthConfig, played: Record, scenario: Scenario, plan: Plan) -> TruthRecord:
+def _compared(config: TruthConfig, part: Part, played: Record) -> TruthRecord:
+    """Compare, in one scenario, what a policy has uploaded; a worker calls this."""
+    scenario = part.arena.scenario(played.scenario)
+    plan = Replay(part.arena.limits).plan(scenario, played.actions)
     seed, repetitions = config.seed, config.repetitions
     return compared(played, scenario, plan, seed, repetitions, tensors_share=config.tensors_share)
 

@@ -120,18 +120,18 @@ def test_a_stopped_command_goes_on_and_ends_with_the_same_results(
     said = capsys.readouterr().err
     assert f"interrupted: {count} records are kept in {out}; the same command goes on from there." in said
     assert {path.name for path in out.iterdir()} - {"runs"} == {JOURNAL}
-    handed = list[int]()
+    played = list[int]()
     with monkeypatch.context() as patched:
         second = stop_after(-1, patched)
         roll_out = Arena.roll_out
 
-        def handing(self: Arena, policy: Any, env: Any, on_end: Any, known: dict[int, Any]) -> Rollout:
-            handed.append(len(known))
+        def counting(self: Arena, policy: Any, env: Any, on_end: Any, known: dict[int, Any]) -> Rollout:
+            played.append(len(self.numbers) - len(known))
             return roll_out(self, policy, env, on_end, known)
 
-        patched.setattr(Arena, "roll_out", handing)
+        patched.setattr(Arena, "roll_out", counting)
         assert command(name, out) == 0
-    assert sum(handed) == (count if name.startswith("study") else 0)
+    assert sum(played) == (RECORDS[name] - count if name.startswith("study") else 0)
     assert len(first) == count and len(first) + len(second) == RECORDS[name]
     assert not set(first) & set(second)
     assert results(out) == results(expected)

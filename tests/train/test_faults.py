@@ -20,10 +20,12 @@ import train.run
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
 from dnnmig_env.files.folder_lock import LOCK, locked
+from dnnmig_env.simulation.plan import Plan
 from tests.overriding import overriding
 from tests.tiny_training import TINY
 from train.__main__ import main
 from train.callbacks import OnlyFinite
+from train.held_out import Delays
 
 TINY = [*TINY, "--held-out.every", "64", "--held-out.baselines", "device-only", "--settings", "n_steps=16"]
 TINY += ["--total-steps", "256"]
@@ -59,12 +61,12 @@ def full(*_, **__):
 @pytest.fixture
 def better_and_better(monkeypatch):
     """Let every later model be a better one on held-out scenarios."""
-    delays = iter(range(1000, 0, -1))
-    monkeypatch.setattr(
-        train.callbacks.HeldOut,
-        "play",
-        lambda *_: SimpleNamespace(mean_s=next(delays) / 1000, share_of_device_only=0.5),
-    )
+    delays_s = iter(np.arange(1.0, 0.0, -0.001))
+
+    def play(*_):
+        return Delays(np.full(2, next(delays_s)), np.full(2, 2.0), Plan())
+
+    monkeypatch.setattr(train.callbacks.HeldOut, "play", play)
 
 
 def failing(monkeypatch, module, name, at, error=full):

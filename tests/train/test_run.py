@@ -21,6 +21,7 @@ from agents.policies.card import CARD
 from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
 from agents.pretrained import pretrained_families, pretrained_file
 from dnnmig_env.families.registry import make_generator
+from dnnmig_env.simulation.plan import Plan
 from tests.damaged_model import damaged
 from tests.overriding import overriding
 from tests.tiny_training import TINY
@@ -43,7 +44,7 @@ def points(folder):
         return [(int(row["step"]), float(row["mean_delay_s"])) for row in csv.DictReader(file)]
 
 
-def curve(folder, tag="heldout/mean_delay_s"):
+def curve(folder, tag="held_out/mean_delay_s"):
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     # By step: event files begun in the same second, as only a test does, are read in the order of their names.
@@ -236,7 +237,9 @@ def test_baselines_are_played_once_and_their_lines_grow(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     assert run(folder, "--total-steps", "256", "--held-out.baselines", "device-only") == 0
     kept = json.loads((folder / "baselines.json").read_text())
-    assert kept == {"device-only": {"mean_delay_s": 3.5, "share_of_device_only": 1.0, "drawn_to": 256}}
+    assert kept == {
+        "device-only": {"mean_delay_s": 3.5, "share_of_device_only": 1.0, "drawn_to": 256, "delays_s": [3.5, 3.5]}
+    }
     (folder / "baselines.json").write_text(json.dumps({"device-only": {**kept["device-only"], "mean_delay_s": 3.25}}))
     for total, drawn in (("512", [(0, 3.5), (256, 3.5), (512, 3.25)]), ("600", None)):
         assert main(["--resume", str(folder), "--total-steps", total]) == 0
@@ -328,7 +331,7 @@ def test_a_point_is_of_a_model_that_has_learned_from_all_decisions_until_then(tm
 
 
 def test_slow_networks_weigh_no_more_than_fast_ones_in_the_share_of_device_only():
-    delays = Delays(np.array([1.0, 30.0]), np.array([4.0, 40.0]))
+    delays = Delays(np.array([1.0, 30.0]), np.array([4.0, 40.0]), Plan())
     assert delays.mean_s == 15.5
     assert delays.share_of_device_only == pytest.approx((1 / 4 + 3 / 4) / 2)
 

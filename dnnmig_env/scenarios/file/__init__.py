@@ -94,7 +94,7 @@ from pathlib import Path
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.strict_model import checked
 from dnnmig_env.files.text_file import read_text
-from dnnmig_env.files.yaml_json import FORMATS
+from dnnmig_env.files.yaml_json import FORMATS, write_json
 from dnnmig_env.scenarios.file.profiles import Measure
 from dnnmig_env.scenarios.file.read import scenario_of
 from dnnmig_env.scenarios.file.schema import ScenarioForm
@@ -136,6 +136,11 @@ def save_scenario(scenario: Scenario, path: str | Path) -> None:
     path = Path(path)
     _, write = FORMATS[_suffix(path)]
     replace_text(path, write(description_of(scenario)))
+
+
+def scenario_json(scenario: Scenario) -> str:
+    """Return what `save_scenario` writes to a .json file."""
+    return write_json(description_of(scenario))
 
 
 def _suffix(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from dnnmig_env.simulation.timelines.upload_interval import Transfer, UploadInterval
+from dnnmig_env.simulation.timelines.user_marks import MARK_PIXELS, Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,10 +87,9 @@ def lanes_in(bars: Sequence[Bar]) -> list[Lane]:
     return sorted({bar.lane for bar in bars})
 
 
-def lane_names(timeline: Timeline, most: int) -> list[str]:
-    """Return the names of the rows, of at most `most` characters; "-" if no lane is used."""
-    lanes = lanes_in(lane_bars(timeline))
-    return [lane.name(timeline.scenario, most - len(" radio")) for lane in lanes] or ["-"]
+def lane_names(scenario: Scenario, lanes: Sequence[Lane], most: int) -> list[str]:
+    """Return the names of the rows, of at most `most` characters; "-" if there is no lane."""
+    return [lane.name(scenario, most - len(" radio")) for lane in lanes] or ["-"]
 
 
 def add_bar(
@@ -116,20 +116,28 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str]) -> None:
-    """Draw each transfer in its lane, in the colour of its user; what never arrives is hatched."""
+def draw_lanes(axes: Axes, timeline: Timeline, colour: Callable[[int], str], lanes: Sequence[Lane]) -> None:
+    """Draw each transfer in its lane, in the colour of its user; what never arrives is hatched.
+
+    Args:
+        axes: Where to draw.
+        timeline: What happened.
+        colour: The colour of each user.
+        lanes: The lanes in the order of their rows, among them all that are used.
+    """
     scenario, bars = timeline.scenario, lane_bars(timeline)
-    rows = {lane: row for row, lane in enumerate(lanes_in(bars))}
-    pixels_per_s = axes.get_window_extent().width / scenario.horizon_s
+    rows = {lane: row for row, lane in enumerate(lanes)}
+    pixels_per_s, spans = axes.get_window_extent().width / scenario.horizon_s, []
     for bar in bars:
         width_s, row = bar.stop_s - bar.start_s, rows[bar.lane]
         line = 0.4 if width_s * pixels_per_s > 2 * LEAST_PIXELS else 0.0
         shown_s = max(width_s, LEAST_PIXELS / pixels_per_s)
         add_bar(axes, row, bar.start_s, shown_s, colour(bar.user), arrives=bar.arrives, line=line)
+        spans.append(Span(row, bar.start_s, bar.stop_s, bar.user))
         layer = scenario.users[bar.user].graph.layers[bar.layer].name
         first, server = layer.split("..")[0], scenario.servers[bar.server - 1].name  # a merged layer names both ends
         for text in (f"{layer} > {server}", f"{first} > {server}", first):
-            if len(text) * 6.5 < width_s * pixels_per_s:
+            if len(text) * 6.5 + 2 * MARK_PIXELS < width_s * pixels_per_s:
                 shade = "white" if bar.arrives else "0.2"
                 axes.text(
                     bar.start_s + width_s / 2,

@@ -18,8 +18,9 @@ from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload, plan_of
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.lane_bars import RADIO, WIRE, Lane, lane_bars, lanes_in
+from dnnmig_env.simulation.timelines.panels import COLOURS
 from dnnmig_env.simulation.timelines.timeline import Timeline
-from dnnmig_env.simulation.viewer import COLOURS, FRAME_INCHES, _figure, describe, draw, frame, to_rgb
+from dnnmig_env.simulation.viewer import FRAME_INCHES, _figure, describe, draw, frame, to_rgb
 from tests import hand_made, oracle
 from tests.hand_made import two_servers
 from tests.strategies import random_case, random_moving_case
@@ -53,7 +54,7 @@ def test_an_upload_cut_off_is_drawn_to_the_horizon_and_one_never_begun_not_at_al
 
 def test_the_curves_are_the_delays_and_stop_while_a_user_is_absent() -> None:
     figure: Any = draw(TIMELINE)
-    for user, line in enumerate(figure.axes[1].lines[::2]):
+    for user, line in enumerate(figure.axes[1].lines[:4:2]):
         np.testing.assert_array_equal(line.get_ydata()[:-1], TIMELINE.event_delay_s[:, user])
         np.testing.assert_array_equal(line.get_xdata()[:-1], TIMELINE.event_time_s)
         assert line.get_color() == COLOURS[user]

@@ -12,7 +12,7 @@ import pytest
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.files.folder_lock import locked
 from evaluate.__main__ import main
-from evaluate.compare.record import Record
+from evaluate.compare.record import Record, Rollout
 from evaluate.compare.rollout import Arena
 from evaluate.output.journal import JOURNAL, Journal
 from evaluate.output.unfinished import is_unfinished
@@ -22,12 +22,18 @@ from evaluate.output.unfinished import is_unfinished
 def test_what_is_left_is_played_as_if_nothing_had_been_stopped(name: str) -> None:
     given = scenarios("mobile" if "replan" in name else "multi-user", 20, seed=4, max_layers=6)
     limits = make_generator("mobile" if "replan" in name else "multi-user", max_layers=6).limits
-    whole: list[Record] = []
     arena = Arena(limits, given, "custom")
-    expected = arena.roll_out(*arena.policy(name, seed=5), whole.append)
-    asked: list[Record] = []
+
+    def played(known: dict[int, Record]) -> list[Record]:
+        records: list[Record] = []
+        for part in arena.parts(name):
+            part.roll_out(*part.policy(name, seed=5), records.append, known)
+        return records
+
+    whole = played({})
     known = {record.scenario: record for record in whole[:7]}
-    found = Arena(limits, given, "custom").roll_out(*arena.policy(name, seed=5), asked.append, known)
+    asked = played(known)
+    expected, found = Rollout.of(whole), Rollout.of(asked)
     np.testing.assert_array_equal(found.mean_delay_s, expected.mean_delay_s)
     np.testing.assert_array_equal(found.decisions, expected.decisions)
     np.testing.assert_array_equal(found.planning_s[list(known)], expected.planning_s[list(known)])

@@ -10,7 +10,7 @@ from agents.planners import planner
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.simulator import simulate
-from evaluate.compare.rollout import MOST_ROWS, Arena
+from evaluate.compare.rollout import ROWS, Arena
 from tests.agents.planners.hand_made import chain
 
 
@@ -18,7 +18,7 @@ from tests.agents.planners.hand_made import chain
 @pytest.mark.parametrize("name", ["front-to-back", "joint-efficiency"])
 def test_a_planners_delay_is_that_of_its_simulated_plan(family: str, name: str) -> None:
     # more scenarios than rows, so that rows are used again
-    drawn = scenarios(family, MOST_ROWS + 3, seed=4)
+    drawn = scenarios(family, ROWS + 3, seed=4)
     arena = Arena(make_generator(family).limits, drawn, family)
     rollout = arena.roll_out(*arena.policy(name, seed=0))
     plans = [planner(name)(scenario, np.random.default_rng(0)) for scenario in drawn]
@@ -67,7 +67,7 @@ def test_who_acts_illegally_saves_nothing() -> None:
             return np.argmin(observation["action_mask"], axis=1), state
 
     arena = Arena(make_generator("multi-user").limits, scenarios("multi-user", 3, seed=0), "multi-user")
-    _, env = arena.policy("device-only", seed=0)
+    _, env = arena.policy("random", seed=0)
     rollout = arena.roll_out(Illegal(), env)
     assert rollout.illegal.all()
     np.testing.assert_allclose(rollout.cold_start_s, rollout.device_only_cold_start_s, rtol=1e-9)
@@ -93,7 +93,7 @@ def test_every_scenario_ends_once_and_is_planned_once() -> None:
     planned: list[Any] = []
 
     class Counting:
-        planning_s = np.zeros(MOST_ROWS)
+        planning_s = np.zeros(ROWS)
 
         def predict(
             self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
@@ -101,12 +101,15 @@ def test_every_scenario_ends_once_and_is_planned_once() -> None:
             planned.extend(np.flatnonzero(episode_start))
             return np.full(env.num_envs, env.stop_action), state
 
-    count, ends = 2 * MOST_ROWS + 1, []
-    arena = Arena(make_generator("toy").limits, scenarios("toy", count, seed=0), "toy")
-    _, env = arena.policy("device-only", seed=0)
-    rollout = arena.roll_out(Counting(), env, lambda _: ends.append(1))
-    assert len(ends) == len(planned) == count
-    assert (rollout.mean_delay_s > 0).all()
+    count, ends = 2 * ROWS + 1, []
+    whole = Arena(make_generator("toy").limits, scenarios("toy", count, seed=0), "toy")
+    for arena in whole.parts("random"):
+        _, env = arena.policy("random", seed=0)
+        rollout = arena.roll_out(Counting(), env, lambda record: ends.append(record.scenario))
+        assert (rollout.mean_delay_s > 0).all()
+    assert sorted(ends) == list(range(count)) and len(planned) == count
+    with pytest.raises(ValueError, match="33 scenarios for the 16 rows of the environment; play parts"):
+        whole.roll_out(*whole.policy("random", seed=0))
 
 
 def test_planning_seconds_of_other_policies_are_those_of_predict_and_of_what_they_see(

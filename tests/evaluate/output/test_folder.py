@@ -31,9 +31,16 @@ def test_other_files_of_an_old_folder_are_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_files_may_lie_in_folders_of_an_old_and_of_a_new_folder(tmp_path: Path) -> None:
+    for folder in ("plans", "plans", "more"):  # a new folder, then one that is there, then one beside it
+        write_folder(tmp_path / "out", {"table.md": folder, f"{folder}/random/0.json": folder})
+        assert (tmp_path / "out" / folder / "random" / "0.json").read_text() == folder
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["more", "plans", "table.md"]
+
+
 def test_if_one_file_cannot_be_written_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot write .*out: .*; name another folder"):
-        write_folder(tmp_path / "out", {"fine.txt": "fine", "no/such/folder.txt": "not fine"})
+        write_folder(tmp_path / "out", {"fine.txt": "fine", "x" * 300: "not fine"})
     assert list(tmp_path.iterdir()) == []
 
 

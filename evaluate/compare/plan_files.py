@@ -1,0 +1,48 @@
+"""The plans of a comparison as files, beside the scenarios for which they were made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from dnnmig_env.scenarios.file import scenario_json
+from dnnmig_env.simulation.plan_file.write import plan_text
+from dnnmig_env.simulation.simulator import simulate
+from evaluate.compare.given import Given
+from evaluate.compare.record import Rollout
+from evaluate.compare.rollout import Arena
+
+_MOST_CHARACTERS = 100
+
+
+def plan_files(arena: Arena, given: Given, rollouts: Mapping[str, Rollout]) -> dict[str, str]:
+    """Return the files by their names within the folder of the results.
+
+    A plan is plans/POLICY/NUMBER.json, with the number of its scenario from 0 on. A scenario that was drawn is
+    scenarios/NUMBER.json.
+
+    Args:
+        arena: Where the policies have played.
+        given: The scenarios.
+        rollouts: What each policy has done.
+    """
+    files = {}
+    if not given.files:
+        files = {f"scenarios/{number}.json": scenario_json(scenario) for number, scenario in enumerate(given.scenarios)}
+    for name, folder in folder_names(rollouts).items():
+        plans = zip(given.scenarios, arena.plans(rollouts[name]), strict=True)
+        for number, (scenario, plan) in enumerate(plans):
+            files[f"plans/{folder}/{number}.json"] = plan_text(simulate(scenario, plan), name)
+    return files
+
+
+def folder_names(policies: Iterable[str]) -> dict[str, str]:
+    """Return for each policy the name of a folder of its own: its name, with _ for what a folder may not be called."""
+    names: dict[str, str] = {}
+    for policy in policies:
+        plain = re.sub(r"[^\w@+=,.-]+", "_", policy).strip("._")[-_MOST_CHARACTERS:] or "policy"
+        name, number = plain, 2
+        while name in names.values():
+            name, number = f"{plain}-{number}", number + 1
+        names[policy] = name
+    return names
