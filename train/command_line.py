@@ -54,7 +54,9 @@ def preset(name: str | None) -> TrainConfig:
             warm_start="joint-efficiency",
             warm_start_episodes=1500,
             total_steps=400_000,
-            held_out=HeldOutConfig(scenarios=32, every=50_000),
+            held_out=HeldOutConfig(
+                scenarios=32, every=50_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")
+            ),
         )
     return TrainConfig()
 
