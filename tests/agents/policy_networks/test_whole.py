@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policy_networks.parts import split
+from agents.policy_networks.parts import LINK, SERVER, split
+from agents.policy_networks.parts import ROOM as ROOM_THERE
 from agents.policy_networks.whole import GEOMETRY, LAYER_SUMS, PAIR_SUMS, look_ahead
+from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.facts.network import input_bytes
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
@@ -167,3 +169,44 @@ def test_distances_and_approach_follow_from_places_and_velocities():
             checked += 1
     assert checked > 3
     assert env.episodes.layout.lanes
+
+
+def test_load_and_rates_enter_where_they_belong():
+    _, _, parts, before = observed("multi-user", 3)
+    real = parts.servers[parts.row][..., SERVER.exists] > 0
+
+    def with_more(feature, more):
+        links = parts.links.clone()
+        links[..., feature] += more
+        return look_ahead(parts._replace(links=links), FactsLayout(8, 16, 4)).pairs[real]
+
+    pairs = before.pairs[real]
+    slower = with_more(LINK.load_of_others, 0.5)
+    free = pairs[:, COMPUTING] < 1.0  # below what is cut off
+    torch.testing.assert_close(slower[free, COMPUTING], 1.5 * pairs[free, COMPUTING])
+    faster = with_more(LINK.log_up_rate, 0.1)  # by 10 ** 0.2
+    torch.testing.assert_close(faster[:, UPLOAD], pairs[:, UPLOAD] - 0.2 * 0.2 * math.log(10.0), rtol=1e-4, atol=1e-4)
+    short = pairs[:, SENDING] < 3.0
+    torch.testing.assert_close(faster[short, SENDING], pairs[short, SENDING] / 10**0.2, rtol=1e-4, atol=1e-4)
+    down = with_more(LINK.log_down_rate, 0.1)
+    torch.testing.assert_close(down[:, [UPLOAD, SENDING]], pairs[:, [UPLOAD, SENDING]])
+    received = pairs[:, THERE] - pairs[:, COMPUTING] - pairs[:, SENDING] - parts.links[real][:, LINK.latency_ratio]
+    whole = (pairs[:, THERE] < 3.0) & (pairs[:, COMPUTING] < 2.0)  # nothing is cut off
+    gained = pairs[whole, THERE] - down[whole, THERE]
+    torch.testing.assert_close(gained, received[whole] * (1.0 - 10**-0.2), rtol=1e-3, atol=1e-4)
+    assert float(gained.max()) > 1e-3
+
+
+def test_where_weights_move_each_server_misses_what_it_does_not_hold():
+    _, packed, parts, ahead = observed("mobile", 2, steps=12)
+    assert parts.there.sum() > (parts.there.sum(-1) > 0).sum()  # some layers are on several servers
+    for n, u in enumerate(parts.user.tolist()):
+        weights = packed.weight_bytes[0, u]
+        missing = weights @ (1.0 - parts.there[n].numpy()) / weights.sum()
+        np.testing.assert_allclose(ahead.pairs[n, :, MISSING], missing, atol=5e-3)
+    servers = parts.servers.clone()
+    servers[..., ROOM_THERE] -= 0.1
+    less = look_ahead(parts._replace(servers=servers), FactsLayout(6, 16, 5, lanes=True)).pairs[..., ROOM]
+    inside = (ahead.pairs[..., ROOM].abs() < 1.0) & (less.abs() < 1.0)
+    assert inside.any()
+    torch.testing.assert_close(less[inside], ahead.pairs[..., ROOM][inside] - 0.3 * 0.3 * math.log(10.0))
