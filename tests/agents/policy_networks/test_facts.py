@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policy_networks.facts import ILLEGAL, ROUNDS, FactsNetwork
+from agents.policy_networks.facts import ILLEGAL, INITIAL_IDLE, ROUNDS, FactsNetwork, idleness
 from agents.policy_networks.parts import LAYER, neighbours, split
 from agents.policy_networks.whole import LAYER_SUMS, look_ahead
 from dnnmig_env.envs.facts.lanes import TRANSFER_FEATURES
@@ -258,3 +258,43 @@ def test_an_illegal_stop_is_never_chosen_while_an_upload_is_legal():
     scores = scores_of(network, {**observation, "action_mask": mask})[0][0]
     assert float(scores[-1]) == pytest.approx(0.5 * ILLEGAL)
     assert ROUNDS == 2  # as measured, see the table in the module
+
+
+def test_before_training_uploads_that_speed_up_no_query_now_wait():
+    env, observation = env_of(scenarios("mobile", 1, seed=2)[0])
+    torch.manual_seed(0)
+    network, moments = FactsNetwork(env.episodes.layout), [0, 0]
+    for _ in range(60):
+        parts = split(torch.as_tensor(observation["observation"]), env.episodes.layout)
+        idle = np.ones((env.episodes.layout.users, env.episodes.layout.layers, env.episodes.layout.servers))
+        idle[parts.user.numpy()] = idleness(parts).numpy()
+        legal, idle = observation["action_mask"][0, :-1] > 0, idle.ravel() > 0
+        scores = scores_of(network, observation)[0][0].numpy()
+        with torch.no_grad():
+            network.idle.fill_(0.0)
+        without = scores_of(network, observation)[0][0].numpy()
+        with torch.no_grad():
+            network.idle.fill_(INITIAL_IDLE)
+        np.testing.assert_allclose((scores - without)[:-1][legal & idle], INITIAL_IDLE, atol=1e-3)
+        np.testing.assert_allclose((scores - without)[:-1][legal & ~idle], 0.0, atol=1e-3)
+        if legal.any():
+            is_useful = bool((legal & ~idle).any())
+            moments[is_useful] += 1
+            # "Stop" is 7 below the best upload (`INITIAL_STOP`); if all are idle, below what that would be otherwise.
+            best = scores[:-1][legal].max() if is_useful else without[:-1][legal].max()
+            assert scores[-1] - best == pytest.approx(-7.0, abs=0.3)
+        observation, _, ended, _, _ = env.step(scores.argmax(keepdims=True))
+        if ended[0]:
+            break
+    assert min(moments) > 3
+
+
+def test_the_summary_knows_the_greatest_of_each_part_of_an_embedding():
+    env, observation = env_of(scenarios("multi-user", 1, seed=2)[0])
+    network, context = network_of(env), 64
+    with torch.no_grad():
+        network.summary.weight[:, : 4 + context] = 0.0  # time and means
+        network.summary.bias.fill_(0.1)
+    other = {**observation, "observation": observation["observation"].copy()}
+    other["observation"][:, env.episodes.layout.slices["links"]] *= 0.5
+    assert float(scores_of(network, observation)[1]) != pytest.approx(float(scores_of(network, other)[1]), rel=1e-3)
