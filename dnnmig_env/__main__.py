@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from dataclasses import dataclass
@@ -191,7 +192,7 @@ class Draw:
     """Draw scenarios of a family and write each to a file, to be looked at, changed, or played with --scenario-file."""
 
     family: tyro.conf.Positional[str]
-    """single, edge-cloud, multi-user, mobile, city or toy."""
+    """single, edge-cloud, multi-user, mobile, city, toy, a file such as my_family.yaml, or package.module:attribute."""
     out: Path
     """Folder to write to; files are named FAMILY-SEED-NUMBER.yaml, the number from 0 on."""
     scenarios: int = 1
@@ -212,7 +213,8 @@ class Draw:
         if self.seed < 0:
             raise ValueError(f"--seed is {self.seed}; it must not be negative.")
         drawn = scenarios(self.family, self.scenarios, self.seed, **named_values("--option", self.option))
-        files = [self.out / f"{self.family}-{self.seed}-{number}.yaml" for number in range(self.scenarios)]
+        family = re.sub(r"\W+", "_", Path(self.family).stem) if ":" in self.family else Path(self.family).stem
+        files = [self.out / f"{family}-{self.seed}-{number}.yaml" for number in range(self.scenarios)]
         for file in files:
             if file.exists():
                 raise ValueError(f"{file} is there already; name another --out.")

@@ -120,8 +120,9 @@ def _checked_seeds(config: TrainConfig) -> TrainConfig:
 
 def _folder_name(config: TrainConfig) -> str:
     """Return a name that tells a run from others, so that they do not share a folder by default."""
-    name = f"{config.family}-{config.algorithm}-{config.decisions}-{config.seed}"
-    unusual: list[str] = []
+    family = Path(config.family).stem if config.family.endswith((".yaml", ".yml", ".json")) else config.family
+    name = re.sub(r"[^\w.-]+", "_", f"{family}-{config.algorithm}-{config.decisions}-{config.seed}")
+    unusual: list[str] = [] if config.policy_class is None else [config.policy_class]
     if config.preset is not None:
         unusual.append(config.preset)
     if config.warm_start is not None:

@@ -28,8 +28,8 @@ class HeldOutConfig:
     every: int = 50_000
     """Number of decisions between two points of the curve. The model is saved at each point."""
     baselines: tuple[str, ...] = ("pso-ga+lmu", "joint-efficiency")
-    """Planners that are drawn beside the curve, for comparison; none if nothing follows the option. With
-    joint-efficiency among them, there is a chart of the ratio to it."""
+    """Policies that are drawn beside the curve, for comparison; none if nothing follows the option. Those of your own
+    are named package.module:attribute. With joint-efficiency among them, there is a chart of the ratio to it."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,19 @@ class TrainConfig:
     """
 
     family: str = "multi-user"
-    """Family of the scenarios: single, edge-cloud, multi-user, mobile, city or toy."""
+    """Family of the scenarios: single, edge-cloud, multi-user, mobile, city or toy, or one of your own: a file such as
+    my_family.yaml, or package.module:attribute."""
     algorithm: str = "grpo"
-    """Learning algorithm: grpo, ppo, a2c, dqn or maskable-ppo. The first plays every scenario several times and learns
-    from how its rollouts differ."""
+    """Learning algorithm: grpo, ppo, a2c, dqn or maskable-ppo, or a class of your own, package.module:Class, that is
+    derived from one of Stable-Baselines3. Grpo plays every scenario several times and learns from how its rollouts
+    differ."""
+    policy_class: str | None = None
+    """Class of your own, package.module:Class, for the policy that the algorithm trains. The default depends on the
+    algorithm."""
     warm_start: str | None = None
     """Policy that the agent imitates before it learns by itself: joint-efficiency, local-search, exact, any other
-    planner (also with @replan, @forecast or @clairvoyant), or a trained model. Afterwards ppo and maskable-ppo take
+    planner (also with @replan, @forecast or @clairvoyant), a trained model, or a policy of your own
+    (package.module:attribute). Afterwards ppo and maskable-ppo take
     smaller steps."""
     warm_start_episodes: int = 1024
     """Number of episodes of that policy to imitate."""
@@ -76,8 +82,8 @@ class TrainConfig:
     learning_rate: float | None = None
     """Step size of the optimiser. The default depends on the algorithm."""
     settings: tuple[str, ...] = ()
-    """Other arguments of the algorithm's class in Stable-Baselines3, as NAME=VALUE, for example: batch_size=4096
-    gamma=0.99."""
+    """Other arguments of the algorithm's class, as NAME=VALUE, for example: batch_size=4096 gamma=0.99. Those of a
+    policy class of your own are written policy.NAME=VALUE."""
     generator: tuple[str, ...] = ()
     """Options of the family's generator, as NAME=VALUE, for example: num_users=4 max_layers=12 "access_mbps=(5,20)"."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

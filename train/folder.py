@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from dnnmig_env.families.family_file import is_family_file
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.provenance import machine, versions
@@ -20,6 +21,9 @@ CONFIG, VERSIONS, CURVES, HELD_OUT = "config.json", "versions.json", "tensorboar
 """Names of the configuration, the versions, the folder of TensorBoard curves, and the points of the learning curve."""
 BASELINES = "baselines.json"
 """Name of the file with the delays of the baselines."""
+
+FAMILY = "family"
+"""Name, without its suffix, of the copy of a file that describes the family."""
 
 _FORMER = ("curriculum", "curriculum_share")
 """Names in configurations of former versions."""
@@ -39,10 +43,27 @@ def check_free(folder: Path) -> None:
 
 
 def begin(folder: Path, config: TrainConfig) -> None:
-    """Make the folder and write the configuration, and the versions of packages and the machine."""
+    """Make the folder and write the configuration, the family's file if it has one, versions and the machine."""
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, config)
+    if is_family_file(config.family):
+        replace_text(_family_copy(folder, config), read_text(Path(config.family)))
     replace_text(folder / VERSIONS, json.dumps({**versions(), **machine()}, indent=1) + "\n")
+
+
+def check_family(folder: Path, config: TrainConfig) -> None:
+    """Check that the file that describes a run's family, if it has one, says what it said when the run was begun.
+
+    Raises:
+        ValueError: If it has changed, or it or its copy cannot be read.
+    """
+    if not is_family_file(config.family):
+        return
+    copy = _family_copy(folder, config)
+    if read_text(copy, f"{copy} is the run's copy of {config.family}: restore it") != read_text(Path(config.family)):
+        raise ValueError(
+            f"{config.family} has changed since the run in {folder} was begun; restore it from {copy}, or train anew."
+        )
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
@@ -80,3 +101,7 @@ def read_config(folder: Path) -> TrainConfig:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"{file} is damaged at {place}: {first['msg']}; mend it or train anew.") from None
+
+
+def _family_copy(folder: Path, config: TrainConfig) -> Path:
+    return folder / f"{FAMILY}{Path(config.family).suffix.lower()}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.learning.checkpoint import read_training
 from agents.policies.card import FORMAT
-from agents.policies.trained import load
+from agents.policies.trained import load, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from train.config import TrainConfig
 
@@ -32,7 +32,9 @@ def check_same_run(
     """
     if not file.is_file():
         raise ValueError(f"{file} is missing, so that no training can go on; restore it, or train anew.")
-    card, layout = load(file).card, env.episodes.layout
+    card, layout = read_card(file), env.episodes.layout
+    if card.policy_class is None:
+        load(file)  # raises if its weights are no complete network
     if card.format != FORMAT:
         raise ValueError(
             f"{file} was written by another version of this project (format {card.format}, not {FORMAT}), and its "
@@ -41,7 +43,8 @@ def check_same_run(
     training = read_training(file)
     configured = {
         "algorithm": (card.algorithm, config.algorithm),
-        "family": (card.family, config.family),
+        "policy class": (card.policy_class, config.policy_class),
+        "family": (card.family, None if env.episodes.generator is None else env.episodes.generator.family),
         "decisions": (card.decisions, config.decisions),
         "width": (card.width, config.network.width),
         "context": (card.context, config.network.context),

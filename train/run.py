@@ -15,7 +15,7 @@ import torch
 from stable_baselines3.common import logger
 from tqdm import tqdm
 
-from agents.learning.algorithms import TRAINING_REWARD, algorithm, check_settings, make_model
+from agents.learning.algorithms import TRAINING_REWARD, algorithm, check_settings, make_model, policy_class
 from agents.learning.checkpoint import restore, save
 from agents.learning.imitation import imitate
 from agents.learning.masked_policy import NotFiniteError
@@ -61,16 +61,19 @@ def train(config: TrainConfig) -> int:
     settings = _settings(config)
     generator = make_generator(config.family, **named_values("--generator", config.generator))
     for name in (*config.held_out.baselines, *([] if config.warm_start is None else [config.warm_start])):
-        check_policy_name(name, config.family)
+        check_policy_name(name, generator)
     device = _device(config.device)
     with locked(out):
         if config.resume is None:
             folder.check_free(out)
             model = _new_model(config, generator, device, settings)
         else:
+            folder.check_family(out, config)
             model = _saved_model(config, generator, device, settings)
         held_out = HeldOut(generator, config.decisions, config.held_out.scenarios)
-        baselines = {name: resolve_policy(name, held_out.env, 0, config.family) for name in config.held_out.baselines}
+        baselines = {
+            name: resolve_policy(name, held_out.env, 0, generator.family) for name in config.held_out.baselines
+        }
         try:
             if config.resume is None:
                 if config.warm_start is not None:
@@ -91,8 +94,7 @@ def environment_seed(seed: int, steps: int) -> int:
 
 def _new_model(config: TrainConfig, generator: Generator, device: str, settings: dict[str, Any]) -> BaseAlgorithm:
     env = _environments(config, generator)
-    is_warm_started = config.warm_start is not None
-    model = make_model(config.algorithm, env, config.seed, device, settings, asdict(config.network), is_warm_started)
+    model = _made(config, env, device, settings, is_warm_started=config.warm_start is not None)
     env.seed(environment_seed(config.seed, 0))
     return model
 
@@ -110,11 +112,20 @@ def _saved_model(config: TrainConfig, generator: Generator, device: str, setting
     file = Path(config.out or "") / MODEL
     env = _environments(config, generator)
     steps, saved = check_same_run(file, config, env.env, settings)
-    model = make_model(config.algorithm, env, config.seed, device, saved, asdict(config.network))
+    model = _made(config, env, device, saved)
     restore(model, file)
     model.num_timesteps = steps
     model.set_random_seed(environment_seed(config.seed, steps))
     return model
+
+
+def _made(
+    config: TrainConfig, env: Sb3VecEnv, device: str, settings: dict[str, Any], is_warm_started: bool = False
+) -> BaseAlgorithm:
+    network = asdict(config.network)
+    return make_model(
+        config.algorithm, env, config.seed, device, settings, network, is_warm_started, config.policy_class
+    )
 
 
 def _environments(config: TrainConfig, generator: Generator) -> Sb3VecEnv:
@@ -133,9 +144,9 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
         if "learning_rate" in settings:
             raise ValueError("--learning-rate and --settings learning_rate are both given; keep one.")
         settings["learning_rate"] = config.learning_rate
-    algorithm(config.algorithm)
+    algorithm(config.algorithm), policy_class(config.algorithm, config.policy_class)
     try:
-        return check_settings(config.algorithm, settings)
+        return check_settings(config.algorithm, settings, config.policy_class)
     except ValueError as error:
         raise ValueError(f"--settings: {error}") from None
 
@@ -246,9 +257,11 @@ def _without_writers(report: Any) -> Any:
 
 
 def _save(model: BaseAlgorithm, config: TrainConfig, out: Path, is_best: bool) -> None:
-    save(model, out / MODEL, config.family, config.decisions, config.algorithm)
+    env: Any = model.get_env()
+    family = env.env.episodes.generator.family
+    save(model, out / MODEL, family, config.decisions, config.algorithm)
     if is_best:
-        save(model, out / BEST_MODEL, config.family, config.decisions, config.algorithm, for_training=False)
+        save(model, out / BEST_MODEL, family, config.decisions, config.algorithm, for_training=False)
 
 
 def _report(algorithm: str, curve: LearningCurve, lines: dict[str, Line], out: Path) -> None:

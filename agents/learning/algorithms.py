@@ -1,164 +1,136 @@
-"""Learning algorithms by name: the SB3 class, our policy class for it, and settings that suit these scenarios.
+"""Finds learning algorithms and their policies by name, and makes models of them.
 
-Shared by all of them: episodes are short and end at a fixed horizon, so nothing is discounted (gamma 1). On plain
-observations, training uses `reward="shaped", scale="device-only"`: an upload is credited at once with all that it saves
-until the horizon, as a share of the device-only delay. So rewards come early, the return lies between 0 and 1 for every
-scenario, and slow DNNs do not drown fast ones; the best policy for a scenario stays the same (see
+On plain observations, training uses `reward="shaped", scale="device-only"`: an upload is credited at once with all that
+it saves until the horizon, as a share of the device-only delay. So rewards come early, the return lies between 0 and 1
+for every scenario, and slow DNNs do not drown fast ones; the best policy for a scenario stays the same (see
 `dnnmig_env.envs.reward`).
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from agents.learning.own_classes import (
+    NO_DEFAULT,
+    POLICY,
+    checked_policy_settings,
+    own_algorithm,
+    own_defaults,
+    own_policy_class,
+    policy_arguments,
+    split_settings,
+)
+from agents.learning.registry import ALGORITHMS, Algorithm
 from agents.learning.settings import check_batches, checked_settings, defaults
+from dnnmig_env.files.own_code import imported, is_reference
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
     from agents.learning.sb3_vec_env import Sb3VecEnv
 
-
-@dataclass(frozen=True)
-class Algorithm:
-    """What it takes to train with an algorithm; its classes are imported only when they are asked for.
-
-    Attributes:
-        model: Module and class of the algorithm.
-        policy: Module and class of its policy.
-        num_envs: Number of environments that are stepped at once.
-        settings: Arguments of the algorithm's class.
-        warm_start_settings: Arguments that replace these where the policy network has imitated a teacher first.
-    """
-
-    model: tuple[str, str]
-    policy: tuple[str, str]
-    num_envs: int
-    settings: Mapping[str, Any]
-    warm_start_settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def model_class(self) -> type[BaseAlgorithm]:
-        """The algorithm's class."""
-        found: type[BaseAlgorithm] = getattr(importlib.import_module(self.model[0]), self.model[1])
-        return found
-
-    @property
-    def policy_class(self) -> type[Any]:
-        """The policy's class."""
-        found: type[Any] = getattr(importlib.import_module(self.policy[0]), self.policy[1])
-        return found
-
-
-_PPO = MappingProxyType(
-    {
-        # Few large batches: with SB3's default batch size of 64 all time is spent in the optimiser.
-        "n_steps": 32,
-        "batch_size": 1024,
-        "n_epochs": 3,
-        "learning_rate": 2e-3,
-        "gamma": 1.0,
-        "gae_lambda": 0.9,
-        "ent_coef": 0.001,
-        "clip_range": 0.2,
-        "vf_coef": 0.5,
-    }
-)
-
-# With the settings above, PPO soon forgets what it has imitated. It keeps that if advantages do not rely on the values
-# that the network estimates, and if it takes fewer and smaller steps, each on more decisions.
-_WARM_STARTED_PPO = MappingProxyType({"n_steps": 128, "batch_size": 4096, "learning_rate": 3e-4, "gae_lambda": 1.0})
-
-ALGORITHMS: dict[str, Algorithm] = {
-    "ppo": Algorithm(
-        ("stable_baselines3", "PPO"),
-        ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
-        128,
-        _PPO,
-        _WARM_STARTED_PPO,
-    ),
-    "a2c": Algorithm(
-        ("stable_baselines3", "A2C"),
-        ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
-        128,
-        MappingProxyType(
-            {
-                "n_steps": 8,
-                "learning_rate": 1e-3,
-                "gamma": 1.0,
-                "gae_lambda": 0.95,
-                "ent_coef": 0.003,
-                "vf_coef": 0.5,
-                "use_rms_prop": False,  # Adam, which does not depend on the scale of the advantages
-                "normalize_advantage": True,
-            }
-        ),
-    ),
-    "dqn": Algorithm(
-        ("agents.learning.masked_dqn", "MaskedDQN"),
-        ("agents.learning.masked_dqn", "MaskedDQNPolicy"),
-        32,
-        MappingProxyType(
-            {
-                "buffer_size": 50_000,
-                "learning_starts": 5_000,
-                "batch_size": 256,
-                "train_freq": 4,  # calls of `step`: 4 x 32 transitions
-                "gradient_steps": 8,
-                "learning_rate": 5e-4,
-                "gamma": 1.0,
-                "tau": 1.0,
-                "target_update_interval": 2_048,
-                "exploration_fraction": 0.3,
-                "exploration_final_eps": 0.02,
-            }
-        ),
-    ),
-    "maskable-ppo": Algorithm(
-        ("sb3_contrib", "MaskablePPO"),
-        ("agents.learning.masked_policy", "MaskableMigrationPolicy"),
-        128,
-        _PPO,
-        _WARM_STARTED_PPO,
-    ),
-    "grpo": Algorithm(
-        ("agents.learning.grpo", "GRPO"),
-        ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
-        256,
-        MappingProxyType({}),
-    ),
-}
-"""The algorithms by name."""
-
 TRAINING_REWARD: Mapping[str, str] = MappingProxyType({"reward": "shaped", "scale": "device-only"})
 """Options of training environments."""
+
+
+OTHER_ENVS = 16
+"""Number of environments of an algorithm of one's own that is derived from none of `ALGORITHMS`."""
 
 
 def algorithm(name: str) -> Algorithm:
     """Return the algorithm of a name.
 
+    A class of one's own, `package.module:Class`, has policy, settings and number of environments of the algorithm from
+    which it is derived; default values of its own constructor come before these settings.
+
     Raises:
         ValueError: If there is none; the message says the nearest name and the known ones.
     """
-    if name not in ALGORITHMS:
+    if name in ALGORITHMS:
+        return ALGORITHMS[name]
+    if not is_reference(name):
         close = difflib.get_close_matches(name, ALGORITHMS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"unknown algorithm {name!r}; {hint}The algorithms are {', '.join(ALGORITHMS)}.")
-    return ALGORITHMS[name]
+        known = f"{', '.join(ALGORITHMS)}, or a class of your own, package.module:Class"
+        raise ValueError(f"unknown algorithm {name!r}; {hint}The algorithms are {known}.")
+    found, (module, _, attribute) = own_algorithm(name), name.partition(":")
+    kind = algorithm_kind(name)
+    if kind is None:
+        return Algorithm((module, attribute), ("", ""), OTHER_ENVS, {})
+    base = ALGORITHMS[kind]
+    usual = own_defaults(base.model_class)
+    own = {key: value for key, value in own_defaults(found).items() if key in usual and value != usual[key]}
+    settings = {key: value for key, value in base.settings.items() if key not in own}
+    warm = {key: value for key, value in base.warm_start_settings.items() if key not in own}
+    return Algorithm((module, attribute), base.policy, base.num_envs, settings, warm)
 
 
-def check_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of an algorithm in the types that it expects.
+def algorithm_kind(name: str) -> str | None:
+    """Return an algorithm's name, for a class of one's own that of the algorithm from which it is derived.
+
+    It is None if there is no such algorithm in `ALGORITHMS`.
 
     Raises:
-        ValueError: If it does not have one of them, or it cannot have that value.
+        ValueError: If the class cannot be imported, or is no algorithm.
     """
-    return checked_settings(name, algorithm(name).model_class, settings)
+    if name in ALGORITHMS:
+        return name
+    kinds: dict[type[Any], str] = {each.model_class: kind for kind, each in ALGORITHMS.items()}
+    return next((kinds[each] for each in own_algorithm(name).__mro__ if each in kinds), None)
+
+
+def policy_class(name: str, own: str | None) -> type[Any]:
+    """Return the class of the policy that an algorithm trains.
+
+    Args:
+        name: Name of the algorithm.
+        own: Class of one's own, `package.module:Class`; None = the algorithm's.
+
+    Raises:
+        ValueError: If there is no such class, the algorithm cannot train it, or none is given for an algorithm of one's
+            own that has none.
+    """
+    kind = algorithm_kind(name)
+    if own is None:
+        if kind is None:
+            raise ValueError(
+                f"algorithm {name!r} is derived from none of {', '.join(ALGORITHMS)}, so that its policy is not known; "
+                "give --policy-class package.module:Class."
+            )
+        return algorithm(name).policy_class
+    base = None if kind is None else _POLICY_BASES[kind]
+    return own_policy_class(own, None if base is None else imported(base))
+
+
+_POLICY_BASES = {
+    "ppo": "stable_baselines3.common.policies:ActorCriticPolicy",
+    "a2c": "stable_baselines3.common.policies:ActorCriticPolicy",
+    "dqn": "agents.learning.masked_dqn:MaskedDQNPolicy",
+    "maskable-ppo": "sb3_contrib.common.maskable.policies:MaskableActorCriticPolicy",
+    "grpo": "agents.learning.masked_policy:MaskedActorCriticPolicy",
+}
+"""What the policy of each algorithm has to be derived from."""
+
+
+def check_settings(name: str, settings: Mapping[str, Any], own_policy: str | None = None) -> dict[str, Any]:
+    """Return settings of an algorithm, and of a policy class of one's own, in the types that they expect.
+
+    Args:
+        name: Name of the algorithm.
+        settings: The settings; names of those of the policy class begin with "policy.".
+        own_policy: The policy class.
+
+    Raises:
+        ValueError: If there is none of that name, or it cannot have that value.
+    """
+    of_algorithm, of_policy = split_settings(settings)
+    checked = checked_settings(name, algorithm(name).model_class, of_algorithm, algorithm_kind(name))
+    kept = checked_policy_settings(own_policy, policy_class(name, own_policy), of_policy)
+    return {**checked, **{f"{POLICY}{key}": value for key, value in kept.items()}}
 
 
 def make_model(
@@ -169,41 +141,55 @@ def make_model(
     settings: Mapping[str, Any] = MappingProxyType({}),
     network: Mapping[str, Any] = MappingProxyType({}),
     is_warm_started: bool = False,
+    own_policy: str | None = None,
 ) -> BaseAlgorithm:
-    """Return a new, untrained model; its attribute `settings` has all its settings by their names.
+    """Return a new, untrained model.
+
+    Its attribute `settings` has all its settings by their names, `sizes` what the model's card says of sizes, and
+    `own_policy` the name of a policy class of one's own.
 
     Args:
-        name: A name in `ALGORITHMS`.
+        name: A name in `ALGORITHMS`, or `package.module:Class`.
         env: The environments to train in.
         seed: Seed of the weights and of exploration.
         device: As torch names it, or "auto": a GPU where there is one.
-        settings: Arguments of the SB3 class that replace those in `ALGORITHMS`.
+        settings: Arguments of the SB3 class that replace those in `ALGORITHMS`, and of the policy class ("policy.").
         network: `width` and `context` of `FactsNetwork`.
         is_warm_started: Whether the model imitates a teacher before it learns by itself; see
             `Algorithm.warm_start_settings`.
+        own_policy: Policy class of one's own, `package.module:Class`.
 
     Raises:
         ValueError: If the algorithm or a setting is unknown, or a setting has an impossible value.
     """
-    chosen = algorithm(name)
-    settings = check_settings(name, settings)
-    policy: dict[str, Any] = {"layout": env.env.episodes.layout, **network}
-    if name != "dqn":
+    chosen, kind = algorithm(name), algorithm_kind(name)
+    layout: Any = env.env.episodes.layout
+    settings, of_policy = split_settings(check_settings(name, settings, own_policy))
+    policy_type = policy_class(name, own_policy)
+    policy = policy_arguments(policy_type, {"layout": layout, **network})
+    if policy and kind != "dqn":
         policy["optimizer_kwargs"] = {"eps": 1e-5, "fused": True}
     model_class: Any = chosen.model_class
     merged = {
-        **defaults(name, model_class),
+        **{key: value for key, value in defaults(name, model_class, kind).items() if value is not NO_DEFAULT},
         **chosen.settings,
         **(chosen.warm_start_settings if is_warm_started else {}),
         **settings,
     }
     if "batch_size" not in settings and "n_steps" in merged and "batch_size" in merged:
         merged["batch_size"] = _even_batch(merged["n_steps"] * env.num_envs, merged["batch_size"])
-    check_batches(merged, env.num_envs, normalizes_single=name == "maskable-ppo")
-    model: Any = model_class(
-        chosen.policy_class, env, seed=seed, device=device, policy_kwargs=policy, verbose=0, **merged
-    )
-    model.settings = merged
+    check_batches(merged, env.num_envs, normalizes_single=kind == "maskable-ppo")
+    given = {"seed": seed, "device": device, "policy_kwargs": {**policy, **of_policy}, "verbose": 0, **merged}
+    try:
+        model: Any = model_class(policy_type, env, **given)
+    except TypeError as error:
+        if name in ALGORITHMS and own_policy is None:
+            raise
+        raise ValueError(f"{name} with {policy_type.__qualname__} cannot be made ({error}); mend its class.") from error
+    model.settings = {**merged, **{f"{POLICY}{key}": value for key, value in of_policy.items()}}
+    usual = {"width": 32, "context": 64, **network}
+    model.sizes = {**asdict(layout), **{key: getattr(model.policy, key, value) for key, value in usual.items()}}
+    model.own_policy = own_policy
     made: BaseAlgorithm = model
     return made
 

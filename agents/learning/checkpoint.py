@@ -17,7 +17,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.learning.masked_policy import NotFiniteError
+from agents.learning.own_classes import split_settings
 from agents.policies.card import CARD, FORMAT, Card
 from agents.policies.trained import WEIGHTS, read_torch, reading
 from dnnmig_env.files.strict_model import Form, checked
@@ -71,8 +72,11 @@ class TrainingState:
     counters: dict[str, int | float]
 
 
+_Setting = int | float | bool | str | None
+
+
 class _Training(Form):
-    settings: dict[str, int | float | bool | None]
+    settings: dict[str, _Setting | list[_Setting]]
     counters: dict[str, int | float]
 
 
@@ -86,7 +90,7 @@ def save(
         path: File to write.
         family: Family of the scenarios on which it was trained.
         decisions: "joint" or "two-phase".
-        algorithm: Its name in `ALGORITHMS`.
+        algorithm: Its name, as `make_model` takes it.
         for_training: Whether the training is to go on with this file; without, it can only act.
 
     Raises:
@@ -97,16 +101,23 @@ def save(
     for name in states:
         if not _is_finite(states[name]):
             raise NotFiniteError(f"numbers in the model's {name} are")
-    policy: Any = model.policy
-    sizes = asdict(policy.layout) | {"width": policy.width, "context": policy.context}
+    made: Any = model
+    of_policy = split_settings(made.settings)[1]
     card = Card(
-        algorithm=algorithm, family=family, decisions=decisions, steps=model.num_timesteps, format=FORMAT, **sizes
+        algorithm=algorithm,
+        family=family,
+        decisions=decisions,
+        steps=model.num_timesteps,
+        format=FORMAT,
+        policy_class=made.own_policy,
+        policy_settings=of_policy,
+        **made.sizes,
     )
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                archive.writestr(CARD, json.dumps(asdict(card), indent=1))
+                archive.writestr(CARD, card.text())
                 archive.writestr(WEIGHTS, _torch_bytes(states["policy"]))
                 if for_training:
                     _write_training(archive, model, states)

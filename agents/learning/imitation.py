@@ -144,7 +144,10 @@ def imitate(
     policy: Any = model.policy
     network = getattr(getattr(policy, "mlp_extractor", None), "network", None)
     if network is None:
-        raise ValueError("a warm start needs an algorithm with probabilities of actions, such as grpo; DQN has none.")
+        raise ValueError(
+            "a warm start needs an algorithm with probabilities of actions, such as grpo; DQN has none. A policy class "
+            "of your own has to be derived from MaskedActorCriticPolicy."
+        )
     rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     alike, at_last = 0, 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from agents.learning.own_classes import NO_DEFAULT, own_defaults, own_setting
 
 MOST = 10**9
 """Largest whole number that a setting takes; more would fit into no memory."""
@@ -106,35 +107,43 @@ _ONE_ONLY = MappingProxyType({"dqn": ("n_steps",)})
 """Arguments whose only possible value here is their default: SB3 adds up rewards of flat observations only."""
 
 
-def defaults(name: str, model_class: type[Any]) -> dict[str, Any]:
+def defaults(name: str, model_class: type[Any], kind: str | None) -> dict[str, Any]:
     """Return the settings of an algorithm and what its class takes them to be.
 
     Args:
         name: Name of the algorithm.
         model_class: Its class.
+        kind: Name of the algorithm of this project from which it is derived, its own if it is one; None = of none.
     """
+    own = {} if name == kind else _own_only(model_class)
     return {
-        setting: parameter.default
-        for setting, parameter in inspect.signature(model_class).parameters.items()
-        if setting in KINDS and setting not in _ONE_ONLY.get(name, ())
+        setting: default
+        for setting, default in own_defaults(model_class).items()
+        if (setting in KINDS or setting in own) and setting not in _ONE_ONLY.get(kind or "", ())
     }
 
 
-def checked_settings(name: str, model_class: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def checked_settings(
+    name: str, model_class: type[Any], settings: Mapping[str, Any], kind: str | None
+) -> dict[str, Any]:
     """Return settings in the types that an algorithm expects.
 
     Args:
         name: Name of the algorithm.
         model_class: Its class.
         settings: The settings by their names.
+        kind: As for `defaults`.
 
     Raises:
         ValueError: If the algorithm does not have one of them, or it cannot have that value.
     """
-    known, checked = defaults(name, model_class), {}
+    known, checked = defaults(name, model_class, kind), {}
     for setting, value in settings.items():
         if setting not in known:
             raise ValueError(f"algorithm {name!r} has no setting {setting!r}; it knows {', '.join(sorted(known))}.")
+        if setting not in KINDS:
+            checked[setting] = own_setting(f"setting {setting!r} of algorithm {name!r}", value, known[setting])
+            continue
         try:
             checked[setting] = KINDS[setting].checked(value)
         except (ValueError, OverflowError):
@@ -142,6 +151,23 @@ def checked_settings(name: str, model_class: type[Any], settings: Mapping[str, A
                 f"setting {setting!r} of algorithm {name!r} is {value!r}; give {KINDS[setting].wanted}."
             ) from None
     return checked
+
+
+def _own_only(model_class: type[Any]) -> set[str]:
+    """Return the arguments that only a class of one's own has, and not one of the libraries from which it is derived.
+
+    Of these it is not known what they may be; they count as settings if their default values are numbers, texts, truth
+    values or None, or if they have none.
+    """
+    libraries = [
+        each for each in model_class.__mro__ if each.__module__.startswith(("stable_baselines3", "sb3_contrib"))
+    ]
+    theirs = own_defaults(libraries[0]) if libraries else {}
+    return {
+        key
+        for key, value in own_defaults(model_class).items()
+        if key not in theirs and (value is None or value is NO_DEFAULT or isinstance(value, bool | int | float | str))
+    }
 
 
 def check_batches(settings: Mapping[str, Any], num_envs: int, *, normalizes_single: bool) -> None:

@@ -2,15 +2,15 @@
 
 `planner(name)` returns one. A name is a key of `PLANNERS` or `ORACLES`, `all-to-K` for a server K, or
 `PLACEMENT+ORDER`: a key of `PLACEMENT_PLANNERS` (or `all-to-K`) and one of `ORDER_PLANNERS`. Parameters may follow each
-part, as in `pso-ga:swarm=50:iterations=200+lmu`. A new planner is one file and one line below.
+part, as in `pso-ga:swarm=50:iterations=200+lmu`. A new planner is one file and one line below. Planners of others
+(`agents.planners.own_planner`) are named `package.module:attribute`, or as their distribution registers them.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Iterable
 
 from agents.planners.device_only import device_only
 from agents.planners.exact.exact import Exact
@@ -23,6 +23,8 @@ from agents.planners.orders.efficiency import by_efficiency, efficiency
 from agents.planners.orders.equal_share_lmu import equal_share_lmu
 from agents.planners.orders.front_to_back import front_to_back
 from agents.planners.orders.lmu import lmu, multi_user_lmu
+from agents.planners.own_planner import own_planner, registered_planners
+from agents.planners.parameters import with_parameters
 from agents.planners.placements.best_server import best_server
 from agents.planners.placements.dads import dads
 from agents.planners.placements.everything_to import EverythingTo
@@ -33,8 +35,7 @@ from agents.planners.protocol import OrderPlanner, PlacementPlanner, Planner, Tw
 from agents.planners.swarms.genetic import Genetic
 from agents.planners.swarms.pso import Pso
 from agents.planners.swarms.pso_ga import PsoGa
-
-Chosen = TypeVar("Chosen")
+from dnnmig_env.files.own_code import is_reference
 
 PLACEMENT_PLANNERS: dict[str, PlacementPlanner] = {
     "all-to-1": EverythingTo(1),
@@ -83,11 +84,12 @@ def planner(name: str) -> Planner:
 
     Args:
         name: A name in `PLANNERS` or `ORACLES`, `all-to-K` with a server's number K, or `PLACEMENT+ORDER`. Each part
-            may have parameters behind it, `:NAME=VALUE`.
+            may have parameters behind it, `:NAME=VALUE`. Or `package.module:attribute`, or a name that a distribution
+            registers, also with parameters.
 
     Raises:
         ValueError: If there is no such planner (the message says the nearest name and the known ones), or a parameter
-            is unknown or not valid.
+            is unknown or not valid, or what others have written is no planner.
     """
     whole = PLANNERS | ORACLES
     if name in whole:
@@ -97,15 +99,21 @@ def planner(name: str) -> Planner:
         return TwoPhase(placement_planner(placement), order_planner(order))
     bare, *parameters = name.split(":")
     if bare in whole:
-        return _with_parameters(bare, whole[bare], parameters)
+        return with_parameters(bare, whole[bare], parameters)
     everything = _everything_to(bare)
     if everything is not None:
-        return TwoPhase(_with_parameters(bare, everything, parameters), front_to_back)
+        return TwoPhase(with_parameters(bare, everything, parameters), front_to_back)
     if bare in PLACEMENT_PLANNERS:
         raise ValueError(f"{name!r} only places layers; add an order, such as '{name}+{next(iter(ORDER_PLANNERS))}'.")
     if bare in ORDER_PLANNERS:
         raise ValueError(f"{name!r} only orders uploads; put a placement before it, such as 'best-server+{name}'.")
-    raise _unknown("planner", bare, [*whole, *PLACEMENT_PLANNERS, *ORDER_PLANNERS])
+    others = registered_planners()
+    if bare in others:
+        return own_planner(bare, others[bare], parameters)
+    if parameters and is_reference(f"{bare}:{parameters[0]}"):
+        reference = f"{bare}:{parameters[0]}"
+        return own_planner(reference, reference, parameters[1:])
+    raise _unknown("planner", bare, [*whole, *others, *PLACEMENT_PLANNERS, *ORDER_PLANNERS], others)
 
 
 def placement_planner(name: str) -> PlacementPlanner:
@@ -118,7 +126,7 @@ def placement_planner(name: str) -> PlacementPlanner:
     found = PLACEMENT_PLANNERS.get(bare) or _everything_to(bare)
     if found is None:
         raise _unknown("placement planner", bare, list(PLACEMENT_PLANNERS))
-    return _with_parameters(bare, found, parameters)
+    return with_parameters(bare, found, parameters)
 
 
 def order_planner(name: str) -> OrderPlanner:
@@ -130,46 +138,7 @@ def order_planner(name: str) -> OrderPlanner:
     bare, *parameters = name.split(":")
     if bare not in ORDER_PLANNERS:
         raise _unknown("order planner", bare, list(ORDER_PLANNERS))
-    return _with_parameters(bare, ORDER_PLANNERS[bare], parameters)
-
-
-def _with_parameters(name: str, found: Chosen, parameters: list[str]) -> Chosen:
-    """Return a planner with some of its parameters changed, given as NAME=VALUE."""
-    if not parameters:
-        return found
-    of: list[Any] = list(fields(found)) if is_dataclass(found) else []
-    known = {field.name: type(getattr(found, field.name)) for field in of}
-    known = {parameter: kind for parameter, kind in known.items() if kind in (bool, int, float)}
-    changes: dict[str, Any] = {}
-    for text in parameters:
-        parameter, _, value = text.partition("=")
-        if parameter not in known:
-            listed = f"its parameters are {', '.join(known)}, written {name}:NAME=VALUE"
-            hint = listed if known else f"it has no parameters: leave out ':{text}'"
-            raise ValueError(f"planner {name!r} has no parameter {parameter!r}; {hint}.")
-        changes[parameter] = _value(f"{name}:{parameter}", known[parameter], value)
-    return replace(found, **changes)  # type: ignore[type-var]  # parameters are known only where it is a dataclass
-
-
-def _value(where: str, kind: type[Any], text: str) -> Any:
-    """Return the value that a text stands for: a truth value, a whole number or a number, as `kind` says."""
-    kinds = {
-        bool: ("true or false", {"true": True, "false": False}.__getitem__),
-        int: ("a whole number, less than 2^31", _whole),
-    }
-    wanted, read = kinds.get(kind, ("a number", float))
-    try:
-        return read(text)
-    except (KeyError, ValueError):
-        raise ValueError(f"{where} is {text!r}; give {wanted}.") from None
-
-
-def _whole(text: str) -> int:
-    """Read a whole number, which may be written as 1e6."""
-    number = float(text)
-    if not number.is_integer() or abs(number) >= 2**31:
-        raise ValueError(text)
-    return int(number)
+    return with_parameters(bare, ORDER_PLANNERS[bare], parameters)
 
 
 def _everything_to(name: str) -> EverythingTo | None:
@@ -177,11 +146,12 @@ def _everything_to(name: str) -> EverythingTo | None:
     return EverythingTo(int(number.group(1))) if number else None
 
 
-def _unknown(kind: str, name: str, known: list[str]) -> ValueError:
+def _unknown(kind: str, name: str, known: list[str], others: Iterable[str] = ()) -> ValueError:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
+    whole = ", ".join([*PLANNERS, *ORACLES, *others])
     return ValueError(
-        f"unknown {kind} {name!r}; {hint}Planners are {', '.join(PLANNERS | ORACLES)}, all-to-K for a server K, and "
+        f"unknown {kind} {name!r}; {hint}Planners are {whole}, all-to-K for a server K, package.module:attribute, and "
         f"PLACEMENT+ORDER with a placement from {', '.join(PLACEMENT_PLANNERS)} and an order from "
         f"{', '.join(ORDER_PLANNERS)}."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 
 from agents.policy_networks import WIDEST
 from dnnmig_env.envs.facts.layout import FactsLayout
+from dnnmig_env.files.own_code import NAME
 
 CARD = "dnnmig.json"
 """Name of the card in a model file."""
@@ -24,6 +25,7 @@ FORMER = {"observation": "plain", "blind": []}
 """Names on cards of former formats, and the only values with which a network still acts."""
 
 _Count = Annotated[int, Field(ge=1, le=10**6)]
+_Setting = int | float | bool | str | None
 _Width = Annotated[int, Field(ge=1, le=WIDEST)]
 
 
@@ -33,7 +35,7 @@ class Card:
     """What a model was trained for.
 
     Attributes:
-        algorithm: Name of the algorithm.
+        algorithm: Name of the algorithm; of one's own, `package.module:Class`.
         family: Family of the scenarios.
         decisions: "joint" or "two-phase".
         users: Most users, U.
@@ -45,6 +47,9 @@ class Card:
         edges: Most edges of a network, E.
         lanes: Whether it saw facts about several lanes.
         format: Layout of the file, see `FORMAT`.
+        policy_class: Policy class of one's own, `package.module:Class`; None = the algorithm's. The weights are then
+            those of that class.
+        policy_settings: Arguments of that class by their names, beside those that the training gives itself.
     """
 
     algorithm: str
@@ -59,6 +64,15 @@ class Card:
     edges: Annotated[int, Field(ge=0, le=10**6)] = 0
     lanes: bool = False
     format: int = 1
+    policy_class: Annotated[str, Field(pattern=f"^{NAME}:{NAME}$")] | None = None
+    policy_settings: dict[str, _Setting | list[_Setting]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Return the card as it stands in a file; without a policy class of one's own, nothing is said of one."""
+        values = asdict(self)
+        if self.policy_class is None:
+            del values["policy_class"], values["policy_settings"]
+        return json.dumps(values, indent=1)
 
     @property
     def layout(self) -> FactsLayout:

@@ -1,4 +1,4 @@
-"""Names of policies, read into a value that says what is meant: a planner, a trained model, or random decisions."""
+"""Names of policies, read into a value: a planner, a trained model, random decisions, or what others have written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from agents.pretrained import pretrained_file
+from dnnmig_env.files.own_code import NAME
 
 PRETRAINED = "pretrained"
 """Name of the trained agent that comes with the project for the scenarios' family."""
@@ -32,6 +33,7 @@ ALIASES = {"perdnn": "joint-efficiency@perdnn"}
 
 _SUFFIXES: dict[str, View] = {f"@{view}": view for view in get_args(View) if view != "start"}
 _SAMPLES = re.compile(r"(.+)@(-?\d+)")
+_OWN = re.compile(rf"({NAME}:{NAME}(?::\w+=[^:@]*)*)(?:@(.*))?")
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,30 @@ class ModelName:
         return pretrained_file(family)
 
 
-PolicyName = RandomName | UntrainedName | PlannerName | ModelName
+@dataclass(frozen=True)
+class OwnName:
+    """The name of what others have written: a planner, a policy, or a model of Stable-Baselines3 with its class.
+
+    Attributes:
+        reference: `package.module:attribute`; parameters may follow if it is a planner, as in `mine:Planner:depth=3`.
+        view: What it knows and when it plans, if it is a planner.
+        model: The file of the saved model, from `package.module:Class@FILE`.
+    """
+
+    reference: str
+    view: View = "start"
+    model: str | None = None
+
+
+PolicyName = RandomName | UntrainedName | PlannerName | ModelName | OwnName
 
 
 def parse_policy_name(text: str) -> PolicyName:
     """Return what a policy's name means.
 
-    "random" and "untrained" mean themselves. "pretrained" is a model, and so is whatever looks like a path, that is,
-    contains "/" or ends in .zip. All else is a planner, even if a file or folder of that name exists. Whether there is
-    such a planner or model is not checked.
+    "random" and "untrained" mean themselves. `package.module:attribute` is what others have written. "pretrained" is a
+    model, and so is whatever looks like a path, that is, contains "/" or ends in .zip. All else is a planner, even if a
+    file or folder of that name exists. Whether there is such a planner or model is not checked.
 
     Raises:
         ValueError: If a model is asked for fewer samples than 1, or a suffix is unknown or does not go with what it
@@ -103,6 +120,8 @@ def parse_policy_name(text: str) -> PolicyName:
     text = ALIASES.get(text, text)
     if _looks_like_path(text) and Path(text).exists():
         return ModelName(text)  # a path may have an "@" in it
+    if own := _OWN.fullmatch(text):
+        return _own_name(text, *own.groups())
     bare, suffix = _split(text)
     if bare in (RANDOM, UNTRAINED):
         raise ValueError(f"{text!r}: {bare} decides anew each time; leave out {suffix}.")
@@ -130,9 +149,21 @@ def parse_policy_name(text: str) -> PolicyName:
 
 def replanning(name: PolicyName) -> PolicyName:
     """Return the name of the same policy planning anew at every decision; one that does not plan keeps its name."""
-    if isinstance(name, PlannerName):
+    if isinstance(name, PlannerName) or (isinstance(name, OwnName) and name.model is None):
         return replace(name, view="replan") if name.view == "start" else name
     return replace(name, replan=True) if isinstance(name, ModelName) and name.samples else name
+
+
+def _own_name(text: str, reference: str, behind: str | None) -> OwnName:
+    """Return the name of what others have written, given what stands before and behind the "@"."""
+    if behind is None or f"@{behind}" in _SUFFIXES:
+        return OwnName(reference, "start" if behind is None else _SUFFIXES[f"@{behind}"])
+    if not _looks_like_path(behind):
+        raise ValueError(
+            f"{text!r} ends in '@{behind}', which means nothing; planners take {', '.join(_SUFFIXES)}, and classes of "
+            "Stable-Baselines3 the file of a saved model, such as @runs/model.zip."
+        )
+    return OwnName(reference, model=behind)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -7,12 +7,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agents.planners import Planner, planner
-from agents.policies.name import ModelName, PlannerName, PolicyName, RandomName, UntrainedName, parse_policy_name
+from agents.planners import ORACLES, ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS, Planner, planner
+from agents.policies.name import (
+    ModelName,
+    OwnName,
+    PlannerName,
+    PolicyName,
+    RandomName,
+    UntrainedName,
+    parse_policy_name,
+)
+from agents.policies.own_policy import own_kind, own_policy
 from agents.policies.plan_policy import PlanPolicy
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
-from dnnmig_env.families.registry import make_generator
+from dnnmig_env.families.registry import Generator
 
 
 class Policy(Protocol):
@@ -76,15 +85,28 @@ def resolve_policy(
         return untrained(env, seed)
     if isinstance(name, ModelName):
         return _trained_policy(name, env, seed, family)
+    if isinstance(name, OwnName) and not plans(name):
+        return own_policy(name, env, seed)
     return PlanPolicy(_planner(name, env.episodes.limits.lanes), env, seed, view=name.view)
 
 
-def check_policy_name(name: str, family: str) -> None:
+def plans(name: PolicyName) -> bool:
+    """Return whether the policy of a name plans, so that `resolve_policy` returns a `PlanPolicy`.
+
+    Raises:
+        ValueError: If it is of somebody else's and cannot be found.
+    """
+    if isinstance(name, OwnName):
+        return _is_known_planner(name) or own_kind(name) == "planner"
+    return isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
+
+
+def check_policy_name(name: str, generator: Generator) -> None:
     """Check that a name means a policy, without making it.
 
     Args:
         name: A name as `parse_policy_name` takes it.
-        family: Family of the scenarios.
+        generator: What draws the scenarios.
 
     Raises:
         ValueError: If it means none.
@@ -93,16 +115,26 @@ def check_policy_name(name: str, family: str) -> None:
     if isinstance(parsed, ModelName):
         from agents.policies.trained import find
 
-        find(parsed.path(family))
-    elif isinstance(parsed, PlannerName):
-        _planner(parsed, make_generator(family).limits.lanes)
+        find(parsed.path(generator.family))
+    elif plans(parsed) and isinstance(parsed, PlannerName | OwnName):
+        _planner(parsed, generator.limits.lanes)
 
 
 def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family: str | None) -> Policy:
-    from agents.policies.trained import load
+    from agents.policies.trained import load, read_card
 
     if family is None and env.episodes.generator is not None:
         family = env.episodes.generator.family
+    own_class = read_card(name.path(family)).policy_class
+    if own_class is not None:
+        if name.samples:
+            raise ValueError(
+                f"{name.model} was trained with the policy class {own_class}, which is not sampled; leave out "
+                f"@{name.samples}."
+            )
+        from agents.policies.own_trained import load_own
+
+        return load_own(name.path(family), env, family)
     model = load(name.path(family), env, family)
     if not name.samples:
         return model
@@ -112,22 +144,26 @@ def _trained_policy(name: ModelName, env: MigrationVectorEnv, seed: int, family:
     return PlanPolicy(planning, env, seed, view="replan" if name.replan else "start")
 
 
-def _planner(name: PlannerName, lanes: bool) -> Planner:
+def _is_known_planner(name: OwnName) -> bool:
+    """Return whether it is a planner of this project whose parameter lacks a value, as in `exact:tolerance`."""
+    return name.reference.partition(":")[0] in PLANNERS | ORACLES | PLACEMENT_PLANNERS | ORDER_PLANNERS
+
+
+def _planner(name: PlannerName | OwnName, lanes: bool) -> Planner:
+    called = name.reference if isinstance(name, OwnName) else name.planner
     try:
-        known = planner(name.planner)
+        known = planner(called)
         if name.view in ("markov", "perdnn") and not lanes:
             raise ValueError(
-                f"{name.planner}@{name.view} sends layers ahead of users; it is for scenarios whose weights move "
+                f"{called}@{name.view} sends layers ahead of users; it is for scenarios whose weights move "
                 "between servers, such as those of the family 'city'."
             )
         if name.view != "clairvoyant" or lanes:
             return known
         if not hasattr(known, "clairvoyant"):
-            raise ValueError(
-                f"{name.planner!r} cannot know the slots to come; @clairvoyant is for exact and local-search."
-            )
-        return planner(f"{name.planner}:clairvoyant=true")
+            raise ValueError(f"{called!r} cannot know the slots to come; @clairvoyant is for exact and local-search.")
+        return planner(f"{called}:clairvoyant=true")
     except ValueError as error:
-        if Path(name.planner).exists():
-            raise ValueError(f"{error} For the trained model in {name.planner!r} write './{name.planner}'.") from None
+        if Path(called).exists():
+            raise ValueError(f"{error} For the trained model in {called!r} write './{called}'.") from None
         raise

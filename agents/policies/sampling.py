@@ -41,7 +41,7 @@ def make_sampler(policy: TrainedPolicy, limits: Limits, samples: int) -> Planner
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; draw at least 1 plan.")
-    if policy.card.algorithm == "dqn":
+    if policy.scores_are_values:
         raise ValueError(
             "a model trained with 'dqn' cannot be sampled: it scores actions by their value, not by how likely "
             "they are; let it act in one pass, or train with 'ppo'."

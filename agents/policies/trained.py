@@ -25,6 +25,7 @@ from agents.policy_networks.facts import FactsNetwork
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.files.own_code import is_reference
 
 WEIGHTS = "policy.pth"
 """Name of the weights in a model file."""
@@ -44,10 +45,11 @@ class TrainedPolicy:
     Args:
         network: The network.
         card: What it was trained for.
+        scores_are_values: Whether its scores say what actions are worth, as DQN's, and not how likely they are.
     """
 
-    def __init__(self, network: nn.Module, card: Card) -> None:
-        self.network, self.card = network.eval(), card
+    def __init__(self, network: nn.Module, card: Card, *, scores_are_values: bool = False) -> None:
+        self.network, self.card, self.scores_are_values = network.eval(), card, scores_are_values
 
     def predict(
         self,
@@ -62,7 +64,7 @@ class TrainedPolicy:
         """
         single = observation["action_mask"].ndim == 1
         scores = self.scores({name: np.atleast_2d(array) for name, array in observation.items()})
-        if deterministic or self.card.algorithm == "dqn":
+        if deterministic or self.scores_are_values:
             actions = scores.argmax(-1)
         else:
             actions = torch.distributions.Categorical(logits=scores).sample()
@@ -99,15 +101,20 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
         ValueError: If there is no such file, it is no complete model, or the model was trained for something else.
     """
     file = find(path)
-    card, weights = _read(file)
-    prefix = NETWORK_PREFIXES.get(card.algorithm)
+    card, weights = read_model(file)
+    if card.policy_class is not None:
+        raise ValueError(
+            f"{file} was trained with the policy class {card.policy_class}, which acts by itself; its network cannot "
+            "be had alone."
+        )
+    prefix = _prefix(card, weights)
     if prefix is None:
         raise ValueError(
             f"unknown algorithm {card.algorithm!r} on the card of {file}; "
             f"the algorithms are {', '.join(NETWORK_PREFIXES)}."
         )
     if env is not None:
-        _check_fit(file, card, env, family)
+        check_fit(file, card, env, family)
         card = replace(card, **asdict(env.episodes.facts))
     network = FactsNetwork(card.layout, card.width, card.context)
     try:
@@ -124,7 +131,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
             f"{file} has weights that are not finite (NaN or infinite): its training has failed; "
             "take an earlier model, or train anew with a smaller learning rate."
         )
-    return TrainedPolicy(network, card)
+    return TrainedPolicy(network, card, scores_are_values=prefix == NETWORK_PREFIXES["dqn"])
 
 
 def untrained(env: MigrationVectorEnv, seed: int) -> TrainedPolicy:
@@ -134,6 +141,14 @@ def untrained(env: MigrationVectorEnv, seed: int) -> TrainedPolicy:
         network = FactsNetwork(env.episodes.facts)
     sizes = asdict(env.episodes.facts) | {"width": network.width, "context": network.summary.out_features}
     return TrainedPolicy(network, Card(UNTRAINED, UNTRAINED, env.decision_mode, steps=0, format=FORMAT, **sizes))
+
+
+def _prefix(card: Card, weights: dict[str, torch.Tensor]) -> str | None:
+    """Return what the names of the network's weights begin with; where the algorithm is one's own, as they say."""
+    if not is_reference(card.algorithm):
+        return NETWORK_PREFIXES.get(card.algorithm)
+    prefixes = set(NETWORK_PREFIXES.values())
+    return next((prefix for name in weights for prefix in prefixes if name.startswith(prefix)), None)
 
 
 def _of_network(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
@@ -147,7 +162,7 @@ def read_card(path: str | Path) -> Card:
     Raises:
         ValueError: If there is no such file, or it is no complete model.
     """
-    return _read(find(path))[0]
+    return read_model(find(path))[0]
 
 
 def find(path: str | Path) -> Path:
@@ -191,7 +206,12 @@ def read_torch(archive: zipfile.ZipFile, name: str) -> Any:
     return torch.load(io.BytesIO(archive.read(name)), map_location="cpu", weights_only=True)
 
 
-def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
+def read_model(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
+    """Return a model file's card, and the weights of the policy of Stable-Baselines3 that was trained.
+
+    Raises:
+        ValueError: If it is no complete model.
+    """
     with reading(file), zipfile.ZipFile(file) as archive:
         text = archive.read(CARD) if CARD in archive.namelist() else None
         weights = read_torch(archive, WEIGHTS) if text is not None else {}
@@ -202,7 +222,18 @@ def _read(file: Path) -> tuple[Card, dict[str, torch.Tensor]]:
     return parsed_card(file, text), weights
 
 
-def _check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:
+def check_fit(file: Path, card: Card, env: MigrationVectorEnv, family: str | None) -> None:
+    """Check that a model was trained for what an environment plays.
+
+    Args:
+        file: The model file, for errors.
+        card: Its card.
+        env: The environment.
+        family: Family of the scenarios; None = any.
+
+    Raises:
+        ValueError: If it was not.
+    """
     episodes = env.episodes
     _check_decisions(file, card, episodes.decision_mode)
     if episodes.observer.kind != "plain":

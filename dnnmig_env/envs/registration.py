@@ -1,4 +1,4 @@
-"""Registers the environments with Gymnasium: one id per family of scenarios."""
+"""Registers the environments with Gymnasium: one id per family of scenarios, and one for any other family."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ ENVIRONMENT_IDS = {
 }
 """Gymnasium id of each family's environment."""
 
+ANY_FAMILY_ID = "dnnmig/Family-v0"
+"""Gymnasium id of the environment whose family is given: `gymnasium.make(ANY_FAMILY_ID, family="my_family.yaml")`."""
+
 
 def register_environments() -> None:
     """Register every family's environment with Gymnasium, once."""
-    for family, name in ENVIRONMENT_IDS.items():
+    ids = {name: {"family": family} for family, name in ENVIRONMENT_IDS.items()}
+    for name, options in {**ids, ANY_FAMILY_ID: {}}.items():
         if name not in registry:
             register(
                 name,
                 entry_point="dnnmig_env.envs.registration:make_env",
                 vector_entry_point="dnnmig_env.envs.registration:make_vector_env",
-                kwargs={"family": family},
+                kwargs=options,
             )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.families.draw.batch import Participants, SlotConditions, drawn_batch
-from dnnmig_env.families.draw.machines import CLOUD, DEVICE, machine_ranges
+from dnnmig_env.families.draw.machines import CLOUD, DEVICE, MachineLists, machine_kinds
 from dnnmig_env.families.draw.mobility import autoregressive_runs
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import draw_machines_of, limit_memory, query_rates_hz
@@ -28,7 +28,7 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 @dataclass(frozen=True)
-class City:
+class City(MachineLists):
     """Draws scenarios of people who come, go along the streets of one town, and leave; weights move after them.
 
     The town is drawn from `city_seed` alone, so that it is the same in every scenario:
@@ -177,6 +177,7 @@ class City:
         normalize_ranges(self, counts=("num_edges", "num_places", "networks_per_place", "legs"), positive=_RANGES)
         check_count(self, "num_users", "num_present", "num_routes", "max_layers", "chunk")
         check_uplink(self.uplink)
+        self.check_machines()
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
         check_number(self, *_SHARES, high=1.0)
         check_number(self, "popularity_exponent", "habit", "least_trip_m", "detour", "shadowing_db")
@@ -215,7 +216,7 @@ class City:
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""
         crowd = self._draw_crowd(rng, count)
-        kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
+        kinds = machine_kinds(self)
         participants = draw_machines_of(rng, self._table, crowd.network, crowd.num_edges, self.num_edges[1], kinds)
         limit_memory(rng, participants, self.edge_memory_networks, of_one_network=True)
         execution_s = participants.execution_s()
@@ -227,8 +228,7 @@ class City:
         sizes = (self._schedule, len(self._table.graphs), self.num_edges[1])
         if self.city_seed is not None:
             return draw_crowd(rng, self.ground(), count, *sizes)
-        towns = (self.ground(int(rng.integers(2**62))) for _ in range(count))
-        return joined([draw_crowd(rng, town, 1, *sizes) for town in towns])
+        return joined([draw_crowd(rng, self.ground(int(rng.integers(2**62))), 1, *sizes) for _ in range(count)])
 
     def _conditions(self, rng: np.random.Generator, participants: Participants, crowd: Crowd) -> SlotConditions:
         num_slots, (batch, num_users) = self._schedule.num_slots, crowd.network.shape

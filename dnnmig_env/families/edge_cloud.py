@@ -10,10 +10,10 @@ import numpy as np
 
 from dnnmig_env.families.draw.batch import SlotConditions, drawn_batch
 from dnnmig_env.families.draw.links import draw_access, draw_backbone, draw_homes, num_slots, reach
-from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
+from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, MachineLists, machine_kinds
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, limit_memory, query_rates_hz
-from dnnmig_env.families.draw.ranges import CountRange, Range, check_count, normalize_ranges, uniform
+from dnnmig_env.families.draw.ranges import CountRange, Ranges, check_count, normalize_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import checked_traces
 from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
@@ -21,7 +21,7 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 @dataclass(frozen=True)
-class EdgeCloud:
+class EdgeCloud(MachineLists):
     """Draws scenarios of a few users with edges and one cloud, in which placement and upload order both matter.
 
     | what | drawn | unit |
@@ -47,7 +47,8 @@ class EdgeCloud:
     every network once at its user's access rate. So uploads fill a good part of the horizon, whatever the networks.
 
     Attributes:
-        num_users: Least and most users. Here and below, one number stands for a range of that one value.
+        num_users: Least and most users. Here and below, one number stands for a range of that one value,
+            and where ranges are no counts there may be several of them, of which each draw takes one: ((1, 2), (5, 8)).
         num_edges: Least and most edges.
         max_layers: Networks are merged to at most this many layers.
         networks: "train", "test" or "all" networks of the zoo, or names of networks or files of traced networks.
@@ -79,19 +80,19 @@ class EdgeCloud:
     num_edges: CountRange = (1, 3)
     max_layers: int = 16
     networks: str | tuple[str, ...] = "train"
-    device_flops_per_s: Range = DEVICE.flops_per_s
-    edge_flops_per_s: Range = EDGE.flops_per_s
-    cloud_flops_per_s: Range = CLOUD.flops_per_s
-    access_mbps: Range = (10.0, 160.0)
-    access_latency_s: Range = (0.002, 0.01)
-    backhaul_mbps: Range = (20.0, 200.0)
-    backhaul_latency_s: Range = (0.0005, 0.0025)
-    wan_mbps: Range = (5.0, 50.0)
-    wan_latency_s: Range = (0.02, 0.06)
-    edge_memory_share: Range = (0.2, 0.8)
-    query_rate_hz: Range = QUERY_RATE_HZ
-    horizon_uploads: Range = (0.5, 2.0)
-    horizon_s: Range | None = None
+    device_flops_per_s: Ranges = DEVICE.flops_per_s
+    edge_flops_per_s: Ranges = EDGE.flops_per_s
+    cloud_flops_per_s: Ranges = CLOUD.flops_per_s
+    access_mbps: Ranges = (10.0, 160.0)
+    access_latency_s: Ranges = (0.002, 0.01)
+    backhaul_mbps: Ranges = (20.0, 200.0)
+    backhaul_latency_s: Ranges = (0.0005, 0.0025)
+    wan_mbps: Ranges = (5.0, 50.0)
+    wan_latency_s: Ranges = (0.02, 0.06)
+    edge_memory_share: Ranges = (0.2, 0.8)
+    query_rate_hz: Ranges = QUERY_RATE_HZ
+    horizon_uploads: Ranges = (0.5, 2.0)
+    horizon_s: Ranges | None = None
     uplink: Uplink = "priority"
     traces: tuple[str, ...] = ()
     chunk: int = 16
@@ -99,11 +100,12 @@ class EdgeCloud:
     family: ClassVar[str] = "edge-cloud"
 
     def __post_init__(self) -> None:
-        normalize_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
+        normalize_ranges(self, counts=("num_users", "num_edges"), several=_RANGES)
         if self.horizon_s is not None:
-            normalize_ranges(self, positive=["horizon_s"])
+            normalize_ranges(self, several=["horizon_s"])
         check_count(self, "max_layers", "chunk")
         check_uplink(self.uplink)
+        self.check_machines()
         object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", checked_traces(self.traces))
 
@@ -114,7 +116,7 @@ class EdgeCloud:
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""
-        kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
+        kinds = machine_kinds(self)
         participants = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
         limit_memory(rng, participants, self.edge_memory_share)
         execution_s = participants.execution_s()

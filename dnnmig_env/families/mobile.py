@@ -12,13 +12,13 @@ import numpy as np
 from dnnmig_env.arrays import Bools, Floats, Ints
 from dnnmig_env.families.draw.batch import Participants, SlotConditions, drawn_batch
 from dnnmig_env.families.draw.links import draw_backbone, reach
-from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, machine_ranges
+from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, MachineLists, machine_kinds
 from dnnmig_env.families.draw.mobility import autoregressive, gauss_markov
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, limit_memory, query_rates_hz
 from dnnmig_env.families.draw.ranges import (
     CountRange,
-    Range,
+    Ranges,
     check_count,
     check_number,
     counts,
@@ -35,7 +35,7 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 @dataclass(frozen=True)
-class Mobile:
+class Mobile(MachineLists):
     """Draws scenarios of users who move, arrive and leave, so that the best plan changes over time.
 
     Networks, machines, memory limits and lines between servers are drawn as in `EdgeCloud`, but the lines of edges are
@@ -61,7 +61,8 @@ class Mobile:
     and moves are worth, and gives a scenario with a future to what is made for one channel.
 
     Attributes:
-        num_users: Least and most users. Here and below, one number stands for a range of that one value.
+        num_users: Least and most users. Here and below, one number stands for a range of that one value,
+            and where ranges are no counts there may be several of them, of which each draw takes one: ((1, 2), (5, 8)).
         num_edges: Least and most edges.
         max_layers: Networks are merged to at most this many layers.
         networks: "train", "test" or "all" networks of the zoo, or names of networks or files of traced networks.
@@ -99,20 +100,20 @@ class Mobile:
     num_edges: CountRange = (3, 4)
     max_layers: int = 16
     networks: str | tuple[str, ...] = "train"
-    device_flops_per_s: Range = DEVICE.flops_per_s
-    edge_flops_per_s: Range = EDGE.flops_per_s
-    cloud_flops_per_s: Range = CLOUD.flops_per_s
-    access_latency_s: Range = (0.002, 0.01)
-    backhaul_mbps: Range = (5.0, 50.0)
-    backhaul_latency_s: Range = (0.001, 0.005)
-    wan_mbps: Range = (5.0, 50.0)
-    wan_latency_s: Range = (0.02, 0.06)
-    edge_memory_share: Range = (0.2, 0.8)
-    query_rate_hz: Range = QUERY_RATE_HZ
+    device_flops_per_s: Ranges = DEVICE.flops_per_s
+    edge_flops_per_s: Ranges = EDGE.flops_per_s
+    cloud_flops_per_s: Ranges = CLOUD.flops_per_s
+    access_latency_s: Ranges = (0.002, 0.01)
+    backhaul_mbps: Ranges = (5.0, 50.0)
+    backhaul_latency_s: Ranges = (0.001, 0.005)
+    wan_mbps: Ranges = (5.0, 50.0)
+    wan_latency_s: Ranges = (0.02, 0.06)
+    edge_memory_share: Ranges = (0.2, 0.8)
+    query_rate_hz: Ranges = QUERY_RATE_HZ
     horizon_s: float = 60.0
     slot_s: float = 2.0
     area_m: float = 600.0
-    speed_m_per_s: Range = (1.0, 15.0)
+    speed_m_per_s: Ranges = (1.0, 15.0)
     velocity_memory: float = 0.9
     velocity_deviation: float = 0.3
     shadowing_db: float = 4.0
@@ -125,9 +126,10 @@ class Mobile:
     family: ClassVar[str] = "mobile"
 
     def __post_init__(self) -> None:
-        normalize_ranges(self, counts=("num_users", "num_edges"), positive=_RANGES)
+        normalize_ranges(self, counts=("num_users", "num_edges"), several=_RANGES)
         check_count(self, "max_layers", "chunk")
         check_uplink(self.uplink)
+        self.check_machines()
         if not isinstance(self.moves, bool):
             raise ValueError(f"moves is {self.moves!r}; give True or False.")
         check_number(self, "horizon_s", "slot_s", "area_m", low=1e-3)
@@ -145,7 +147,7 @@ class Mobile:
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""
-        kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s, self.cloud_flops_per_s)
+        kinds = machine_kinds(self)
         participants = draw_participants(rng, count, self._table, self.num_users, self.num_edges, kinds)
         limit_memory(rng, participants, self.edge_memory_share)
         execution_s = participants.execution_s()

@@ -1,4 +1,8 @@
-"""Finds the generator of a family of scenarios by the family's name."""
+"""Finds the generator of a family of scenarios by the family's name.
+
+A name is a key of `FAMILIES`, a file (`dnnmig_env.families.family_file`), the name by which a distribution registers a
+generator, or a generator's class as `package.module:attribute`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,12 @@ import numpy as np
 
 from dnnmig_env.families.city import City
 from dnnmig_env.families.edge_cloud import EdgeCloud
+from dnnmig_env.families.family_file import is_family_file, read_family
 from dnnmig_env.families.mobile import Mobile
 from dnnmig_env.families.multi_user import MultiUser
 from dnnmig_env.families.single import Single
 from dnnmig_env.families.toy import Toy
+from dnnmig_env.files.own_code import imported, is_reference, registered, wrong_kind
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.scenario_batch import ScenarioBatch
@@ -55,29 +61,53 @@ FAMILIES: dict[str, Callable[..., Generator]] = {
 """The generator of each family; its keyword arguments are the family's options."""
 
 
+FAMILIES_GROUP = "dnnmig.families"
+"""Group of entry points by which a distribution registers generators of its own."""
+
+
 def make_generator(family: str, **options: Any) -> Generator:
     """Return a family's generator.
 
     Args:
-        family: A name in `FAMILIES`.
-        **options: The generator's options, as its class documents them.
+        family: A name in `FAMILIES`, that of a file, one that a distribution registers, or
+            `package.module:attribute`.
+        **options: The generator's options, as its class documents them; they replace those of a file.
 
     Raises:
         ValueError: If the family or an option is unknown (the error suggests the nearest name and lists the known
             ones), or the value of an option is not valid.
     """
-    if family not in FAMILIES:
-        raise ValueError(f"unknown family {family!r}; {nearest(family, list(FAMILIES), 'families')}")
-    known = options_of(family)
+    if is_family_file(family):
+        form = read_family(family)
+        try:
+            return make_generator(_in_file(form.family), **{**form.options, **options})
+        except ValueError as error:
+            raise ValueError(f"{family}: {error}") from None
+    maker, known = _maker(family), options_of(family)
     for option in options:
         if option not in known:
             raise ValueError(f"family {family!r} has no option {option!r}; {nearest(option, known, 'options')}")
-    return FAMILIES[family](**options)
+    generator = maker(**options)
+    for name in ("family", "limits", "chunk", "draw"):
+        if not hasattr(generator, name):
+            raise wrong_kind(family, generator, f"one of whose objects has {name} (see {__name__}.Generator)")
+    return generator
 
 
 def options_of(family: str) -> list[str]:
-    """Return the names of the options of a family's generator."""
-    return list(inspect.signature(FAMILIES[family]).parameters)
+    """Return the names of the options of a family's generator.
+
+    Raises:
+        ValueError: If the family is unknown, or its file cannot be read.
+    """
+    if is_family_file(family):
+        return options_of(_in_file(read_family(family).family))
+    return list(inspect.signature(_maker(family)).parameters)
+
+
+def is_family(family: str) -> bool:
+    """Return whether a family is one of this project or one that a distribution registers."""
+    return family in FAMILIES or family in registered(FAMILIES_GROUP)
 
 
 def scenarios(family: str, count: int, seed: int, **options: Any) -> list[Scenario]:
@@ -86,7 +116,7 @@ def scenarios(family: str, count: int, seed: int, **options: Any) -> list[Scenar
     A smaller number of scenarios are the first of a larger number with the same seed.
 
     Args:
-        family: A name in `FAMILIES`.
+        family: A name as `make_generator` takes it.
         count: Number of scenarios.
         seed: Seed of the random numbers.
         **options: Options of the family's generator.
@@ -113,3 +143,25 @@ def nearest(name: str, known: list[str], kind: str) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     suggestion = f"did you mean {close[0]!r}? " if close else ""
     return f"{suggestion}The {kind} are {', '.join(known) or 'none'}."
+
+
+def _maker(family: str) -> Callable[..., Generator]:
+    """Return the generator of a family that is no file."""
+    if family in FAMILIES:
+        return FAMILIES[family]
+    others = registered(FAMILIES_GROUP)
+    reference = others.get(family, family)
+    if not is_reference(reference):
+        known = nearest(family, [*FAMILIES, *others], "families")
+        raise ValueError(f"unknown family {family!r}; {known} Or name a file (.yaml), or package.module:attribute.")
+    found: Callable[..., Generator] = imported(reference)
+    if not callable(found):
+        raise wrong_kind(family, found, "a class of generators, whose arguments are its options")
+    return found
+
+
+def _in_file(family: str) -> str:
+    """Return the family that a file names; it is no file itself."""
+    if is_family_file(family):
+        raise ValueError(f"family: {family!r}; it is a file, too: name the family whose generator draws.")
+    return family

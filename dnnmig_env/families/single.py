@@ -10,10 +10,10 @@ import numpy as np
 
 from dnnmig_env.families.draw.batch import SlotConditions, drawn_batch
 from dnnmig_env.families.draw.links import draw_access, num_slots
-from dnnmig_env.families.draw.machines import DEVICE, EDGE, machine_ranges
+from dnnmig_env.families.draw.machines import DEVICE, EDGE, MachineLists, machine_kinds
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, query_rates_hz
-from dnnmig_env.families.draw.ranges import Range, check_count, normalize_ranges, uniform
+from dnnmig_env.families.draw.ranges import Ranges, check_count, normalize_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import checked_traces
 from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
@@ -21,7 +21,7 @@ from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 
 @dataclass(frozen=True)
-class Single:
+class Single(MachineLists):
     """Draws scenarios in which only the upload order counts.
 
     | what | drawn | unit |
@@ -42,7 +42,8 @@ class Single:
     Attributes:
         max_layers: Networks are merged to at most this many layers.
         networks: "train", "test" or "all" networks of the zoo, or names of networks or files of traced networks.
-        device_flops_per_s: Effective speed of the device. Here and below, one number stands for a range of that value.
+        device_flops_per_s: Effective speed of the device. Here and below, one number stands for a range of that value,
+            and there may be several ranges, of which each draw takes one: ((1, 2), (5, 8)).
         edge_flops_per_s: Effective speed of the edge.
         access_mbps: Rate between user and edge.
         access_latency_s: Latency between user and edge.
@@ -62,13 +63,13 @@ class Single:
 
     max_layers: int = 16
     networks: str | tuple[str, ...] = "train"
-    device_flops_per_s: Range = DEVICE.flops_per_s
-    edge_flops_per_s: Range = EDGE.flops_per_s
-    access_mbps: Range = (4.0, 160.0)
-    access_latency_s: Range = (0.002, 0.01)
-    query_rate_hz: Range = QUERY_RATE_HZ
-    horizon_uploads: Range = (0.5, 2.0)
-    horizon_s: Range | None = None
+    device_flops_per_s: Ranges = DEVICE.flops_per_s
+    edge_flops_per_s: Ranges = EDGE.flops_per_s
+    access_mbps: Ranges = (4.0, 160.0)
+    access_latency_s: Ranges = (0.002, 0.01)
+    query_rate_hz: Ranges = QUERY_RATE_HZ
+    horizon_uploads: Ranges = (0.5, 2.0)
+    horizon_s: Ranges | None = None
     uplink: Uplink = "priority"
     traces: tuple[str, ...] = ()
     chunk: int = 16
@@ -76,11 +77,12 @@ class Single:
     family: ClassVar[str] = "single"
 
     def __post_init__(self) -> None:
-        normalize_ranges(self, positive=_RANGES)
+        normalize_ranges(self, several=_RANGES)
         if self.horizon_s is not None:
-            normalize_ranges(self, positive=["horizon_s"])
+            normalize_ranges(self, several=["horizon_s"])
         check_count(self, "max_layers", "chunk")
         check_uplink(self.uplink)
+        self.check_machines()
         object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", checked_traces(self.traces))
 
@@ -91,7 +93,7 @@ class Single:
 
     def draw(self, rng: np.random.Generator, count: int) -> ScenarioBatch:
         """Draw `count` scenarios; see `registry.Generator`."""
-        kinds = machine_ranges(self.device_flops_per_s, self.edge_flops_per_s)
+        kinds = machine_kinds(self)
         participants = draw_participants(rng, count, self._table, (1, 1), (1, 1), kinds)
         slot_edges_s, access = draw_access(
             rng, participants, self.access_mbps, self.horizon_uploads, self.horizon_s, self.traces

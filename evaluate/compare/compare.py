@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.policies.name import ModelName, parse_policy_name
+from agents.policies.name import ModelName, OwnName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.config import Config
 from evaluate.compare.given import Given, given_scenarios, title_of
@@ -118,6 +118,10 @@ def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, A
             from agents.policies.trained import find
 
             models[text] = hashlib.sha256(find(name.path(given.family)).read_bytes()).hexdigest()
+        elif isinstance(name, OwnName):
+            from agents.policies.own_policy import own_digest
+
+            models[text] = own_digest(name)
     settings = settings_of(config)
     del settings["save_plans"]  # a stopped evaluation may go on with it
     return {**settings, "scenarios drawn or read": given.digest(), "models": models}
@@ -126,7 +130,7 @@ def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, A
 def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> Results:
     seed = config.chosen_policy_seed
     return Results(
-        family=given.family or "custom",
+        family=(given.family or "custom") if given.files else config.drawn_family,
         seed=seed if given.files else config.scenario_seed,
         rollouts=rollouts,
         objective=config.objective,
@@ -140,7 +144,7 @@ def _title(config: Config, given: Given, missing: int = 0) -> str:
         title = title_of(given.files)
     else:
         count = len(given.scenarios)
-        title = f"{given.family}: {count} scenario{'' if count == 1 else 's'}, seed {config.scenario_seed}"
+        title = f"{config.drawn_family}: {count} scenario{'' if count == 1 else 's'}, seed {config.scenario_seed}"
     title += f", {config.decisions} decisions" + (", cold-start delay" if config.objective == "cold-start" else "")
     return f"{title}, {missing} more polic{'y' if missing == 1 else 'ies'} to play" if missing else title
 

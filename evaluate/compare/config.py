@@ -27,12 +27,15 @@ class Config(Workers):
     """Names of the policies, with commas between them: planners, random, or paths of trained models, which contain "/"
     or end in .zip. NAME@replan plans anew at each decision; NAME@forecast does so from the links that are expected if
     users keep their course. The name pretrained stands for the trained agent that comes with the project for the
-    family. NAME@64 plans with a trained model by the best of 64 samples."""
+    family. NAME@64 plans with a trained model by the best of 64 samples. Policies of your own are named
+    package.module:attribute: a planner, a class with predict, or package.module:Class@FILE for a saved model of
+    Stable-Baselines3 and its class."""
     out: Path
     """Folder to which the results are written."""
     family: str | None = None
-    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile, city or toy. The default is
-    multi-user. Scenario files say their family themselves."""
+    """Family from which scenarios are drawn: single, edge-cloud, multi-user, mobile, city or toy, or one of your own: a
+    file such as my_family.yaml, or package.module:attribute. The default is multi-user. Scenario files say their family
+    themselves."""
     scenarios: int | None = None
     """Number of scenarios to draw. The default is 50."""
     seed: int | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.policies.name import PRETRAINED, ModelName, parse_policy_name
-from dnnmig_env.families.registry import FAMILIES, Generator, make_generator
+from dnnmig_env.families.registry import Generator, is_family, make_generator
 from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits, pack
@@ -61,7 +61,7 @@ def given_scenarios(config: Config) -> Given:
     options = config.generator_options
     drawn = drawn_scenarios(config.drawn_family, scenarios, config.scenario_seed, **options)
     generator = make_generator(config.drawn_family, **options)
-    return Given(generator.limits, drawn, config.drawn_family, (), generator)
+    return Given(generator.limits, drawn, generator.family, (), generator)
 
 
 def title_of(files: Sequence[str]) -> str:
@@ -79,7 +79,7 @@ def _read(config: Config) -> Given:
     config.check_files()
     scenarios = [load_scenario(path) for path in config.scenario_file]
     families = sorted({scenario.family for scenario in scenarios})
-    family = families[0] if len(families) == 1 and families[0] in FAMILIES else None
+    family = families[0] if len(families) == 1 and is_family(families[0]) else None
     if family is None:
         for text in config.policy_names:
             name = parse_policy_name(text)

@@ -12,9 +12,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.policies.name import ModelName, PlannerName, PolicyName, parse_policy_name
+from agents.policies.name import PolicyName, parse_policy_name
 from agents.policies.plan_policy import PlanPolicy
-from agents.policies.policy import Policy, resolve_policy
+from agents.policies.policy import Policy, plans, resolve_policy
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator
@@ -81,7 +81,7 @@ class Arena:
 
     def parts(self, name: str | PolicyName) -> list[Arena]:
         """Return arenas with the scenarios that a policy plays side by side; each can be played by another worker."""
-        size = 1 if _plans(name) else self._rows
+        size = 1 if plans(_parsed(name)) else self._rows
         return [
             Arena(
                 self.limits,
@@ -101,7 +101,7 @@ class Arena:
         Raises:
             ValueError: If no policy has that name, or it cannot act here.
         """
-        env = self._env(1 if _plans(name) else min(len(self._scenarios), self._rows))
+        env = self._env(1 if plans(_parsed(name)) else min(len(self._scenarios), self._rows))
         policy = resolve_policy(name, env, seed, self._family, self._first // self._rows)
         if isinstance(policy, PlanPolicy):
             for scenario in self._scenarios:
@@ -236,10 +236,8 @@ class Arena:
         )
 
 
-def _plans(name: str | PolicyName) -> bool:
-    """Return whether a policy plans, and does not look at observations."""
-    name = parse_policy_name(name) if isinstance(name, str) else name
-    return isinstance(name, PlannerName) or (isinstance(name, ModelName) and name.samples > 0)
+def _parsed(name: str | PolicyName) -> PolicyName:
+    return parse_policy_name(name) if isinstance(name, str) else name
 
 
 def _confirmed(known: Record, again: Record) -> Record:

@@ -62,6 +62,11 @@ def publish(config: PublishConfig) -> AgentCard:
     """
     names = config.checked_policies
     training = _published(config.run) if config.run.suffix == ".zip" else _trained(config.run)
+    if training.card.policy_class is not None or ":" in training.card.algorithm:
+        own = training.card.policy_class or training.card.algorithm
+        raise ValueError(
+            f"{config.run} was trained with {own}, which is not part of this project; publish another run."
+        )
     family = training.card.family
     for suffix in (".zip", ".json"):
         file = config.out / f"{family}{suffix}"

@@ -7,13 +7,12 @@ trained.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.families.registry import FAMILIES, make_generator, scenarios
+from dnnmig_env.families.registry import make_generator, options_of, scenarios
 from evaluate.compare.record import Record
 from evaluate.compare.statistics import delay_ratios
 from evaluate.output.journal import Journal
@@ -110,7 +109,7 @@ def _settings(family: str) -> dict[str, dict[str, Any]]:
         f"{edges} edges": {"num_edges": edges},
         f"up to {MORE_LAYERS} layers": {"max_layers": MORE_LAYERS},
     }
-    known = set(inspect.signature(FAMILIES[family]).parameters)
+    known = set(options_of(family))
     return {title: options for title, options in settings.items() if set(options) <= known}
 
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 
-from agents.policies.name import ModelName, PolicyName, parse_policy_name, replanning
+from agents.policies.name import ModelName, OwnName, PolicyName, parse_policy_name, replanning
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.families.registry import Generator
@@ -78,6 +78,10 @@ def _acting(text: str, generator: Generator) -> tuple[str, PolicyName, DecisionM
         # A model goes by its contents, as its file may be replaced by another one before the study goes on.
         contents = find(name.path(generator.family)).read_bytes()
         who = repr(replace(name, model=hashlib.sha256(contents).hexdigest()))
+    elif isinstance(name, OwnName):
+        from agents.policies.own_policy import own_digest
+
+        who = f"{text} {own_digest(name)}"
     if isinstance(name, ModelName) and not name.samples:
         from agents.policies.trained import read_card
 

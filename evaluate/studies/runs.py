@@ -122,10 +122,11 @@ def _save_untrained(config: TrainConfig) -> None:
 
     out = config.out or Path()
     rows = int(algorithm(config.algorithm).num_envs)
-    env = MigrationVectorEnv(rows, make_generator(config.family), config.decisions, autoreset_mode="SameStep")
+    generator = make_generator(config.family)
+    env = MigrationVectorEnv(rows, generator, config.decisions, autoreset_mode="SameStep")
     model = make_model(config.algorithm, Sb3VecEnv(env), config.seed, config.device, network=asdict(config.network))
     begin(out, config)
-    save(model, out / MODEL, config.family, config.decisions, config.algorithm)
+    save(model, out / MODEL, generator.family, config.decisions, config.algorithm)
 
 
 def _run(folder: Path) -> Run:

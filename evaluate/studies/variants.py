@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.learning.algorithms import ALGORITHMS
+from agents.learning.registry import ALGORITHMS
 
 BASELINE = "joint-efficiency"
 """The row to which delays are relative, in every study."""

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from agents.planners import Planner, planner
-from agents.policies.name import PlannerName, parse_policy_name
+from agents.policies.name import OwnName, PlannerName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.files.yaml_json import FORMATS
 from dnnmig_env.networks.measured_profile import profile_text
@@ -75,6 +75,8 @@ def _run(name: str, planning: Planner, scenario: Scenario, seed: int) -> Compari
 
 def _planner(name: str) -> Planner:
     parsed = parse_policy_name(name)
+    if isinstance(parsed, OwnName) and parsed.view == "start" and parsed.model is None:
+        return planner(parsed.reference)
     if not isinstance(parsed, PlannerName) or parsed.view != "start":
         raise ValueError(
             f"--policies has {name!r}; a testbed carries out plans that are made once, so name planners, without @."

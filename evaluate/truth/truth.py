@@ -55,7 +55,8 @@ def _given(config: TruthConfig) -> Given:
     drawn: Sequence[Any] = drawn_scenarios(config.family, config.scenarios, config.seed)
     if config.uplink != "as-drawn":
         drawn = [replace(scenario, uplink=config.uplink) for scenario in drawn]
-    return Given(make_generator(config.family).limits, drawn, config.family, ())
+    generator = make_generator(config.family)
+    return Given(generator.limits, drawn, generator.family, ())
 
 
 def _settings(config: TruthConfig, given: Given) -> dict[str, Any]:

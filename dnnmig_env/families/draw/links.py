@@ -8,7 +8,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.families.draw.batch import Participants
-from dnnmig_env.families.draw.ranges import Range, log_uniform, uniform
+from dnnmig_env.families.draw.ranges import Ranges, log_uniform, uniform
 from dnnmig_env.families.draw.recorded_rates import draw_traces, mean_rates, recorded_rates
 
 BYTES_PER_MBIT = 125_000.0
@@ -30,7 +30,7 @@ class Backbone(NamedTuple):
 
 
 def draw_backbone(
-    rng: np.random.Generator, participants: Participants, mbps: tuple[Range, Range], latency_s: tuple[Range, Range]
+    rng: np.random.Generator, participants: Participants, mbps: tuple[Ranges, Ranges], latency_s: tuple[Ranges, Ranges]
 ) -> Backbone:
     """Draw every server's line into the network between the servers.
 
@@ -86,9 +86,9 @@ def num_slots(traces: tuple[str, ...]) -> int:
 def draw_access(
     rng: np.random.Generator,
     participants: Participants,
-    mbps: Range,
-    horizon_uploads: Range,
-    horizon_s: Range | None,
+    mbps: Ranges,
+    horizon_uploads: Ranges,
+    horizon_s: Ranges | None,
     traces: tuple[str, ...],
 ) -> tuple[Floats, Floats]:
     """Draw the rate of each user's access (the link to its home edge), and how long a scenario lasts.

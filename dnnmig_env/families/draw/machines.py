@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import PlainValidator
 
 from dnnmig_env.arrays import Bools, Floats
-from dnnmig_env.families.draw.ranges import Range
+from dnnmig_env.families.draw.ranges import Range, Ranges, positive_range
+from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.scenarios.node import Node, Tier
 
 
@@ -51,10 +53,61 @@ memory rate and of the overhead are each this weight times the place of the spee
 """
 
 
-def machine_ranges(device: Range, edge: Range, cloud: Range | None = None) -> tuple[MachineRanges, ...]:
-    """Return the ranges of devices, of edges and, if there is one, of the cloud, given the ranges of their FLOP/s."""
-    kinds = (replace(DEVICE, flops_per_s=device), replace(EDGE, flops_per_s=edge))
-    return kinds if cloud is None else (*kinds, replace(CLOUD, flops_per_s=cloud))
+@dataclass(frozen=True, kw_only=True)
+class MachineLists:
+    """Options of generators: lists of machines from which devices, edges and clouds are drawn.
+
+    Each device, edge or cloud is one of its list, all with the same probability; what is a range in that is then drawn
+    as described at `CORRELATION`. A machine is a mapping with `flops_per_s`, `memory_bytes_per_s` and
+    `layer_overhead_s`, each a number or a range, or `MachineRanges`.
+
+    Attributes:
+        devices: Devices, in place of those of `device_flops_per_s`.
+        edges: Edges, in place of those of `edge_flops_per_s`.
+        clouds: Clouds, in place of those of `cloud_flops_per_s`.
+    """
+
+    devices: tuple[MachineRanges, ...] = ()
+    edges: tuple[MachineRanges, ...] = ()
+    clouds: tuple[MachineRanges, ...] = ()
+
+    def check_machines(self) -> None:
+        """Check the lists, and make mappings in them `MachineRanges`.
+
+        Raises:
+            ValueError: If one is no list of machines, or there are clouds where none is drawn; the error names the
+                place, the value and the remedy.
+        """
+        for name in ("devices", "edges", "clouds"):
+            object.__setattr__(self, name, _checked_machines(name, getattr(self, name)))
+        if self.clouds and not hasattr(self, "cloud_flops_per_s"):
+            raise ValueError("clouds are given, but these scenarios have no cloud; leave them out.")
+
+
+class _MachineForm(Form):
+    flops_per_s: Annotated[Any, PlainValidator(lambda value: _range("flops_per_s", value))]
+    memory_bytes_per_s: Annotated[Any, PlainValidator(lambda value: _range("memory_bytes_per_s", value))]
+    layer_overhead_s: Annotated[Any, PlainValidator(lambda value: _range("layer_overhead_s", value))]
+
+
+class _MachinesForm(Form):
+    machines: list[_MachineForm]
+
+
+def machine_kinds(options: Any) -> tuple[tuple[MachineRanges, ...], ...]:
+    """Return the kinds of devices, of edges and, if there is one, of the cloud.
+
+    Args:
+        options: Generator whose options are `MachineLists`, `device_flops_per_s`, `edge_flops_per_s` and perhaps
+            `cloud_flops_per_s`.
+    """
+    kinds = [
+        options.devices or _at_speeds(DEVICE, options.device_flops_per_s),
+        options.edges or _at_speeds(EDGE, options.edge_flops_per_s),
+    ]
+    if hasattr(options, "cloud_flops_per_s"):
+        kinds.append(options.clouds or _at_speeds(CLOUD, options.cloud_flops_per_s))
+    return tuple(kinds)
 
 
 def draw_machines(
@@ -80,3 +133,28 @@ def without(machines: Machines, absent: Bools) -> Machines:
     infinite = (np.where(absent, np.inf, values) for values in machines[:2])
     nothing = (np.where(absent, 0.0, values) for values in machines[2:])
     return Machines(*infinite, *nothing)
+
+
+def _at_speeds(usual: MachineRanges, flops_per_s: Ranges) -> tuple[MachineRanges, ...]:
+    """Return a usual kind of machine with each of some ranges of speeds."""
+    ranges = np.array(flops_per_s, np.float64).reshape(-1, 2)
+    return tuple(replace(usual, flops_per_s=(float(low), float(high))) for low, high in ranges)
+
+
+def _checked_machines(name: str, value: Any) -> tuple[MachineRanges, ...]:
+    if not isinstance(value, tuple | list):
+        raise ValueError(f"{name} is {value!r}; give a list of machines.")
+    given = [asdict(each) if isinstance(each, MachineRanges) else each for each in value]
+    try:
+        form = checked(_MachinesForm, {"machines": given})
+    except ValueError as error:
+        raise ValueError(str(error).replace("machines", name, 1)) from None
+    return tuple(MachineRanges(**each.model_dump()) for each in form.machines)
+
+
+def _range(name: str, value: Any) -> Range:
+    """Return a range of positive numbers; the error begins after the name, which the place of it has already."""
+    try:
+        return positive_range(name, value)
+    except ValueError as error:
+        raise ValueError(str(error).partition("; ")[2]) from None

@@ -8,7 +8,7 @@ from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.families.draw.batch import Participants
 from dnnmig_env.families.draw.machines import MachineRanges, draw_machines, without
 from dnnmig_env.families.draw.network_table import NetworkTable
-from dnnmig_env.families.draw.ranges import CountRange, Range, counts, log_uniform, uniform
+from dnnmig_env.families.draw.ranges import CountRange, Range, Ranges, choices, counts, log_uniform, uniform
 
 QUERY_RATE_HZ: Range = (1.0, 30.0)
 """What people ask for: from one query per second to one for each picture that a camera takes."""
@@ -20,7 +20,7 @@ def draw_participants(
     networks: NetworkTable,
     num_users: CountRange,
     num_edges: CountRange,
-    kinds: tuple[MachineRanges, ...],
+    kinds: tuple[tuple[MachineRanges, ...], ...],
 ) -> Participants:
     """Draw users and servers. The servers are the edges, then the cloud if there is one; their memory is unlimited.
 
@@ -30,7 +30,7 @@ def draw_participants(
         networks: The networks; every user gets each with the same probability.
         num_users: Least and most users.
         num_edges: Least and most edges.
-        kinds: Ranges of devices, of edges and, if there is a cloud, of the cloud.
+        kinds: Kinds of devices, of edges and, if there is a cloud, of clouds; all of a list are as probable.
     """
     users = np.arange(num_users[1]) < counts(rng, num_users, (count, 1))
     edges = counts(rng, num_edges, (count, 1))
@@ -44,7 +44,7 @@ def draw_machines_of(
     network: Ints,
     num_edges: Ints,
     most_edges: int,
-    kinds: tuple[MachineRanges, ...],
+    kinds: tuple[tuple[MachineRanges, ...], ...],
 ) -> Participants:
     """Draw the machines of given users and servers; see `draw_participants`.
 
@@ -54,19 +54,22 @@ def draw_machines_of(
         network: Index of each user's network, -1 for no user, shape (B, U).
         num_edges: Number of edges in each scenario, shape (B,).
         most_edges: Most edges.
-        kinds: Ranges of devices, of edges and, if there is a cloud, of the cloud.
+        kinds: Kinds of devices, of edges and, if there is a cloud, of clouds; all of a list are as probable.
     """
     edges = num_edges[:, None]
-    devices = draw_machines(rng, kinds[:1], np.zeros(network.shape, np.intp))
+    devices = draw_machines(rng, kinds[0], choices(rng, len(kinds[0]), network.shape))
     has_cloud = len(kinds) == 3
     server = np.arange(most_edges + has_cloud)
     is_edge, is_cloud = server < edges, (server == edges) & has_cloud
-    servers = without(draw_machines(rng, kinds[1:], is_cloud.astype(np.intp)), server >= edges + has_cloud)
+    kind = choices(rng, len(kinds[1]), is_edge.shape)
+    if has_cloud:
+        kind = np.where(is_cloud, len(kinds[1]) + choices(rng, len(kinds[2]), is_cloud.shape), kind)
+    servers = without(draw_machines(rng, sum(kinds[1:], ()), kind), server >= edges + has_cloud)
     return Participants(networks, network, devices, servers, is_edge, is_cloud, edges[:, 0], edges[:, 0] + has_cloud)
 
 
 def limit_memory(
-    rng: np.random.Generator, participants: Participants, share: Range, *, of_one_network: bool = False
+    rng: np.random.Generator, participants: Participants, share: Ranges, *, of_one_network: bool = False
 ) -> None:
     """Limit every edge's memory to a share, drawn uniformly, of the weights of all users' networks together.
 
@@ -86,7 +89,7 @@ def limit_memory(
     np.copyto(participants.servers.memory_bytes, limits, where=participants.is_edge)
 
 
-def query_rates_hz(rng: np.random.Generator, participants: Participants, rate_hz: Range) -> Floats:
+def query_rates_hz(rng: np.random.Generator, participants: Participants, rate_hz: Ranges) -> Floats:
     """Draw the users' query rates log-uniform in a range, shape (B, U); 0 for a user that a scenario does not have."""
     rates: Floats = log_uniform(rng, rate_hz, participants.network.shape) * (participants.network >= 0)
     return rates

@@ -13,12 +13,17 @@ from dnnmig_env.arrays import Floats, Ints
 Range = tuple[float, float]
 """Least and greatest value."""
 
+Ranges = Range | tuple[Range, ...]
+"""A range, or several ranges, of which each draw takes one, all with the same probability."""
+
 CountRange = tuple[int, int]
 """Least and greatest number of things."""
 
 
-def normalize_ranges(options: Any, *, counts: Iterable[str] = (), positive: Iterable[str] = ()) -> None:
-    """Check the named attributes of a frozen dataclass and replace each by a tuple of two numbers.
+def normalize_ranges(
+    options: Any, *, counts: Iterable[str] = (), positive: Iterable[str] = (), several: Iterable[str] = ()
+) -> None:
+    """Check the named attributes of a frozen dataclass and replace each by a tuple of two numbers, or several of these.
 
     A single number stands for a range of that one value.
 
@@ -26,6 +31,7 @@ def normalize_ranges(options: Any, *, counts: Iterable[str] = (), positive: Iter
         options: The dataclass.
         counts: Names of attributes that are ranges of whole numbers, 1 or more.
         positive: Names of attributes that are ranges of positive numbers.
+        several: Names of attributes that are such ranges, too, or several of them, such as ((1, 2), (5, 8)).
 
     Raises:
         ValueError: If one is no such range; the error names the attribute, its value and the remedy.
@@ -33,7 +39,9 @@ def normalize_ranges(options: Any, *, counts: Iterable[str] = (), positive: Iter
     for name in counts:
         object.__setattr__(options, name, _count_range(name, getattr(options, name)))
     for name in positive:
-        object.__setattr__(options, name, _positive_range(name, getattr(options, name)))
+        object.__setattr__(options, name, positive_range(name, getattr(options, name)))
+    for name in several:
+        object.__setattr__(options, name, _positive_ranges(name, getattr(options, name)))
 
 
 def check_count(options: Any, *names: str) -> None:
@@ -63,16 +71,22 @@ def check_number(options: Any, *names: str, low: float = 0.0, high: float = math
             raise ValueError(f"{name} is {value!r}; give a finite number {limits}.")
 
 
-def uniform(rng: np.random.Generator, bounds: Range, shape: tuple[int, ...]) -> Floats:
-    """Return numbers drawn uniformly from a range."""
-    low, high = bounds
+def uniform(rng: np.random.Generator, bounds: Ranges, shape: tuple[int, ...]) -> Floats:
+    """Return numbers drawn uniformly from a range, or each from one of several."""
+    low, high = _ends(rng, bounds, shape)
     return low + (high - low) * rng.random(shape)
 
 
-def log_uniform(rng: np.random.Generator, bounds: Range, shape: tuple[int, ...]) -> Floats:
-    """Return positive numbers whose logarithms are drawn uniformly from the range of logarithms."""
-    low, high = bounds
-    return low * np.power(high / low, rng.random(shape))
+def log_uniform(rng: np.random.Generator, bounds: Ranges, shape: tuple[int, ...]) -> Floats:
+    """Return positive numbers whose logarithms are drawn uniformly from the range of logarithms, or one of several."""
+    low, high = _ends(rng, bounds, shape)
+    found: Floats = low * np.power(high / low, rng.random(shape))
+    return found
+
+
+def choices(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> Ints:
+    """Return indices below `count`, all with the same probability; where there is but one, nothing is drawn."""
+    return np.zeros(shape, np.int64) if count == 1 else counts(rng, (0, count - 1), shape)
 
 
 def counts(rng: np.random.Generator, bounds: CountRange, shape: tuple[int, ...]) -> Ints:
@@ -89,11 +103,32 @@ def _count_range(name: str, value: Any) -> CountRange:
     return int(bounds[0]), int(bounds[1])
 
 
-def _positive_range(name: str, value: Any) -> Range:
+def positive_range(name: str, value: Any) -> Range:
+    """Return a range of positive numbers as a tuple; a single number stands for a range of that one value.
+
+    Raises:
+        ValueError: If the value is no such range; the error has the name.
+    """
     bounds = _pair(value)
     if bounds is None or not 0 < bounds[0] <= bounds[1] < math.inf:
         raise ValueError(f"{name} is {value!r}; give a positive number, or two, smaller first, as in (1.0, 2.0).")
     return bounds
+
+
+def _positive_ranges(name: str, value: Any) -> Ranges:
+    if not isinstance(value, tuple | list) or not value or not all(isinstance(each, tuple | list) for each in value):
+        return positive_range(name, value)
+    found = tuple(positive_range(f"{name}[{index}]", each) for index, each in enumerate(value))
+    return found if len(found) > 1 else found[0]
+
+
+def _ends(rng: np.random.Generator, bounds: Ranges, shape: tuple[int, ...]) -> tuple[float | Floats, float | Floats]:
+    """Return the least and the greatest value, for each draw those of one of several ranges."""
+    ranges = np.array(bounds, np.float64)
+    if ranges.ndim == 1:
+        return float(ranges[0]), float(ranges[1])
+    chosen = ranges[choices(rng, len(ranges), shape)]
+    return chosen[..., 0], chosen[..., 1]
 
 
 def _pair(value: Any) -> Range | None:

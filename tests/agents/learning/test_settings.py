@@ -80,7 +80,7 @@ def test_values_come_in_the_types_that_algorithms_expect():
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_the_defaults_of_every_algorithm_are_allowed(name):
     chosen = ALGORITHMS[name]
-    found = defaults(name, chosen.model_class)
+    found = defaults(name, chosen.model_class, name)
     assert set(chosen.settings) | set(chosen.warm_start_settings) <= set(found) <= set(KINDS)
     for settings in (found, chosen.settings, chosen.warm_start_settings):
         assert check_settings(name, settings) == dict(settings)
@@ -92,7 +92,7 @@ def test_a_model_says_all_its_settings(name):
     settings = {"learning_rate": 0.125, **own.get(name, {})}
     model = make_model(name, environments(4), seed=0, device="cpu", settings=settings)
     assert model.settings["learning_rate"] == model.learning_rate == 0.125
-    assert set(model.settings) == set(defaults(name, ALGORITHMS[name].model_class))
+    assert set(model.settings) == set(defaults(name, ALGORITHMS[name].model_class, name))
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from agents.policies.name import ModelName, PlannerName, RandomName, UntrainedName, parse_policy_name, replanning
+from agents.policies.name import (
+    ModelName,
+    OwnName,
+    PlannerName,
+    RandomName,
+    UntrainedName,
+    parse_policy_name,
+    replanning,
+)
 from agents.policies.policy import check_policy_name, resolve_policy
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
+
+TOY = make_generator("toy")
 
 
 @pytest.mark.parametrize(
@@ -30,6 +40,11 @@ from dnnmig_env.families.registry import make_generator
         ("runs/a+b", ModelName("runs/a+b")),
         ("runs/a@b/c", ModelName("runs/a@b/c")),
         ("run@v2.zip", ModelName("run@v2.zip")),
+        ("mine:plan", OwnName("mine:plan")),
+        ("my_package.my_module:Outer.plan@replan", OwnName("my_package.my_module:Outer.plan", "replan")),
+        ("mine:Planner:depth=3@forecast", OwnName("mine:Planner:depth=3", "forecast")),
+        ("mine:MyPPO@runs/a@b/model.zip", OwnName("mine:MyPPO", model="runs/a@b/model.zip")),
+        ("ionn:penalty=0.8", PlannerName("ionn:penalty=0.8")),
     ],
 )
 def test_what_a_name_means(text: str, meaning: object) -> None:
@@ -56,6 +71,8 @@ def test_what_a_name_means(text: str, meaning: object) -> None:
         ("pretrained@x@replan", "ends in '@x', which means nothing"),
         ("runs/quick@x", "ends in '@x', which means nothing"),
         ("random@replan", "random decides anew each time; leave out @replan"),
+        ("mine:plan@64", "ends in '@64', which means nothing; planners take @replan"),
+        ("mine:plan@", "ends in '@', which means nothing"),
     ],
 )
 def test_a_suffix_that_does_not_go_with_a_name_is_explained(text: str, message: str) -> None:
@@ -72,7 +89,7 @@ def test_a_folder_called_like_a_planner_does_not_take_its_place(
         assert parse_policy_name(name) == parse_policy_name(name)
         assert not isinstance(parse_policy_name(name), ModelName) or name == "pretrained"
     assert parse_policy_name("efficiency") == PlannerName("efficiency")
-    check_policy_name("efficiency", "toy")
+    check_policy_name("efficiency", TOY)
     env = MigrationVectorEnv(1, make_generator("toy"))
     observations, _ = env.reset(seed=0)
     assert observations["action_mask"][0, resolve_policy("efficiency", env, 0).predict(observations)[0][0]]
@@ -82,19 +99,19 @@ def test_a_folder_that_is_no_planner_is_pointed_out(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quick").mkdir()
     with pytest.raises(ValueError, match=r"unknown planner 'quick'.* write './quick'"):
-        check_policy_name("quick", "toy")
+        check_policy_name("quick", TOY)
     with pytest.raises(ValueError, match=r"holds no best_model\.zip"):
-        check_policy_name("./quick", "toy")
+        check_policy_name("./quick", TOY)
 
 
 def test_only_some_planners_can_know_what_is_to_come() -> None:
     with pytest.raises(ValueError, match=r"'joint-efficiency' cannot know the slots to come; @clairvoyant is"):
-        check_policy_name("joint-efficiency@clairvoyant", "toy")
+        check_policy_name("joint-efficiency@clairvoyant", TOY)
     with pytest.raises(ValueError, match=r"'joint-efficiency' has no parameter 'clairvoyant'; it has no parameters"):
-        check_policy_name("joint-efficiency:clairvoyant=true", "toy")
+        check_policy_name("joint-efficiency:clairvoyant=true", TOY)
     with pytest.raises(ValueError, match=r"'pso-ga' has no parameter 'swarms'; its parameters are swarm"):
-        check_policy_name("pso-ga:swarms=3+lmu", "toy")
-    check_policy_name("exact:tolerance=0.01@clairvoyant", "toy")
+        check_policy_name("pso-ga:swarms=3+lmu", TOY)
+    check_policy_name("exact:tolerance=0.01@clairvoyant", TOY)
 
 
 def test_a_path_may_have_an_at_sign_in_it(tmp_path: Path) -> None:
@@ -119,3 +136,5 @@ def test_whatever_plans_can_replan() -> None:
     assert replanning(ModelName("pretrained")) == ModelName("pretrained")  # it decides anew anyway
     assert replanning(RandomName()) == RandomName()
     assert replanning(UntrainedName()) == UntrainedName()
+    assert replanning(OwnName("mine:plan")) == OwnName("mine:plan", "replan")
+    assert replanning(OwnName("mine:MyPPO", model="a.zip")) == OwnName("mine:MyPPO", model="a.zip")
