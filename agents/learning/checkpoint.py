@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from agents.learning.masked_policy import NotFiniteError
 from agents.learning.own_classes import split_settings
+from agents.learning.settings import KINDS
 from agents.policies.card import CARD, FORMAT, Card
 from agents.policies.trained import WEIGHTS, read_torch, reading
 from dnnmig_env.files.strict_model import Form, checked
@@ -78,6 +80,13 @@ _Setting = int | float | bool | str | None
 class _Training(Form):
     settings: dict[str, _Setting | list[_Setting]]
     counters: dict[str, int | float]
+
+    @model_validator(mode="after")
+    def _has_numbers(self) -> _Training:
+        for name, value in self.settings.items():  # only settings of one's own classes may be texts and lists
+            if name in KINDS and isinstance(value, str | list):
+                raise ValueError(f"settings.{name} is {value!r}; it must be a number")
+        return self
 
 
 def save(
