@@ -78,7 +78,9 @@ def add_hyperparameters(model: Any, config: TrainConfig) -> None:
     """
     values = {name: value for name, value in vars(config).items() if name not in _NO_HYPERPARAMETERS}
     values |= {"num_envs": model.n_envs, "generator": " ".join(config.generator)}
-    _columns, *row = hparams({**values, **asdict(config.network), **model.settings}, {})
+    values |= {**asdict(config.network), **model.settings}
+    shown = {name: value if isinstance(value, int | float | str) else str(value) for name, value in values.items()}
+    _columns, *row = hparams({name: shown[name] for name in values if values[name] is not None}, {})
     for output in model.logger.output_formats:
         if isinstance(output, TensorBoardOutputFormat) and output.writer.file_writer is not None:
             for part in row:
