@@ -11,10 +11,12 @@ TORCH   ?= 2.13.0
 
 VENV      := .venv
 ZOO_VENV  := .venv-zoo
+DOCS_VENV := .venv-docs
 LOCK_VENV := .venv-lock
 BIN       := $(VENV)/bin
 READY     := $(VENV)/.installed
 ZOO_READY := $(ZOO_VENV)/.installed
+DOCS_READY := $(DOCS_VENV)/.installed
 PIP       := python -m pip --disable-pip-version-check -qq
 PYTEST    := $(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 300
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(\
@@ -68,6 +70,12 @@ train: $(READY)  ## train for some minutes, then compare with baselines; again w
 zoo: $(ZOO_READY)  ## trace the zoo's networks again, in an environment of its own
 	$(ZOO_VENV)/bin/python -m dnnmig_env zoo
 
+.PHONY: docs
+docs: $(READY) $(DOCS_READY)  ## build the pages of docs/ as a site that opens from disk: site/index.html
+	$(BIN)/python docs/write_commands.py
+	$(DOCS_VENV)/bin/zensical build --strict
+	@echo "Open site/index.html"
+
 .PHONY: constraints
 constraints:  ## resolve the dependencies afresh and lock them in constraints.txt
 	$(PYTHON) -m venv --clear $(LOCK_VENV)
@@ -81,7 +89,7 @@ constraints:  ## resolve the dependencies afresh and lock them in constraints.tx
 
 .PHONY: clean
 clean:  ## remove environments and caches; keeps runs/ and results/
-	rm -rf $(VENV) $(ZOO_VENV) $(LOCK_VENV) build dist *.egg-info
+	rm -rf $(VENV) $(ZOO_VENV) $(DOCS_VENV) $(LOCK_VENV) build dist site .cache *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -102,4 +110,15 @@ $(ZOO_READY): pyproject.toml
 	$(PYTHON) -m venv $(ZOO_VENV)
 	$(ZOO_VENV)/bin/$(PIP) install --log $(ZOO_VENV)/install.log -e '.[zoo]' \
 		|| { echo "The installation failed; $(ZOO_VENV)/install.log says why." >&2; exit 1; }
+	@touch $@
+
+# The site is made from text alone, so only what the extra `docs` names is installed there, not the project.
+$(DOCS_READY): pyproject.toml
+	@echo "Installing into $(DOCS_VENV): some seconds the first time."
+	@$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(PYTHON) -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+		print(*extras["docs"], sep="\n")' > $(DOCS_VENV)/requirements.txt
+	$(DOCS_VENV)/bin/$(PIP) install --log $(DOCS_VENV)/install.log -r $(DOCS_VENV)/requirements.txt \
+		|| { echo "The installation failed; $(DOCS_VENV)/install.log says why." >&2; exit 1; }
 	@touch $@

@@ -1,4 +1,4 @@
-"""Carries out plans for real with three networks at two rates each, and prints the table of docs/testbed.md.
+"""Carries out plans for real with three networks at two rates each, and prints the table of docs/results/testbed.md.
 
 It needs torchvision, so an environment of its own (`make zoo`), and an idle machine. It takes about ten minutes:
 

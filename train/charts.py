@@ -22,7 +22,7 @@ from train.gantt import gantt
 
 DELAY, PLAN, RATIO = "held_out/mean_delay_s", "held_out/plan", "held_out/ratio_to_joint_efficiency"
 SHARE, BEST, SPEED = "held_out/share_of_device_only", "hparams/best_mean_delay_s", "time/decisions_per_s"
-"""Names of the charts; docs/training.md says what each shows."""
+"""Names of the charts; docs/guides/training.md says what each shows."""
 
 REFERENCE = "joint-efficiency"
 """The planner by whose delays those of a policy are divided in the chart `RATIO`."""

@@ -75,8 +75,8 @@ class City(MachineLists):
     part of it that begins at a random time. Users who would be too many are turned away; velocities are those over the
     slot before; edges best cover where people were; the networks are those of the cell in which a user begins.
 
-    The defaults are a town centre with Wi-Fi cells in which foresight pays (docs/results.md says which numbers matter).
-    The arrays of a scenario, with 300 slots, 24 users and 10 servers, take 2.63 million bytes, mostly rates from users.
+    The defaults are a town centre with Wi-Fi cells in which foresight pays: see docs/results/results.md. The arrays
+    of a scenario, with 300 slots, 24 users and 10 servers, take 2.63 million bytes, mostly rates from users.
 
     Attributes:
         city_seed: Seed of the town, a whole number from 0 on; None = a new town for every scenario.

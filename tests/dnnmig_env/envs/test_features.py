@@ -9,7 +9,7 @@ from dnnmig_env.envs.facts.lanes import LANE_PARTS
 from dnnmig_env.envs.facts.layout import PARTS, FactsLayout
 from dnnmig_env.envs.features import Feature, markdown_table, names, positions
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "observations.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "reference" / "observations.md"
 
 
 def test_positions_are_those_of_the_declarations() -> None:
