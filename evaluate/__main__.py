@@ -10,11 +10,13 @@ from importlib import import_module
 from typing import Any
 
 from dnnmig_env.files.command_line import exit_status, parsed, unknown_command
+from evaluate.benchmark.config import BenchmarkConfig
 from evaluate.compare.config import Config
 from evaluate.papers.eosdnn.config import EosdnnConfig
 from evaluate.papers.ionn.config import PaperConfig
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
 from evaluate.publish.config import PublishConfig
+from evaluate.report.config import ReportConfig
 from evaluate.show.config import ShowConfig
 from evaluate.speed.config import SpeedConfig
 from evaluate.studies.config import StudyConfig
@@ -23,10 +25,12 @@ from evaluate.truth.config import TruthConfig
 from evaluate.workload.config import WorkloadConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
+    "benchmark": (BenchmarkConfig, "evaluate.benchmark.benchmark", "benchmark"),
     "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn.eosdnn", "reproduce"),
     "mjoa-mu": (MjoaMuConfig, "evaluate.papers.mjoa_mu.mjoa_mu", "reproduce"),
     "paper": (PaperConfig, "evaluate.papers.ionn.ionn", "reproduce"),
     "publish": (PublishConfig, "evaluate.publish.publish", "publish"),
+    "report": (ReportConfig, "evaluate.report.report", "report"),
     "show": (ShowConfig, "evaluate.show.show", "show"),
     "speed": (SpeedConfig, "evaluate.speed.speed", "measure"),
     "study": (StudyConfig, "evaluate.studies.study", "run"),
@@ -57,7 +61,12 @@ def _run(words: list[str]) -> None:
     else:
         description = f"{inspect.cleandoc(Config.__doc__ or '')}\n\n{_further()}"
     chosen = parsed(config, program, words, description)
+    reports = isinstance(chosen, Config) and chosen.report
+    if reports:
+        import_module("evaluate.report.report").check_installed()
     getattr(import_module(module), function)(chosen)
+    if reports:
+        import_module("evaluate.report.report").report(ReportConfig((chosen.out,)))
 
 
 def _further() -> str:

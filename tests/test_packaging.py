@@ -14,4 +14,4 @@ def test_a_wheel_holds_the_problem_alone_and_the_source_distribution_everything(
     assert set(setuptools["package-data"]) == {"dnnmig_env"}
     assert setuptools["package-dir"] == {"": "."}  # an editable installation then has the whole checkout on its path
     grafted = {line.split()[1] for line in (ROOT / "MANIFEST.in").read_text().splitlines() if line.startswith("graft")}
-    assert {"agents", "train", "evaluate", "docs", "examples", "tests"} <= grafted
+    assert {"agents", "benchmarks", "train", "evaluate", "docs", "examples", "tests"} <= grafted

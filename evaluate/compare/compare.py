@@ -26,6 +26,7 @@ from evaluate.output.journal import Journal
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.output.unfinished import as_data, journal_in, settings_of
 from evaluate.parallel import Workers
+from evaluate.sets.best_known import best_delays_s
 
 
 def compare(config: Config) -> Results:
@@ -57,7 +58,7 @@ def compare(config: Config) -> Results:
                 _print(title, _results(config, given, rollouts), given.limits.lanes)
             raise
         results = _results(config, given, rollouts)
-        _publish(config, given, results, plan_files(arena, given, rollouts) if config.save_plans else {})
+        _publish(config, given, results, plan_files(arena, given, rollouts) if config.saves_plans else {})
     return results
 
 
@@ -123,12 +124,12 @@ def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, A
 
             models[text] = own_digest(name)
     settings = settings_of(config)
-    del settings["save_plans"]  # a stopped evaluation may go on with it
+    del settings["save_plans"], settings["report"]  # a stopped evaluation may go on with them
     return {**settings, "scenarios drawn or read": given.digest(), "models": models}
 
 
 def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> Results:
-    seed = config.chosen_policy_seed
+    seed, frozen = config.chosen_policy_seed, given.frozen
     return Results(
         family=(given.family or "custom") if given.files else config.drawn_family,
         seed=seed if given.files else config.scenario_seed,
@@ -136,15 +137,19 @@ def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> R
         objective=config.objective,
         policy_seed=seed,
         files=given.files,
+        known_s=None if frozen is None else best_delays_s(frozen),
+        frozen=None if frozen is None else {"name": frozen.name, "sha256": frozen.sha256},
     )
 
 
 def _title(config: Config, given: Given, missing: int = 0) -> str:
-    if given.files:
+    count = f"{len(given.scenarios)} scenario{'' if len(given.scenarios) == 1 else 's'}"
+    if given.frozen is not None:
+        title = f"{given.frozen.name}: {count}"
+    elif given.files:
         title = title_of(given.files)
     else:
-        count = len(given.scenarios)
-        title = f"{config.drawn_family}: {count} scenario{'' if count == 1 else 's'}, seed {config.scenario_seed}"
+        title = f"{config.drawn_family}: {count}, seed {config.scenario_seed}"
     title += f", {config.decisions} decisions" + (", cold-start delay" if config.objective == "cold-start" else "")
     return f"{title}, {missing} more polic{'y' if missing == 1 else 'ies'} to play" if missing else title
 
@@ -158,7 +163,7 @@ def _publish(config: Config, given: Given, results: Results, plans: Mapping[str,
         "summary.json": as_json(summary(results, figures)),
         "records.csv": records_csv(results),
         "table.md": markdown_table(HEADINGS, summary_rows(figures)) + moves,
-        "delays.png": delays_png(title, figures, results.delays_s, results.device_only_s),
+        "delays.png": delays_png(title, figures, results.delays_s, results.best_s),
         "config.json": as_json(made_with),
         **plans,
     }

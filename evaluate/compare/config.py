@@ -40,6 +40,9 @@ class Config(Workers):
     """Number of scenarios to draw. The default is 50."""
     seed: int | None = None
     """Seed of the drawn scenarios. The default is 1."""
+    set: str | None = None
+    """A frozen set of scenarios to play instead of drawn ones, such as multi-user-v1. Gaps are then against what is
+    best known of the set, too. --scenarios 10 plays only its first 10 scenarios."""
     policy_seed: int | None = None
     """Seed of whatever is random in the policies. The default is that of the scenarios, and 1 with scenario files."""
     decisions: Literal["joint", "two-phase"] = "joint"
@@ -59,6 +62,9 @@ class Config(Workers):
     save_plans: bool = False
     """Write every policy's plan of every scenario to the folder plans, and drawn scenarios to the folder scenarios, as
     JSON files. python -m dnnmig_env simulate replays them."""
+    report: bool = False
+    """Write report.html, too: one page with tables, plots that can be zoomed, and each policy's best and worst
+    scenario. Plans are then saved as with --save-plans."""
     overwrite: bool = False
     """Write into a folder that is not empty. Files of an earlier evaluation are replaced, and one of other settings, if
     it was stopped, is given up."""
@@ -86,25 +92,32 @@ class Config(Workers):
         """
         return self.scenario_seed if self.policy_seed is None else _checked_seed("--policy-seed", self.policy_seed)
 
+    @property
+    def saves_plans(self) -> bool:
+        """Whether the plans are written; a report is made from them."""
+        return self.save_plans or self.report
+
     def check_files(self) -> None:
-        """Check that nothing is asked for that says how to draw scenarios, as they come from files.
+        """Check that nothing is asked for that says how to draw scenarios, as they come from files or a frozen set.
 
         Raises:
             ValueError: If something is, or a file is named twice.
         """
+        source = "--scenario-file" if self.scenario_file else "--set"
         drawing = {
             "--family": self.family is not None,
-            "--scenarios": self.scenarios is not None,
+            "--scenarios": self.scenarios is not None and self.set is None,
             "--seed": self.seed is not None,
             "--networks": self.networks != "default",
             "--option": bool(self.option),
         }
+        if self.scenario_file and self.set is not None:
+            raise ValueError(f"--scenario-file and --set {self.set} both give scenarios; leave one of the two out.")
         for option, is_given in drawing.items():
             if is_given:
                 hint = ", or seed the policies by --policy-seed" if option == "--seed" else ""
                 raise ValueError(
-                    f"{option} says how to draw scenarios, but --scenario-file gives them; leave one of the two "
-                    f"out{hint}."
+                    f"{option} says how to draw scenarios, but {source} gives them; leave one of the two out{hint}."
                 )
         for index, path in enumerate(self.scenario_file):
             if path in self.scenario_file[:index]:

@@ -15,6 +15,7 @@ from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits, pack
 from evaluate.compare.config import Config
+from evaluate.sets.frozen import FrozenSet, load_set
 
 NAMED_FILES = 3
 """Most files that a title names one by one."""
@@ -30,6 +31,7 @@ class Given:
         family: Their family; None if they come from files of none, or of several.
         files: The file of each, in the same order; empty if they were drawn.
         generator: What drew them; None if they come from files.
+        frozen: The frozen set of which they are, if they are of one; `files` then names its files.
     """
 
     limits: Limits
@@ -37,6 +39,7 @@ class Given:
     family: str | None
     files: tuple[str, ...]
     generator: Generator | None = None
+    frozen: FrozenSet | None = None
 
     def digest(self) -> str:
         """Return a number in hexadecimal digits that differs wherever any of the scenarios differs."""
@@ -55,6 +58,11 @@ def given_scenarios(config: Config) -> Given:
     """
     if config.scenario_file:
         return _read(config)
+    if config.set is not None:
+        config.check_files()
+        frozen = load_set(config.set, config.scenarios)
+        family = frozen.scenarios[0].family
+        return Given(Limits.of(frozen.scenarios), frozen.scenarios, family, frozen.files, frozen=frozen)
     scenarios = 50 if config.scenarios is None else config.scenarios
     if scenarios < 1:
         raise ValueError(f"--scenarios is {scenarios}; evaluate at least 1.")

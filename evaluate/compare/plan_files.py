@@ -18,8 +18,8 @@ _MOST_CHARACTERS = 100
 def plan_files(arena: Arena, given: Given, rollouts: Mapping[str, Rollout]) -> dict[str, str]:
     """Return the files by their names within the folder of the results.
 
-    A plan is plans/POLICY/NUMBER.json, with the number of its scenario from 0 on. A scenario that was drawn is
-    scenarios/NUMBER.json.
+    A plan is plans/POLICY/NUMBER.json, with the number of its scenario from 0 on. A scenario that was drawn, or is of a
+    frozen set, is scenarios/NUMBER.json.
 
     Args:
         arena: Where the policies have played.
@@ -27,7 +27,7 @@ def plan_files(arena: Arena, given: Given, rollouts: Mapping[str, Rollout]) -> d
         rollouts: What each policy has done.
     """
     files = {}
-    if not given.files:
+    if not given.files or given.frozen is not None:
         files = {f"scenarios/{number}.json": scenario_json(scenario) for number, scenario in enumerate(given.scenarios)}
     for name, folder in folder_names(rollouts).items():
         plans = zip(given.scenarios, arena.plans(rollouts[name]), strict=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnnmig_env.arrays import Floats
-from evaluate.compare.statistics import PolicyFigures, best_known_s
+from evaluate.compare.statistics import PolicyFigures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,7 @@ ROOM = 0.07
 
 
 def delays_png(
-    title: str, figures: Mapping[str, PolicyFigures], delays_s: Mapping[str, Floats], device_only_s: Floats
+    title: str, figures: Mapping[str, PolicyFigures], delays_s: Mapping[str, Floats], best_s: Floats
 ) -> bytes:
     """Return a PNG picture.
 
@@ -44,7 +44,7 @@ def delays_png(
     figure.suptitle(drawable(title))
     means, profile = figure.subplots(1, 2)
     _draw_means(means, ranked, figures)
-    _draw_profile(profile, ranked, delays_s, best_known_s(delays_s, device_only_s))
+    _draw_profile(profile, ranked, delays_s, best_s)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     return picture.getvalue()
@@ -80,15 +80,21 @@ def _draw_profile(axes: Axes, ranked: list[str], delays_s: Mapping[str, Floats],
     axes.set_xlim(0.98, widest)
     axes.set_ylim(0.0, 1.02)
     axes.minorticks_off()
-    ticks: list[float] = []
-    for tick in TICKS:
-        if tick <= widest and (not ticks or math.log(tick / ticks[-1]) > ROOM * math.log(widest)):
-            ticks.append(tick)
+    ticks = ticks_up_to(widest)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xlabel("delay / best known delay of the scenario")
     axes.set_ylabel("share of scenarios")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize="small")
+
+
+def ticks_up_to(widest: float) -> list[float]:
+    """Return the ticks of a logarithmic axis of relative delays from 1 on, with room for their numbers between them."""
+    ticks: list[float] = []
+    for tick in TICKS:
+        if tick <= widest and (not ticks or math.log(tick / ticks[-1]) > ROOM * math.log(widest)):
+            ticks.append(tick)
+    return ticks
 
 
 def _colour(place: int) -> str:

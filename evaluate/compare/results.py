@@ -47,6 +47,8 @@ class Results:
         objective: The delay by which policies are compared.
         policy_seed: Seed of the policies; by default `seed`.
         files: The file of each scenario; empty if they were drawn.
+        known_s: Best known mean delays of the scenarios from elsewhere, shape (N,).
+        frozen: Name and check sum of the frozen set of which the scenarios are.
     """
 
     family: str
@@ -55,6 +57,8 @@ class Results:
     objective: Objective = "mean-delay"
     policy_seed: int | None = None
     files: tuple[str, ...] = ()
+    known_s: Floats | None = None
+    frozen: Mapping[str, str] | None = None
 
     @property
     def delays_s(self) -> dict[str, Floats]:
@@ -68,10 +72,19 @@ class Results:
         rollout = next(iter(self.rollouts.values()))
         return rollout.device_only_cold_start_s if self.objective == "cold-start" else rollout.device_only_s
 
+    @property
+    def best_s(self) -> Floats:
+        """Best known delay of each scenario, shape (N,); what is known from elsewhere counts for mean delays only."""
+        return best_known_s(self.delays_s, self.device_only_s, self._known_s)
+
+    @property
+    def _known_s(self) -> Floats | None:
+        return None if self.objective == "cold-start" else self.known_s
+
     def figures(self) -> dict[str, PolicyFigures]:
         """Return the figures of every policy."""
         planning_s = {name: rollout.planning_s for name, rollout in self.rollouts.items()}
-        return policy_figures(self.delays_s, self.device_only_s, planning_s, self.seed)
+        return policy_figures(self.delays_s, self.device_only_s, planning_s, self.seed, self._known_s)
 
 
 def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str, Any]:
@@ -79,7 +92,8 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
 
     `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a divided by that of b, with its
     interval; `moves` has means over scenarios of what moved, such as the bytes that devices sent. All delays are those
-    of the objective. Scenarios that came from files have no seed.
+    of the objective. Scenarios that came from files or a frozen set have no seed; `set` has the set's name and check
+    sum.
     """
     ratios = {
         one: {other: {"ratio": ratio, "ci95": [low, high]} for other, (ratio, low, high) in others.items()}
@@ -88,6 +102,7 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
     return {
         "family": results.family,
         "scenarios": len(results.device_only_s),
+        "set": None if results.frozen is None else dict(results.frozen),
         "scenario_files": list(results.files),
         "seed": None if results.files else results.seed,
         "policy_seed": results.seed if results.policy_seed is None else results.policy_seed,
@@ -110,7 +125,7 @@ def records_csv(results: Results) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(RECORD_COLUMNS)
-    best_s = best_known_s(results.delays_s, results.device_only_s)
+    best_s = results.best_s
     device_only_s = results.device_only_s
     for name, delays_s in results.delays_s.items():
         rollout, won = results.rollouts[name], is_best(delays_s, best_s)

@@ -18,8 +18,14 @@ from dnnmig_env.scenarios.slots import uniform_starts
 Plain = dict[str, Any]
 
 
-def description_of(scenario: Scenario) -> Plain:
-    """Return a scenario as plain data, ready for YAML or JSON; values that are the default are left out."""
+def description_of(scenario: Scenario, *, in_full: bool = False) -> Plain:
+    """Return a scenario as plain data, ready for YAML or JSON; values that are the default are left out.
+
+    Args:
+        scenario: The scenario.
+        in_full: Write all layers of networks of the zoo, too, so that the data do not depend on how the zoo prepares
+            them.
+    """
     servers = [server.name for server in scenario.servers]
     links = [
         {server: _link(scenario.links, user_index, server_index) for server_index, server in enumerate(servers)}
@@ -38,7 +44,7 @@ def description_of(scenario: Scenario) -> Plain:
     if scenario.moves:
         form["moves"] = True
     form["users"] = [
-        _user(user, servers) | home | ({} if is_common else {"links": row})
+        _user(user, servers, in_full) | home | ({} if is_common else {"links": row})
         for user, home, row in zip(scenario.users, _homes(scenario, servers), links, strict=True)
     ]
     if scenario.mobility is not None:
@@ -61,7 +67,7 @@ def _node(node: Node, form: type[DeviceForm]) -> Plain:
     return _without_defaults({name: getattr(node, name) for name in form.model_fields} | {"tier": str(node.tier)}, form)
 
 
-def _user(user: User, servers: list[str]) -> Plain:
+def _user(user: User, servers: list[str], in_full: bool) -> Plain:
     uploaded = {
         layer.name: servers[server - 1]
         for layer, server in zip(user.graph.layers, np.asarray(user.uploaded).tolist(), strict=True)
@@ -69,7 +75,7 @@ def _user(user: User, servers: list[str]) -> Plain:
     }
     form = {
         "name": user.name,
-        **_network(user.graph),
+        **_network(user.graph, in_full),
         "device": _node(user.device, DeviceForm),
         "query_rate_hz": _shortest(user.query_rate_hz),
         "profile_s": None if user.profile_s is None else np.asarray(user.profile_s).tolist(),
@@ -96,9 +102,9 @@ def _homes(scenario: Scenario, servers: list[str]) -> list[Plain]:
     return [{"home": column[0] if len(set(column)) == 1 else column} for column in names]
 
 
-def _network(graph: LayerGraph) -> Plain:
+def _network(graph: LayerGraph, in_full: bool) -> Plain:
     """Name the network if the zoo prepares the very same graph, else list its layers."""
-    if graph.name in zoo.SOURCES:
+    if graph.name in zoo.SOURCES and not in_full:
         if zoo.load_prepared(graph.name) == graph:
             return {"network": graph.name}
         if zoo.load_prepared(graph.name, len(graph)) == graph:
