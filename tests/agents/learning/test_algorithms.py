@@ -33,11 +33,15 @@ SHORT = {
 }
 
 
+BAD_START = {name: 5 if name == "dqn" else 4 for name in ALGORITHMS}
+"""Seeds with which the network decides badly before training."""
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_short_run_comes_within_a_tenth_of_the_optimum_of_the_toy(name):
     steps, settings = SHORT[name]
     env = MigrationVectorEnv(32, make_generator("toy"), autoreset_mode="SameStep", **TRAINING_REWARD)
-    model = make_model(name, Sb3VecEnv(env), seed=4, device="cpu", settings=settings)
+    model = make_model(name, Sb3VecEnv(env), seed=BAD_START[name], device="cpu", settings=settings)
     forget_efficiency(model)
     before = delay_in_the_toy_s(model, 1)
     model.learn(steps)
