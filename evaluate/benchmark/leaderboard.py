@@ -24,7 +24,7 @@ ENTRIES, PAGE = "leaderboard.json", "LEADERBOARD.md"
 
 _HEAD = """# Leaderboard
 
-Policies in the [frozen sets](../docs/evaluation.md#frozen-sets) of scenarios. `python -m evaluate benchmark add` writes
+Policies in the [frozen sets](../docs/guides/evaluation.md#frozen-sets) of scenarios. `python -m evaluate benchmark add` writes
 this page from results whose plans it has replayed; do not edit it by hand. Columns are those of `python -m evaluate`:
 the mean query delay with its 95 % interval over scenarios, the same divided by that of running everything on the
 devices, the mean gap to the best known plan of each scenario, the share of scenarios in which nothing better is known,
