@@ -24,11 +24,11 @@ ENTRIES, PAGE = "leaderboard.json", "LEADERBOARD.md"
 
 _HEAD = """# Leaderboard
 
-Policies in the [frozen sets](../docs/guides/evaluation.md#frozen-sets) of scenarios. `python -m evaluate benchmark add` writes
-this page from results whose plans it has replayed; do not edit it by hand. Columns are those of `python -m evaluate`:
-the mean query delay with its 95 % interval over scenarios, the same divided by that of running everything on the
-devices, the mean gap to the best known plan of each scenario, the share of scenarios in which nothing better is known,
-and seconds of planning per scenario (on the machine of the entry, which may have been busy).
+Policies in the [frozen sets](../docs/guides/evaluation.md#frozen-sets) of scenarios. `python -m evaluate benchmark
+add` writes this page from results whose plans it has replayed; do not edit it by hand. Columns are those of `python
+-m evaluate`: the mean query delay with its 95 % interval over scenarios, the same divided by that of running
+everything on the devices, the mean gap to the best known plan of each scenario, the share of scenarios in which
+nothing better is known, and seconds of planning per scenario (on the machine of the entry, which may have been busy).
 """
 
 
