@@ -30,7 +30,7 @@ def plan_files(arena: Arena, given: Given, rollouts: Mapping[str, Rollout]) -> d
     if not given.files or given.frozen is not None:
         files = {f"scenarios/{number}.json": scenario_json(scenario) for number, scenario in enumerate(given.scenarios)}
     for name, folder in folder_names(rollouts).items():
-        plans = zip(given.scenarios, arena.plans(rollouts[name]), strict=True)
+        plans = zip(given.scenarios, arena.plans(rollouts[name].actions), strict=True)
         for number, (scenario, plan) in enumerate(plans):
             files[f"plans/{folder}/{number}.json"] = plan_text(simulate(scenario, plan), name)
     return files

@@ -151,12 +151,12 @@ class Arena:
             on_end(found[-1])
         return Rollout.of(found)
 
-    def plans(self, rollout: Rollout) -> Iterator[Plan]:
-        """Yield the plan that a policy decided in each scenario; its actions are taken again."""
+    def plans(self, actions: Iterable[Sequence[int]]) -> Iterator[Plan]:
+        """Yield the plan that a policy decided in each scenario, given its actions there, which are taken again."""
         env = self._env(1)
-        for scenario, actions in zip(self._scenarios, rollout.actions, strict=True):
+        for scenario, taken in zip(self._scenarios, actions, strict=True):
             env.reset(options={"scenarios": [scenario]})
-            for action in actions:
+            for action in taken:
                 env.step(np.array([action]))
             yield env.plan(0)
 

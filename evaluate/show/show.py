@@ -41,7 +41,7 @@ def show(config: ShowConfig) -> dict[str, Timeline]:
     with output_folder(config.out, overwrite=config.overwrite):
         rollouts = roll_out_all(arena, names, seed)
         scenario = given.scenarios[0]
-        timelines = {name: simulate(scenario, next(arena.plans(rollouts[name]))) for name in names}
+        timelines = {name: simulate(scenario, next(arena.plans(rollouts[name].actions))) for name in names}
         files: dict[str, str | bytes] = {
             "uploads.png": uploads_png(title, timelines),
             "delays.png": delays_png(title, timelines),

@@ -24,7 +24,6 @@ from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.truth.comparison import TruthRecord, compared
 from evaluate.truth.config import TruthConfig
-from evaluate.truth.plans import Replay
 from evaluate.truth.plots import truth_png
 from evaluate.truth.tables import HEADINGS, records_csv, rows
 from evaluate.truth.verdict import Ratios, best_policies, failures, ratios_of
@@ -88,7 +87,7 @@ def _records(
 def _compared(config: TruthConfig, part: Part, played: Record) -> TruthRecord:
     """Compare, in one scenario, what a policy has uploaded; a worker calls this."""
     scenario = part.arena.scenario(played.scenario)
-    plan = Replay(part.arena.limits).plan(scenario, played.actions)
+    (plan,) = part.arena.plans([played.actions])
     seed, repetitions = config.seed, config.repetitions
     return compared(played, scenario, plan, seed, repetitions, tensors_share=config.tensors_share)
 
