@@ -1,4 +1,4 @@
-"""Writes a text file in one go: a reader sees the old file or the new one, never a part."""
+"""Writes a file in one go: a reader sees the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ def replace_text(path: Path, text: str) -> None:
     Raises:
         ValueError: If the file cannot be written; an existing file is then as it was.
     """
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write bytes to a new or existing file, by way of a temporary file beside it.
+
+    Raises:
+        ValueError: If the file cannot be written; an existing file is then as it was.
+    """
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False) as file:
             temporary = Path(file.name)
-            file.write(text)
+            file.write(content)
         temporary.chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:

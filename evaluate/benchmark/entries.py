@@ -11,7 +11,7 @@ from evaluate.compare.reading import read_evaluation
 from evaluate.compare.replaying import has_plans, replays
 from evaluate.compare.statistics import TIE
 from evaluate.sets.best_known import Found, load_best, save_best, short_plan
-from evaluate.sets.frozen import FOLDER, FrozenSet, load_set
+from evaluate.sets.frozen import FOLDER, load_set
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,4 @@ def add_results(results: Path, folder: Path = FOLDER) -> Added:
         )
         for policy, rows in evaluation.rows.items()
     ]
-    return Added(frozen.name, entries if _is_whole(frozen, folder) else [], improved)
-
-
-def _is_whole(frozen: FrozenSet, folder: Path) -> bool:
-    """Return whether all scenarios of a set were read."""
-    return len(frozen.files) == len(load_set(frozen.name, None, folder).files)
+    return Added(frozen.name, entries if frozen.is_whole else [], improved)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dnnmig_env.arrays import Floats
+from dnnmig_env.files.atomic_file import replace_bytes
 from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
@@ -18,7 +19,7 @@ from dnnmig_env.simulation.plan_file.read import plan_in
 from dnnmig_env.simulation.plan_file.schema import checked_form
 from dnnmig_env.simulation.plan_file.write import plan_text
 from dnnmig_env.simulation.timelines.timeline import Timeline
-from evaluate.sets.archive import archive_of, replace_bytes, texts_in
+from evaluate.sets.archive import archive_of, texts_in
 from evaluate.sets.frozen import FOLDER, SUFFIX, FrozenSet
 
 FOUND = "found.json"

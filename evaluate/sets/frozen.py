@@ -29,12 +29,14 @@ class FrozenSet:
         sha256: Check sum of its archive, in hexadecimal digits.
         files: Name of each scenario's file in the archive, N of them.
         scenarios: The scenarios, in the same order.
+        is_whole: Whether these are all scenarios of the set.
     """
 
     name: str
     sha256: str
     files: tuple[str, ...]
     scenarios: tuple[Scenario, ...]
+    is_whole: bool
 
 
 def set_names(folder: Path = FOLDER) -> list[str]:
@@ -82,7 +84,8 @@ def load_set(name: str, first: int | None = None, folder: Path = FOLDER) -> Froz
     if first is not None and not 1 <= first <= len(texts):
         raise ValueError(f"--scenarios is {first}, but the set {name} has {len(texts)}; give 1 to {len(texts)}.")
     files = tuple(sorted(texts))[:first]
-    return FrozenSet(name, sums[name], files, tuple(scenario_in(texts[file]) for file in files))
+    scenarios = tuple(scenario_in(texts[file]) for file in files)
+    return FrozenSet(name, sums[name], files, scenarios, len(files) == len(texts))
 
 
 def scenario_in(text: str) -> Scenario:
