@@ -136,6 +136,7 @@ class EpisodeBatch:
         self.begun = np.zeros(rows, np.int64)
         self._all_begun = False
         self._playing: list[tuple[ScenarioBatch, int] | None] = [None] * rows
+        self._built: list[tuple[tuple[ScenarioBatch, int], Scenario] | None] = [None] * rows
         self._repairs, self.taken = illegal == "repair", np.full(rows, NOTHING_TAKEN)
         self.illegal = np.zeros(rows, np.bool_) if self._repairs else self.decisions.illegal
         self._given: ScenarioBatch | None = None if scenario is None else as_batch([scenario], self.limits)
@@ -232,8 +233,11 @@ class EpisodeBatch:
         playing = self._playing[row]
         if playing is None:
             raise ResetNeeded(RESET_FIRST)
-        batch, index = playing
-        return batch.scenario(index)
+        built = self._built[row]
+        if built is None or built[0] is not playing:  # planners that plan anew ask at every decision
+            batch, index = playing
+            built = self._built[row] = playing, batch.scenario(index)
+        return built[1]
 
     def check_begun(self) -> None:
         """Raise a `ResetNeeded` unless every row has begun an episode."""
@@ -250,6 +254,8 @@ class EpisodeBatch:
 
     def pending_layer(self, row: int) -> tuple[int, int] | None:
         """Return the (user, layer) whose node is to be decided next; None if the next decision is an upload."""
+        if self.decision_mode == "joint":
+            return None
         pending = int(pending_layer(self.packed, row, self.state, self.decisions, row))
         return None if pending < 0 else divmod(pending, self.actions.layers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,6 +52,12 @@ class Node:
         check_bounds(f"node {self.name!r}: layer_overhead_s", self.layer_overhead_s, LATENCY)
         if not self.memory_bytes > 0:
             raise ValueError(f"node {self.name!r}: memory_bytes is {self.memory_bytes!r}; it must be positive.")
+
+    def with_memory(self, memory_bytes: float) -> Node:
+        """Return a node like this one with other memory, which must be positive; it is not checked."""
+        made = copy(self)
+        object.__setattr__(made, "memory_bytes", memory_bytes)
+        return made
 
 
 def execution_s(graph: LayerGraph, node: Node) -> Floats:

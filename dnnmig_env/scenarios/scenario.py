@@ -154,10 +154,14 @@ def derived(scenario: Scenario, **changes: Any) -> Scenario:
     Args:
         scenario: The scenario.
         changes: Attributes and their values as they are kept: every array of full shape and of the type that a checked
-            scenario has.
+            scenario has. `execution_s` may be among them, so that it is not worked out again.
     """
     made = object.__new__(Scenario)
     for attribute in fields(Scenario):
         value = changes[attribute.name] if attribute.name in changes else getattr(scenario, attribute.name)
         object.__setattr__(made, attribute.name, value)
+    if "execution_s" in changes:
+        made.__dict__["execution_s"] = changes["execution_s"]
+    elif "users" not in changes and "servers" not in changes:
+        made.__dict__["execution_s"] = scenario.execution_s
     return made

@@ -45,6 +45,7 @@ def known_scenario(
     return derived(
         scenario,
         users=users,
+        execution_s=scenario.execution_s,
         links=_links_in(scenario.links, slot, 0.0 if scenario.moves else OUTAGE_BYTES_PER_S),
         horizon_s=scenario.horizon_s - time_s,
         slot_starts_s=np.zeros(1),
@@ -56,15 +57,15 @@ def _known_user(
     scenario: Scenario, state: State, row: int, user: int, slot: int, rate_hz: float, next_cell: int | None
 ) -> User:
     """Return a user with its present query rate, and with what servers hold of it."""
-    known, layers = replace(scenario.users[user], query_rate_hz=np.array([rate_hz])), len(scenario.users[user].graph)
+    known, rate, layers = scenario.users[user], np.array([rate_hz]), len(scenario.users[user].graph)
     if not scenario.moves:
         there = state.usable[row, user, :layers].copy()
         on_the_way = state.moving_user[row] == user
         there[state.moving_layer[row, on_the_way]] = True
-        return replace(known, uploaded=np.where(there, state.node[row, user, :layers], 0))
+        return replace(known, query_rate_hz=rate, uploaded=np.where(there, state.node[row, user, :layers], 0))
     held = state.held[row, user, :layers, : len(scenario.servers)].astype(np.int64)
     held[held < 0] = state.arrivals[row] + 1  # on its way
-    rates = np.asarray(scenario.users[user].query_rate_hz)
+    rates = np.asarray(known.query_rate_hz)
     home = int(np.asarray(scenario.links.home)[slot, user])
     if rate_hz == 0 and (rates[:slot] > 0).any():
         held[:] = 0
@@ -73,7 +74,8 @@ def _known_user(
         held[held[:, home - 1] > 0] *= (servers == home) | (servers == next_cell)
     latest = held.argmax(axis=1)
     uploaded = np.where(held.any(axis=1), latest + 1, 0).astype(np.int8)
-    return replace(known, uploaded=uploaded, copies=(held > 0) & (np.arange(held.shape[1]) != latest[:, None]))
+    copies = (held > 0) & (np.arange(held.shape[1]) != latest[:, None])
+    return replace(known, query_rate_hz=rate, uploaded=uploaded, copies=copies)
 
 
 def _links_in(links: Links, slot: int, least_bytes_per_s: float) -> Links:

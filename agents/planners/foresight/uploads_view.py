@@ -22,7 +22,7 @@ from agents.planners.slot_zero import present_users
 from dnnmig_env.arrays import Bools, Int8s
 from dnnmig_env.scenarios.node import Tier
 from dnnmig_env.scenarios.scenario import Scenario, User, derived
-from dnnmig_env.scenarios.validation import held_by, smallest_layer_bytes
+from dnnmig_env.scenarios.validation import smallest_layer_bytes
 from dnnmig_env.simulation.known_scenario import OUTAGE_BYTES_PER_S
 from dnnmig_env.simulation.packed import pack
 from dnnmig_env.simulation.plan import Plan
@@ -97,8 +97,9 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
     return derived(
         known,
         users=tuple(shown),
+        execution_s=tuple(known.execution_s[user] for user in users),
         servers=tuple(
-            replace(server, memory_bytes=float(memory_bytes))
+            server.with_memory(float(memory_bytes))
             for server, memory_bytes in zip(known.servers, np.maximum(left_bytes, least_bytes), strict=True)
         ),
         links=replace(links, **of_users),
@@ -109,7 +110,8 @@ def uploads_view(known: Scenario, users: Sequence[int], *, everywhere: bool) -> 
 
 def held_by_servers(user: User, num_servers: int) -> Bools:
     """Return which server holds which layer of a user, shape (L, S)."""
-    return np.stack([held_by(user, server) for server in range(1, num_servers + 1)], axis=1)
+    held: Bools = np.asarray(user.uploaded)[:, None] == np.arange(1, num_servers + 1)
+    return held if user.copies is None else held | np.asarray(user.copies)
 
 
 def clouds(known: Scenario) -> Bools:

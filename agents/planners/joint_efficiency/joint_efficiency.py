@@ -40,6 +40,7 @@ import numpy as np
 from agents.planners.joint_efficiency.compiled_plan import upload_by_efficiency
 from agents.planners.joint_efficiency.intervals import new_efficiencies
 from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
+from dnnmig_env.compiling.lent import lent
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
@@ -60,10 +61,11 @@ def joint_efficiency(scenario: Scenario, rng: np.random.Generator) -> Plan:
     uploads = movable[:, :, None] & reachable_servers(scenario)[:, None]
     state, efficiencies, best, best_s = new_state(packed, 2), new_efficiencies(packed, 1), Plan(), np.inf
     plans = empty_plans(1, int(np.count_nonzero(movable)))
+    packed_now, row_now, measured, receives = map(lent, (packed, state, efficiencies, plans))
     for one_server in (False, True):
         legal = uploads.ravel().astype(np.int8)
         cost_s = upload_by_efficiency(
-            packed, 0, state, 0, efficiencies, 0, legal, one_server, CONTENTION_TOLERANCE, plans, 0
+            packed_now, 0, row_now, 0, measured, 0, legal, one_server, CONTENTION_TOLERANCE, receives, 0
         )
         if cost_s < best_s:
             best, best_s = plan_in_row(plans, 0), cost_s
