@@ -5,6 +5,11 @@ or `@clairvoyant`) or a trained model. It plays drawn scenarios side by side. Th
 of the teacher's decisions (behaviour cloning: D. Pomerleau, "ALVINN", NIPS 1988) and learns the returns that followed
 them as values. It learns while the teacher plays, from a pool of the latest decisions, so that there may be any number
 of episodes.
+
+A teacher that plans anew at every decision can be asked in any state. Then the network itself plays all but the first
+`LED` of the episodes, and learns what the teacher would have done in its place (S. Ross, G. Gordon and D. Bagnell, "A
+reduction of imitation learning and structured prediction to no-regret online learning", AISTATS 2011: DAgger). Small
+differences add up in an episode of more than a thousand decisions, and lead to states that the teacher never sees.
 """
 
 from __future__ import annotations
@@ -20,12 +25,16 @@ from torch import Tensor, nn
 
 from agents.learning.grpo import rows_at_a_time
 from agents.learning.masked_policy import NotFiniteError
+from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import resolve_policy
-from dnnmig_env.arrays import Float32s, Int8s, Ints
-from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from agents.policies.trained import TrainedPolicy
+from dnnmig_env.arrays import Bools, Float32s, Int8s, Ints
+from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
+
+SEEN = ("observation", "action_mask")
 
 EPOCHS, BATCH_SIZE = 3, 512
 """How often each decision is learned from on average, and how many decisions a gradient step takes."""
@@ -35,6 +44,17 @@ POOL = 16_384
 
 LEARNING_RATE = 2e-3
 """Step size of Adam at first; it falls to 0 linearly."""
+
+
+LED = 0.1
+"""Share of the episodes that a teacher plays by itself before the network does."""
+
+ASKED = 1 / 3
+"""Share of the moments of the network's episodes in which the teacher is asked. Planning takes most of the time, and
+moments of the same episode are much alike."""
+
+Learner = Callable[[Observations], Ints]
+"""What the network does by itself: the actions of all rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +103,11 @@ def demonstrate(
     episodes: int,
     seed: int,
     on_end: Callable[[], object] = lambda: None,
+    learner: Learner | None = None,
 ) -> Iterator[Demonstrations]:
     """Let a teacher play episodes; yield what it decided in as many of them at a time as the environment has rows.
+
+    If there is a learner, and the teacher can be asked in any state, the learner plays all but the first of them.
 
     Args:
         teacher: Name of the teacher, as of any policy.
@@ -92,28 +115,46 @@ def demonstrate(
         episodes: Least number of episodes; it is rounded up to whole batches.
         seed: Seed of the scenarios and of whatever is random in the teacher.
         on_end: Called at the end of each episode.
+        learner: What plays in the teacher's place.
 
     Raises:
         ValueError: If there is no such teacher, or it cannot act in the environment.
     """
-    policy = resolve_policy(teacher, env, seed)
+    policy, rng = resolve_policy(teacher, env, seed), np.random.default_rng(seed)
+    can_be_asked = isinstance(policy, TrainedPolicy) or (isinstance(policy, PlanPolicy) and policy.replans)
     seeds = np.random.SeedSequence(seed).generate_state(-(-episodes // env.num_envs) * env.num_envs)
     for first in range(0, len(seeds), env.num_envs):
         observation, _ = env.reset(seed=[int(one) for one in seeds[first : first + env.num_envs]])
-        running, moments = np.ones(env.num_envs, np.bool_), []
+        plays = learner if can_be_asked and first >= LED * episodes else None
+        running, asked = np.ones(env.num_envs, np.bool_), np.ones(env.num_envs, np.bool_)
+        time_s, to_go = np.full(env.num_envs, np.nan), np.zeros(env.num_envs)
+        moments, parts = [], []
         while running.any():
-            actions, _ = policy.predict(observation, deterministic=True)
-            following, rewards, ended, _, _ = env.step(actions)
-            moments.append((np.flatnonzero(running), observation, actions, rewards))
+            if plays is not None:
+                now_s = env.episodes.state.time_s.copy()
+                asked = np.where(now_s == time_s, asked, rng.random(env.num_envs) < ASKED)
+                time_s = now_s
+            decided, _ = policy.predict(_shown(observation, asked & running), deterministic=True)
+            following, rewards, ended, _, _ = env.step(decided if plays is None else plays(observation))
+            rows = np.flatnonzero(running & asked)
+            seen, masks = observation["observation"][rows], observation["action_mask"][rows]
+            moments.append((rows, seen, masks, decided[rows], np.where(running, rewards, 0.0)))
             for _ in range(int((running & ended).sum())):
                 on_end()
             observation, running = following, running & ~ended
-        to_go, parts = np.zeros(env.num_envs), []
-        for rows, seen, actions, rewards in reversed(moments):
-            to_go[rows] += rewards[rows]
-            masks = seen["action_mask"][rows]
-            parts.append((seen["observation"][rows], masks, actions[rows], to_go[rows].astype(np.float32)))
+        for rows, seen, masks, actions, rewards in reversed(moments):
+            to_go += rewards
+            parts.append((seen, masks, actions, to_go[rows].astype(np.float32)))
         yield Demonstrations(*(np.concatenate([part[k] for part in parts]) for k in range(4)))
+
+
+def _shown(observation: Observations, asked: Bools) -> Observations:
+    """Return what the teacher is shown: in rows in which it is not asked, nothing but "stop" is legal."""
+    if asked.all():
+        return observation
+    masks = observation["action_mask"].copy()
+    masks[~asked, :-1] = 0
+    return {**observation, "action_mask": masks}
 
 
 def imitate(
@@ -148,10 +189,17 @@ def imitate(
             "a warm start needs an algorithm with probabilities of actions, such as grpo; DQN has none. A policy class "
             "of your own has to be derived from MaskedActorCriticPolicy."
         )
+
+    def decided(observation: Observations) -> Ints:
+        with torch.no_grad():
+            scores = network(*(torch.as_tensor(observation[name]).to(policy.device) for name in SEEN))[0]
+        actions: Ints = scores.argmax(1).cpu().numpy()
+        return actions
+
     rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     alike, at_last = 0, 0
-    for shown in demonstrate(teacher, env, episodes, seed, on_end):
+    for shown in demonstrate(teacher, env, episodes, seed, on_end, decided):
         pool.add(shown)
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * max(1.0 - played / episodes, 0.0)

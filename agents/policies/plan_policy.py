@@ -64,6 +64,7 @@ class PlanPolicy:
         view: What the planner knows, and when it plans.
 
     Attributes:
+        replans: Whether it plans anew at every decision, so that it says what to do in states to which it did not lead.
         planning_s: Seconds spent planning in the present episode of each row, shape (B,).
 
     Raises:
@@ -76,7 +77,7 @@ class PlanPolicy:
         self._lanes = env.episodes.limits.lanes
         self._next_cell = next_cell_of(view, env.episodes.generator) if self._lanes else None
         self._share = PERDNN_SHARE if view == "perdnn" else 1.0
-        self._replans = view in ("replan", "forecast") or self._next_cell is not None
+        self.replans = view in ("replan", "forecast") or self._next_cell is not None
         self._episode = np.full(env.num_rows, -1)
         self._uploads: list[list[Upload]] = [[] for _ in range(env.num_rows)]
         self._planned_s = np.full(env.num_rows, np.nan)
@@ -84,7 +85,7 @@ class PlanPolicy:
         self.planning_s = np.zeros(env.num_rows)
         if not self._lanes and view in ("markov", "perdnn"):
             raise ValueError(f"@{view} sends layers ahead, but weights do not move between servers in these scenarios.")
-        if self._replans and env.decision_mode != "joint":
+        if self.replans and env.decision_mode != "joint":
             raise ValueError(f'@{view} needs decisions="joint": in two phases a placement is not taken back.')
 
     def predict(
@@ -118,8 +119,10 @@ class PlanPolicy:
         begins = self._episode[row] != env.episode(row)
         if begins:
             self._episode[row], self.planning_s[row] = env.episode(row), 0.0
+        if not begins and not mask[:-1].any():
+            return env.stop_action
         # What begins side by side, in several lanes, begins by one plan: between these decisions no time passes.
-        if begins or (self._replans and not (self._lanes and env.time_s(row) == self._planned_s[row])):
+        if begins or (self.replans and not (self._lanes and env.time_s(row) == self._planned_s[row])):
             self._uploads[row], self._planned_s[row] = self._plan(row), env.time_s(row)
         pending = env.pending_layer(row)
         for k, upload in enumerate(self._uploads[row]):
@@ -129,7 +132,7 @@ class PlanPolicy:
                 return action
             if pending == (upload.user, upload.layers[0]):
                 return action if mask[action] else env.stop_action
-            if pending is None and self._view == "clairvoyant" and not self._replans:
+            if pending is None and self._view == "clairvoyant" and not self.replans:
                 break
         return env.stop_action
 

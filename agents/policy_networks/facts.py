@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.policy_networks.parts import LAYER, LINK, RADIO, WIRE, Parts, neighbours, split
-from agents.policy_networks.whole import GEOMETRY, LAYER_SUMS, PAIR_SUMS, Outlook, look_ahead
+from agents.policy_networks.whole import LAYER_SUMS, OF_CELLS, PAIR_SUMS, Outlook, look_ahead
 from dnnmig_env.envs.facts.layout import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
 from dnnmig_env.envs.features import names
@@ -80,7 +80,7 @@ class FactsNetwork(nn.Module):
         self.layout, self.width = layout, width
         of_server, of_user, of_link = len(SERVER_FEATURES), len(USER_FEATURES), len(LINK_FEATURES) + PAIR_SUMS
         if layout.lanes:
-            of_server, of_user, of_link = of_server + len(WIRE) + 1, of_user + len(RADIO), of_link + 1 + GEOMETRY
+            of_server, of_user, of_link = of_server + len(WIRE) + 1, of_user + len(RADIO), of_link + 1 + OF_CELLS
         self.layer_in = nn.Linear(_LAYER_WIDTH + LAYER_SUMS, width)
         self.messages = nn.ModuleList(nn.Linear(3 * width, width) for _ in range(ROUNDS))
         self.layer_out = nn.Linear(width, width)

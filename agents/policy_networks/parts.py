@@ -25,6 +25,8 @@ RADIO, WIRE = ("exists", "log_left", "waits"), ("exists", "log_left")
 TIME, USER, SERVER = positions(TIME_FEATURES), positions(USER_FEATURES), positions(SERVER_FEATURES)
 LINK, LAYER = positions(LINK_FEATURES), positions(LAYER_FEATURES)
 """The position of each feature among those of its part."""
+CELL = len(LINK_FEATURES)
+"""Position of the feature `home` among those of links, where there are several lanes."""
 ROOM = len(SERVER_FEATURES) + len(WIRE)
 """Position of the feature `log_room` among those of servers, where there are several lanes."""
 
@@ -42,6 +44,7 @@ class Parts(NamedTuple):
         servers: Shape (B, S, 6 or 9).
         users: Shape (N, 10 or 13).
         links: Shape (N, S, 6 or 7).
+        lines: Rates between servers, feature `log_rate`, shape (B, S, S).
         layers: Shape (N, L, 13).
         executions: Shape (N, L, S).
         there: 1 if the layer's weights are, or will be, on the server, else 0, shape (N, L, S).
@@ -53,6 +56,7 @@ class Parts(NamedTuple):
     servers: Tensor
     users: Tensor
     links: Tensor
+    lines: Tensor
     layers: Tensor
     executions: Tensor
     there: Tensor
@@ -68,18 +72,17 @@ def split(observation: Tensor, layout: FactsLayout) -> Parts:
     time, servers, users = part("time"), part("servers"), part("users")
     at = row, user = torch.unbind(torch.nonzero(users[..., USER.present] > 0), dim=1)
     users, links, layers = users[at], part("links")[at], part("layers")[at]
-    executions = part("executions")[at].squeeze(-1)
+    executions, lines = part("executions")[at].squeeze(-1), part("lines")[..., 0]
     if not layout.lanes:
         there = whereabouts(layers, layout.servers)
-        return Parts(row, user, time, servers, users, links, layers, executions, there)
+        return Parts(row, user, time, servers, users, links, lines, layers, executions, there)
     radio, wires = part("transfers").split([layout.users, layout.servers], dim=1)
     feature = names(TRANSFER_FEATURES).index
     servers = torch.cat([servers, wires[..., [feature(name) for name in WIRE]], part("rooms")], dim=-1)
     users = torch.cat([users, radio[at][:, [feature(name) for name in RADIO]]], dim=-1)
     there = (part("copies")[at].squeeze(-1) != 0).to(layers.dtype)
-    return Parts(
-        row, user, time, servers, users, torch.cat([links, part("cells")[at]], dim=-1), layers, executions, there
-    )
+    links = torch.cat([links, part("cells")[at]], dim=-1)
+    return Parts(row, user, time, servers, users, links, lines, layers, executions, there)
 
 
 def whereabouts(layers: Tensor, servers: int) -> Tensor:

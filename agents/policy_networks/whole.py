@@ -13,13 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from agents.policy_networks.parts import LAYER, LINK, ROOM, SERVER, TIME, USER, Parts
+from agents.policy_networks.parts import CELL, LAYER, LINK, ROOM, SERVER, TIME, USER, Parts
 from dnnmig_env.envs.facts.layout import FactsLayout
 
 LAYER_SUMS = 7
 """Number of features that `look_ahead` adds to each layer."""
-PAIR_SUMS, GEOMETRY = 14, 3
-"""Number of features that `look_ahead` adds to each pair of user and server; with several lanes `GEOMETRY` more."""
+PAIR_SUMS, OF_CELLS = 14, 7
+"""Number of features that `look_ahead` adds to each pair of user and server; with several lanes `OF_CELLS` more."""
 
 _LN_10 = math.log(10.0)
 _LEAST_SHARE, _LEAST_MB = 1e-4, 1e-3
@@ -37,7 +37,7 @@ class Outlook(NamedTuple):
         pair_efficiency: The pair's term, shape (N, S, 1).
         seconds: Seconds of each layer on each server by the device-only delay, at most 1, shape (N, L, S).
         layers: Features of each layer, shape (N, L, LAYER_SUMS).
-        pairs: Features of each user and server, shape (N, S, PAIR_SUMS, or GEOMETRY more).
+        pairs: Features of each user and server, shape (N, S, PAIR_SUMS, or OF_CELLS more).
     """
 
     layer_efficiency: Tensor
@@ -103,7 +103,7 @@ def look_ahead(parts: Parts, layout: FactsLayout) -> Outlook:
         parts.there.transpose(-1, -2), torch.stack([share, share * in_use, megabytes / every], dim=-1)
     )
     if layout.lanes:
-        pairs += _geometry(parts)
+        pairs += [*_geometry(parts), *_by_wire(parts, megabytes, every)]
     fastest_up, fastest_down = torch.exp(-up.amax(1, keepdim=True)), torch.exp(-down.amax(1, keepdim=True))
     of_layer = [
         (0.2 * layer_efficiency) * exists,
@@ -124,20 +124,48 @@ def look_ahead(parts: Parts, layout: FactsLayout) -> Outlook:
 
 
 def _geometry(parts: Parts) -> list[Tensor]:
-    """Return how far each user is from each server, in sides of the area, and how fast it approaches, by ten per slot.
+    """Return where each user is going, as five features of shape (N, S); it is taken to go straight on.
 
-    The third is the distance at which the user will pass the server if it goes straight on.
+    These are its distance from each server in sides of the area, how fast it approaches, by ten per slot, the distance
+    at which it will pass the server, how soon it comes to the server's cell (1 now, 1/2 in ten slots, 0 never), and
+    whether that is the next cell. A cell is where no other server is nearer.
     """
-    place = parts.servers[parts.row][..., [SERVER.position_x, SERVER.position_y]]
+    place = parts.servers[..., [SERVER.position_x, SERVER.position_y]][parts.row]
     own = parts.users[:, None, [USER.position_x, USER.position_y]]
     velocity = parts.users[:, None, [USER.velocity_x, USER.velocity_y]]
     way = place - own
-    distance = way.square().sum(-1).sqrt()
+    square = way.square().sum(-1)
+    distance = square.sqrt()
     speed = velocity.square().sum(-1).sqrt()
     along = (way * velocity).sum(-1)
     approach = along / distance.clamp(min=1e-3)
-    passing = (distance.square() - (along / speed.clamp(min=1e-3)).clamp(min=0.0).square()).clamp(min=0.0).sqrt()
-    return [distance, approach, passing]
+    passing = (square - (along / speed.clamp(min=1e-3)).clamp(min=0.0).square()).clamp(min=0.0).sqrt()
+    home = parts.links[..., CELL]
+    nearer = along - (home * along).sum(1, keepdim=True)  # than to the home server, half its square per ten slots
+    left = 0.5 * (square - (home * square).sum(1, keepdim=True)).clamp(min=0.0)
+    comes = (nearer > 1e-6) & (home == 0) & (place != 0).any(-1) & (home.sum(1, keepdim=True) > 0)
+    soon = torch.where(comes, nearer / (nearer + left).clamp(min=1e-6), 0.0)
+    following = comes & (soon == soon.amax(1, keepdim=True))
+    return [distance, approach, passing, soon, following.to(soon.dtype)]
+
+
+def _by_wire(parts: Parts, megabytes: Tensor, every: Tensor) -> list[Tensor]:
+    """Return what could be sent to each server by wire, from the server that has most of what it lacks, (N, S) each.
+
+    That is the share of the user's weights, and the logarithm of the seconds that they would travel, 0 for nothing.
+
+    Args:
+        parts: The facts.
+        megabytes: Weights that can be moved, shape (N, L).
+        every: Their sum, shape (N, 1).
+    """
+    held = (parts.there * megabytes.unsqueeze(-1)).transpose(1, 2)
+    # MB that one server has and another lacks, (N, S, S)
+    most, source = torch.matmul(held, 1.0 - parts.there).max(1)
+    servers = torch.arange(most.shape[1], device=most.device)
+    rate = _ln(parts.lines[parts.row.unsqueeze(1), source, servers], 0.5, 2.0)
+    seconds = torch.where(most > _LEAST_MB, most.clamp(min=_LEAST_MB).log() - rate, 0.0)
+    return [most / every, 0.2 * seconds]
 
 
 def _ln(feature: Tensor, middle: float, width: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from agents.policy_networks.parts import LINK, SERVER, split
 from agents.policy_networks.parts import ROOM as ROOM_THERE
-from agents.policy_networks.whole import GEOMETRY, LAYER_SUMS, PAIR_SUMS, look_ahead
+from agents.policy_networks.whole import LAYER_SUMS, OF_CELLS, PAIR_SUMS, look_ahead
 from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.facts.network import input_bytes
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -45,7 +45,7 @@ def of_query(packed, u, s):
 
 
 def test_sizes_are_those_declared():
-    for family, more in (("multi-user", 0), ("mobile", GEOMETRY)):
+    for family, more in (("multi-user", 0), ("mobile", OF_CELLS)):
         env, _, parts, ahead = observed(family, 3)
         users, layout = len(parts.row), env.episodes.layout
         assert ahead.layers.shape == (users, layout.layers, LAYER_SUMS)
