@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from agents.learning.grpo import rows_at_a_time
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.plan_policy import PlanPolicy
-from agents.policies.policy import resolve_policy
+from agents.policies.policy import Policy, resolve_policy
 from agents.policies.trained import TrainedPolicy
 from dnnmig_env.arrays import Bools, Float32s, Int8s, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
@@ -39,19 +39,22 @@ SEEN = ("observation", "action_mask")
 EPOCHS, BATCH_SIZE = 3, 512
 """How often each decision is learned from on average, and how many decisions a gradient step takes."""
 
-POOL = 16_384
-"""Number of decisions in the pool: some hundred episodes, so that a gradient step sees decisions of many scenarios."""
+POOL = 32_768
+"""Number of decisions in the pool: many episodes, so that a gradient step sees decisions of many scenarios."""
 
 LEARNING_RATE = 2e-3
 """Step size of Adam at first; it falls to 0 linearly."""
 
 
-LED = 0.1
+LED = 0.05
 """Share of the episodes that a teacher plays by itself before the network does."""
 
 ASKED = 1 / 3
 """Share of the moments of the network's episodes in which the teacher is asked. Planning takes most of the time, and
 moments of the same episode are much alike."""
+
+ASKED_EPOCHS = 8
+"""How often each decision is learned from then, as it took long to get."""
 
 Learner = Callable[[Observations], Ints]
 """What the network does by itself: the actions of all rows."""
@@ -121,11 +124,10 @@ def demonstrate(
         ValueError: If there is no such teacher, or it cannot act in the environment.
     """
     policy, rng = resolve_policy(teacher, env, seed), np.random.default_rng(seed)
-    can_be_asked = isinstance(policy, TrainedPolicy) or (isinstance(policy, PlanPolicy) and policy.replans)
     seeds = np.random.SeedSequence(seed).generate_state(-(-episodes // env.num_envs) * env.num_envs)
     for first in range(0, len(seeds), env.num_envs):
         observation, _ = env.reset(seed=[int(one) for one in seeds[first : first + env.num_envs]])
-        plays = learner if can_be_asked and first >= LED * episodes else None
+        plays = learner if can_be_asked(policy) and first >= LED * episodes else None
         running, asked = np.ones(env.num_envs, np.bool_), np.ones(env.num_envs, np.bool_)
         time_s, to_go = np.full(env.num_envs, np.nan), np.zeros(env.num_envs)
         moments, parts = [], []
@@ -146,6 +148,11 @@ def demonstrate(
             to_go += rewards
             parts.append((seen, masks, actions, to_go[rows].astype(np.float32)))
         yield Demonstrations(*(np.concatenate([part[k] for part in parts]) for k in range(4)))
+
+
+def can_be_asked(teacher: Policy) -> bool:
+    """Return whether a teacher can tell what it would do in any state."""
+    return isinstance(teacher, TrainedPolicy) or (isinstance(teacher, PlanPolicy) and teacher.replans)
 
 
 def _shown(observation: Observations, asked: Bools) -> Observations:
@@ -199,11 +206,12 @@ def imitate(
     rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     alike, at_last = 0, 0
+    asked = can_be_asked(resolve_policy(teacher, env, seed))
     for shown in demonstrate(teacher, env, episodes, seed, on_end, decided):
         pool.add(shown)
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * max(1.0 - played / episodes, 0.0)
-        played, due = played + env.num_envs, due + EPOCHS * len(shown.action)
+        played, due = played + env.num_envs, due + (ASKED_EPOCHS if asked else EPOCHS) * len(shown.action)
         while due >= BATCH_SIZE or (played >= episodes and due > 0):
             drawn = pool.drawn(rng, BATCH_SIZE)
             same = _learn(network, optimizer, drawn, policy.device)

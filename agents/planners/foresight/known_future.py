@@ -102,6 +102,7 @@ def _future(known: Scenario, whole: Scenario, slot: int, time_s: float) -> Scena
             replace(now, query_rate_hz=np.asarray(course.query_rate_hz)[slots])
             for now, course in zip(known.users, whole.users, strict=True)
         ),
+        execution_s=known.execution_s,
         links=replace(known.links, **{name: np.asarray(getattr(whole.links, name))[slots] for name in courses}),
         slot_starts_s=np.maximum(starts_s[slots] - time_s, 0.0),
         horizon_s=horizon_s,

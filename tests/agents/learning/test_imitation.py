@@ -135,6 +135,41 @@ def test_every_decision_is_learned_from_as_often_as_promised(monkeypatch):
     assert set(sizes) == {32}
 
 
+def test_a_teacher_that_plans_anew_is_asked_what_it_would_do_where_the_learner_has_come(monkeypatch):
+    monkeypatch.setattr(imitation, "LED", 0.5)
+    teacher, stop = "joint-efficiency@replan", env_of("mobile", 1).stop_action
+    first, second = demonstrate(teacher, env_of("mobile", 2), 4, 3, learner=lambda seen: np.full(2, stop))
+    env = env_of("mobile", 2)
+    alone, _ = demonstrate(teacher, env_of("mobile", 2), 4, 3)
+    assert first.action.tolist() == alone.action.tolist()  # the teacher leads in half of the episodes
+    seeds = [int(seed) for seed in np.random.SeedSequence(3).generate_state(4)]
+    policy, states, to_go = resolve_policy(teacher, env, 3), {}, []
+    observation, _ = env.reset(seed=seeds[2:])
+    running = np.ones(2, np.bool_)
+    while running.any():
+        labels = policy.predict(observation)[0]
+        following, paid, ended, _, _ = env.step(np.full(2, stop))
+        for row in np.flatnonzero(running):
+            states[observation["observation"][row].tobytes()] = labels[row], len(to_go), row
+        to_go.append(paid * running)
+        observation, running = following, running & ~ended
+    for seen, mask, label, value in zip(second.observation, second.mask, second.action, second.value, strict=True):
+        expected, moment, row = states[seen.tobytes()]
+        assert label == expected
+        assert mask[label]
+        assert value == pytest.approx(sum(paid[row] for paid in to_go[moment:]), abs=1e-5)
+    assert 0.15 < len(second.action) / len(states) < 0.55  # it is asked in a third of the moments
+    assert (second.action != stop).mean() > 0.3
+
+
+def test_a_teacher_with_a_plan_made_beforehand_plays_by_itself():
+    def learner(_seen):
+        raise AssertionError("such a teacher cannot tell what it would do in states of others")
+
+    with_learner = all_of(demonstrate(TEACHER, env_of(), 32, 3, learner=learner))
+    assert with_learner.action.tolist() == all_of(demonstrate(TEACHER, env_of(), 32, 3)).action.tolist()
+
+
 def test_steps_of_imitation_become_smaller(monkeypatch):
     rates, real = [], imitation._learn
 

@@ -171,6 +171,54 @@ def test_distances_and_approach_follow_from_places_and_velocities():
     assert env.episodes.layout.lanes
 
 
+def test_cells_are_entered_when_a_straight_way_comes_nearer_to_them_than_to_home():
+    entered, stays = 0, 0
+    for seed in range(1, 9):
+        env, packed, parts, ahead = observed("city", seed, steps=150)
+        soon, following = ahead.pairs[..., PAIR_SUMS].numpy(), ahead.pairs[..., PAIR_SUMS + 1].numpy()
+        places = parts.servers[0, : packed.num_servers[0], 4:6].numpy()
+        cells = np.flatnonzero((places != 0).any(1))  # the cloud has no cell
+        for n, u in enumerate(parts.user.tolist()):
+            home = packed.home[0, env.episodes.state.slot[0], u] - 1
+            expected = np.zeros(soon.shape[1])
+            for s in set(cells.tolist()) - {home}:
+                moments = np.linspace(0.0, 20.0, 20_001)  # in tens of slots
+                there = parts.users[n, 5:7].numpy() + moments[:, None] * parts.users[n, 7:9].numpy()
+                nearer = np.hypot(*(there - places[s]).T) < np.hypot(*(there - places[home]).T)
+                if nearer.any():
+                    expected[s] = 1.0 / (1.0 + moments[np.argmax(nearer)])
+            np.testing.assert_allclose(np.where(soon[n] < 0.05, 0.0, soon[n]), expected, atol=5e-3)
+            if expected.any():
+                assert following[n].argmax() == expected.argmax()
+                entered += 1
+            assert following[n].sum() == (soon[n] > 0).any()
+            stays += not expected.any()
+    assert entered > 5
+    assert stays > 0
+
+
+def test_by_wire_comes_what_another_server_holds_at_the_rate_of_the_wire_from_there():
+    sent = 0
+    for seed in (1, 2, 3):
+        env, packed, parts, ahead = observed("city", seed, steps=300)
+        share, seconds = ahead.pairs[..., PAIR_SUMS + 2].numpy(), np.exp(ahead.pairs[..., PAIR_SUMS + 3].numpy() / 0.2)
+        held = env.episodes.state.held[0] != 0
+        for n, u in enumerate(parts.user.tolist()):
+            count, weights = packed.num_layers[0, u], packed.weight_bytes[0, u]
+            for s in range(packed.num_servers[0]):
+                lacked = [
+                    (weights * held[u, :, other] * ~held[u, :, s]).sum() for other in range(packed.num_servers[0])
+                ]
+                assert share[n, s] == pytest.approx(max(lacked) / weights[:count].sum(), abs=5e-3)
+                if max(lacked) > 1e5:
+                    rate = packed.between_bytes_per_s[0, int(np.argmax(lacked)), s]
+                    assert seconds[n, s] == pytest.approx(max(lacked) / rate, rel=0.02)
+                    sent += 1
+                elif max(lacked) == 0:
+                    assert seconds[n, s] == 1.0  # of which the logarithm is 0
+    assert sent > 10
+
+
 def test_load_and_rates_enter_where_they_belong():
     _, _, parts, before = observed("multi-user", 3)
     real = parts.servers[parts.row][..., SERVER.exists] > 0
