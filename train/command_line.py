@@ -84,10 +84,9 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
     if config.learning_rate is not None and not 0.0 < config.learning_rate < math.inf:
         raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive, finite number.")
-    if config.algorithm == "dqn" and config.warm_start is not None:
-        raise ValueError(
-            f"--warm-start {config.warm_start} needs probabilities of actions, which dqn lacks; take grpo."
-        )
+    for option, value in (("--warm-start", config.warm_start), ("--begin-with", config.begin_with)):
+        if config.algorithm == "dqn" and value is not None:
+            raise ValueError(f"{option} {value} needs probabilities of actions, which dqn lacks; take grpo.")
     if config.seeds or config.workers != 1:
         return _checked_seeds(config)
     if config.resume is not None:
@@ -125,6 +124,8 @@ def _folder_name(config: TrainConfig) -> str:
     unusual: list[str] = [] if config.policy_class is None else [config.policy_class]
     if config.preset is not None:
         unusual.append(config.preset)
+    if config.begin_with is not None:
+        unusual.append(f"from-{config.begin_with}")
     if config.warm_start is not None:
         unusual.append(f"{config.warm_start}-{config.warm_start_episodes}")
     for setting in ("num_envs", "learning_rate"):

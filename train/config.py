@@ -50,6 +50,9 @@ class TrainConfig:
     policy_class: str | None = None
     """Class of your own, package.module:Class, for the policy that the algorithm trains. The default depends on the
     algorithm."""
+    begin_with: str | None = None
+    """Trained model with whose weights the agent begins: pretrained, a model file, or the folder of a run. It may have
+    been trained on another family."""
     warm_start: str | None = None
     """Policy that the agent imitates before it learns by itself: joint-efficiency, local-search, exact, any other
     planner (also with @replan, @forecast or @clairvoyant), a trained model, or a policy of your own

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from agents.learning.algorithms import TRAINING_REWARD, algorithm, check_settings, make_model, policy_class
 from agents.learning.checkpoint import restore, save
+from agents.learning.first_weights import take_weights
 from agents.learning.imitation import imitate
 from agents.learning.masked_policy import NotFiniteError
 from agents.learning.sb3_vec_env import Sb3VecEnv
@@ -94,7 +95,10 @@ def environment_seed(seed: int, steps: int) -> int:
 
 def _new_model(config: TrainConfig, generator: Generator, device: str, settings: dict[str, Any]) -> BaseAlgorithm:
     env = _environments(config, generator)
-    model = _made(config, env, device, settings, is_warm_started=config.warm_start is not None)
+    is_warm_started = config.warm_start is not None or config.begin_with is not None
+    model = _made(config, env, device, settings, is_warm_started)
+    if config.begin_with is not None:
+        take_weights(model, config.begin_with, env.env, generator.family)
     env.seed(environment_seed(config.seed, 0))
     return model
 

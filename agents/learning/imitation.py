@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from agents.learning.first_weights import network_of
 from agents.learning.grpo import rows_at_a_time
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.plan_policy import PlanPolicy
@@ -190,12 +191,7 @@ def imitate(
         NotFiniteError: If the loss is NaN or infinite.
     """
     policy: Any = model.policy
-    network = getattr(getattr(policy, "mlp_extractor", None), "network", None)
-    if network is None:
-        raise ValueError(
-            "a warm start needs an algorithm with probabilities of actions, such as grpo; DQN has none. A policy class "
-            "of your own has to be derived from MaskedActorCriticPolicy."
-        )
+    network = network_of(model)
 
     def decided(observation: Observations) -> Ints:
         with torch.no_grad():

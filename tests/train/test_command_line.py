@@ -55,6 +55,11 @@ def test_numbers_out_of_range_are_named(arguments, text):
         (["--resume", "a", "--resume", "b"], "--resume a and --resume b are both given"),
         (["--network.width", "8", "--network.width", "9"], "--network.width 8 and --network.width 9 are both given"),
         (["--settings"], "--settings names nothing"),
+        (
+            ["--algorithm", "dqn", "--begin-with", "pretrained"],
+            "--begin-with pretrained needs probabilities of actions",
+        ),
+        (["--algorithm", "dqn", "--warm-start", "exact"], "--warm-start exact needs probabilities of actions"),
     ],
 )
 def test_no_option_is_dropped(arguments, text):
@@ -85,6 +90,9 @@ def test_runs_that_differ_do_not_share_a_folder_by_default():
         ["--warm-start", "exact"],
         ["--warm-start", "exact", "--warm-start-episodes", "7"],
         ["--warm-start", "runs/one/model.zip"],
+        ["--begin-with", "runs/one/model.zip"],
+        ["--begin-with", "runs/two/model.zip"],
+        ["--begin-with", "pretrained"],
         ["--seed", "1"],
         ["--decisions", "two-phase"],
         ["--preset", "quick"],

@@ -55,6 +55,29 @@ def test_a_run_of_grpo_is_resumed(tmp_path):
     assert not torch.equal(before, weights(folder / MODEL))
 
 
+def test_a_run_begins_with_the_weights_of_another_one(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(first, *GRPO, "--family", "single", "--seed", "1") == 0
+    assert run(second, *GRPO, "--family", "edge-cloud", "--total-steps", "1", "--begin-with", str(first / MODEL)) == 0
+    assert (
+        run(tmp_path / "same", *GRPO, "--family", "edge-cloud", "--total-steps", "1", "--begin-with", str(first)) == 0
+    )
+    new = tmp_path / "new"
+    assert run(new, *GRPO, "--family", "edge-cloud", "--total-steps", "1") == 0
+    assert not torch.allclose(weights(new / MODEL), weights(first / MODEL), atol=0.01)
+    step = (weights(second / MODEL) - weights(first / MODEL)).abs()
+    assert 0.0 < step.max() < 0.01  # it has learned from one round
+    assert delays_s(second)[0] != delays_s(new)[0]
+    assert read_config(second).begin_with == str(first / MODEL)
+
+
+def test_a_run_that_cannot_begin_with_a_model_writes_nothing(tmp_path, capsys):
+    folder = tmp_path / "run"
+    said = complaint(capsys, "--out", str(folder), "--begin-with", "joint-efficiency")
+    assert "--begin-with is 'joint-efficiency'; give a trained model" in said
+    assert not (folder / MODEL).exists()
+
+
 def test_runs_of_grpo_with_the_same_seed_are_the_same(tmp_path):
     for name, seed in (("one", "3"), ("again", "3"), ("other", "4")):
         assert run(tmp_path / name, *GRPO, "--family", "single", "--seed", seed) == 0
