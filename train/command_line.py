@@ -84,9 +84,9 @@ def check(config: TrainConfig) -> TrainConfig:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
     if config.learning_rate is not None and not 0.0 < config.learning_rate < math.inf:
         raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive, finite number.")
-    for option, value in (("--warm-start", config.warm_start), ("--begin-with", config.begin_with)):
-        if config.algorithm == "dqn" and value is not None:
-            raise ValueError(f"{option} {value} needs probabilities of actions, which dqn lacks; take grpo.")
+    for option, begun in (("--warm-start", config.warm_start), ("--begin-with", config.begin_with)):
+        if config.algorithm == "dqn" and begun is not None:
+            raise ValueError(f"{option} {begun} needs probabilities of actions, which dqn lacks; take grpo.")
     if config.seeds or config.workers != 1:
         return _checked_seeds(config)
     if config.resume is not None:
