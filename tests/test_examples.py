@@ -58,7 +58,6 @@ LIBRARIES = {
     "torchrl": "examples/torchrl_ppo.py --steps 4096",
     "tianshou": "examples/tianshou_dqn.py --steps 2000",
     "rllib": "examples/rllib_ppo.py --steps 4000",
-    "minari": "examples/minari_dataset.py --episodes 3",
     "rl-zoo3": "-m rl_zoo3.train --algo ppo --env dnnmig/Toy-v0 --gym-packages dnnmig_env -n 2000 "
     "--conf-file examples/rl_zoo3.yml",
 }

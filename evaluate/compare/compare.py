@@ -47,7 +47,7 @@ def compare(config: Config) -> Results:
             "have cells, or weights move between servers: leave it out."
         )
     arena = Arena(given.limits, given.scenarios, given.family, config.decisions, given.generator)
-    settings, total = _settings(config, names, given), len(names) * len(given.scenarios)
+    settings, total = played_settings(config, names, given), len(names) * len(given.scenarios)
     with journal_in(config.out, settings, Record, overwrite=config.overwrite, total=total) as journal:
         try:
             rollouts = roll_out_all(arena, names, seed, journal, config)
@@ -110,7 +110,7 @@ def _finished(arena: Arena, names: Sequence[str], found: Mapping[str, Mapping[in
     }
 
 
-def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, Any]:
+def played_settings(config: Config, names: Sequence[str], given: Given) -> dict[str, Any]:
     """Return whatever the records of an evaluation depend on."""
     models = {}
     for text in names:

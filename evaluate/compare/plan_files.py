@@ -36,11 +36,16 @@ def plan_files(arena: Arena, given: Given, rollouts: Mapping[str, Rollout]) -> d
     return files
 
 
-def folder_names(policies: Iterable[str]) -> dict[str, str]:
-    """Return for each policy the name of a folder of its own: its name, with _ for what a folder may not be called."""
+def folder_names(policies: Iterable[str], kept: str = r"\w@+=,.-") -> dict[str, str]:
+    """Return for each policy the name of a folder of its own: its name, with _ for what a folder may not be called.
+
+    Args:
+        policies: The policies.
+        kept: The characters that it may be called, as a regular expression has them between square brackets.
+    """
     names: dict[str, str] = {}
     for policy in policies:
-        plain = re.sub(r"[^\w@+=,.-]+", "_", policy).strip("._")[-_MOST_CHARACTERS:] or "policy"
+        plain = re.sub(f"[^{kept}]+", "_", policy).strip("._")[-_MOST_CHARACTERS:] or "policy"
         name, number = plain, 2
         while name in names.values():
             name, number = f"{plain}-{number}", number + 1
