@@ -21,7 +21,7 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
 from evaluate.compare.rollout import Arena
-from evaluate.dataset import dataset, writing
+from evaluate.dataset import dataset
 from evaluate.dataset.episodes import replayed
 from evaluate.dataset.writing import WRITING, dataset_ids, put_together
 from evaluate.output.journal import JOURNAL
@@ -344,4 +344,3 @@ def test_a_dataset_is_replaced_as_a_whole(tmp_path: Path) -> None:
         put_together(tmp_path / "x"),
     ):
         pass
-    assert writing.NAMESPACE == "dnnmig"
