@@ -42,6 +42,11 @@ def test_a_plan_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_help_draws_nothing() -> None:
+    assert "file to write, such as plan.png" in run("draw_plan.py", "--help")
+    assert not (ROOT / "--help.png").exists() and not (ROOT / "--help").exists()
+
+
 @pytest.mark.parametrize(
     "script", ["cleanrl_ppo.py", "sb3_maskable_ppo.py", "sb3_own_policy.py", "sb3_without_masks.py"]
 )

@@ -76,8 +76,24 @@ def given_scenarios(config: Config, count_option: str = "--scenarios") -> Given:
     return Given(generator.limits, drawn, generator.family, (), generator)
 
 
-def title_of(files: Sequence[str]) -> str:
-    """Return how a title names scenario files: each without its folder, or the first, the last and how many."""
+def title_of(
+    count: int, seed: int | None, family: str | None, files: Sequence[str] = (), set_name: str | None = None
+) -> str:
+    """Return how a title names scenarios.
+
+    Args:
+        count: How many they are.
+        seed: The seed with which they were drawn, if they were.
+        family: The family from which they were drawn, if they were.
+        files: The file of each, if they come from files: the title has each without its folder, or the first, the last
+            and how many.
+        set_name: The frozen set of which they are, if they are of one.
+    """
+    scenarios = f"{count} scenario{'' if count == 1 else 's'}"
+    if set_name is not None:
+        return f"{set_name}: {scenarios}"
+    if not files:
+        return f"{family}: {scenarios}, seed {seed}"
     names = [Path(file).name for file in files]
     if len(names) == 1:
         return names[0]
