@@ -22,6 +22,7 @@ from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
 from evaluate.compare.rollout import Arena
 from evaluate.dataset import dataset
+from evaluate.dataset.config import DatasetConfig
 from evaluate.dataset.episodes import replayed
 from evaluate.dataset.writing import WRITING, dataset_ids, put_together
 from evaluate.output.journal import JOURNAL
@@ -198,6 +199,50 @@ def test_every_policy_has_an_id_that_minari_takes() -> None:
     for each in ids.values():
         namespace, _, version = parse_dataset_id(each)
         assert (namespace, version) == ("dnnmig/my_family_yaml", 0)
+
+
+def test_every_option_reaches_the_policies_and_the_scenarios(tmp_path: Path) -> None:
+    given = {
+        "policies": "random",
+        "out": tmp_path,
+        "family": "single",
+        "seed": 3,
+        "set": "single-v1",
+        "policy_seed": 4,
+        "decisions": "two-phase",
+        "scenario_file": (),
+        "networks": "test",
+        "option": ("max_layers=4",),
+    }
+    chosen: Any = DatasetConfig(**given, episodes=7)  # type: ignore[arg-type]
+    assert {name: getattr(chosen.comparison(), name) for name in given} == given
+    assert chosen.comparison().scenarios == 7
+    files: Any = DatasetConfig("random", tmp_path, scenario_file=(tmp_path / "a.yaml",))
+    assert (files.comparison().scenario_file, files.comparison().scenarios) == (files.scenario_file, None)
+
+
+def test_a_stopped_command_goes_on_with_other_rewards_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dataset, "replayed", stop)
+        assert main(command(tmp_path)) == 130
+    capsys.readouterr()
+    compared = ["--family", "toy", "--policies", "front-to-back,random", "--scenarios", "3", "--out", str(tmp_path)]
+    for words, says in (
+        (command(tmp_path, "--policy-seed", "9"), "policy_seed was null, now it is 9"),
+        (command(tmp_path, "--decisions", "two-phase"), 'decisions was "joint", now it is "two-phase"'),
+        (compared, 'command was "dataset", now it is null'),
+    ):
+        assert main(words) == 2
+        assert f"it was begun with other settings ({says})" in capsys.readouterr().err
+    assert main(command(tmp_path, "--reward", "delay")) == 0
+    for episode in loaded(monkeypatch, tmp_path, "dnnmig/toy/random-v0"):
+        share = episode.infos["mean_delay_s"][-1] / episode.infos["device_only_delay_s"][-1]
+        assert episode.rewards.sum() == pytest.approx(-share)
 
 
 @pytest.mark.parametrize(
