@@ -12,6 +12,7 @@ from typing import Any
 from dnnmig_env.files.command_line import exit_status, parsed, unknown_command
 from evaluate.benchmark.config import BenchmarkConfig
 from evaluate.compare.config import Config
+from evaluate.dataset.config import DatasetConfig
 from evaluate.papers.eosdnn.config import EosdnnConfig
 from evaluate.papers.ionn.config import PaperConfig
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
@@ -26,6 +27,7 @@ from evaluate.workload.config import WorkloadConfig
 
 COMMANDS: dict[str, tuple[type[Any], str, str]] = {
     "benchmark": (BenchmarkConfig, "evaluate.benchmark.benchmark", "benchmark"),
+    "dataset": (DatasetConfig, "evaluate.dataset.dataset", "record"),
     "eosdnn": (EosdnnConfig, "evaluate.papers.eosdnn.eosdnn", "reproduce"),
     "mjoa-mu": (MjoaMuConfig, "evaluate.papers.mjoa_mu.mjoa_mu", "reproduce"),
     "paper": (PaperConfig, "evaluate.papers.ionn.ionn", "reproduce"),

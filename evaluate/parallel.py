@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -73,7 +73,9 @@ class Workers:
             )
 
 
-def results_of(function: Callable[[Item], Result], items: Sequence[Item], workers: Workers) -> Iterator[Result]:
+def results_of(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: Workers
+) -> Generator[Result, None, None]:
     """Yield what a function returns for each item, as soon as it is there; with several workers in any order.
 
     Args:

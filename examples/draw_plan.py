@@ -5,7 +5,7 @@ From the repository's root: python examples/draw_plan.py docs/pictures/plan.png
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,6 @@ def main(picture: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python examples/draw_plan.py PICTURE.png")
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", type=Path, help="file to write, such as plan.png")
+    main(parser.parse_args().picture)

@@ -42,6 +42,11 @@ def test_a_plan_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_help_draws_nothing() -> None:
+    assert "file to write, such as plan.png" in run("draw_plan.py", "--help")
+    assert not (ROOT / "--help.png").exists() and not (ROOT / "--help").exists()
+
+
 @pytest.mark.parametrize(
     "script", ["cleanrl_ppo.py", "sb3_maskable_ppo.py", "sb3_own_policy.py", "sb3_without_masks.py"]
 )
@@ -58,7 +63,6 @@ LIBRARIES = {
     "torchrl": "examples/torchrl_ppo.py --steps 4096",
     "tianshou": "examples/tianshou_dqn.py --steps 2000",
     "rllib": "examples/rllib_ppo.py --steps 4000",
-    "minari": "examples/minari_dataset.py --episodes 3",
     "rl-zoo3": "-m rl_zoo3.train --algo ppo --env dnnmig/Toy-v0 --gym-packages dnnmig_env -n 2000 "
     "--conf-file examples/rl_zoo3.yml",
 }

@@ -15,6 +15,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from agents.learning.masked_policy import NotFiniteError
+from agents.policies.own_policy import SavedModel
 from dnnmig_env.arrays import Floats
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.text_file import read_text
@@ -71,7 +72,7 @@ class LearningCurve(BaseCallback):
         if self._resumed is not None:
             step, clock_s = self._resumed
             charts[SPEED] = (self.num_timesteps - step) / (time.perf_counter() - clock_s)
-        delays = self._held_out.play(self.model, self._advance)
+        delays = self._held_out.play(SavedModel(self.model), self._advance)
         point = (self.num_timesteps, delays.mean_s, delays.share_of_device_only)
         is_best = self.best is None or delays.mean_s < self.best[1]
         self._save(is_best)

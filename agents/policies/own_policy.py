@@ -25,10 +25,10 @@ with it; everything else that can be called is a planner."""
 
 
 class SavedModel:
-    """Acts by a model of Stable-Baselines3; one that takes masks is given those of the observations.
+    """Acts by a model or policy of Stable-Baselines3; one that takes masks is given those of the observations.
 
     Args:
-        model: The model.
+        model: The model or policy.
     """
 
     def __init__(self, model: Any) -> None:
@@ -42,7 +42,7 @@ class SavedModel:
         episode_start: Bools | None = None,
         deterministic: bool = True,
     ) -> tuple[Ints, Any]:
-        """Return the model's actions and its next state."""
+        """Return its actions and its next state."""
         masks: dict[str, Any] = {"action_masks": observation["action_mask"]} if self._takes_masks else {}
         actions, state = self._model.predict(observation, state, episode_start, deterministic, **masks)
         return np.asarray(actions), state

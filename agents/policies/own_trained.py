@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from agents.policies.card import Card
+from agents.policies.own_policy import SavedModel
 from agents.policies.trained import check_fit, find, read_model
-from dnnmig_env.arrays import Bools, Ints
-from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.files.own_code import arguments_of, imported, wrong_kind
 
 
-class OwnTrainedPolicy:
-    """A policy of Stable-Baselines3 that acts.
+class OwnTrainedPolicy(SavedModel):
+    """A policy of Stable-Baselines3 that acts; one that takes masks is given those of the observations.
 
     Args:
         policy: The policy.
@@ -24,18 +23,8 @@ class OwnTrainedPolicy:
     """
 
     def __init__(self, policy: Any, card: Card) -> None:
-        self._policy, self.card = policy, card
-
-    def predict(
-        self,
-        observation: Observations,
-        state: Any = None,
-        episode_start: Bools | None = None,
-        deterministic: bool = True,
-    ) -> tuple[Ints, Any]:
-        """Return the policy's actions and its next state."""
-        actions, state = self._policy.predict(observation, state, episode_start, deterministic)
-        return np.asarray(actions), state
+        super().__init__(policy)
+        self.card = card
 
 
 def load_own(path: str | Path, env: MigrationVectorEnv, family: str | None = None) -> OwnTrainedPolicy:

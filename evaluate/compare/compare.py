@@ -47,7 +47,7 @@ def compare(config: Config) -> Results:
             "have cells, or weights move between servers: leave it out."
         )
     arena = Arena(given.limits, given.scenarios, given.family, config.decisions, given.generator)
-    settings, total = _settings(config, names, given), len(names) * len(given.scenarios)
+    settings, total = played_settings(config, names, given), len(names) * len(given.scenarios)
     with journal_in(config.out, settings, Record, overwrite=config.overwrite, total=total) as journal:
         try:
             rollouts = roll_out_all(arena, names, seed, journal, config)
@@ -58,7 +58,8 @@ def compare(config: Config) -> Results:
                 _print(title, _results(config, given, rollouts), given.limits.lanes)
             raise
         results = _results(config, given, rollouts)
-        _publish(config, given, results, plan_files(arena, given, rollouts) if config.saves_plans else {})
+        timelines = {name: arena.timelines(rollout.actions) for name, rollout in rollouts.items()}
+        _publish(config, given, results, plan_files(given, timelines) if config.saves_plans else {})
     return results
 
 
@@ -110,7 +111,7 @@ def _finished(arena: Arena, names: Sequence[str], found: Mapping[str, Mapping[in
     }
 
 
-def _settings(config: Config, names: Sequence[str], given: Given) -> dict[str, Any]:
+def played_settings(config: Config, names: Sequence[str], given: Given) -> dict[str, Any]:
     """Return whatever the records of an evaluation depend on."""
     models = {}
     for text in names:
@@ -143,13 +144,8 @@ def _results(config: Config, given: Given, rollouts: Mapping[str, Rollout]) -> R
 
 
 def _title(config: Config, given: Given, missing: int = 0) -> str:
-    count = f"{len(given.scenarios)} scenario{'' if len(given.scenarios) == 1 else 's'}"
-    if given.frozen is not None:
-        title = f"{given.frozen.name}: {count}"
-    elif given.files:
-        title = title_of(given.files)
-    else:
-        title = f"{config.drawn_family}: {count}, seed {config.scenario_seed}"
+    set_name = None if given.frozen is None else given.frozen.name
+    title = title_of(len(given.scenarios), config.scenario_seed, config.drawn_family, given.files, set_name)
     title += f", {config.decisions} decisions" + (", cold-start delay" if config.objective == "cold-start" else "")
     return f"{title}, {missing} more polic{'y' if missing == 1 else 'ies'} to play" if missing else title
 

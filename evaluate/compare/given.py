@@ -50,8 +50,12 @@ class Given:
         return content.hexdigest()
 
 
-def given_scenarios(config: Config) -> Given:
+def given_scenarios(config: Config, count_option: str = "--scenarios") -> Given:
     """Draw or read the scenarios that a command line asks for.
+
+    Args:
+        config: What it asks for.
+        count_option: How it calls the number of scenarios.
 
     Raises:
         ValueError: If it asks for what does not exist, or for both drawn scenarios and files.
@@ -60,20 +64,36 @@ def given_scenarios(config: Config) -> Given:
         return _read(config)
     if config.set is not None:
         config.check_files()
-        frozen = load_set(config.set, config.scenarios)
+        frozen = load_set(config.set, config.scenarios, called=count_option)
         family = frozen.scenarios[0].family
         return Given(Limits.of(frozen.scenarios), frozen.scenarios, family, frozen.files, frozen=frozen)
     scenarios = 50 if config.scenarios is None else config.scenarios
     if scenarios < 1:
-        raise ValueError(f"--scenarios is {scenarios}; evaluate at least 1.")
+        raise ValueError(f"{count_option} is {scenarios}; evaluate at least 1.")
     options = config.generator_options
     drawn = drawn_scenarios(config.drawn_family, scenarios, config.scenario_seed, **options)
     generator = make_generator(config.drawn_family, **options)
     return Given(generator.limits, drawn, generator.family, (), generator)
 
 
-def title_of(files: Sequence[str]) -> str:
-    """Return how a title names scenario files: each without its folder, or the first, the last and how many."""
+def title_of(
+    count: int, seed: int | None, family: str | None, files: Sequence[str] = (), set_name: str | None = None
+) -> str:
+    """Return how a title names scenarios.
+
+    Args:
+        count: How many they are.
+        seed: The seed with which they were drawn, if they were.
+        family: The family from which they were drawn, if they were.
+        files: The file of each, if they come from files: the title has each without its folder, or the first, the last
+            and how many.
+        set_name: The frozen set of which they are, if they are of one.
+    """
+    scenarios = f"{count} scenario{'' if count == 1 else 's'}"
+    if set_name is not None:
+        return f"{set_name}: {scenarios}"
+    if not files:
+        return f"{family}: {scenarios}, seed {seed}"
     names = [Path(file).name for file in files]
     if len(names) == 1:
         return names[0]

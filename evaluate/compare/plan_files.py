@@ -7,40 +7,41 @@ from collections.abc import Iterable, Mapping
 
 from dnnmig_env.scenarios.file import scenario_json
 from dnnmig_env.simulation.plan_file.write import plan_text
-from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.given import Given
-from evaluate.compare.record import Rollout
-from evaluate.compare.rollout import Arena
 
 _MOST_CHARACTERS = 100
 
 
-def plan_files(arena: Arena, given: Given, rollouts: Mapping[str, Rollout]) -> dict[str, str]:
+def plan_files(given: Given, timelines: Mapping[str, Iterable[Timeline]]) -> dict[str, str]:
     """Return the files by their names within the folder of the results.
 
     A plan is plans/POLICY/NUMBER.json, with the number of its scenario from 0 on. A scenario that was drawn, or is of a
     frozen set, is scenarios/NUMBER.json.
 
     Args:
-        arena: Where the policies have played.
         given: The scenarios.
-        rollouts: What each policy has done.
+        timelines: What happened in each of them, in their order, by policy.
     """
     files = {}
     if not given.files or given.frozen is not None:
         files = {f"scenarios/{number}.json": scenario_json(scenario) for number, scenario in enumerate(given.scenarios)}
-    for name, folder in folder_names(rollouts).items():
-        plans = zip(given.scenarios, arena.plans(rollouts[name].actions), strict=True)
-        for number, (scenario, plan) in enumerate(plans):
-            files[f"plans/{folder}/{number}.json"] = plan_text(simulate(scenario, plan), name)
+    for name, folder in folder_names(timelines).items():
+        for number, timeline in enumerate(timelines[name]):
+            files[f"plans/{folder}/{number}.json"] = plan_text(timeline, name)
     return files
 
 
-def folder_names(policies: Iterable[str]) -> dict[str, str]:
-    """Return for each policy the name of a folder of its own: its name, with _ for what a folder may not be called."""
+def folder_names(policies: Iterable[str], kept: str = r"\w@+=,.-") -> dict[str, str]:
+    """Return for each policy the name of a folder of its own: its name, with _ for what a folder may not be called.
+
+    Args:
+        policies: The policies.
+        kept: The characters that it may be called, as a regular expression has them between square brackets.
+    """
     names: dict[str, str] = {}
     for policy in policies:
-        plain = re.sub(r"[^\w@+=,.-]+", "_", policy).strip("._")[-_MOST_CHARACTERS:] or "policy"
+        plain = re.sub(f"[^{kept}]+", "_", policy).strip("._")[-_MOST_CHARACTERS:] or "policy"
         name, number = plain, 2
         while name in names.values():
             name, number = f"{plain}-{number}", number + 1

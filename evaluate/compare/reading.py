@@ -79,13 +79,9 @@ class Evaluation:
     @property
     def title(self) -> str:
         """The scenarios, in a few words."""
-        count = self.summary["scenarios"]
-        scenarios = f"{count} scenario{'' if count == 1 else 's'}"
-        if self.summary.get("set"):
-            return f"{self.summary['set']['name']}: {scenarios}"
-        if self.summary["scenario_files"]:
-            return title_of(self.summary["scenario_files"])
-        return f"{self.summary['family']}: {scenarios}, seed {self.summary['seed']}"
+        summary = self.summary
+        set_name = None if not summary.get("set") else summary["set"]["name"]
+        return title_of(summary["scenarios"], summary["seed"], summary["family"], summary["scenario_files"], set_name)
 
     @property
     def command(self) -> str:

@@ -22,6 +22,7 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
 from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
+from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.cold_start import cold_starts_s
 from evaluate.compare.record import Record, Rollout
 
@@ -159,6 +160,11 @@ class Arena:
             for action in taken:
                 env.step(np.array([action]))
             yield env.plan(0)
+
+    def timelines(self, actions: Iterable[Sequence[int]]) -> Iterator[Timeline]:
+        """Yield what happens in each scenario under the plan that a policy decided there, given its actions."""
+        for scenario, plan in zip(self._scenarios, self.plans(actions), strict=True):
+            yield simulate(scenario, plan)
 
     def _one_by_one(self, policy: PlanPolicy, env: MigrationVectorEnv, known: Mapping[int, Record]) -> Iterator[Record]:
         """Yield the record of each scenario in turn: the one that is known, or else that of an episode played now."""

@@ -10,11 +10,11 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,21 +26,7 @@ if TYPE_CHECKING:
 JOURNAL = "unfinished.jsonl"
 """Name of the file."""
 
-
 Kept = TypeVar("Kept", bound="DataclassInstance")
-One = TypeVar("One", bound="DataclassInstance")
-
-
-class Keep(Protocol):
-    """Keeps records: returns the one of a name and number if it is known, and computes it otherwise."""
-
-    def __call__(self, name: str, number: int, compute: Callable[[], One]) -> One:
-        """Return a record; `compute` is called only if the record is not known."""
-
-
-def keep_nothing(name: str, number: int, compute: Callable[[], One]) -> One:
-    """Compute a record, as a `Keep` that knows none."""
-    return compute()
 
 
 class Journal(Generic[Kept]):
@@ -74,14 +60,6 @@ class Journal(Generic[Kept]):
     def count(self) -> int:
         """Number of records that are in the file."""
         return sum(map(len, self.known.values())) - self._waiting
-
-    def keep(self, name: str, number: int, compute: Callable[[], One]) -> One:
-        """Return a record that is known, or compute it and write it; this is a `Keep`."""
-        known = self.known.get(name, {}).get(number)
-        if known is None:
-            known = cast(Kept, compute())
-            self.add(name, number, known)
-        return cast(One, known)
 
     def add(self, name: str, number: int, record: Kept) -> None:
         """Write a record, unless it is known; if that fails, warn once and try again with the next one."""

@@ -32,6 +32,8 @@ class PublishConfig:
     samples: int = 0
     """Measure the agent also as pretrained@SAMPLES: it plans once, by the best of that many samples. With 0 it is
     not."""
+    workers: int = 1
+    """Number of processes of this machine that work at the same time. Results do not depend on it."""
     overwrite: bool = False
     """Replace the family's agent, if there is one."""
 
@@ -46,6 +48,7 @@ class PublishConfig:
             ("scenarios", self.scenarios, 1),
             ("seed", self.seed, 0),
             ("samples", self.samples, 0),
+            ("workers", self.workers, 1),
         ):
             if value < least:
                 raise ValueError(f"--{option} is {value}; it must be at least {least}.")

@@ -29,6 +29,7 @@ from evaluate.compare.statistics import delay_ratios
 from evaluate.compare.summary_table import HEADINGS, summary_rows
 from evaluate.output.folder import write_folder
 from evaluate.output.tables import terminal_table
+from evaluate.parallel import Workers
 from evaluate.publish.config import PublishConfig
 from evaluate.publish.training_command import training_command
 from train.folder import VERSIONS, read_config
@@ -114,7 +115,8 @@ def _measure(agent: Path, card: Card, names: tuple[str, ...], config: PublishCon
     if config.samples:
         called[f"{PRETRAINED}@{config.samples}"] = f"{agent}@{config.samples}"
     called |= {name: name for name in names}
-    rollouts = roll_out_all(_arena(card, config.scenarios, config.seed), tuple(called.values()), config.seed)
+    arena, workers = _arena(card, config.scenarios, config.seed), Workers(workers=config.workers)
+    rollouts = roll_out_all(arena, tuple(called.values()), config.seed, workers=workers)
     return Results(card.family, config.seed, {name: rollouts[path] for name, path in called.items()})
 
 

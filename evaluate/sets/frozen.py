@@ -58,13 +58,14 @@ def check_sums(folder: Path = FOLDER) -> dict[str, str]:
         raise ValueError(f"{path}: {error}") from None
 
 
-def load_set(name: str, first: int | None = None, folder: Path = FOLDER) -> FrozenSet:
+def load_set(name: str, first: int | None = None, folder: Path = FOLDER, *, called: str = "--scenarios") -> FrozenSet:
     """Read a set.
 
     Args:
         name: Its name.
         first: How many scenarios to read, from the beginning on; by default all.
         folder: Where the sets lie.
+        called: The option that says how many, for errors.
 
     Raises:
         ValueError: If there is no such set, its archive is not the one that was frozen, or it has not so many
@@ -82,7 +83,7 @@ def load_set(name: str, first: int | None = None, folder: Path = FOLDER) -> Froz
         raise ValueError(f"{path}: it is not the archive that was frozen; take it from the repository again.")
     texts = texts_in(content)
     if first is not None and not 1 <= first <= len(texts):
-        raise ValueError(f"--scenarios is {first}, but the set {name} has {len(texts)}; give 1 to {len(texts)}.")
+        raise ValueError(f"{called} is {first}, but the set {name} has {len(texts)}; give 1 to {len(texts)}.")
     files = tuple(sorted(texts))[:first]
     scenarios = tuple(scenario_in(texts[file]) for file in files)
     return FrozenSet(name, sums[name], files, scenarios, len(files) == len(texts))

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
-from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.compare import roll_out_all
 from evaluate.compare.given import given_scenarios, title_of
@@ -36,16 +35,16 @@ def show(config: ShowConfig) -> dict[str, Timeline]:
     comparison = config.comparison()
     names, seed = comparison.policy_names, comparison.chosen_policy_seed
     given = given_scenarios(comparison)
-    title = title_of(given.files) if given.files else f"{given.family}, seed {comparison.scenario_seed}"
+    title = title_of(1, comparison.scenario_seed, given.family, given.files)
     arena = Arena(given.limits, given.scenarios, given.family, generator=given.generator)
     with output_folder(config.out, overwrite=config.overwrite):
         rollouts = roll_out_all(arena, names, seed)
         scenario = given.scenarios[0]
-        timelines = {name: simulate(scenario, next(arena.plans(rollouts[name].actions))) for name in names}
+        timelines = {name: next(arena.timelines(rollouts[name].actions)) for name in names}
         files: dict[str, str | bytes] = {
             "uploads.png": uploads_png(title, timelines),
             "delays.png": delays_png(title, timelines),
-            **plan_files(arena, given, rollouts),
+            **plan_files(given, {name: [timeline] for name, timeline in timelines.items()}),
             "config.json": as_json(
                 {"config": as_data(asdict(config)), "versions": versions(), "machine": machine()},
             ),

@@ -181,9 +181,13 @@ def test_given_scenarios_are_played(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "2 scenario files (0.json, 1.json), joint decisions" in said
 
 
-def test_many_files_are_named_in_short() -> None:
-    assert title_of(["a/two.yaml"]) == "two.yaml"
-    assert title_of([f"{index}.yaml" for index in range(9)]) == "9 scenario files (0.yaml ... 8.yaml)"
+def test_a_title_names_the_set_the_files_or_what_was_drawn() -> None:
+    assert title_of(3, 7, "toy") == "toy: 3 scenarios, seed 7"
+    assert title_of(1, 7, "toy") == "toy: 1 scenario, seed 7"
+    assert title_of(1, 7, "toy", ["a/two.yaml"]) == "two.yaml"
+    assert title_of(3, 7, "toy", ["a/1.yaml", "2.yaml", "3.yaml"]) == "3 scenario files (1.yaml, 2.yaml, 3.yaml)"
+    assert title_of(9, 7, "toy", [f"{index}.yaml" for index in range(9)]) == "9 scenario files (0.yaml ... 8.yaml)"
+    assert title_of(2, 7, "toy", ["0.json", "1.json"], "toy-v1") == "toy-v1: 2 scenarios"
 
 
 def test_help_imports_nothing_heavy() -> None:

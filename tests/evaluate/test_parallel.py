@@ -22,8 +22,10 @@ from evaluate.compare.playing import Part, parts_left, play_all
 from evaluate.compare.record import Record
 from evaluate.compare.rollout import ROWS, Arena
 from evaluate.output.journal import JOURNAL
+from evaluate.output.keeping import _computed
 from evaluate.parallel import Workers, results_of
 from tests.evaluate.clusters import ROOT, dask_cluster, die_at_three, fail_at_three, square, threads_of_worker
+from tests.evaluate.papers.profiles import write_profiles
 
 COMMAND = ["--family", "multi-user", "--option", "max_layers=4", "--scenarios", str(ROWS + 4), "--policies"]
 POLICIES = "random,untrained,joint-efficiency,pso-ga:iterations=5:swarm=6+lmu"
@@ -110,6 +112,51 @@ def test_truth_and_studies_are_the_same_too(
             study: dict[str, Any] = json.loads((out / file).read_text())
             found.append([study.get("variants"), study.get("records"), study.get("settings")])
     assert found[0] == found[1] and found[0]
+
+
+NETWORKS = ["--networks", "alexnet", "bert_mini", "--layers", "6"]
+USERS = ["--users", "2", "3", "--scenarios", "2"]
+PAPERS = {
+    "paper": ["--mbps", "20", "80"],
+    "eosdnn": ["--scenarios", "2", "--iterations", "5", "--seed", "3"],
+    "mjoa-mu": [*NETWORKS, "--mbps", "20", "160", "--edge-tflops", "1", "--device-gflops", "2", *USERS],
+}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_papers_are_the_same_too(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles = ["--profiles", str(write_profiles(tmp_path / "profiles"))] if name == "paper" else []
+    found, files = [], []
+    for workers in ("1", "2"):
+        with monkeypatch.context() as patched:
+            if workers == "2":  # nothing is computed by this process, but what compiles
+                patched.setattr("evaluate.output.keeping._computed", alone_is_wrong(os.getpid(), _computed))
+            out = tmp_path / workers
+            assert main([name, *PAPERS[name], *profiles, "--out", str(out), "--workers", workers]) == 0
+        (file,) = out.glob("*.json")
+        results = json.loads(file.read_text())
+        found.append(without(results, "planning_s", "config"))
+        files.append({path.name: path.read_bytes() for path in out.iterdir() if path.suffix in (".md", ".png")})
+    assert found[0] == found[1]
+    if name != "eosdnn":  # whose table and picture have the seconds of planning
+        assert files[0] == files[1]
+
+
+def alone_is_wrong(process: int, compute: Any) -> Any:
+    """Return a function that computes as another one does, but not in a process."""
+    return partial(_elsewhere, process, compute)
+
+
+def _elsewhere(process: int, compute: Any, task: Any) -> Any:
+    assert os.getpid() != process
+    return compute(task)
+
+
+def without(data: Any, *names: str) -> Any:
+    """Return results without what differs from run to run."""
+    if isinstance(data, dict):
+        return {name: without(each, *names) for name, each in data.items() if name not in names}
+    return [without(each, *names) for each in data] if isinstance(data, list) else data
 
 
 @pytest.fixture(scope="module")

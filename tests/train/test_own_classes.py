@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,26 @@ def test_results_show_full_names(folder: Path) -> None:
 def test_the_model_acts_by_its_class(folder: Path) -> None:
     env = MigrationVectorEnv(1, make_generator(str(folder / "my_family.yaml")))
     policy = resolve_policy(str(folder / "run"), env, 0)
-    network = policy._policy.mlp_extractor.network  # type: ignore[attr-defined]
+    network = policy._model.mlp_extractor.network  # type: ignore[attr-defined]
     assert (type(network).__name__, network.temperature) == ("_Cooled", 2.0)
+
+
+def test_held_out_scenarios_are_played_with_masks_by_a_class_that_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, taken = "sb3_contrib.common.maskable.policies:MaskableMultiInputActorCriticPolicy", []
+    step = MigrationVectorEnv.step
+
+    def noted(self: MigrationVectorEnv, actions: Any) -> Any:
+        found = step(self, actions)
+        taken.append(found[-1]["illegal_action"].any())
+        return found
+
+    monkeypatch.setattr(MigrationVectorEnv, "step", noted)
+    words = [*TINY, "--out", str(tmp_path / "run"), "--total-steps", "32", "--policy-class", own]
+    words[words.index("--algorithm") + 1] = "maskable-ppo"
+    assert main([*words, "--settings", "n_steps=8"]) == 0
+    assert taken and not any(taken)
 
 
 def test_evaluation_plays_all_of_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

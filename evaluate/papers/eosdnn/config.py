@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluate.parallel import Workers
+
 
 @dataclass(frozen=True)
-class EosdnnConfig:
+class EosdnnConfig(Workers):
     """Measure what EosDNN claims: how good are PSO-GA's placements, and how fast are queries while LMU uploads?
 
     The migration delay of PSO-GA's placements is compared with that of other searches (at equal numbers of
@@ -29,11 +31,12 @@ class EosdnnConfig:
     stopped, is given up."""
 
     def check(self) -> None:
-        """Check the numbers.
+        """Check the numbers, and who does the work.
 
         Raises:
-            ValueError: If a number is too small.
+            ValueError: If a number is too small, or there are no such workers.
         """
+        self.check_workers()
         for name, least in (("scenarios", 1), ("seed", 0), ("iterations", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least {least}.")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.output.folder import as_json, write_folder
-from evaluate.output.journal import Keep
+from evaluate.output.keeping import Keeper
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.eosdnn.config import EosdnnConfig
@@ -44,10 +44,10 @@ def reproduce(config: EosdnnConfig) -> dict[str, Any]:
     """
     config.check()
     with journal_in(config.out, settings_of(config), Placed | Uploaded, overwrite=config.overwrite) as journal:
-        return _reproduced(config, journal.keep)
+        return _reproduced(config, Keeper(journal, config))
 
 
-def _reproduced(config: EosdnnConfig, keep: Keep) -> dict[str, Any]:
+def _reproduced(config: EosdnnConfig, keep: Keeper) -> dict[str, Any]:
     console, placements, uploads = Console(), [], []
     with Console(stderr=True).status("placing") as status:
         for placed in place_and_compare(config.scenarios, config.seed, config.iterations, keep):

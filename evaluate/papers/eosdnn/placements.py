@@ -26,7 +26,7 @@ from dnnmig_env.arrays import Floats
 from dnnmig_env.families.registry import scenarios
 from dnnmig_env.scenarios.scenario import Scenario
 from evaluate.compare.statistics import delay_ratios, policy_figures
-from evaluate.output.journal import Keep, keep_nothing
+from evaluate.output.keeping import Keeper
 
 SWARM = 100
 """Number of particles, or of members of a population."""
@@ -49,6 +49,9 @@ SMALL: dict[str, dict[str, Any]] = {
 
 FULL: dict[str, dict[str, Any]] = {"edge-cloud": {}, "multi-user": {}}
 """Options of a family for scenarios of full size."""
+
+
+_compiled: set[str] = set()  # titles of the methods that have placed once in this process
 
 
 @dataclass(frozen=True)
@@ -113,14 +116,19 @@ class PlacementStudy:
         }
 
 
-def place_and_compare(count: int, seed: int, iterations: int, keep: Keep = keep_nothing) -> Iterator[PlacementStudy]:
+def place_and_compare(
+    count: int,
+    seed: int,
+    iterations: int,
+    keep: Keeper = Keeper(),  # noqa: B008  immutable
+) -> Iterator[PlacementStudy]:
     """Yield one study after another, first of small scenarios, then of scenarios of full size.
 
     Args:
         count: Scenarios per study.
         seed: Seed of the scenarios and of the searches.
         iterations: Iterations of each search.
-        keep: Keeps what each method reached in each scenario.
+        keep: Computes and keeps what each method reached in each scenario.
     """
     for sizes, exact in ((SMALL, True), (FULL, False)):
         for family, options in sizes.items():
@@ -147,29 +155,39 @@ def _study(
     seed: int,
     planners: Mapping[str, PlacementPlanner],
     exact: bool,
-    keep: Keep = keep_nothing,
+    keep: Keeper = Keeper(),  # noqa: B008  immutable
 ) -> PlacementStudy:
-    found = {name: _placed(f"{family}, exact: {exact}, {name}", drawn, seed, planners[name], keep) for name in planners}
+    titles = {name: f"{family}, exact: {exact}, {name}" for name in planners}
+    if keep.workers.workers > 1:  # what is compiled by this process is found on disk by all workers
+        for name, planner in planners.items():
+            if not all(keep.is_known(titles[name], k) for k in range(len(drawn))):
+                _compile(titles[name], planner, drawn[0], seed)
+    tasks = [
+        (titles[name], k, partial(_placed, titles[name], planner, drawn[0], scenario, seed, k))
+        for name, planner in planners.items()
+        for k, scenario in enumerate(drawn)
+    ]
+    records = list(keep.records(tasks))
+    found = {name: records[at * len(drawn) : (at + 1) * len(drawn)] for at, name in enumerate(planners)}
     delays_s = {name: np.array([each.delay_s for each in placed]) for name, placed in found.items()}
     planning_s = {name: np.array([each.planning_s for each in placed]) for name, placed in found.items()}
     return PlacementStudy(family, exact, delays_s, planning_s, seed)
 
 
-def _placed(title: str, drawn: list[Scenario], seed: int, planner: PlacementPlanner, keep: Keep) -> list[Placed]:
-    """Return what a method reaches in every scenario; before the first one that is not known, it is compiled."""
-    is_compiled = False
+def _placed(title: str, planner: PlacementPlanner, first: Scenario, scenario: Scenario, seed: int, k: int) -> Placed:
+    """Return what a method reaches in scenario k; before it does so for the first time in a process, it is compiled."""
+    _compile(title, planner, first, seed)
+    began_s = time.perf_counter()
+    placement = planner(scenario, np.random.default_rng([seed, k]))
+    planning_s = time.perf_counter() - began_s
+    return Placed(float(placement_delay_s(scenario, placement)), planning_s)
 
-    def place(k: int) -> Placed:
-        nonlocal is_compiled
-        if not is_compiled:
-            planner(drawn[0], np.random.default_rng(seed))
-            is_compiled = True
-        began_s = time.perf_counter()
-        placement = planner(drawn[k], np.random.default_rng([seed, k]))
-        planning_s = time.perf_counter() - began_s
-        return Placed(float(placement_delay_s(drawn[k], placement)), planning_s)
 
-    return [keep(title, k, partial(place, k)) for k in range(len(drawn))]
+def _compile(title: str, planner: PlacementPlanner, scenario: Scenario, seed: int) -> None:
+    """Let a method place once in this process, unless it has."""
+    if title not in _compiled:
+        planner(scenario, np.random.default_rng(seed))
+        _compiled.add(title)
 
 
 def _device_only(scenario: Scenario, rng: np.random.Generator) -> Placement:

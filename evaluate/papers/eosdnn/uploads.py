@@ -24,7 +24,7 @@ from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.statistics import TIE, delay_ratios
-from evaluate.output.journal import Keep, keep_nothing
+from evaluate.output.keeping import Keeper
 
 SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "single": ("single", {"max_layers": 64, "uplink": "independent"}),
@@ -105,20 +105,22 @@ class UploadStudy:
         return found
 
 
-def upload_and_compare(count: int, seed: int, keep: Keep = keep_nothing) -> Iterator[UploadStudy]:
+def upload_and_compare(
+    count: int,
+    seed: int,
+    keep: Keeper = Keeper(),  # noqa: B008  immutable
+) -> Iterator[UploadStudy]:
     """Yield the study of one setting after another.
 
     Args:
         count: Scenarios per setting.
         seed: Seed of the scenarios and of PSO-GA.
-        keep: Keeps what all methods reached in each scenario.
+        keep: Computes and keeps what all methods reached in each scenario.
     """
     for setting, (family, options) in SETTINGS.items():
         drawn = scenarios(family, count, seed, **options)
-        found = [
-            keep(setting, k, partial(_uploaded, scenario, np.random.default_rng([seed, k])))
-            for k, scenario in enumerate(drawn)
-        ]
+        tasks = [(setting, k, partial(_uploaded, scenario, (seed, k))) for k, scenario in enumerate(drawn)]
+        found = list(keep.records(tasks))
         delays_s, queries, partitions = (
             {name: np.array([getattr(each, figure)[name] for each in found]) for name in found[0].delay_s}
             for figure in ("delay_s", "queries", "partitions")
@@ -140,7 +142,8 @@ def queries_finished(timeline: Timeline) -> float:
     return float(count)
 
 
-def _uploaded(scenario: Scenario, rng: np.random.Generator) -> Uploaded:
+def _uploaded(scenario: Scenario, seed: tuple[int, int]) -> Uploaded:
+    rng = np.random.default_rng(seed)
     timelines = {name: simulate(scenario, plan) for name, plan in _plans(scenario, rng).items()}
     return Uploaded(
         {name: float(each.mean_delay_s) for name, each in timelines.items()},

@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluate.parallel import Workers
+
 
 @dataclass(frozen=True)
-class PaperConfig:
+class PaperConfig(Workers):
     """Replay published layer profiles: how fast do queries get while a network is uploaded by IONN, efficiency or LMU?
 
     There is one device and one server, and queries run back to back. All figures are over the time that uploading the

@@ -11,7 +11,7 @@ from rich.console import Console
 from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.simulation.plan import Plan
 from evaluate.output.folder import as_json, write_folder
-from evaluate.output.journal import Keep
+from evaluate.output.keeping import Keeper
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.ionn.config import PaperConfig
@@ -30,11 +30,12 @@ def reproduce(config: PaperConfig) -> list[Replay]:
         ValueError: If anything in the config or a profile is not valid; nothing has been written then.
         KeyboardInterrupt: If the command is stopped; a note says what is kept.
     """
+    config.check_workers()
     rates = config.rates_mbps
     networks = load_profiles(config.profiles)
     settings = {**settings_of(config), **{f"{each.graph.name}.csv": _digest(each) for each in networks}}
     with journal_in(config.out, settings, Plan, overwrite=config.overwrite) as journal:
-        return _reproduced(config, networks, rates, journal.keep)
+        return _reproduced(config, networks, rates, Keeper(journal, config))
 
 
 def _digest(network: MeasuredNetwork) -> str:
@@ -43,7 +44,7 @@ def _digest(network: MeasuredNetwork) -> str:
 
 
 def _reproduced(
-    config: PaperConfig, networks: Sequence[MeasuredNetwork], rates: Sequence[float], keep: Keep
+    config: PaperConfig, networks: Sequence[MeasuredNetwork], rates: Sequence[float], keep: Keeper
 ) -> list[Replay]:
     console = Console()
     with Console(stderr=True).status("replaying"):

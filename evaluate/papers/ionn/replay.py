@@ -26,7 +26,7 @@ from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.timeline import Timeline
-from evaluate.output.journal import Keep, keep_nothing
+from evaluate.output.keeping import Keeper
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork
 
 BYTES_PER_S_PER_MBPS = 1024 * 1024 / 8000 * 1000
@@ -110,19 +110,28 @@ class Replay:
         }
 
 
-def replay(networks: Sequence[MeasuredNetwork], mbps: Sequence[float], keep: Keep = keep_nothing) -> Iterator[Replay]:
-    """Yield the replay of every network at every rate with every method; `keep` keeps the plans."""
-    for network in networks:
-        for rate in mbps:
-            scenario = scenario_of(network, rate)
-            for number, (method, planner) in enumerate(METHODS.items()):
-                plan = keep(f"{network.graph.name} at {rate} Mbps", number, partial(_plan, planner, scenario))
-                yield Replay(network.graph.name, rate, method, simulate(scenario, plan))
+def replay(
+    networks: Sequence[MeasuredNetwork],
+    mbps: Sequence[float],
+    keep: Keeper = Keeper(),  # noqa: B008  immutable
+) -> Iterator[Replay]:
+    """Yield the replay of every network at every rate with every method; `keep` computes the plans and keeps them."""
+    cases = [(network.graph.name, rate, scenario_of(network, rate)) for network in networks for rate in mbps]
+    settings = [(*case, method) for case in cases for method in METHODS]
+    numbers = {method: number for number, method in enumerate(METHODS)}
+    plans = keep.records(
+        [
+            (f"{network} at {rate} Mbps", numbers[method], partial(_plan, method, scenario))
+            for network, rate, scenario, method in settings
+        ]
+    )
+    for (network, rate, scenario, method), plan in zip(settings, plans, strict=True):
+        yield Replay(network, rate, method, simulate(scenario, plan))
 
 
-def _plan(planner: Planner, scenario: Scenario) -> Plan:
-    """Return the plan of a planner, with integers that JSON can hold."""
-    uploads = planner(scenario, np.random.default_rng(0)).uploads
+def _plan(method: str, scenario: Scenario) -> Plan:
+    """Return the plan of a method, with integers that JSON can hold."""
+    uploads = METHODS[method](scenario, np.random.default_rng(0)).uploads
     return Plan(tuple(replace(upload, layers=tuple(map(int, upload.layers))) for upload in uploads))
 
 

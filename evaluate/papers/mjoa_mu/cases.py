@@ -24,7 +24,7 @@ from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import plan_of
 from dnnmig_env.simulation.simulator import simulate
-from evaluate.output.journal import Keep, keep_nothing
+from evaluate.output.keeping import Keeper
 
 LATENCY_S = 0.005
 """Latency of the access in seconds, the same up and down."""
@@ -84,12 +84,12 @@ def cases(
     mbps: Sequence[float],
     edge_flops_per_s: Sequence[float],
     device_flops_per_s: Sequence[float],
-    keep: Keep = keep_nothing,
+    keep: Keeper = Keeper(),  # noqa: B008  immutable
 ) -> Iterator[Case]:
     """Yield every combination of a network (merged to at most `max_layers`), a rate, an edge and a device."""
     settings = itertools.product(networks, mbps, edge_flops_per_s, device_flops_per_s)
-    for index, setting in enumerate(settings):
-        yield keep("one user", index, partial(_case, max_layers, *setting))
+    tasks = [("one user", index, partial(_case, max_layers, *setting)) for index, setting in enumerate(settings)]
+    yield from keep.records(tasks)
 
 
 def _case(max_layers: int, network: str, rate: float, edge: float, device: float) -> Case:

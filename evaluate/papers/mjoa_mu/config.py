@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluate.parallel import Workers
+
 
 @dataclass(frozen=True)
-class MjoaMuConfig:
+class MjoaMuConfig(Workers):
     """Measure what MJOA-MU claims: how much faster are cold starts when uploads go on while layers execute?
 
     First one user and one edge, on a grid of networks, access rates and machines, are compared with serial uploading.
@@ -52,11 +54,12 @@ class MjoaMuConfig:
     stopped, is given up."""
 
     def check(self) -> None:
-        """Check the numbers.
+        """Check the numbers, and who does the work.
 
         Raises:
-            ValueError: If there is nothing to measure, or a number is too small.
+            ValueError: If there is nothing to measure, a number is too small, or there are no such workers.
         """
+        self.check_workers()
         for name in ("networks", "mbps", "edge_tflops", "device_gflops", "users"):
             if not getattr(self, name):
                 raise ValueError(f"--{name.replace('_', '-')} is empty; give at least one.")

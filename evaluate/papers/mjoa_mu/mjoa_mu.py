@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.output.folder import as_json, write_folder
-from evaluate.output.journal import Keep
+from evaluate.output.keeping import Keeper
 from evaluate.output.tables import markdown_table, terminal_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.mjoa_mu.cases import BASELINES, Case, cases
@@ -52,10 +52,10 @@ def reproduce(config: MjoaMuConfig) -> dict[str, Any]:
     """
     config.check()
     with journal_in(config.out, settings_of(config), Case | Started, overwrite=config.overwrite) as journal:
-        return _reproduced(config, journal.keep)
+        return _reproduced(config, Keeper(journal, config))
 
 
-def _reproduced(config: MjoaMuConfig, keep: Keep) -> dict[str, Any]:
+def _reproduced(config: MjoaMuConfig, keep: Keeper) -> dict[str, Any]:
     console, alone, together = Console(), list[Case](), list[UsersStudy]()
     edges, devices = [1e12 * speed for speed in config.edge_tflops], [1e9 * speed for speed in config.device_gflops]
     with Console(stderr=True).status("one user") as status:

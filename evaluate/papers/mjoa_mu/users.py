@@ -21,7 +21,7 @@ from dnnmig_env.scenarios.scenario import Scenario, User
 from dnnmig_env.simulation.reserved.shares import equal_shares, own_scenario
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.statistics import delay_ratios
-from evaluate.output.journal import Keep, keep_nothing
+from evaluate.output.keeping import Keeper
 from evaluate.papers.mjoa_mu.cases import HORIZON_S, access, device_node, edge_node
 
 BASELINE, MJOA_MU = "serial, equal", "parallel, ARA"
@@ -92,7 +92,7 @@ def studies(
     max_layers: int,
     edge_flops_per_s: Range,
     device_flops_per_s: Range,
-    keep: Keep = keep_nothing,
+    keep: Keeper = Keeper(),  # noqa: B008  immutable
 ) -> Iterator[UsersStudy]:
     """Yield the study of each range of access rates and number of users.
 
@@ -104,18 +104,19 @@ def studies(
         max_layers: Most layers to which these are merged.
         edge_flops_per_s: Range of the speeds of edges, drawn log-uniformly.
         device_flops_per_s: Range of the speeds of devices, drawn log-uniformly.
-        keep: Keeps what all methods reached in each scenario.
+        keep: Computes and keeps what all methods reached in each scenario.
     """
     for mbps, number in itertools.product(ACCESS_MBPS, users):
-        rng, found = np.random.default_rng([seed, number, int(mbps[0])]), list[Started]()
-        for index in range(count):
+        rng, drawn = np.random.default_rng([seed, number, int(mbps[0])]), list[Scenario]()
+        for _ in range(count):
             graphs = [load_prepared(str(name), max_layers) for name in rng.choice(np.array(networks), number)]
             edge = edge_node(float(log_uniform(rng, edge_flops_per_s, (1,))[0]))
             devices = map(device_node, log_uniform(rng, device_flops_per_s, (number,)).tolist())
             owners = [User(f"user-{user}", *pair) for user, pair in enumerate(zip(graphs, devices, strict=True))]
             links = access(log_uniform(rng, mbps, (number,)).tolist())
-            scenario = Scenario(tuple(owners), (edge,), links, HORIZON_S)
-            found.append(keep(f"{number} users, {mbps[0]:g} to {mbps[1]:g} Mbps", index, partial(_started, scenario)))
+            drawn.append(Scenario(tuple(owners), (edge,), links, HORIZON_S))
+        title = f"{number} users, {mbps[0]:g} to {mbps[1]:g} Mbps"
+        found = list(keep.records([(title, index, partial(_started, each)) for index, each in enumerate(drawn)]))
         yield UsersStudy(
             mbps, number, {name: np.array([one.delays_s[name] for one in found]) for name in METHODS}, seed
         )

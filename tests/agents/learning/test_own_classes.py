@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from agents.learning.algorithms import (
     ALGORITHMS,
@@ -204,6 +206,34 @@ def test_a_model_of_a_policy_class_of_ones_own_acts_by_that_class(
         resolve_policy(f"{file}@4", rows.env, 0)
     with pytest.raises(ValueError, match="its network cannot be had alone"):
         load(file)
+
+
+def test_a_policy_class_that_takes_masks_is_given_them(tmp_path: Path) -> None:
+    """Without masks the policy would choose what is not legal; with them it never does, as the model that was saved."""
+    rows, file = env(), tmp_path / "m.zip"
+    own = "sb3_contrib.common.maskable.policies:MaskableMultiInputActorCriticPolicy"
+    model = make_model("maskable-ppo", rows, 0, "cpu", {"n_steps": 8}, own_policy=own)
+    observation, _ = rows.env.reset(seed=5)
+    (wrong, *_) = np.flatnonzero(~observation["action_mask"].any(axis=0))
+    with torch.no_grad():
+        model.policy.action_net.bias[wrong] = 100.0
+    save(model, file, "toy", "joint", "maskable-ppo")
+    policy = resolve_policy(str(file), rows.env, 0)
+    assert isinstance(policy, OwnTrainedPolicy)
+    assert set(model.predict(observation, deterministic=True)[0].tolist()) == {wrong}
+    for deterministic in (True, False):
+        observation, _ = rows.env.reset(seed=5)
+        for _ in range(4):
+            actions, _ = policy.predict(observation, deterministic=deterministic)
+            assert observation["action_mask"][np.arange(len(actions)), actions].all()
+            if deterministic:
+                masks = observation["action_mask"]
+                expected, _ = model.predict(observation, deterministic=True, action_masks=masks)  # type: ignore[call-arg]
+                assert actions.tolist() == expected.tolist()
+            observation, *_, infos = rows.env.step(actions)
+            assert not infos["illegal_action"].any()
+    row = {name: each[0] for name, each in observation.items()}
+    assert row["action_mask"][policy.predict(row)[0]]
 
 
 def test_a_class_that_is_not_there_any_more_is_named(module: str, tmp_path: Path) -> None:

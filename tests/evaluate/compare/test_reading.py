@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def test_an_evaluation_is_read_back(config: Config) -> None:
         assert [row.gap for row in rows] == (delays_s / results.best_s - 1.0).tolist()
         assert [row.moves["radio_bytes"] for row in rows] == results.rollouts[policy].radio_bytes.tolist()
     assert found.title == "single: 3 scenarios, seed 5"
+    frozen = {**found.summary, "seed": None, "scenario_files": ["0.json"] * 3, "set": {"name": "single-v1"}}
+    assert dataclasses.replace(found, summary=frozen).title == "single-v1: 3 scenarios"
     words = shlex.split(found.command)
     assert words[:3] == ["python", "-m", "evaluate"] and tyro.cli(Config, args=words[3:]) == config
     replayed = [(row.policy, row.scenario) for row, _ in replays(found, saved_scenarios(found))]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evaluate.compare.record import Record
-from evaluate.output.journal import JOURNAL, Journal, keep_nothing
+from evaluate.output.journal import JOURNAL, Journal
 from evaluate.output.unfinished import is_unfinished
 
 RECORD = Record(3, 1.5, 2.5, 0.5, 0.75, 1e-3, 2, False, (4, 0))
@@ -48,23 +48,6 @@ def test_a_line_that_was_cut_off_is_dropped_and_written_over(tmp_path: Path) -> 
     assert journal(tmp_path).count == 2
     path.write_bytes(b'{"settings": {"poli')  # killed in the first line
     assert journal(tmp_path).known == {}
-
-
-def test_a_record_is_computed_once(tmp_path: Path) -> None:
-    computed: list[Record] = []
-
-    def compute() -> Record:
-        computed.append(RECORD)
-        return RECORD
-
-    for _ in range(2):
-        mine = journal(tmp_path)
-        assert mine.keep("a", 3, compute) == mine.keep("a", 3, compute) == RECORD
-    assert len(computed) == 1
-    assert journal(tmp_path).keep("a", 4, compute) == journal(tmp_path).keep("b", 3, compute) == RECORD
-    assert len(computed) == 3
-    assert keep_nothing("a", 3, compute) == keep_nothing("a", 3, compute) == RECORD
-    assert len(computed) == 5
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from agents.policies.trained import BEST_MODEL, read_card
 from agents.pretrained import Check, read_agent_card
 from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
+from evaluate.compare import compare
 from evaluate.compare.compare import roll_out_all
 from evaluate.compare.results import Results
 from evaluate.compare.rollout import Arena
@@ -86,10 +87,31 @@ def test_nothing_is_replaced_unless_asked_for(run, tmp_path, capsys):
     assert (tmp_path / "toy.zip").read_bytes() == first
 
 
+def test_the_same_agent_is_published_whatever_the_number_of_workers(run, tmp_path, monkeypatch):
+    cards, used, play = [], [], compare.play_all
+
+    def noted(parts, workers, then):
+        used.append(workers.workers)
+        return play(parts, workers, then)
+
+    monkeypatch.setattr(compare, "play_all", noted)
+    for workers in ("1", "2"):
+        words = ["--policies", "random,pso-ga:iterations=3:swarm=4+lmu", "--scenarios", "18", "--samples", "2"]
+        assert published(run, tmp_path / workers, *words, "--workers", workers) == 0
+        card = json.loads((tmp_path / workers / "toy.json").read_text())
+        for figures in card["results"]["policies"].values():
+            del figures["planning_s"]
+        cards.append(card)
+    assert cards[0] == cards[1]
+    assert set(used) == {1, 2} and used[-1] == 2
+    assert (tmp_path / "1" / "toy.zip").read_bytes() == (tmp_path / "2" / "toy.zip").read_bytes()
+
+
 def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
     cases = {
         "it has no config.json": (str(tmp_path), []),
         "--scenarios is 0": (str(run), ["--scenarios", "0"]),
+        "--workers is 0; it must be at least 1": (str(run), ["--workers", "0"]),
         "--samples is -1; it must be at least 0": (str(run), ["--samples", "-1"]),
         "--policies has 'pretrained'": (str(run), ["--policies", "pretrained"]),
         "unknown planner 'best'": (str(run), ["--policies", "best"]),

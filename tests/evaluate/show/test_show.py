@@ -15,10 +15,13 @@ from PIL import Image
 
 from dnnmig_env.__main__ import main as problem
 from dnnmig_env.families.registry import scenarios
+from dnnmig_env.scenarios.file import load_scenario
 from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.plan_file import load_plan
 from dnnmig_env.simulation.simulator import simulate
 from dnnmig_env.simulation.timelines.panels import user_colour
 from evaluate.__main__ import main
+from evaluate.compare.rollout import Arena
 from evaluate.show import animation, plots
 from evaluate.show.plots import delays_png, mean_delays_s, uploads_png
 from tests.strategies import random_case, random_moving_case
@@ -31,7 +34,7 @@ def test_an_episode_on_the_map(tmp_path: Path, capsys: pytest.CaptureFixture[str
     words = ["--family", "mobile", "--seed", "2", "--policies", "joint-efficiency@forecast,random", "--frames", "3"]
     assert main(["show", *words, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "mobile, seed 2" in printed and "joint-efficiency@forecast" in printed
+    assert "mobile: 1 scenario, seed 2" in printed and "joint-efficiency@forecast" in printed
     assert {path.name for path in out.iterdir()} == {
         "config.json",
         "delays.png",
@@ -51,6 +54,23 @@ def test_an_episode_on_the_map(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert json.loads((out / "config.json").read_text())["config"]["frames"] == 3
     assert main(["show", *words, "--out", str(out)]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_actions_are_replayed_once_per_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed, plans = [], Arena.plans
+
+    def noted(self: Arena, actions: Any) -> Any:
+        for plan in plans(self, actions):
+            replayed.append(plan)
+            yield plan
+
+    monkeypatch.setattr(Arena, "plans", noted)
+    policies = ["front-to-back", "joint-efficiency"]
+    assert main(["show", "--scenario-file", FILE, "--policies", ",".join(policies), "--out", str(tmp_path)]) == 0
+    assert len(replayed) == 2
+    for policy, plan in zip(policies, replayed, strict=True):
+        saved = load_plan(tmp_path / "plans" / policy / "0.json", load_scenario(Path(FILE)))
+        assert (saved.plan, saved.policy) == (plan, policy)
 
 
 def test_a_scenario_file_in_which_nobody_moves_has_no_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,9 +16,19 @@ from dnnmig_env.scenarios.scenario import Scenario, User
 from dnnmig_env.simulation.plan import plan_of
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.__main__ import main
+from evaluate.papers.mjoa_mu import users
 from evaluate.papers.mjoa_mu.cases import BASELINES, HORIZON_S, access, cases, device_node, edge_node
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
-from evaluate.papers.mjoa_mu.users import ACCESS_MBPS, BASELINE, METHODS, MJOA_MU, UsersStudy, delays_s, studies
+from evaluate.papers.mjoa_mu.users import (
+    ACCESS_MBPS,
+    BASELINE,
+    METHODS,
+    MJOA_MU,
+    Started,
+    UsersStudy,
+    delays_s,
+    studies,
+)
 from tests.strategies import Sizes, random_case
 
 NETWORKS = ("alexnet", "bert_mini")
@@ -110,6 +120,25 @@ def test_figures_of_several_users() -> None:
         ratio = delays[MJOA_MU].sum() / delays[BASELINE].sum()
         assert figures[MJOA_MU]["relative_to_baseline"] == pytest.approx(ratio)
         assert figures[BASELINE]["relative_to_baseline"] == 1.0
+
+
+def test_every_scenario_is_measured_once_and_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[Scenario] = []
+
+    def noted(scenario: Scenario) -> Started:
+        measured.append(scenario)
+        return Started({name: (float(len(measured)),) * len(scenario.users) for name in METHODS})
+
+    monkeypatch.setattr(users, "_started", noted)
+    found = list(studies([1, 2], 3, 0, NETWORKS, 8, (1e12, 1e12), (2e9, 4e9)))
+    assert [study.delays_s[MJOA_MU][:, 0].tolist() for study in found] == [
+        [1, 2, 3],
+        [4, 5, 6],
+        [7, 8, 9],
+        [10, 11, 12],
+    ]
+    assert [len(scenario.users) for scenario in measured] == [1] * 3 + [2] * 3 + [1] * 3 + [2] * 3
+    assert len({scenario.users[0].device.flops_per_s for scenario in measured}) == len(measured)
 
 
 def test_files_say_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
