@@ -32,7 +32,8 @@ from evaluate.output.tables import terminal_table
 from evaluate.parallel import Workers
 from evaluate.publish.config import PublishConfig
 from evaluate.publish.training_command import training_command
-from train.folder import VERSIONS, read_config
+from train.config import TrainConfig
+from train.folder import CONFIG, VERSIONS, read_config
 
 CHECK_SCENARIOS = 8
 """Number of scenarios of the figure by which an agent is checked: enough to notice a change, few enough for a
@@ -127,7 +128,19 @@ def _arena(card: Card, count: int, seed: int) -> Arena:
 
 def _trained(run: Path) -> _Training:
     config = read_config(run)
-    return _Training(config.seed, (training_command(config),), _versions(run), read_card(run))
+    commands = (*_commands_before(config), training_command(config))
+    return _Training(config.seed, commands, _versions(run), read_card(run))
+
+
+def _commands_before(config: TrainConfig) -> tuple[str, ...]:
+    """Return the commands that made the model with whose weights a run began, as far as they are known."""
+    if config.begin_with is None:
+        return ()
+    if config.begin_with == PRETRAINED:
+        return read_agent_card(config.family).commands
+    path = Path(config.begin_with)
+    run = path if path.is_dir() else path.parent
+    return _trained(run).commands if (run / CONFIG).is_file() else ()
 
 
 def _published(agent: Path) -> _Training:

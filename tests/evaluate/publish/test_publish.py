@@ -201,3 +201,30 @@ def test_a_cards_intervals_are_those_of_its_seed():
     figures = card.results.policies["device-only"]
     assert (figures.agent_ratio, *figures.agent_ratio_ci95) == (ratio, low, high)
     assert (low, high) != delay_ratios(results.delays_s, 4)["pretrained"]["device-only"][1:]
+
+
+def test_a_card_has_the_commands_of_the_model_with_which_a_run_began(run, tmp_path, monkeypatch):
+    held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
+
+    def trained(name, begin_with):
+        out = tmp_path / name
+        assert (
+            train(TrainConfig("toy", begin_with=begin_with, total_steps=32, num_envs=16, out=out, held_out=held_out))
+            == 0
+        )
+        return out
+
+    def commands(run, folder):
+        assert published(run, tmp_path / folder, "--scenarios", "2") == 0
+        return read_agent_card("toy", tmp_path / folder).commands
+
+    (first,) = commands(run, "first")
+    second = trained("second", str(run))
+    begun = commands(second, "second-agent")
+    assert begun[:-1] == (first,)
+    assert f"--begin-with {run}" in begun[-1]
+    assert commands(trained("third", str(second / BEST_MODEL)), "third-agent")[:-1] == begun
+    monkeypatch.setattr(agents.pretrained, "FOLDER", tmp_path / "second-agent")
+    assert commands(trained("fourth", "pretrained"), "fourth-agent")[:-1] == begun
+    alone = trained("fifth", str(tmp_path / "first" / "toy.zip"))
+    assert len(commands(alone, "fifth-agent")) == 1  # of a model without its run, nothing is known
