@@ -170,7 +170,7 @@ class FactsNetwork(nn.Module):
         kinds = torch.stack([parts.layers[..., LAYER.exists], parts.layers[..., LAYER.remaining]], dim=-2)
         users = torch.cat([parts.users, _means(kinds, layers).flatten(-2), layers.amax(-2)], dim=-1)
         links = torch.cat([parts.links, ahead.pairs], dim=-1)
-        exists = parts.servers[parts.row][..., :1]
+        exists = parts.servers[..., :1][parts.row]
         pairs = self.link(links) + self.server(parts.servers)[parts.row] + self.user(users).unsqueeze(1)
         pairs = torch.relu(pairs) * exists
         on_servers = _sums(pairs, parts)

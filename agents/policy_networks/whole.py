@@ -53,7 +53,7 @@ def look_ahead(parts: Parts, layout: FactsLayout) -> Outlook:
     exists, remaining = layers[..., LAYER.exists], layers[..., LAYER.remaining]
     share, in_use = layers[..., LAYER.execution_share], layers[..., LAYER.in_use]
     device = _ln(users[..., USER.log_device_delay], -0.5, 2.0)  # ln of seconds, (N,)
-    is_server = parts.servers[parts.row][..., SERVER.exists] > 0  # not padding
+    is_server = parts.servers[..., SERVER.exists][parts.row] > 0  # not padding
     up = torch.where(is_server, _ln(links[..., LINK.log_up_rate], 0.5, 2.0), _NO_RATE)  # ln of MB/s, (N, S)
     down = torch.where(is_server, _ln(links[..., LINK.log_down_rate], 0.5, 2.0), _NO_RATE)
     queries = users[..., USER.query_share].clamp(min=_LEAST_SHARE).log()
