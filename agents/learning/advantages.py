@@ -1,4 +1,8 @@
-"""Advantages of GRPO: by how much less a rollout costs than the others of its group, from some time on."""
+"""Advantages of GRPO: by how much less a rollout costs than the others of its group, from some time on.
+
+A decision is about a user, and "stop" about all of them. Where users have little to do with each other, what others
+cost says little of the decision and is most of what makes its return noisy. So their costs may be given less weight.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +18,44 @@ LEAST_SPREAD = 1e-3
 is hardly learned from."""
 
 
-def group_advantages(costs: Floats, group_size: int) -> Floats:
+def group_advantages(costs: Floats, group_size: int, others: float = 1.0) -> Floats:
     """Return by how much less than its group's mean each episode costs, in standard deviations of the group.
 
     Args:
-        costs: Cost of each episode, or of what follows the beginning of each part of its time, groups side by side, as
-            shares of the device-only cost, shape (B, parts).
+        costs: Cost of each user in each episode, or of what follows the beginning of each part of its time, groups side
+            by side, as shares of the device-only cost of all users, shape (B, parts, U).
         group_size: Number of episodes in a group, K.
+        others: Weight of the costs of other users than that about whom the decision is.
 
     Returns:
-        The advantages, shape (B, parts). The standard deviation is the root of the variances' mean over all parts, so
-        that parts in which rollouts hardly differ weigh little.
+        The advantages of decisions about each user, and at last those of "stop", which are the mean over users who cost
+        anything, shape (B, parts, U + 1). The standard deviation is the root of the variances' mean over all parts and
+        users, so that parts in which rollouts hardly differ weigh little.
     """
-    groups = costs.reshape(-1, group_size, costs.shape[1])
-    spread = np.sqrt(groups.var(axis=1, keepdims=True).mean(axis=2, keepdims=True))
-    advantages: Floats = (groups.mean(axis=1, keepdims=True) - groups) / (spread + LEAST_SPREAD)
-    return advantages.reshape(costs.shape)
+    groups = costs.reshape(-1, group_size, *costs.shape[1:])
+    less = groups.mean(axis=1, keepdims=True) - groups
+    of_all = less.sum(axis=3, keepdims=True)
+    of_users = less + others * (of_all - less)
+    counts = np.maximum((groups != 0).any(axis=(1, 2), keepdims=True).sum(axis=3, keepdims=True), 1)
+    share = 1.0 / counts + others * (1.0 - 1.0 / counts)  # of the advantage of all in the mean over users
+    variances = np.where((groups != 0).any(axis=(1, 2), keepdims=True), of_users**2, 0.0).sum(axis=3, keepdims=True)
+    spread = np.sqrt((variances / counts).mean(axis=(1, 2), keepdims=True))
+    advantages: Floats = np.concatenate([of_users, share * of_all], axis=3) / (spread + share * LEAST_SPREAD)
+    return advantages.reshape(*costs.shape[:2], -1)
 
 
 def costs_to_go(costs: Floats, keeps: Floats) -> Floats:
     """Return what an episode costs from each part of its time on, where later parts weigh less.
 
     Args:
-        costs: Costs in each part, shape (B, parts).
+        costs: Costs in each part, shape (B, parts, U).
         keeps: Weight of a part by that of the part before it, above 0 and below 1, shape (B,).
 
     Returns:
-        Weighted means of the costs of the parts that follow, times the number of parts, shape (B, parts). If costs are
+        Weighted means of the costs of the parts that follow, times the number of parts, of the same shape. If costs are
         the same in all parts, those from the first part on are about those of the episode; after the end nothing costs.
     """
-    to_go: Floats = costs * ((1.0 - keeps) * costs.shape[1])[:, None]
+    to_go: Floats = costs * ((1.0 - keeps) * costs.shape[1])[:, None, None]
     for part in range(costs.shape[1] - 2, -1, -1):
-        to_go[:, part] += keeps * to_go[:, part + 1]
+        to_go[:, part] += keeps[:, None] * to_go[:, part + 1]
     return to_go

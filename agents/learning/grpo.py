@@ -55,6 +55,8 @@ class GRPO(BaseAlgorithm):
         ent_coef: Weight of the entropy of the decisions, in nats, in the objective. Without it rollouts soon differ too
             little to learn from.
         max_grad_norm: Largest norm of a gradient.
+        others_weight: Weight of the costs of other users in what a decision about a user is judged by. With less than
+            1, rollouts tell sooner which decisions were good for the user, and less of what they did to others.
         memory_s: Seconds after a decision in which the weight of costs falls to 1/e. None: every decision is judged by
             the cost of the whole episode.
         policy_kwargs: Arguments of the policy.
@@ -81,6 +83,7 @@ class GRPO(BaseAlgorithm):
         clip_range: float = 0.2,
         ent_coef: float = 0.01,
         max_grad_norm: float = 0.5,
+        others_weight: float = 1.0,
         memory_s: float | None = None,
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
@@ -91,6 +94,8 @@ class GRPO(BaseAlgorithm):
     ) -> None:
         if group_size < 2:
             raise ValueError(f"group_size is {group_size}; a rollout is judged against others, so give 2 or more.")
+        if not 0.0 <= others_weight <= 1.0:
+            raise ValueError(f"others_weight is {others_weight}; give 0 to 1.")
         if env is not None and env.num_envs % group_size:  # SB3 loads models without environments
             raise ValueError(
                 f"num_envs is {env.num_envs} and group_size {group_size}, but every scenario is played group_size "
@@ -110,7 +115,7 @@ class GRPO(BaseAlgorithm):
         )
         self.group_size, self.batch_size, self.n_epochs = group_size, batch_size, n_epochs
         self.clip_range, self.ent_coef, self.max_grad_norm = clip_range, ent_coef, max_grad_norm
-        self.memory_s, self.rounds = memory_s, 0
+        self.others_weight, self.memory_s, self.rounds = others_weight, memory_s, 0
         if _init_setup_model:
             self._setup_model()
 
@@ -169,42 +174,45 @@ class GRPO(BaseAlgorithm):
         """Play one episode in every row.
 
         Returns:
-            The moments, and the advantage of each row in each part of its time, shape (B, parts); None if a callback
-            ends the training.
+            The moments, and the advantages of each row in each part of its time, shape (B, parts, U + 1); None if a
+            callback ends the training.
         """
         groups = arena.num_envs // self.group_size
         begun = np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(groups)
         observation, _ = arena.reset(seed=[int(seed) for seed in np.repeat(begun, self.group_size)])
         horizons_s = _horizons_s(arena)
         running, moments = np.ones(arena.num_envs, np.bool_), []
-        costs = np.zeros((arena.num_envs, 1 if self.memory_s is None else BINS))
+        state, users = arena.episodes.state, arena.episodes.actions.users
+        costs = np.zeros((arena.num_envs, 1 if self.memory_s is None else BINS, users))
         while running.any():
             rows = np.flatnonzero(running)
-            times = arena.episodes.state.time_s[rows] / horizons_s[rows]
+            times, before_s = state.time_s[rows] / horizons_s[rows], state.user_cost_s[rows]
             parts = np.minimum((times * costs.shape[1]).astype(np.int64), costs.shape[1] - 1)
-            moment = self._decide(rows, observation["observation"][rows], observation["action_mask"][rows], parts)
+            shown = observation["observation"][rows], observation["action_mask"][rows]
+            moment = self._decide(rows, *shown, parts, users)
             moments.append(moment.in_doubt())
             actions = np.zeros(arena.num_envs, np.int64)
             actions[rows] = moment.action.numpy()
             self.num_timesteps += len(rows)
-            observation, reward, ended, _, infos = arena.step(actions)
-            costs[rows, parts] -= reward[rows]
+            observation, _, ended, _, infos = arena.step(actions)
+            costs[rows, parts] += state.user_cost_s[rows] - before_s
             if not callback.on_step():
                 return None
             for row in np.flatnonzero(running & ended):
                 delays = {name: float(infos[name][row]) for name in ("mean_delay_s", "device_only_delay_s")}
-                costs[row] /= delays["device_only_delay_s"]
+                costs[row] /= delays["device_only_delay_s"] * state.expected_queries[row]
                 self.ep_info_buffer.append(delays)  # type: ignore[union-attr]
             running &= ~ended
-        share = costs.sum(axis=1).reshape(groups, -1)
+        share = costs.sum(axis=(1, 2)).reshape(groups, -1)
         self.logger.record("rollout/spread_in_group", float(share.std(axis=1).mean()))
         self.logger.record("rollout/best_of_group", float(share.min(axis=1).mean()))
         if self.memory_s is not None:
             costs = costs_to_go(costs, np.exp(-horizons_s / (BINS * self.memory_s)))
-        return Moments.joined(moments), torch.as_tensor(group_advantages(costs, self.group_size), dtype=torch.float32)
+        advantages = group_advantages(costs, self.group_size, self.others_weight)
+        return Moments.joined(moments), torch.as_tensor(advantages, dtype=torch.float32)
 
-    def _decide(self, rows: Any, observation: Any, mask: Any, parts: Any) -> Moments:
-        """Draw an action for each of some rows, which are in some parts of their time."""
+    def _decide(self, rows: Any, observation: Any, mask: Any, parts: Any, users: int) -> Moments:
+        """Draw an action for each of some rows, which are in some parts of their time and hold so many users."""
         seen, legal = torch.as_tensor(observation), torch.as_tensor(mask)
         actions, log_probs = [], []
         with torch.no_grad():
@@ -214,11 +222,12 @@ class GRPO(BaseAlgorithm):
                 actions.append(action.cpu())
                 log_probs.append(choices.log_prob(action).cpu())
         drawn, likely = torch.cat(actions), torch.cat(log_probs)
-        return Moments(torch.as_tensor(rows), seen, legal, drawn, likely, torch.as_tensor(parts))
+        about = drawn // ((mask.shape[1] - 1) // users)  # "stop" is the last action
+        return Moments(torch.as_tensor(rows), seen, legal, drawn, likely, torch.as_tensor(parts), about)
 
     def _train(self, moments: Moments, of_row: Tensor) -> None:
-        """Take the gradient steps of one round, given the advantage of each row in each part of its time."""
-        advantage = of_row[moments.row, moments.part]
+        """Take the gradient steps of one round, given the advantages of each row in each part of its time."""
+        advantage = of_row[moments.row, moments.part, moments.about]
         if len(advantage) < 2:
             return
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)

@@ -23,6 +23,7 @@ class Moments:
         action: The action drawn, shape (N,).
         log_prob: The logarithm of its probability then, shape (N,).
         part: Part of the episode's time in which it was taken, shape (N,).
+        about: The user about whom it was; for "stop" the number of users, shape (N,).
     """
 
     row: Tensor
@@ -31,6 +32,7 @@ class Moments:
     action: Tensor
     log_prob: Tensor
     part: Tensor
+    about: Tensor
 
     @classmethod
     def joined(cls, parts: list[Moments]) -> Moments:

@@ -86,6 +86,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "learning_rate": _POSITIVE,
         "learning_starts": _whole(0),
         "max_grad_norm": _POSITIVE,
+        "others_weight": _SHARE,
         "memory_s": _MAYBE_POSITIVE,
         "n_epochs": _whole(1),
         "n_steps": _whole(1),

@@ -52,6 +52,7 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     """Set row `i` to the start of scenario `b`: time 0, with only those weights on servers that `uploaded` names."""
     state.time_s[i], state.cost_s[i], state.expected_queries[i] = 0.0, 0.0, 0.0
     state.slot[i], state.num_events[i] = 0, 0
+    fill(state.user_cost_s[i], 0.0)
     clear_transfers(state, i)
     state.joined[i] = 0
     fill(state.last_present[i], NOT_YET)
@@ -143,7 +144,9 @@ def pass_time(packed: PackedScenarios, b: int, state: State, i: int, until_s: fl
         place += 1
     rate_of_cost = 0.0
     for u in range(packed.num_users[b]):
-        rate_of_cost += packed.query_rate_hz[b, state.slot[i], u] * state.delay_s[i, u]
+        of_user = packed.query_rate_hz[b, state.slot[i], u] * state.delay_s[i, u]
+        rate_of_cost += of_user
+        state.user_cost_s[i, u] += of_user * (stop_s - before_s)
     state.cost_s[i] += rate_of_cost * (stop_s - before_s)
     state.time_s[i] = stop_s
     if stop_s == edge_s and state.slot[i] + 1 < packed.num_slots[b]:

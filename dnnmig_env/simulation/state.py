@@ -63,6 +63,7 @@ class State(NamedTuple):
     device_delay_s: Floats  # (B, U): delay of a query on the device alone
     memory_left_bytes: Floats  # (B, S): memory of each server that holds no weights
     cost_s: Floats  # (B,): integral so far of query rate x delay, summed over users
+    user_cost_s: Floats  # (B, U): the same of each user
     expected_queries: Floats  # (B,): integral of all users' query rates over the whole horizon
     num_events: Ints  # (B,): events in the log
     event_time_s: Floats  # (B, M): time of each event
@@ -113,6 +114,7 @@ def new_state(packed: PackedScenarios, rows: int, events: int = 0) -> State:
         device_delay_s=np.zeros((rows, users)),
         memory_left_bytes=np.zeros((rows, nodes - 1)),
         cost_s=np.zeros(rows),
+        user_cost_s=np.zeros((rows, users)),
         expected_queries=np.zeros(rows),
         num_events=np.zeros(rows, np.int64),
         event_time_s=np.zeros((rows, events)),
@@ -163,6 +165,7 @@ def copy_row(state: State, source: int, other: State, target: int) -> None:
         state.slot[source],
         state.cost_s[source],
     )
+    copy(other.user_cost_s[target], state.user_cost_s[source])
     copy(other.node[target], state.node[source])
     copy(other.usable[target], state.usable[source])
     copy(other.assignment[target], state.assignment[source])
