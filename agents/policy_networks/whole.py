@@ -143,7 +143,7 @@ def _geometry(parts: Parts) -> list[Tensor]:
     home = parts.links[..., CELL]
     nearer = along - (home * along).sum(1, keepdim=True)  # than to the home server, half its square per ten slots
     left = 0.5 * (square - (home * square).sum(1, keepdim=True)).clamp(min=0.0)
-    comes = (nearer > 1e-6) & (home == 0) & (place != 0).any(-1) & (home.sum(1, keepdim=True) > 0)
+    comes = (nearer > 1e-6) & (place != 0).any(-1) & (home.sum(1, keepdim=True) > 0)
     soon = torch.where(comes, nearer / (nearer + left).clamp(min=1e-6), 0.0)
     following = comes & (soon == soon.amax(1, keepdim=True))
     return [distance, approach, passing, soon, following.to(soon.dtype)]

@@ -1,5 +1,7 @@
 """GRPO: groups share a scenario, advantages are against the group, and the objective is PPO's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,21 +35,41 @@ def played(model):
 
 
 def test_advantages_by_hand():
-    found = group_advantages(np.array([1.0, 3.0, 5.0, 5.0])[:, None], 2)
-    assert found.ravel().tolist() == pytest.approx([1 / (1 + LEAST_SPREAD), -1 / (1 + LEAST_SPREAD), 0.0, 0.0])
+    found = group_advantages(np.array([1.0, 3.0, 5.0, 5.0])[:, None, None], 2)
+    step = 1 / (1 + LEAST_SPREAD)
+    assert found[..., 0].ravel().tolist() == pytest.approx([step, -step, 0.0, 0.0])
+    assert found[..., 1].ravel().tolist() == pytest.approx([step, -step, 0.0, 0.0])  # of "stop"
 
 
 def test_advantages_in_parts_are_in_standard_deviations_of_all_parts():
     costs = np.array([[1.0, 5.0], [3.0, 5.0]])  # variances within the group: 1 and 0
-    found = group_advantages(costs, 2)
+    found = group_advantages(costs[..., None], 2)
     step = 1.0 / (np.sqrt(0.5) + LEAST_SPREAD)
-    np.testing.assert_allclose(found, [[step, 0.0], [-step, 0.0]])
+    np.testing.assert_allclose(found[..., 0], [[step, 0.0], [-step, 0.0]])
+
+
+def test_costs_of_other_users_count_as_much_as_they_are_said_to():
+    costs = np.array([[[1.0, 5.0, 0.0]], [[3.0, 1.0, 0.0]]])  # the third user never comes
+    less = np.array([[1.0, -2.0], [-1.0, 2.0]])  # than the mean of the group
+    for others in (0.0, 0.25, 1.0):
+        of_users = less + others * less[:, ::-1]
+        spread = np.sqrt((of_users**2).mean())
+        stop = of_users.mean(axis=1)  # is about both
+        step = spread + LEAST_SPREAD * (0.5 + others * 0.5)
+        found = group_advantages(costs, 2, others)
+        np.testing.assert_allclose(found[:, 0, :2], of_users / step, rtol=1e-12)
+        np.testing.assert_allclose(found[:, 0, 3], stop / step, rtol=1e-12)
+    alike = group_advantages(costs, 2)
+    np.testing.assert_allclose(alike[..., :1].repeat(4, axis=2), alike)  # all costs count alike: one advantage for all
+    np.testing.assert_allclose(alike[..., 0], group_advantages(costs.sum(axis=2, keepdims=True), 2)[..., 0])
 
 
 def test_costs_to_go_by_hand():
-    found = costs_to_go(np.array([[1.0, 0.0, 2.0], [4.0, 4.0, 4.0]]), np.array([0.5, 0.25]))
-    np.testing.assert_allclose(found[0], 1.5 * np.array([1.0 + 0.25 * 2.0, 0.5 * 2.0, 2.0]))
-    np.testing.assert_allclose(found[1], 2.25 * 4.0 * np.array([1.3125, 1.25, 1.0]))
+    costs = np.array([[1.0, 0.0, 2.0], [4.0, 4.0, 4.0]])
+    found = costs_to_go(np.stack([costs, 2.0 * costs], axis=2), np.array([0.5, 0.25]))
+    np.testing.assert_allclose(found[0, :, 0], 1.5 * np.array([1.0 + 0.25 * 2.0, 0.5 * 2.0, 2.0]))
+    np.testing.assert_allclose(found[1, :, 0], 2.25 * 4.0 * np.array([1.3125, 1.25, 1.0]))
+    np.testing.assert_allclose(found[..., 1], 2.0 * found[..., 0])
 
 
 def test_all_rollouts_of_a_group_have_the_same_scenario_and_groups_others():
@@ -64,7 +86,8 @@ def test_rows_are_judged_by_what_their_plans_cost():
     costs = delays_s / arena.episodes.outputs.device_only_s
     assert len(set(costs)) > 4  # decisions are drawn, so that rollouts differ
     assert not moments.part.any()
-    np.testing.assert_allclose(advantages, group_advantages(costs[:, None], 4), rtol=1e-5, atol=1e-7)
+    expected = group_advantages(costs[:, None, None], 4)[..., :1]
+    np.testing.assert_allclose(advantages, expected.repeat(advantages.shape[2], axis=2), rtol=1e-5, atol=1e-7)
     plans = arena.episodes.uploads
     for row in range(8):
         taken = [int(action) for action in moments.action[moments.row == row] if action != arena.stop_action]
@@ -75,28 +98,36 @@ def test_rows_are_judged_by_what_their_plans_cost():
         assert taken == planned
 
 
-def test_with_a_memory_decisions_are_judged_by_what_follows_them():
-    model = model_of("mobile", memory_s=20.0)
+@pytest.mark.parametrize("others", [1.0, 0.25])
+def test_with_a_memory_decisions_are_judged_by_what_follows_them(others):
+    model = model_of("mobile", memory_s=20.0, others_weight=others)
     model._setup_learn(1, None)
-    arena, costs = model._arena(), np.zeros((8, BINS))
+    arena = model._arena()
     step, state = arena.step, arena.episodes.state
+    costs = np.zeros((8, BINS, state.delay_s.shape[1]))
 
     def watched(actions):
         """Add up costs by parts of time, apart from the code under test."""
-        times, before = state.time_s.copy(), state.cost_s.copy()
+        times, before = state.time_s.copy(), state.user_cost_s.copy()
         result = step(actions)
         for row in range(8):
             horizon_s = arena.episodes.packed.slot_edges_s[row].max()
             part = min(int(times[row] / horizon_s * BINS), BINS - 1)
-            costs[row, part] += (state.cost_s - before)[row]
+            costs[row, part] += (state.user_cost_s - before)[row]
         return result
 
     arena.step = watched
     moments, advantages = model._play(arena, Silent())
-    shares = costs / (state.expected_queries * arena.episodes.outputs.device_only_s)[:, None]
+    np.testing.assert_allclose(costs.sum(axis=(1, 2)), state.cost_s, rtol=1e-9)
+    shares = costs / (state.expected_queries * arena.episodes.outputs.device_only_s)[:, None, None]
     horizons_s = arena.episodes.packed.slot_edges_s.max(axis=1)
-    expected = group_advantages(costs_to_go(shares, np.exp(-horizons_s / BINS / 20.0)), 4)
+    expected = group_advantages(costs_to_go(shares, np.exp(-horizons_s / BINS / 20.0)), 4, others)
     np.testing.assert_allclose(advantages, expected, rtol=1e-3, atol=1e-4)
+    stops = moments.action == arena.stop_action
+    assert (moments.about[stops] == costs.shape[2]).all()
+    users = [arena.episodes.actions.decode(int(action))[0] for action in moments.action[~stops]]
+    assert moments.about[~stops].tolist() == users
+    assert len(set(users)) > 1
     assert len(moments.part.unique()) > 5
     last = {int(row): int(part) for row, part in zip(moments.row, moments.part, strict=True)}
     assert all(part > BINS // 4 for part in last.values())
@@ -116,7 +147,13 @@ def test_moments_hold_what_was_seen_and_how_likely_the_decision_was():
 def test_decisions_that_were_almost_certain_are_left_out():
     probabilities = torch.tensor([0.5, 0.98, SURE + 1e-4, 1.0, 1e-3])
     moments = Moments(
-        torch.arange(5), torch.rand(5, 2), torch.ones(5, 3), torch.arange(5), probabilities.log(), torch.zeros(5)
+        torch.arange(5),
+        torch.rand(5, 2),
+        torch.ones(5, 3),
+        torch.arange(5),
+        probabilities.log(),
+        torch.zeros(5),
+        torch.zeros(5),
     )
     kept = moments.in_doubt()
     assert kept.row.tolist() == kept.action.tolist() == [0, 1, 4]
@@ -144,9 +181,7 @@ def test_the_objective_is_clipped_where_the_decision_has_moved_too_far():
     choices = torch.distributions.Categorical(logits=model.policy.mlp_extractor(given)[0].detach())
     now = choices.log_prob(moments.action[at])
     ratio = torch.tensor([1.5, 1.5, 0.5, 0.5])  # probabilities now by those when the decisions were drawn
-    before = Moments(
-        moments.row, moments.observation, moments.mask, moments.action, moments.log_prob.clone(), moments.part
-    )
+    before = replace(moments, log_prob=moments.log_prob.clone())
     before.log_prob[at] = now - ratio.log()
     objective, outside, entropy = model._objective(before, at, torch.tensor([2.0, -2.0, 2.0, -2.0]))
     expected = torch.tensor([1.2 * 2, 1.5 * -2, 0.5 * 2, 0.8 * -2]) + 0.5 * choices.entropy()
@@ -162,7 +197,7 @@ def test_a_gradient_step_makes_good_decisions_likelier():
     given = {"observation": moments.observation, "action_mask": moments.mask}
     scores = model.policy.mlp_extractor(given)[0].detach()
     moved = torch.log_softmax(scores, 1).gather(1, moments.action[:, None]).squeeze(1) - moments.log_prob
-    of_moment = advantages[moments.row, moments.part]
+    of_moment = advantages[moments.row, moments.part, moments.about]
     assert float((moved * (of_moment - of_moment.mean())).sum()) > 0
 
 
@@ -224,6 +259,7 @@ def test_rounds_differ_and_a_seed_gives_the_same_ones():
     ("settings", "rows", "text"),
     [
         ({"group_size": 3}, 8, "num_envs is 8 and group_size 3, but every scenario is played group_size times; give a"),
+        ({"others_weight": 1.5}, 8, "setting 'others_weight' of algorithm 'grpo' is 1.5; give a number from 0 to 1"),
         ({"group_size": 1}, 8, "setting 'group_size' of algorithm 'grpo' is 1; give a whole number from 2 to"),
     ],
 )

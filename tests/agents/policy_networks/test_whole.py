@@ -198,9 +198,12 @@ def test_cells_are_entered_when_a_straight_way_comes_nearer_to_them_than_to_home
 
 
 def test_by_wire_comes_what_another_server_holds_at_the_rate_of_the_wire_from_there():
-    sent = 0
+    sent, rng = 0, np.random.default_rng(0)
     for seed in (1, 2, 3):
-        env, packed, parts, ahead = observed("city", seed, steps=300)
+        env, packed, parts, _ = observed("city", seed, steps=300)
+        rates = rng.uniform(1e6, 1e7, parts.lines.shape[1:])  # other ones in each direction
+        lines = torch.as_tensor((np.log10(rates) - 6.5) / 2.0, dtype=torch.float32)[None]
+        ahead = look_ahead(parts._replace(lines=lines), env.episodes.layout)
         share, seconds = ahead.pairs[..., PAIR_SUMS + 2].numpy(), np.exp(ahead.pairs[..., PAIR_SUMS + 3].numpy() / 0.2)
         held = env.episodes.state.held[0] != 0
         for n, u in enumerate(parts.user.tolist()):
@@ -211,12 +214,22 @@ def test_by_wire_comes_what_another_server_holds_at_the_rate_of_the_wire_from_th
                 ]
                 assert share[n, s] == pytest.approx(max(lacked) / weights[:count].sum(), abs=5e-3)
                 if max(lacked) > 1e5:
-                    rate = packed.between_bytes_per_s[0, int(np.argmax(lacked)), s]
+                    rate = rates[int(np.argmax(lacked)), s]
                     assert seconds[n, s] == pytest.approx(max(lacked) / rate, rel=0.02)
                     sent += 1
                 elif max(lacked) == 0:
                     assert seconds[n, s] == 1.0  # of which the logarithm is 0
     assert sent > 10
+
+
+def test_wires_are_seen_in_the_direction_in_which_they_send():
+    _, packed, parts, _ = observed("city", 1)
+    rates = 10 ** (6.5 + 2.0 * parts.lines[0].numpy())
+    servers = packed.num_servers[0]
+    apart = ~np.eye(servers, dtype=bool)
+    np.testing.assert_allclose(
+        rates[:servers, :servers][apart], packed.between_bytes_per_s[0, :servers, :servers][apart], rtol=1e-3
+    )
 
 
 def test_load_and_rates_enter_where_they_belong():
