@@ -141,7 +141,7 @@ def demonstrate(
             following, rewards, ended, _, _ = env.step(decided if plays is None else plays(observation))
             rows = np.flatnonzero(running & asked)
             seen, masks = observation["observation"][rows], observation["action_mask"][rows]
-            moments.append((rows, seen, masks, decided[rows], np.where(running, rewards, 0.0)))
+            moments.append((rows, seen, masks, decided[rows], rewards))
             for _ in range(int((running & ended).sum())):
                 on_end()
             observation, running = following, running & ~ended
