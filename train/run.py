@@ -238,7 +238,9 @@ def _end(model: Any, total_steps: int) -> int:
     if starts >= total_steps:
         print(f"Nothing will be learned, as learning begins after step {starts} (learning_starts).", file=sys.stderr)
     end: int = model.num_timesteps - (model.num_timesteps - total_steps) // each * each
-    if end > total_steps:
+    if hasattr(model, "group_size"):
+        print(f"Training ends with the round of {each} episodes that reaches step {total_steps}.", file=sys.stderr)
+    elif end > total_steps:
         print(f"Training ends at step {end}, as {each} decisions are learned from at a time.", file=sys.stderr)
     return end
 

@@ -91,6 +91,7 @@ def put_together(folder: Path) -> Iterator[Path]:
     Raises:
         ValueError: If something cannot be written.
     """
+    folder = folder.resolve()  # HDF5's external links are wrong with relative paths
     writing = folder / WRITING
     try:
         shutil.rmtree(writing, ignore_errors=True)

@@ -124,6 +124,13 @@ def test_a_dataset_holds_what_the_policy_saw_did_and_was_paid(
     assert found.total_steps == total
 
 
+def test_the_folder_may_be_given_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(command(Path("results/sets"), "--family", "toy", "--policies", "joint-efficiency")) == 0
+    found = loaded(monkeypatch, tmp_path / "results" / "sets", "dnnmig/toy/joint-efficiency-v0")
+    assert found.total_episodes == 3
+
+
 def test_what_is_written_beside_the_episodes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
