@@ -1,9 +1,8 @@
 """Lets time pass, compiled: weights arrive, time slots begin, and users pick where their queries run.
 
-Every function works on one row `i` of a `State` under one scenario `b` of a `PackedScenarios`; callers loop over rows.
-The docstring of `dnnmig_env.simulation` says what the one-letter names mean. Delays come from
-`dnnmig_env.simulation.kernel`; `dnnmig_env.simulation.moving` says how transfers are kept. The rules (`docs/model.md`
-has them all):
+Every function works on one row `i` of a `State` under one scenario `b` of a `PackedScenarios`; `dnnmig_env.simulation`
+says what the one-letter names mean. Delays come from `dnnmig_env.simulation.kernel`, and how transfers are kept says
+`dnnmig_env.simulation.moving`. The rules (`docs/model.md` has them all):
 
 - A transfer takes the rate of its link times the share that query data leave to weights, constant between two events.
 - An event is the start of a slot or the end of a transfer; under the reading `shared` also that a lane becomes busy or
@@ -51,10 +50,9 @@ FIRST_USER = DEVICE = cast(int, np.int64(0))  # Numba compiles functions once mo
 def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     """Set row `i` to the start of scenario `b`: time 0, with only those weights on servers that `uploaded` names."""
     state.time_s[i], state.cost_s[i], state.expected_queries[i] = 0.0, 0.0, 0.0
-    state.slot[i], state.num_events[i] = 0, 0
+    state.slot[i], state.num_events[i], state.joined[i] = 0, 0, 0
     fill(state.user_cost_s[i], 0.0)
     clear_transfers(state, i)
-    state.joined[i] = 0
     fill(state.last_present[i], NOT_YET)
     fill(state.assignment[i], 0)
     fill(state.seconds[i], 0.0)
@@ -66,8 +64,7 @@ def begin(packed: PackedScenarios, b: int, state: State, i: int) -> None:
     for u in range(packed.num_users[b]):
         on_device, slowdown = state.assignment[i, u], state.slowdown[i, u]
         finish_s, free_s = state.finish_s[i], state.free_s[i]
-        delay_s = query_delay_s(packed, b, u, state.slot[i], on_device, slowdown, finish_s, free_s)
-        state.device_delay_s[i, u] = delay_s
+        state.device_delay_s[i, u] = query_delay_s(packed, b, u, state.slot[i], on_device, slowdown, finish_s, free_s)
         for slot in range(packed.num_slots[b]):
             slot_s = packed.slot_edges_s[b, slot + 1] - packed.slot_edges_s[b, slot]
             state.expected_queries[i] += packed.query_rate_hz[b, slot, u] * slot_s
