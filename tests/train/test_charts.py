@@ -190,7 +190,7 @@ def test_decisions_per_second_count_no_time_of_measurements_and_pauses_between_r
     held_out = SimpleNamespace(play=lambda *_: delays, scenarios=[None])
     monkeypatch.setattr(train.callbacks, "read_points", lambda _: [(1000, 1.0, 1.0)])
     curve = train.callbacks.LearningCurve(held_out, 50, None, None, None, lambda _: None)
-    curve.model = SimpleNamespace(logger=SimpleNamespace(output_formats=[]))
+    curve.model = SimpleNamespace(logger=SimpleNamespace(output_formats=[]), predict=lambda: None)
     curve.num_timesteps = 1000
     curve._on_training_start()
     curve.num_timesteps = 1100
