@@ -239,7 +239,7 @@ def _end(model: Any, total_steps: int) -> int:
         print(f"Nothing will be learned, as learning begins after step {starts} (learning_starts).", file=sys.stderr)
     end: int = model.num_timesteps - (model.num_timesteps - total_steps) // each * each
     if hasattr(model, "group_size"):
-        print(f"Training ends with the round of {each} episodes that reaches step {total_steps}.", file=sys.stderr)
+        print(f"Training ends with the round of {each} episodes that reaches step {end}.", file=sys.stderr)
     elif end > total_steps:
         print(f"Training ends at step {end}, as {each} decisions are learned from at a time.", file=sys.stderr)
     return end

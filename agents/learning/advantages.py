@@ -36,10 +36,11 @@ def group_advantages(costs: Floats, group_size: int, others: float = 1.0) -> Flo
     less = groups.mean(axis=1, keepdims=True) - groups
     of_all = less.sum(axis=3, keepdims=True)
     of_users = less + others * (of_all - less)
-    counts = np.maximum((groups != 0).any(axis=(1, 2), keepdims=True).sum(axis=3, keepdims=True), 1)
+    comes = (groups != 0).any(axis=(1, 2), keepdims=True)
+    counts = np.maximum(comes.sum(axis=3, keepdims=True), 1)
     share = 1.0 / counts + others * (1.0 - 1.0 / counts)  # of the advantage of all in the mean over users
-    variances = np.where((groups != 0).any(axis=(1, 2), keepdims=True), of_users**2, 0.0).sum(axis=3, keepdims=True)
-    spread = np.sqrt((variances / counts).mean(axis=(1, 2), keepdims=True))
+    variances = (comes * of_users**2).sum(axis=3, keepdims=True) / counts
+    spread = np.sqrt(variances.mean(axis=(1, 2), keepdims=True))
     advantages: Floats = np.concatenate([of_users, share * of_all], axis=3) / (spread + share * LEAST_SPREAD)
     return advantages.reshape(*costs.shape[:2], -1)
 

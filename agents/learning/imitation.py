@@ -27,7 +27,7 @@ from agents.learning.first_weights import network_of
 from agents.learning.grpo import rows_at_a_time
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.plan_policy import PlanPolicy
-from agents.policies.policy import Policy, resolve_policy
+from agents.policies.policy import resolve_policy
 from agents.policies.trained import TrainedPolicy
 from dnnmig_env.arrays import Bools, Float32s, Int8s, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
@@ -70,12 +70,14 @@ class Demonstrations:
         mask: Legal actions, shape (N, A).
         action: Shape (N,).
         value: Return from this moment on, in the units of the environment's reward, shape (N,).
+        epochs: How often each is to be learned from on average.
     """
 
     observation: Float32s
     mask: Int8s
     action: Ints
     value: Float32s
+    epochs: int = EPOCHS
 
 
 class _Pool:
@@ -125,10 +127,11 @@ def demonstrate(
         ValueError: If there is no such teacher, or it cannot act in the environment.
     """
     policy, rng = resolve_policy(teacher, env, seed), np.random.default_rng(seed)
+    can_be_asked = isinstance(policy, TrainedPolicy) or (isinstance(policy, PlanPolicy) and policy.replans)
     seeds = np.random.SeedSequence(seed).generate_state(-(-episodes // env.num_envs) * env.num_envs)
     for first in range(0, len(seeds), env.num_envs):
         observation, _ = env.reset(seed=[int(one) for one in seeds[first : first + env.num_envs]])
-        plays = learner if can_be_asked(policy) and first >= LED * episodes else None
+        plays = learner if can_be_asked and first >= LED * episodes else None
         running, asked = np.ones(env.num_envs, np.bool_), np.ones(env.num_envs, np.bool_)
         time_s, to_go = np.full(env.num_envs, np.nan), np.zeros(env.num_envs)
         moments, parts = [], []
@@ -148,12 +151,9 @@ def demonstrate(
         for rows, seen, masks, actions, rewards in reversed(moments):
             to_go += rewards
             parts.append((seen, masks, actions, to_go[rows].astype(np.float32)))
-        yield Demonstrations(*(np.concatenate([part[k] for part in parts]) for k in range(4)))
-
-
-def can_be_asked(teacher: Policy) -> bool:
-    """Return whether a teacher can tell what it would do in any state."""
-    return isinstance(teacher, TrainedPolicy) or (isinstance(teacher, PlanPolicy) and teacher.replans)
+        epochs = ASKED_EPOCHS if learner is not None and can_be_asked else EPOCHS
+        observations, masks, actions, values = (np.concatenate([part[k] for part in parts]) for k in range(4))
+        yield Demonstrations(observations, masks, actions, values, epochs)
 
 
 def _shown(observation: Observations, asked: Bools) -> Observations:
@@ -202,12 +202,11 @@ def imitate(
     rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     alike, at_last = 0, 0
-    asked = can_be_asked(resolve_policy(teacher, env, seed))
     for shown in demonstrate(teacher, env, episodes, seed, on_end, decided):
         pool.add(shown)
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * max(1.0 - played / episodes, 0.0)
-        played, due = played + env.num_envs, due + (ASKED_EPOCHS if asked else EPOCHS) * len(shown.action)
+        played, due = played + env.num_envs, due + shown.epochs * len(shown.action)
         while due >= BATCH_SIZE or (played >= episodes and due > 0):
             drawn = pool.drawn(rng, BATCH_SIZE)
             same = _learn(network, optimizer, drawn, policy.device)

@@ -43,9 +43,10 @@ def delays_s(folder):
     return [float(line.split(",")[1]) for line in lines]
 
 
-def test_a_run_of_grpo_is_resumed(tmp_path):
+def test_a_run_of_grpo_is_resumed(tmp_path, capsys):
     folder = tmp_path / "run"
     assert run(folder, *GRPO, "--family", "single") == 0
+    assert "Training ends with the round of 4 episodes that reaches step 64.\n" in capsys.readouterr().err
     before, first = weights(folder / MODEL), delays_s(folder)
     assert main(["--resume", str(folder), "--total-steps", "160"]) == 0
     assert delays_s(folder)[: len(first)] == first

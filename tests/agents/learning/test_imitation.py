@@ -135,6 +135,22 @@ def test_every_decision_is_learned_from_as_often_as_promised(monkeypatch):
     assert set(sizes) == {32}
 
 
+def test_what_a_teacher_was_asked_is_learned_from_more_often(monkeypatch):
+    shown, sizes = [], []
+    real, learn = imitation.demonstrate, imitation._learn
+
+    def noted(*given):
+        for one in real(*given):
+            shown.append(len(one.action))
+            yield one
+
+    monkeypatch.setattr(imitation, "demonstrate", noted)
+    monkeypatch.setattr(imitation, "_learn", lambda *given: sizes.append(len(given[2][0])) or learn(*given))
+    monkeypatch.setattr(imitation, "BATCH_SIZE", 16)
+    imitate(model_of(), "joint-efficiency@replan", env_of("toy", 16), 32, seed=0)
+    assert 0 <= sum(sizes) - imitation.ASKED_EPOCHS * sum(shown) < 16
+
+
 def test_a_teacher_that_plans_anew_is_asked_what_it_would_do_where_the_learner_has_come(monkeypatch):
     monkeypatch.setattr(imitation, "LED", 0.5)
     teacher, stop = "joint-efficiency@replan", env_of("mobile", 1).stop_action

@@ -42,6 +42,19 @@ def test_acting_on_a_plan_gives_the_plan_s_own_delay(name, decisions):
     assert acted == pytest.approx(mean_delays_s(pack(given), arrays, np.arange(3)), rel=1e-9)
 
 
+def test_a_plan_is_made_at_the_beginning_of_each_episode_even_if_nothing_may_be_uploaded_then():
+    given = scenarios("multi-user", 2, seed=11, num_users=(2, 3), max_layers=8)
+    env = MigrationVectorEnv(1, make_generator("multi-user", num_users=(2, 3), max_layers=8))
+    policy = PlanPolicy(planner("joint-efficiency"), env, seed=5)
+    for scenario in given:
+        observation, _ = env.reset(options={"scenarios": [scenario]})
+        nothing = np.zeros_like(observation["action_mask"])
+        nothing[:, -1] = 1
+        assert policy.predict({**observation, "action_mask": nothing})[0] == env.stop_action
+        first = planner("joint-efficiency")(scenario, np.random.default_rng(0)).uploads[0]
+        assert policy.predict(observation)[0] == env.encode(first.user, first.layers[0], first.server)
+
+
 def test_replanning_changes_nothing_where_nothing_changes_and_helps_where_users_move():
     ratios = {}
     for family in ("single", "mobile"):
