@@ -80,6 +80,8 @@ def check(config: TrainConfig) -> TrainConfig:
     for option, (value, most) in counts.items():
         if not 1 <= value <= most:
             raise ValueError(f"{option} is {value}; give 1 to {most}.")
+    if not 0 <= config.next_cell_steps <= 10**9:
+        raise ValueError(f"--next-cell-steps is {config.next_cell_steps}; give 0 to {10**9}.")
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
     if config.learning_rate is not None and not 0.0 < config.learning_rate < math.inf:
@@ -128,8 +130,8 @@ def _folder_name(config: TrainConfig) -> str:
         unusual.append(f"from-{config.begin_with}")
     if config.warm_start is not None:
         unusual.append(f"{config.warm_start}-{config.warm_start_episodes}")
-    for setting in ("num_envs", "learning_rate"):
-        if getattr(config, setting) is not None:
+    for setting in ("num_envs", "learning_rate", "next_cell_steps"):
+        if getattr(config, setting) != getattr(TrainConfig, setting):
             unusual.append(f"{setting}={getattr(config, setting)}")
     unusual += [*config.settings, *config.generator]
     unusual += [

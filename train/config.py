@@ -60,6 +60,10 @@ class TrainConfig:
     smaller steps."""
     warm_start_episodes: int = 1024
     """Number of episodes of that policy to imitate."""
+    next_cell_steps: int = 4000
+    """Where weights move between servers (mobile, city): number of gradient steps in which the network learns to which
+    cells users go, before all else. 0 leaves out what it has to say of that, or as it was in the model of
+    --begin-with."""
     decisions: Literal["joint", "two-phase"] = "joint"
     """With joint, each decision places a layer and uploads it next. With two-phase, all layers are placed first, and
     then their uploads are ordered."""

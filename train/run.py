@@ -20,6 +20,7 @@ from agents.learning.checkpoint import restore, save
 from agents.learning.first_weights import take_weights
 from agents.learning.imitation import imitate
 from agents.learning.masked_policy import NotFiniteError
+from agents.learning.next_cells import learn_next_cells
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import Policy, check_policy_name, resolve_policy
 from agents.policies.trained import BEST_MODEL, MODEL, read_card
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 WARM_START, WARM_START_ROWS = 2**32, 16
 """The first stands for the number of steps in the seed of a warm start's scenarios; the second is the number of its
 episodes that are played side by side."""
+
+NEXT_CELLS = 2**32 + 1
+"""Stands for the number of steps in the seed of the scenarios from which is learned where users go."""
 
 
 def train(config: TrainConfig) -> int:
@@ -99,6 +103,11 @@ def _new_model(config: TrainConfig, generator: Generator, device: str, settings:
     model = _made(config, env, device, settings, is_warm_started)
     if config.begin_with is not None:
         take_weights(model, config.begin_with, env.env, generator.family)
+    with tqdm(desc="learning where users go", total=config.next_cell_steps, unit=" steps", leave=False) as bar:
+        seed = environment_seed(config.seed, NEXT_CELLS)
+        known = learn_next_cells(model, generator, seed, config.next_cell_steps, partial(bar.update, 1))
+    if known is not None:
+        print(f"Next cells: names {100 * known:.1f} % of those to which users go.", file=sys.stderr)
     env.seed(environment_seed(config.seed, 0))
     return model
 

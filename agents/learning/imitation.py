@@ -29,6 +29,7 @@ from agents.learning.masked_policy import NotFiniteError
 from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import resolve_policy
 from agents.policies.trained import TrainedPolicy
+from agents.policy_networks.likeliest import likeliest
 from dnnmig_env.arrays import Bools, Float32s, Int8s, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
@@ -196,7 +197,7 @@ def imitate(
     def decided(observation: Observations) -> Ints:
         with torch.no_grad():
             scores = network(*(torch.as_tensor(observation[name]).to(policy.device) for name in SEEN))[0]
-        actions: Ints = scores.argmax(1).cpu().numpy()
+        actions: Ints = likeliest(scores, lanes=env.episodes.limits.lanes).cpu().numpy()
         return actions
 
     rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0

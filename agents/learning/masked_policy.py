@@ -19,6 +19,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from agents.policy_networks.facts import FactsNetwork
+from agents.policy_networks.likeliest import likeliest
 from dnnmig_env.envs.facts.layout import FactsLayout
 
 
@@ -107,7 +108,20 @@ class MaskedCategorical(torch.distributions.Categorical):
 
 
 class MaskedDistribution(CategoricalDistribution):
-    """SB3's categorical distribution on top of `MaskedCategorical`."""
+    """SB3's categorical distribution on top of `MaskedCategorical`.
+
+    Args:
+        action_dim: Number of actions.
+        lanes: Whether there are several lanes, see `likeliest`.
+    """
+
+    def __init__(self, action_dim: int, *, lanes: bool) -> None:
+        super().__init__(action_dim)
+        self._lanes = lanes
+
+    def mode(self) -> Tensor:
+        """Return the likeliest decision of each row."""
+        return likeliest(self.distribution.logits, lanes=self._lanes)
 
     def proba_distribution(self, action_logits: Tensor) -> MaskedDistribution:
         """Set the scores of the actions."""
@@ -159,7 +173,7 @@ class MaskedActorCriticPolicy(OwnArguments, ActorCriticPolicy):
     """Policy for PPO and A2C."""
 
     def _build(self, lr_schedule: Schedule) -> None:
-        self.action_dist = MaskedDistribution(int(self.action_space.n))  # type: ignore[attr-defined]
+        self.action_dist = MaskedDistribution(int(self.action_space.n), lanes=self.layout.lanes)  # type: ignore[attr-defined]
         _build(self, lr_schedule)
 
 

@@ -14,10 +14,12 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+import torch
 
 from agents.planners.protocol import Planner
 from agents.planners.slot_zero import slot_zero_packed
 from agents.policies.trained import TrainedPolicy
+from agents.policy_networks.likeliest import likeliest
 from dnnmig_env.arrays import Float32s, Floats, Ints
 from dnnmig_env.compiling.threads import at_most_threads
 from dnnmig_env.envs.batch import DecisionMode, EpisodeBatch
@@ -66,7 +68,7 @@ class SampledPlanner:
 
         def choose(samples: Ints) -> Ints:
             scores = scores_of(self._policy, rows, samples, rows.observation[samples])
-            chosen: Ints = scores.argmax(axis=1)
+            chosen: Ints = likeliest(torch.from_numpy(scores), lanes=self._limits.lanes).numpy()
             others = samples > 0
             chosen[others] = _drawn(scores[others], rng)
             return chosen

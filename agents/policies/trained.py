@@ -22,6 +22,7 @@ from torch import nn
 from agents.policies.card import CARD, FORMAT, Card, parsed_card
 from agents.policies.name import UNTRAINED
 from agents.policy_networks.facts import FactsNetwork
+from agents.policy_networks.likeliest import likeliest
 from dnnmig_env.arrays import Bools, Ints
 from dnnmig_env.envs.batch import DecisionMode
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
@@ -58,14 +59,16 @@ class TrainedPolicy:
         episode_start: Bools | None = None,
         deterministic: bool = True,
     ) -> tuple[Ints, Any]:
-        """Return the legal action of greatest score in each row (or for a single observation), or one drawn by score.
+        """Return the likeliest decision of each row (or for a single observation), or one drawn by score.
 
         It is drawn if `deterministic` is false, unless the network was trained with DQN.
         """
         single = observation["action_mask"].ndim == 1
         scores = self.scores({name: np.atleast_2d(array) for name, array in observation.items()})
-        if deterministic or self.scores_are_values:
+        if self.scores_are_values:
             actions = scores.argmax(-1)
+        elif deterministic:
+            actions = likeliest(scores, lanes=self.card.lanes)
         else:
             actions = torch.distributions.Categorical(logits=scores).sample()
         return (actions.numpy()[0] if single else actions.numpy()), state

@@ -30,8 +30,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.policy_networks.parts import LAYER, LINK, RADIO, WIRE, Parts, neighbours, split
-from agents.policy_networks.whole import LAYER_SUMS, OF_CELLS, PAIR_SUMS, Outlook, look_ahead
+from agents.policy_networks.next_cells import NEXT_CELL_FEATURES, NextCells
+from agents.policy_networks.parts import LAYER, LINK, RADIO, SERVER, WIRE, Parts, neighbours, split
+from agents.policy_networks.whole import (
+    BY_WIRE,
+    GEOMETRY,
+    LAYER_SUMS,
+    PAIR_SUMS,
+    Outlook,
+    geometry,
+    look_ahead,
+    where_users_are,
+)
 from dnnmig_env.envs.facts.layout import LINK_FEATURES, SERVER_FEATURES, TIME_FEATURES, USER_FEATURES, FactsLayout
 from dnnmig_env.envs.facts.network import LAYER_FEATURES
 from dnnmig_env.envs.features import names
@@ -80,7 +90,11 @@ class FactsNetwork(nn.Module):
         self.layout, self.width = layout, width
         of_server, of_user, of_link = len(SERVER_FEATURES), len(USER_FEATURES), len(LINK_FEATURES) + PAIR_SUMS
         if layout.lanes:
-            of_server, of_user, of_link = of_server + len(WIRE) + 1, of_user + len(RADIO), of_link + 1 + OF_CELLS
+            of_server, of_user, of_link = (
+                of_server + len(WIRE) + 1,
+                of_user + len(RADIO),
+                of_link + 1 + BY_WIRE + GEOMETRY + NEXT_CELL_FEATURES,
+            )
         self.layer_in = nn.Linear(_LAYER_WIDTH + LAYER_SUMS, width)
         self.messages = nn.ModuleList(nn.Linear(3 * width, width) for _ in range(ROUNDS))
         self.layer_out = nn.Linear(width, width)
@@ -96,6 +110,7 @@ class FactsNetwork(nn.Module):
         self.efficiency = nn.Parameter(torch.tensor(INITIAL_EFFICIENCY))
         if layout.lanes:
             self.idle = nn.Parameter(torch.tensor(INITIAL_IDLE))
+            self.next_cells = NextCells(GEOMETRY)
         self.stop = nn.Linear(context + len(TIME_FEATURES), 1)
         self.value = nn.Sequential(nn.Linear(context, context), nn.ReLU(), nn.Linear(context, 1))
         for last in (self.query, self.stop):
@@ -148,6 +163,15 @@ class FactsNetwork(nn.Module):
         stop = torch.where(mask[:, -1:] > 0, stop, 0.5 * ILLEGAL)
         return torch.cat([uploads, stop], dim=1), self.value(summary)
 
+    @torch.no_grad()
+    def _foreseen(self, parts: Parts) -> list[Tensor]:
+        """Return where users go and are expected to go, (N, S, GEOMETRY + NEXT_CELL_FEATURES), if there are lanes."""
+        if not self.layout.lanes:
+            return []
+        where, exists = where_users_are(parts), parts.servers[..., SERVER.exists][parts.row] > 0
+        going = torch.stack(geometry(*where), dim=-1)
+        return [going, self.next_cells.features(self.next_cells(*where, going, exists))]
+
     def _of_rows(self, of_users: Tensor, parts: Parts) -> Tensor:
         """Return what is known of users' layers and servers, (N, L, S), for all rows, (B, U L S); absent users: 0."""
         found = of_users.new_zeros(len(parts.time), self.layout.users, of_users.shape[1] * of_users.shape[2])
@@ -169,7 +193,7 @@ class FactsNetwork(nn.Module):
         """Return embeddings of the (user, server) pairs, (N, S, context), and of everything, (B, context)."""
         kinds = torch.stack([parts.layers[..., LAYER.exists], parts.layers[..., LAYER.remaining]], dim=-2)
         users = torch.cat([parts.users, _means(kinds, layers).flatten(-2), layers.amax(-2)], dim=-1)
-        links = torch.cat([parts.links, ahead.pairs], dim=-1)
+        links = torch.cat([parts.links, ahead.pairs, *self._foreseen(parts)], dim=-1)
         exists = parts.servers[..., :1][parts.row]
         pairs = self.link(links) + self.server(parts.servers)[parts.row] + self.user(users).unsqueeze(1)
         pairs = torch.relu(pairs) * exists

@@ -18,8 +18,10 @@ from dnnmig_env.envs.facts.layout import FactsLayout
 
 LAYER_SUMS = 7
 """Number of features that `look_ahead` adds to each layer."""
-PAIR_SUMS, OF_CELLS = 14, 7
-"""Number of features that `look_ahead` adds to each pair of user and server; with several lanes `OF_CELLS` more."""
+PAIR_SUMS, BY_WIRE = 14, 2
+"""Number of features that `look_ahead` adds to each pair of user and server; with several lanes `BY_WIRE` more."""
+GEOMETRY = 5
+"""Number of features of `geometry`."""
 
 _LN_10 = math.log(10.0)
 _LEAST_SHARE, _LEAST_MB = 1e-4, 1e-3
@@ -37,7 +39,7 @@ class Outlook(NamedTuple):
         pair_efficiency: The pair's term, shape (N, S, 1).
         seconds: Seconds of each layer on each server by the device-only delay, at most 1, shape (N, L, S).
         layers: Features of each layer, shape (N, L, LAYER_SUMS).
-        pairs: Features of each user and server, shape (N, S, PAIR_SUMS, or OF_CELLS more).
+        pairs: Features of each user and server, shape (N, S, PAIR_SUMS, or BY_WIRE more).
     """
 
     layer_efficiency: Tensor
@@ -103,7 +105,7 @@ def look_ahead(parts: Parts, layout: FactsLayout) -> Outlook:
         parts.there.transpose(-1, -2), torch.stack([share, share * in_use, megabytes / every], dim=-1)
     )
     if layout.lanes:
-        pairs += [*_geometry(parts), *_by_wire(parts, megabytes, every)]
+        pairs += _by_wire(parts, megabytes, every)
     fastest_up, fastest_down = torch.exp(-up.amax(1, keepdim=True)), torch.exp(-down.amax(1, keepdim=True))
     of_layer = [
         (0.2 * layer_efficiency) * exists,
@@ -123,27 +125,36 @@ def look_ahead(parts: Parts, layout: FactsLayout) -> Outlook:
     )
 
 
-def _geometry(parts: Parts) -> list[Tensor]:
-    """Return where each user is going, as five features of shape (N, S); it is taken to go straight on.
+def where_users_are(parts: Parts) -> tuple[Tensor, Tensor, Tensor]:
+    """Return courses of users, places of servers and home cells, as `geometry` takes them."""
+    courses = parts.users[:, [USER.position_x, USER.position_y, USER.velocity_x, USER.velocity_y]]
+    places = parts.servers[..., [SERVER.position_x, SERVER.position_y]][parts.row]
+    return courses, places, parts.links[..., CELL]
+
+
+def geometry(courses: Tensor, places: Tensor, home: Tensor) -> list[Tensor]:
+    """Return where each user is going, as `GEOMETRY` features of shape (N, S); it is taken to go straight on.
 
     These are its distance from each server in sides of the area, how fast it approaches, by ten per slot, the distance
     at which it will pass the server, how soon it comes to the server's cell (1 now, 1/2 in ten slots, 0 never), and
     whether that is the next cell. A cell is where no other server is nearer.
+
+    Args:
+        courses: Position and velocity, features of users, shape (N, 4).
+        places: Positions of the servers, shape (N, S, 2).
+        home: 1 for the cell in which the user is, else 0, shape (N, S).
     """
-    place = parts.servers[..., [SERVER.position_x, SERVER.position_y]][parts.row]
-    own = parts.users[:, None, [USER.position_x, USER.position_y]]
-    velocity = parts.users[:, None, [USER.velocity_x, USER.velocity_y]]
-    way = place - own
+    own, velocity = courses[:, None, :2], courses[:, None, 2:]
+    way = places - own
     square = way.square().sum(-1)
     distance = square.sqrt()
     speed = velocity.square().sum(-1).sqrt()
     along = (way * velocity).sum(-1)
     approach = along / distance.clamp(min=1e-3)
     passing = (square - (along / speed.clamp(min=1e-3)).clamp(min=0.0).square()).clamp(min=0.0).sqrt()
-    home = parts.links[..., CELL]
     nearer = along - (home * along).sum(1, keepdim=True)  # than to the home server, half its square per ten slots
     left = 0.5 * (square - (home * square).sum(1, keepdim=True)).clamp(min=0.0)
-    comes = (nearer > 1e-6) & (place != 0).any(-1) & (home.sum(1, keepdim=True) > 0)
+    comes = (nearer > 1e-6) & (places != 0).any(-1) & (home.sum(1, keepdim=True) > 0)
     soon = torch.where(comes, nearer / (nearer + left).clamp(min=1e-6), 0.0)
     following = comes & (soon == soon.amax(1, keepdim=True))
     return [distance, approach, passing, soon, following.to(soon.dtype)]

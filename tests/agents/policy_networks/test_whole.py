@@ -8,7 +8,7 @@ import torch
 
 from agents.policy_networks.parts import LINK, SERVER, split
 from agents.policy_networks.parts import ROOM as ROOM_THERE
-from agents.policy_networks.whole import LAYER_SUMS, OF_CELLS, PAIR_SUMS, look_ahead
+from agents.policy_networks.whole import BY_WIRE, GEOMETRY, LAYER_SUMS, PAIR_SUMS, geometry, look_ahead, where_users_are
 from dnnmig_env.envs.facts.layout import FactsLayout
 from dnnmig_env.envs.facts.network import input_bytes
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -16,6 +16,7 @@ from dnnmig_env.families.registry import make_generator, scenarios
 
 (THERE, WORSE, SAVED, UPLOAD, ROOM, FITS, EFFICIENCY, LESS, COMPUTING, SENDING, MISSING) = range(11)
 RUNS, USED, HELD = -3, -2, -1
+BY_WIRE_FIRST = MISSING + 1  # where weights move
 TINY = 4e-3  # tensors below 3 kB are observed as nothing
 RATIO, SHARES, LEFT_UP_TO, LEFT, READ, WRITTEN, ANYWHERE = range(7)
 
@@ -45,7 +46,7 @@ def of_query(packed, u, s):
 
 
 def test_sizes_are_those_declared():
-    for family, more in (("multi-user", 0), ("mobile", OF_CELLS)):
+    for family, more in (("multi-user", 0), ("mobile", BY_WIRE)):
         env, _, parts, ahead = observed(family, 3)
         users, layout = len(parts.row), env.episodes.layout
         assert ahead.layers.shape == (users, layout.layers, LAYER_SUMS)
@@ -154,13 +155,15 @@ def test_layers_are_told_what_travels_and_what_they_execute():
 
 
 def test_distances_and_approach_follow_from_places_and_velocities():
-    env, _, parts, ahead = observed("mobile", 2, steps=12)
+    env, _, parts, _ = observed("mobile", 2, steps=12)
+    found = geometry(*where_users_are(parts))
+    assert len(found) == GEOMETRY
     servers, checked = int((parts.servers[0, :, 0] > 0).sum()), 0
     for n in range(len(parts.row)):
         place, velocity = parts.users[n, 5:7].numpy(), parts.users[n, 7:9].numpy()
         for s in range(servers):
             way = parts.servers[0, s, 4:6].numpy() - place
-            distance, approach, passing = ahead.pairs[n, s, PAIR_SUMS - 3 : PAIR_SUMS].numpy()
+            distance, approach, passing = (float(feature[n, s]) for feature in found[:3])
             assert distance == pytest.approx(np.hypot(*way), rel=1e-4)
             later = np.hypot(*(way - 1e-3 * velocity))
             assert approach == pytest.approx((np.hypot(*way) - later) / 1e-3, abs=0.02)
@@ -174,8 +177,8 @@ def test_distances_and_approach_follow_from_places_and_velocities():
 def test_cells_are_entered_when_a_straight_way_comes_nearer_to_them_than_to_home():
     entered, stays = 0, 0
     for seed in range(1, 9):
-        env, packed, parts, ahead = observed("city", seed, steps=150)
-        soon, following = ahead.pairs[..., PAIR_SUMS].numpy(), ahead.pairs[..., PAIR_SUMS + 1].numpy()
+        env, packed, parts, _ = observed("city", seed, steps=150)
+        soon, following = (feature.numpy() for feature in geometry(*where_users_are(parts))[3:])
         places = parts.servers[0, : packed.num_servers[0], 4:6].numpy()
         cells = np.flatnonzero((places != 0).any(1))  # the cloud has no cell
         for n, u in enumerate(parts.user.tolist()):
@@ -204,7 +207,10 @@ def test_by_wire_comes_what_another_server_holds_at_the_rate_of_the_wire_from_th
         rates = rng.uniform(1e6, 1e7, parts.lines.shape[1:])  # other ones in each direction
         lines = torch.as_tensor((np.log10(rates) - 6.5) / 2.0, dtype=torch.float32)[None]
         ahead = look_ahead(parts._replace(lines=lines), env.episodes.layout)
-        share, seconds = ahead.pairs[..., PAIR_SUMS + 2].numpy(), np.exp(ahead.pairs[..., PAIR_SUMS + 3].numpy() / 0.2)
+        share, seconds = (
+            ahead.pairs[..., BY_WIRE_FIRST].numpy(),
+            np.exp(ahead.pairs[..., BY_WIRE_FIRST + 1].numpy() / 0.2),
+        )
         held = env.episodes.state.held[0] != 0
         for n, u in enumerate(parts.user.tolist()):
             count, weights = packed.num_layers[0, u], packed.weight_bytes[0, u]
