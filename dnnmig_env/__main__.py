@@ -113,8 +113,8 @@ class Measure:
         inputs = parse_inputs(self.input_shape)
         if self.pause_s > 86400:
             raise ValueError(f"--pause-s is {self.pause_s}; give at most 86400, a day.")
-        if self.out is not None and (self.out.suffix != ".json" or not self.out.parent.is_dir()):
-            raise ValueError(f"--out is {self.out}; give a file in an existing folder whose name ends in .json.")
+        if self.out is not None and self.out.suffix != ".json":
+            raise ValueError(f"--out is {self.out}; give a file whose name ends in .json.")
         effort = Effort(self.threads, self.device, self.repeats, self.warm_up, self.rounds, self.pause_s)
         profile = measure_source(
             self.source, inputs, self.name, self.max_layers, effort, self.machine, self._announce_round

@@ -98,7 +98,16 @@ def check(config: TrainConfig) -> TrainConfig:
                 "leave --out out, or copy the folder and resume the copy."
             )
         return replace(config, out=config.resume)
-    return config if config.out is not None else replace(config, out=Path("runs") / _folder_name(config))
+    out = Path("runs") / _folder_name(config) if config.out is None else config.out
+    _check_free(out)
+    return replace(config, out=out)
+
+
+def _check_free(out: Path) -> None:
+    """Check at once, before anything that takes long is imported, that a new run may begin in a folder."""
+    from train.folder import check_free
+
+    check_free(out)
 
 
 def _checked_seeds(config: TrainConfig) -> TrainConfig:

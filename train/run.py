@@ -26,6 +26,7 @@ from agents.policies.policy import Policy, check_policy_name, resolve_policy
 from agents.policies.trained import BEST_MODEL, MODEL, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import Generator, make_generator
+from dnnmig_env.files.atomic_file import remedy
 from dnnmig_env.files.folder_lock import locked
 from dnnmig_env.files.named_values import named_values
 from dnnmig_env.files.signals import status
@@ -88,7 +89,9 @@ def train(config: TrainConfig) -> int:
             else:
                 folder.write_config(out, config)
         except OSError as error:
-            raise ValueError(f"cannot write to {out}: {error.strerror}; make room, or name another --out.") from None
+            raise ValueError(
+                f"cannot write to {out}: {error.strerror}; {remedy(error)}, or name another --out."
+            ) from None
         return _learn(model, config, held_out, baselines, out)
 
 

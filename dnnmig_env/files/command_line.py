@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 import tyro
 
+from dnnmig_env.files.atomic_file import remedy
 from dnnmig_env.files.signals import SIGNALS, handled, status, stop
 from dnnmig_env.files.strict_model import suggestion
 
@@ -153,7 +154,7 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         file = f"{error.filename}: " if error.filename else "cannot write the output: "
-        return f"{file}{error.strerror}; free some space, or name another file."
+        return f"{file}{error.strerror}; {remedy(error)}, or name another file."
     if isinstance(error, MemoryError):
         return f"not enough memory ({' '.join(str(error).split())}); take fewer or smaller scenarios."
     return " ".join(str(error).split())

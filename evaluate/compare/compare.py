@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
-
 from agents.policies.name import ModelName, OwnName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.config import Config
@@ -23,7 +21,7 @@ from evaluate.compare.rollout import Arena
 from evaluate.compare.summary_table import HEADINGS, MOVE_HEADINGS, move_rows, summary_rows
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.journal import Journal
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.output.unfinished import as_data, journal_in, settings_of
 from evaluate.parallel import Workers
 from evaluate.sets.best_known import best_delays_s
@@ -167,14 +165,13 @@ def _publish(config: Config, given: Given, results: Results, plans: Mapping[str,
         write_folder(config.out, files)
     finally:
         _print(title, results, given.limits.lanes)
-    Console().print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    print(f"written to {config.out}")
 
 
 def _print(title: str, results: Results, lanes: bool) -> None:
-    console = Console()
-    console.print(terminal_table(title, HEADINGS, summary_rows(results.figures())))
+    print_table(title, HEADINGS, summary_rows(results.figures()))
     if lanes:
-        console.print(terminal_table("Weights that moved", MOVE_HEADINGS, move_rows(results.rollouts)))
+        print_table("Weights that moved", MOVE_HEADINGS, move_rows(results.rollouts))
     for name, rollout in results.rollouts.items():
         if rollout.illegal.any():
-            console.print(f"{name}: {int(rollout.illegal.sum())} episodes ended by an illegal action.", markup=False)
+            print(f"{name}: {int(rollout.illegal.sum())} episodes ended by an illegal action.")

@@ -25,6 +25,9 @@ TICKS = (1.0, 1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 ROOM = 0.07
 """Share of the axis that the number below a tick needs."""
 
+LONGEST_NAME = 40
+"""Number of characters up to which the name of a policy is drawn as a whole."""
+
 
 def delays_png(
     title: str, figures: Mapping[str, PolicyFigures], delays_s: Mapping[str, Floats], best_s: Floats
@@ -39,7 +42,7 @@ def delays_png(
     from matplotlib.figure import Figure
 
     ranked = sorted(figures, key=lambda name: figures[name].mean_delay_s)
-    figure = Figure(figsize=(11.0, max(3.6, 1.8 + 0.35 * len(ranked))), dpi=120, layout="constrained")
+    figure = Figure(figsize=(13.0, max(3.6, 1.8 + 0.35 * len(ranked))), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(drawable(title))
     means, profile = figure.subplots(1, 2)
@@ -85,7 +88,7 @@ def _draw_profile(axes: Axes, ranked: list[str], delays_s: Mapping[str, Floats],
     axes.set_xlabel("delay / best known delay of the scenario")
     axes.set_ylabel("share of scenarios")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize="small")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small", frameon=False)  # beside the curves
 
 
 def ticks_up_to(widest: float) -> list[float]:
@@ -103,7 +106,7 @@ def _colour(place: int) -> str:
 
 def short_name(name: str) -> str:
     """Return the name of a policy for a picture; of a long one, its end."""
-    return drawable(name if len(name) <= 28 else f"...{name[-25:]}")
+    return drawable(name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}")
 
 
 def drawable(text: str) -> str:

@@ -10,8 +10,6 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.envs.registration import ANY_FAMILY_ID, ENVIRONMENT_IDS
@@ -28,7 +26,7 @@ from evaluate.dataset.episodes import Episode, replayed
 from evaluate.dataset.writing import NAMESPACE, WRITING, dataset_ids, put_together, write_dataset
 from evaluate.output.folder import as_json
 from evaluate.output.journal import JOURNAL
-from evaluate.output.tables import terminal_table
+from evaluate.output.tables import print_table
 from evaluate.output.unfinished import as_data, journal_in
 
 if TYPE_CHECKING:
@@ -65,13 +63,12 @@ def record(config: DatasetConfig) -> dict[str, str]:
     ) as journal:
         rollouts = roll_out_all(arena, names, seed, journal, config)
         ids, rows = _written(config, comparison, given, rollouts)
-    console = Console()
-    console.print(terminal_table(f"Minari datasets in {config.out}", HEADINGS, rows))
+    print_table(f"Minari datasets in {config.out}", HEADINGS, rows)
     for line in (
         f"written to {config.out}; to read one, run with MINARI_DATASETS_PATH={shlex.quote(str(config.out))}:",
         f'minari.load_dataset("{next(iter(ids.values()))}")',
     ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print(line)
     return ids
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.env import MigrationEnv
+from dnnmig_env.files.atomic_file import remedy
 from evaluate.compare.plan_files import folder_names
 from evaluate.dataset.episodes import Episode
 
@@ -100,7 +101,7 @@ def put_together(folder: Path) -> Iterator[Path]:
         _move(writing, folder, sorted(path.parent.relative_to(writing) for path in writing.glob("*/*/*/data")))
     except OSError as error:  # HDF5's have no strerror
         reason = error.strerror or " ".join(str(error).split())[:200]
-        raise ValueError(f"cannot write to {folder}: {reason}; free some space, or name another --out.") from error
+        raise ValueError(f"cannot write to {folder}: {reason}; {remedy(error)}, or name another --out.") from error
     finally:
         shutil.rmtree(writing, ignore_errors=True)
 

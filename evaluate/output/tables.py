@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_ANY_WIDTH = 10_000
 
 
 def terminal_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -27,6 +31,14 @@ def terminal_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[
     for row in rows:
         table.add_row(*map(Text, row))
     return table
+
+
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout. In a file or a pipe its rows are as long as they have to be."""
+    from rich.console import Console
+
+    is_fitted = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if is_fitted else _ANY_WIDTH).print(terminal_table(title, headings, rows))
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

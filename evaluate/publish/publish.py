@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from rich.console import Console
-
 from agents.policies.card import CARD, Card
 from agents.policies.name import PRETRAINED
 from agents.policies.trained import find, read_card
@@ -28,7 +26,7 @@ from evaluate.compare.rollout import Arena
 from evaluate.compare.statistics import delay_ratios
 from evaluate.compare.summary_table import HEADINGS, summary_rows
 from evaluate.output.folder import write_folder
-from evaluate.output.tables import terminal_table
+from evaluate.output.tables import print_table
 from evaluate.parallel import Workers
 from evaluate.publish.config import PublishConfig
 from evaluate.publish.training_command import training_command
@@ -85,13 +83,12 @@ def publish(config: PublishConfig) -> AgentCard:
     card = _agent_card(training, results, check, hashlib.sha256(content).hexdigest())
     files: dict[str, str | bytes] = {f"{family}.zip": content, f"{family}.json": card.model_dump_json(indent=1) + "\n"}
     title = f"{family}: {config.scenarios} scenarios, seed {config.seed}"
-    console = Console()
     try:
         with locked(config.out):
             write_folder(config.out, files)
     finally:
-        console.print(terminal_table(title, HEADINGS, summary_rows(results.figures())))
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+        print_table(title, HEADINGS, summary_rows(results.figures()))
+    print(f"written to {config.out}")
     return card
 
 

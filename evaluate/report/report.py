@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
-
 from dnnmig_env.files.atomic_file import replace_text
 from evaluate.compare.reading import read_evaluation
 from evaluate.report.config import ReportConfig
@@ -27,7 +25,7 @@ def report(config: ReportConfig) -> Path:
     file = config.file
     found = [read_evaluation(folder) for folder in config.folders]
     replace_text(file, page([(evaluation, episodes(evaluation)) for evaluation in found]))
-    Console().print(f"report written to {file}", markup=False, highlight=False, soft_wrap=True)
+    print(f"report written to {file}")
     return file
 
 

@@ -71,7 +71,7 @@ def uploads_png(title: str, timelines: Mapping[str, Timeline]) -> bytes:
 
 
 def delays_png(title: str, timelines: Mapping[str, Timeline]) -> bytes:
-    """Return a PNG picture of how long queries take over time: of all users together, then of each user.
+    """Return a PNG picture of how long queries take over time: of all users together, then of each, if there are more.
 
     Args:
         title: What to write above.
@@ -81,18 +81,20 @@ def delays_png(title: str, timelines: Mapping[str, Timeline]) -> bytes:
 
     some = next(iter(timelines.values()))
     users = len(some.scenario.users)
-    rows = -(-(users + 1) // PANEL_COLUMNS)
-    figure = _figure(title, 1.1 + 1.75 * rows)
-    panels = figure.subplots(rows, PANEL_COLUMNS, sharex=True, squeeze=False).reshape(-1)
+    shown = 1 if users == 1 else users + 1
+    columns = min(shown, PANEL_COLUMNS)
+    rows = -(-shown // columns)
+    figure = _figure(title, 1.1 + (1.75 if columns > 1 else 2.6) * rows)
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False).reshape(-1)
     panels[0].set_xlim(0, some.scenario.horizon_s)
     for place, axes in enumerate(panels):
-        if place > users:
+        if place >= shown:
             axes.set_visible(False)
             continue
-        _draw_delays(axes, timelines, None if place == 0 else place - 1)
-        if place % PANEL_COLUMNS == 0:
+        _draw_delays(axes, timelines, None if place == 0 and users > 1 else max(place - 1, 0))
+        if place % columns == 0:
             axes.set_ylabel("query delay (s)", fontsize=9)
-        if place + PANEL_COLUMNS > users:
+        if place + columns >= shown:
             axes.set_xlabel("time (s)", fontsize=9)
             axes.tick_params(labelbottom=True)
     lines = [Line2D([], [], **style) for style in (*STYLES[: len(timelines)], ON_DEVICE)]

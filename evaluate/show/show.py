@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from rich.console import Console
-
 from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.compare import roll_out_all
@@ -14,7 +12,7 @@ from evaluate.compare.given import given_scenarios, title_of
 from evaluate.compare.plan_files import plan_files
 from evaluate.compare.rollout import Arena
 from evaluate.output.folder import as_json, output_folder, write_folder
-from evaluate.output.tables import terminal_table
+from evaluate.output.tables import print_table
 from evaluate.output.unfinished import as_data
 from evaluate.show.animation import map_gif
 from evaluate.show.config import ShowConfig
@@ -52,11 +50,10 @@ def show(config: ShowConfig) -> dict[str, Timeline]:
         if config.frames and scenario.mobility is not None:
             files["map.gif"] = map_gif(title, timelines, config.frames)
         write_folder(config.out, files)
-    console = Console()
-    console.print(terminal_table(title, HEADINGS, _rows(timelines)))
+    print_table(title, HEADINGS, _rows(timelines))
     if config.frames and scenario.mobility is None:
-        console.print("no map.gif: the scenario does not say where users are.", markup=False)
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+        print("no map.gif: the scenario does not say where users are.")
+    print(f"written to {config.out}")
     return timelines
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.output.folder import as_json
-from evaluate.output.tables import terminal_table
+from evaluate.output.tables import print_table
 from evaluate.speed.config import SpeedConfig
 
 NEEDS = {"kernel": "networkx", "pymoo": "pymoo"}
@@ -34,11 +34,11 @@ def measure(config: SpeedConfig) -> dict[str, Any]:
 
 
 def _measure(config: SpeedConfig, threads: int) -> dict[str, Any]:
-    parts, console = config.chosen_parts, Console()
+    parts = config.chosen_parts
     begun = {"machine": {**machine(), "threads": threads, "load_before": _load()}, "versions": versions()}
     result: dict[str, Any] = {**begun, "seconds": config.seconds, "repeats": config.repeats}
     if "env" in parts:
-        result["env"] = _environment(config, console)
+        result["env"] = _environment(config)
     if "training" in parts:
         from evaluate.speed.training import measure_training
 
@@ -48,30 +48,30 @@ def _measure(config: SpeedConfig, threads: int) -> dict[str, Any]:
             ("one that costs nothing", _count(training["steps_per_s_free_environment"])),
             ("ratio", f"{training['ratio']:.2f}"),
         ]
-        _show(console, f"Training, {training['algorithm']}", ("with", "steps/s"), rows)
+        _show(f"Training, {training['algorithm']}", ("with", "steps/s"), rows)
     if "kernel" in parts:
         from evaluate.speed.planning import measure_kernel
 
         result["kernel"] = kernel = measure_kernel(config.seconds, config.repeats)
         rows = [(name, _count(each["per_s"])) for name, each in kernel["plans_per_s"].items()]
         rows.append(("1 thread / plain Python", f"{kernel['kernel_to_plain']:.0f}"))
-        _show(console, "Plans evaluated", ("by", "plans/s"), rows)
+        _show("Plans evaluated", ("by", "plans/s"), rows)
     if "pso-ga" in parts:
         from evaluate.speed.planning import measure_pso_ga
 
         result["pso_ga"] = pso_ga = measure_pso_ga(config.repeats)
         rows = [("100 particles, 1000 iterations", f"{pso_ga['seconds']:.2f}")]
-        _show(console, "PSO-GA", ("search", "seconds"), rows)
+        _show("PSO-GA", ("search", "seconds"), rows)
     if "pymoo" in parts:
-        result["pymoo"] = _beside_pymoo(config, console)
+        result["pymoo"] = _beside_pymoo(config)
     if "local-search" in parts:
-        result["local_search"] = _local_search(config, console)
+        result["local_search"] = _local_search(config)
     replace_text(config.out, as_json(result))
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    print(f"written to {config.out}")
     return result
 
 
-def _local_search(config: SpeedConfig, console: Console) -> dict[str, Any]:
+def _local_search(config: SpeedConfig) -> dict[str, Any]:
     from evaluate.speed.planning import measure_local_search
 
     found = measure_local_search(config.seconds, config.repeats)
@@ -80,15 +80,15 @@ def _local_search(config: SpeedConfig, console: Console) -> dict[str, Any]:
         ("local search, evaluations/s", _count(annealing["per_s"]), _count(annealing["per_cpu_s"])),
         ("joint efficiency, ms", f"{1e3 * greedy['seconds']:.1f}", f"{1e3 * greedy['cpu_seconds']:.1f}"),
     ]
-    _show(console, "Planning, 1 core, 4 users x 16 layers", ("what", "by the clock", "of CPU time"), rows)
+    _show("Planning, 1 core, 4 users x 16 layers", ("what", "by the clock", "of CPU time"), rows)
     return found
 
 
-def _environment(config: SpeedConfig, console: Console) -> list[dict[str, Any]]:
+def _environment(config: SpeedConfig) -> list[dict[str, Any]]:
     from evaluate.speed.environment import measure_environment
 
     cases = []
-    with console.status("environment") as status:
+    with Console(stderr=True).status("environment") as status:
         for case in measure_environment(config.seconds, config.repeats):
             cases.append(case)
             status.update(f"environment: {case['case']} measured")
@@ -103,24 +103,24 @@ def _environment(config: SpeedConfig, console: Console) -> list[dict[str, Any]]:
         for case in cases
     ]
     headings = ("environment", "rows", "decisions/s", "per CPU second", "choosing")
-    _show(console, "Random legal actions", headings, rows)
+    _show("Random legal actions", headings, rows)
     return cases
 
 
-def _beside_pymoo(config: SpeedConfig, console: Console) -> dict[str, Any]:
+def _beside_pymoo(config: SpeedConfig) -> dict[str, Any]:
     from evaluate.speed.pymoo_search import measure_pymoo
 
-    with console.status("searches beside those of pymoo"):
+    with Console(stderr=True).status("searches beside those of pymoo"):
         found = measure_pymoo(config.repeats)
     rows = [
         (name, _count(each["per_s"]), _count(each["per_cpu_s"]), f"{each['mean_delay_s']:.3f}")
         for name, each in found["searches"].items()
     ]
     headings = ("search", "evaluations/s", "per CPU second", "delay found [s]")
-    _show(console, f"Placements, {_count(found['evaluations'])} evaluations each", headings, rows)
+    _show(f"Placements, {_count(found['evaluations'])} evaluations each", headings, rows)
     for pair, ratio in found["speed_ratios"].items():
-        console.print(f"{pair}: {ratio:.0f} times the evaluations per second", markup=False, highlight=False)
-    console.print()
+        print(f"{pair}: {ratio:.0f} times the evaluations per second")
+    print()
     return found
 
 
@@ -148,9 +148,9 @@ def _load() -> list[float] | None:
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 
 
-def _show(console: Console, title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    console.print(terminal_table(title, headings, rows))
-    console.print()
+def _show(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    print_table(title, headings, rows)
+    print()
 
 
 def _count(per_s: float) -> str:

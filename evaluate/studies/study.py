@@ -13,7 +13,7 @@ from dnnmig_env.files.provenance import machine, versions
 from evaluate.compare.record import Record
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.journal import Journal
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.studies.config import StudyConfig
 
@@ -65,12 +65,11 @@ def _run(config: StudyConfig, journal: Journal[Record]) -> dict[str, Any]:
         "machine": machine(),
     }
     text = f"**{table.title}**\n\n{markdown_table(table.headings, table.rows)}"
-    console = Console()
     try:
         write_folder(config.out, {JSON: as_json(result), TABLE: text})
     finally:
-        console.print(terminal_table(*table))
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+        print_table(*table)
+    print(f"written to {config.out}")
     return result
 
 

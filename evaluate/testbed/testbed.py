@@ -20,7 +20,7 @@ from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.config import separate_names
 from evaluate.output.folder import as_json, output_folder, write_folder
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.testbed.comparison import Comparison, compare_run, events_of
 from evaluate.testbed.config import TestbedConfig
 from evaluate.testbed.given import Measurements, read_given
@@ -114,16 +114,15 @@ def _publish(
     }
     for number, measured in enumerate(measurements.found):
         files[f"profile-{number}-{measured.graph.name}.json"] = profile_text(measured.profile)
-    console = Console()
     try:
         write_folder(config.out, files)
     finally:
         for title, headings, rows in tables:
-            console.print(terminal_table(title, headings, rows))
-            console.print()
+            print_table(title, headings, rows)
+            print()
         for note in notes:
-            console.print(note, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+            print(note)
+    print(f"written to {config.out}")
 
 
 def _notes(comparisons: Sequence[Comparison]) -> list[str]:

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from rich.console import Console
-
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.files.command_line import UnmetError
@@ -20,7 +18,7 @@ from evaluate.compare.record import Record
 from evaluate.compare.rollout import Arena
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.journal import Journal
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.truth.comparison import TruthRecord, compared
 from evaluate.truth.config import TruthConfig
@@ -127,15 +125,13 @@ def _publish(config: TruthConfig, records: Mapping[str, Sequence[TruthRecord]]) 
         "table.md": markdown_table(HEADINGS, table),
         "truth.png": truth_png(title, records),
     }
-    console = Console()
     try:
         write_folder(config.out, files)
     finally:
-        console.print(terminal_table(title, HEADINGS, table))
-        console.print(
+        print_table(title, HEADINGS, table)
+        print(
             f"best policy the same in {findings.best_policy_same:.0%} of the scenarios; trusting the model costs "
-            f"{findings.loss_by_choice:.2%} of delay",
-            highlight=False,
+            f"{findings.loss_by_choice:.2%} of delay"
         )
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    print(f"written to {config.out}")
     return result

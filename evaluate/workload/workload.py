@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from agents.planners import planner
 from dnnmig_env.families.registry import make_generator, scenarios
@@ -20,7 +19,7 @@ from dnnmig_env.simulation.play import mean_delays_s
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.compare.progress import showing
 from evaluate.output.folder import as_json, output_folder, write_folder
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.workload.climb import best_known_delay_s
 from evaluate.workload.config import WorkloadConfig
 from evaluate.workload.constant_rules import constant_rules
@@ -135,12 +134,11 @@ def _publish(config: WorkloadConfig, found: dict[str, list[ScenarioWorkload]]) -
     title = f"{config.scenarios} scenarios each, seed {config.seed}; loads: quantiles 10 / 50 / 90 %"
     headings, rows = ["", *families], _rows_of(families)
     text = f"**{title}**\n\n{markdown_table(headings, rows)}"
-    console = Console()
     try:
         write_folder(config.out, {"workload.json": as_json(result), "table.md": text})
     finally:
-        console.print(terminal_table(title, headings, rows))
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+        print_table(title, headings, rows)
+    print(f"written to {config.out}")
     return result
 
 

@@ -123,3 +123,10 @@ def test_help_and_wrong_usage_import_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == (0 if arguments == ["--help"] else 2), done.stderr
     assert ("--total-steps" in done.stdout) == (arguments == ["--help"])
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_loaded(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"is not empty; choose another --out"):
+        parse(["--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -165,7 +165,7 @@ def _draw_channel(axes: Axes, timeline: Timeline) -> None:
                 upload.start_s + width_s / 2,
                 upload.server - 1,
                 name,
-                color="white",
+                color="white" if finished else "0.2",  # hatched bars are pale
                 fontsize=7,
                 horizontalalignment="center",
                 verticalalignment="center",

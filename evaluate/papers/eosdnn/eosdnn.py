@@ -11,7 +11,7 @@ from rich.console import Console
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.keeping import Keeper
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.eosdnn.config import EosdnnConfig
 from evaluate.papers.eosdnn.placements import SWARM, Placed, PlacementStudy, place_and_compare
@@ -48,15 +48,15 @@ def reproduce(config: EosdnnConfig) -> dict[str, Any]:
 
 
 def _reproduced(config: EosdnnConfig, keep: Keeper) -> dict[str, Any]:
-    console, placements, uploads = Console(), [], []
+    placements, uploads = [], []
     with Console(stderr=True).status("placing") as status:
         for placed in place_and_compare(config.scenarios, config.seed, config.iterations, keep):
             placements.append(placed)
-            _show(console, _tables([placed], []))
+            _show(_tables([placed], []))
             status.update(f"{placed.title}: done")
         for uploaded in upload_and_compare(config.scenarios, config.seed, keep):
             uploads.append(uploaded)
-            _show(console, _tables([], [uploaded]))
+            _show(_tables([], [uploaded]))
             status.update(f"{uploaded.title}: done")
     result = {
         "evaluations": SWARM * (config.iterations + 1),
@@ -72,17 +72,17 @@ def _reproduced(config: EosdnnConfig, keep: Keeper) -> dict[str, Any]:
     text = "\n".join(f"**{title}**\n\n{markdown_table(headings, rows)}" for title, headings, rows in tables)
     picture = studies_png(placements, uploads)
     write_folder(config.out, {"eosdnn.json": as_json(result), "table.md": text, "eosdnn.png": picture})
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+    print(f"written to {config.out}")
     return result
 
 
-def _show(console: Console, tables: Iterable[Table]) -> None:
+def _show(tables: Iterable[Table]) -> None:
     """Print the tables of a study as soon as it is finished, so that stopping the command does not lose them."""
     for title, headings, rows in tables:
         shown = [column for column, heading in enumerate(headings) if heading != INTERVAL]
         narrow = [[row[column] for column in shown] for row in (headings, *rows)]
-        console.print(terminal_table(title, narrow[0], narrow[1:]))
-        console.print()
+        print_table(title, narrow[0], narrow[1:])
+        print()
 
 
 def _tables(placements: Sequence[PlacementStudy], uploads: Sequence[UploadStudy]) -> Iterable[Table]:

@@ -12,7 +12,7 @@ from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.simulation.plan import Plan
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.keeping import Keeper
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.ionn.config import PaperConfig
 from evaluate.papers.ionn.measured_profiles import MeasuredNetwork, load_profiles
@@ -46,7 +46,6 @@ def _digest(network: MeasuredNetwork) -> str:
 def _reproduced(
     config: PaperConfig, networks: Sequence[MeasuredNetwork], rates: Sequence[float], keep: Keeper
 ) -> list[Replay]:
-    console = Console()
     with Console(stderr=True).status("replaying"):
         replays = list(replay(networks, rates, keep))
     lines = [*map(str, greatest_improvements(replays)), *assumptions(networks)]
@@ -54,11 +53,11 @@ def _reproduced(
         write_folder(config.out, _files(config, networks, replays, lines))
     finally:
         for title, rows in tables(replays).items():
-            console.print(terminal_table(title, HEADINGS, rows))
-            console.print()
+            print_table(title, HEADINGS, rows)
+            print()
         for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+            print(line)
+    print(f"written to {config.out}")
     return replays
 
 

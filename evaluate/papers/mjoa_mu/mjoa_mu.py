@@ -16,7 +16,7 @@ from rich.console import Console
 from dnnmig_env.files.provenance import machine, versions
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.keeping import Keeper
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table
 from evaluate.output.unfinished import journal_in, settings_of
 from evaluate.papers.mjoa_mu.cases import BASELINES, Case, cases
 from evaluate.papers.mjoa_mu.config import MjoaMuConfig
@@ -56,17 +56,17 @@ def reproduce(config: MjoaMuConfig) -> dict[str, Any]:
 
 
 def _reproduced(config: MjoaMuConfig, keep: Keeper) -> dict[str, Any]:
-    console, alone, together = Console(), list[Case](), list[UsersStudy]()
+    alone, together = list[Case](), list[UsersStudy]()
     edges, devices = [1e12 * speed for speed in config.edge_tflops], [1e9 * speed for speed in config.device_gflops]
     with Console(stderr=True).status("one user") as status:
         for case in cases(config.networks, config.layers, config.mbps, edges, devices, keep):
             alone.append(case)
             status.update(f"one user: {case}")
-        _show(console, _tables_of_one(alone))
+        _show(_tables_of_one(alone))
         drawn = config.users, config.scenarios, config.seed, config.networks, config.layers
         for study in studies(*drawn, (min(edges), max(edges)), (min(devices), max(devices)), keep):
             together.append(study)
-            _show(console, _tables_of_several([study]))
+            _show(_tables_of_several([study]))
             status.update(f"{study.users} users: done")
     lines = [*(_greatest(alone, baseline) for baseline in BASELINES), LIMIT]
     lines += map(_greatest_of_several, by_rates(together))
@@ -87,16 +87,16 @@ def _reproduced(config: MjoaMuConfig, keep: Keeper) -> dict[str, Any]:
         write_folder(config.out, {"mjoa_mu.json": as_json(result), "table.md": text, "mjoa_mu.png": picture})
     finally:
         for line in lines:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"written to {config.out}", markup=False, highlight=False, soft_wrap=True)
+            print(line)
+    print(f"written to {config.out}")
     return result
 
 
-def _show(console: Console, tables: Iterable[Table]) -> None:
+def _show(tables: Iterable[Table]) -> None:
     """Print tables as soon as they are complete, so that stopping the command does not lose them."""
     for title, headings, rows in tables:
-        console.print(terminal_table(title, headings, rows))
-        console.print()
+        print_table(title, headings, rows)
+        print()
 
 
 def _tables_of_one(alone: Sequence[Case]) -> Iterable[Table]:

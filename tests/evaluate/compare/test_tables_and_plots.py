@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib.figure
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 
 from evaluate.compare.plots import _draw_profile, delays_png
@@ -66,3 +68,17 @@ def test_the_axis_of_relative_delays_begins_at_the_best_known_one() -> None:
     assert ticks[0] == 1.0
     assert ticks == sorted(ticks)
     assert 3.0 <= ticks[-1] <= 4.0 * 1.03
+
+
+def test_the_legend_covers_no_curve_and_names_of_policies_are_whole() -> None:
+    names = [f"joint-efficiency@clairvoyant-{place}" for place in range(8)]
+    figure = matplotlib.figure.Figure(figsize=(13.0, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    _draw_profile(axes, names, {name: np.linspace(1.0, 3.0, 5) for name in names}, np.ones(5))
+    figure.canvas.draw()
+    legend: Any = axes.get_legend()
+    box = legend.get_window_extent()
+    assert box.x0 >= axes.get_window_extent().x1
+    assert box.x1 <= figure.bbox.width
+    assert [text.get_text() for text in legend.get_texts()] == names

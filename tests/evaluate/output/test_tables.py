@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
-from evaluate.output.tables import markdown_table, terminal_table
+from evaluate.output.tables import markdown_table, print_table, terminal_table
 
 HEADINGS, ROWS = ("policy", "delay [s]"), (("runs/[bold]best", "1.250"), ("b", "10.500"))
 
@@ -36,3 +37,17 @@ def test_in_a_narrow_terminal_only_names_are_broken() -> None:
     assert "10.500" in text
     assert "delay [s]" in text
     assert "runs/[bold]best" not in text
+
+
+def test_in_a_pipe_names_are_whole_and_in_a_terminal_they_fit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "joint-efficiency@clairvoyant/" * 6
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_table("a title", HEADINGS, [(name, "1.250")])
+    assert name in capsys.readouterr().out
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table("a title", HEADINGS, [(name, "1.250")])
+    printed = capsys.readouterr().out
+    assert name not in printed
+    assert max(map(len, printed.splitlines())) <= 40

@@ -155,6 +155,18 @@ def test_each_user_has_the_delays_of_each_policy(monkeypatch: pytest.MonkeyPatch
             np.testing.assert_array_equal(axes.lines[2 * place + 1].get_ydata()[:-1], shown)
 
 
+def test_one_user_has_one_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures: list[Any] = []
+    monkeypatch.setattr(plots, "_png", lambda figure: figures.append(figure) or b"")
+    timeline = simulate(scenarios("single", 1, seed=3)[0], Plan())
+    delays_png("title", {"one": timeline})
+    (axes,) = figures[0].axes
+    assert axes.get_title(loc="left").startswith("0: ")
+    assert axes.get_xlabel() == "time (s)"
+    assert axes.get_ylabel() == "query delay (s)"
+    np.testing.assert_array_equal(axes.lines[1].get_ydata()[:-1], timeline.event_delay_s[:, 0])
+
+
 def test_a_crowd_is_named_as_far_as_there_is_room_and_in_colours_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     figures: list[Any] = []
     pixels = animation.to_rgb
