@@ -72,7 +72,7 @@ zoo: $(ZOO_READY)  ## trace the zoo's networks again, in an environment of its o
 
 .PHONY: docs
 docs: $(READY) $(DOCS_READY)  ## build the pages of docs/ as a site that opens from disk: site/index.html
-	$(BIN)/python docs/write_commands.py
+	$(BIN)/python docs/write_reference.py
 	$(DOCS_VENV)/bin/zensical build --strict
 	@echo "Open site/index.html"
 

@@ -39,8 +39,8 @@ A file in full, with every key; those marked "=" may be left out and then have t
         profile:                    # = the roofline; nodes whose seconds per layer were measured
           device: {profile: resnet50_xeon_core, scale: 4}  # a shipped one, its seconds times 4 (scale: = 1)
           edge: edge.json           # or a file; or this-machine, which only a testbed measures
-        uploaded: {conv1: edge}     # = none; layers whose weights a server holds at the start
-        copies: {conv1: [cloud]}    # = none; further servers that hold them, only with moves: true
+        uploaded: {layer4.2.conv3..fc: edge}   # = none; layers, as merged, that a server holds at the start
+        copies: {layer4.2.conv3..fc: [cloud]}  # = none; further servers that hold them, only with moves: true
         home: edge                  # = one channel for all; in whose cell the user is, a name, or one per slot
       - name: camera
         network:

@@ -42,9 +42,7 @@ def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(
-        ValueError, match=r"cannot write .*a\.txt: File exists; move what has this name already"
-    ):
+    with pytest.raises(ValueError, match=r"cannot write .*a\.txt: File exists; move what has this name already"):
         replace_text(tmp_path / "file" / "a.txt", "text")
     assert (tmp_path / "file").read_text() == "mine"
 
