@@ -8,7 +8,8 @@ A file with every key; those marked "=" may be left out:
     positions: town.fcd.xml         # = none; where users are, for the family city
     devices:                        # = the family's; each user's device is one of these
       - {flops_per_s: [2e9, 8e9], memory_bytes_per_s: 1e10, layer_overhead_s: 5e-5}
-    edges: [...]                    # = the family's; likewise
+    edges:                          # = the family's; likewise; memory_bytes: = as the family limits it
+      - {flops_per_s: 1e12, memory_bytes_per_s: 4e11, layer_overhead_s: 1e-5, memory_bytes: [1e9, 2e9]}
     clouds: [...]                   # = the family's; likewise
     options:                        # = none; further options of the family's generator
       num_users: [2, 5]             # a range; one number stands for a range of that value

@@ -29,11 +29,15 @@ class Machines(NamedTuple):
 
 @dataclass(frozen=True)
 class MachineRanges:
-    """Ranges within which machines of one kind lie. Fast machines tend to have fast memory and a small overhead."""
+    """Ranges within which machines of one kind lie. Fast machines tend to have fast memory and a small overhead.
+
+    `memory_bytes` is the room for weights, log-uniform in its range; None: as the family limits it, if it does.
+    """
 
     flops_per_s: Range
     memory_bytes_per_s: Range
     layer_overhead_s: Range
+    memory_bytes: Range | None = None
 
 
 DEVICE = MachineRanges((1e9, 20e9), (5e9, 30e9), (20e-6, 100e-6))
@@ -58,8 +62,9 @@ class MachineLists:
     """Options of generators: lists of machines from which devices, edges and clouds are drawn.
 
     Each device, edge or cloud is one of its list, all with the same probability; what is a range in that is then drawn
-    as described at `CORRELATION`. A machine is a mapping with `flops_per_s`, `memory_bytes_per_s` and
-    `layer_overhead_s`, each a number or a range, or `MachineRanges`.
+    as described at `CORRELATION`. A machine is a mapping with `flops_per_s`, `memory_bytes_per_s`,
+    `layer_overhead_s` and, for edges and clouds, perhaps `memory_bytes`, the room for weights that takes the place of
+    the family's limit; each is a number or a range. Or it is `MachineRanges`.
 
     Attributes:
         devices: Devices, in place of those of `device_flops_per_s`.
@@ -82,12 +87,19 @@ class MachineLists:
             object.__setattr__(self, name, _checked_machines(name, getattr(self, name)))
         if self.clouds and not hasattr(self, "cloud_flops_per_s"):
             raise ValueError("clouds are given, but these scenarios have no cloud; leave them out.")
+        for place, device in enumerate(self.devices):
+            if device.memory_bytes is not None:
+                raise ValueError(
+                    f"devices[{place}].memory_bytes is {device.memory_bytes!r}, but a device holds its whole network; "
+                    "leave it out."
+                )
 
 
 class _MachineForm(Form):
     flops_per_s: Annotated[Any, PlainValidator(lambda value: _range("flops_per_s", value))]
     memory_bytes_per_s: Annotated[Any, PlainValidator(lambda value: _range("memory_bytes_per_s", value))]
     layer_overhead_s: Annotated[Any, PlainValidator(lambda value: _range("layer_overhead_s", value))]
+    memory_bytes: Annotated[Any, PlainValidator(lambda value: _range_or_none("memory_bytes", value))] = None
 
 
 class _MachinesForm(Form):
@@ -113,7 +125,7 @@ def machine_kinds(options: Any) -> tuple[tuple[MachineRanges, ...], ...]:
 def draw_machines(
     rng: np.random.Generator, kinds: tuple[MachineRanges, ...], kind: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 ) -> Machines:
-    """Draw machines log-uniformly from the ranges of their kinds; they can hold any amount of weights.
+    """Draw machines log-uniformly from the ranges of their kinds; without a range, they can hold any amount of weights.
 
     Args:
         rng: Source of randomness.
@@ -125,7 +137,13 @@ def draw_machines(
     place = rng.random((*kind.shape, 3))
     place[..., 1:] += CORRELATION * (place[..., :1] - place[..., 1:])
     values = np.exp(low[kind] + place * span[kind])
-    return Machines(values[..., 0], values[..., 1], values[..., 2], np.full(kind.shape, np.inf))
+    memory_bytes = np.full(kind.shape, np.inf)
+    if any(each.memory_bytes is not None for each in kinds):
+        bounds = np.log([each.memory_bytes or (np.inf, np.inf) for each in kinds])
+        limited = np.isfinite(bounds[kind, 0])
+        low, high = bounds[kind[limited]].T
+        memory_bytes[limited] = np.exp(low + rng.random(kind.shape)[limited] * (high - low))
+    return Machines(values[..., 0], values[..., 1], values[..., 2], memory_bytes)
 
 
 def without(machines: Machines, absent: Bools) -> Machines:
@@ -150,6 +168,10 @@ def _checked_machines(name: str, value: Any) -> tuple[MachineRanges, ...]:
     except ValueError as error:
         raise ValueError(str(error).replace("machines", name, 1)) from None
     return tuple(MachineRanges(**each.model_dump()) for each in form.machines)
+
+
+def _range_or_none(name: str, value: Any) -> Range | None:
+    return None if value is None else _range(name, value)
 
 
 def _range(name: str, value: Any) -> Range:

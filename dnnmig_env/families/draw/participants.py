@@ -73,7 +73,8 @@ def limit_memory(
 ) -> None:
     """Limit every edge's memory to a share, drawn uniformly, of the weights of all users' networks together.
 
-    The memory is at least the largest layer of these networks, so that no edge is useless. `participants` is changed.
+    The memory is at least the largest layer of these networks, so that no edge is useless. An edge of which the list of
+    machines says how much it holds keeps that. `participants` is changed.
 
     Args:
         rng: Source of randomness.
@@ -86,7 +87,8 @@ def limit_memory(
         weights = weights / (participants.network >= 0).sum(axis=1, keepdims=True)
     largest = participants.networks.largest_weight_bytes[participants.network].max(axis=1, keepdims=True)
     limits = np.maximum(uniform(rng, share, participants.is_edge.shape) * weights, largest)
-    np.copyto(participants.servers.memory_bytes, limits, where=participants.is_edge)
+    memory_bytes = participants.servers.memory_bytes
+    np.copyto(memory_bytes, limits, where=participants.is_edge & np.isinf(memory_bytes))
 
 
 def query_rates_hz(rng: np.random.Generator, participants: Participants, rate_hz: Ranges) -> Floats:

@@ -6,7 +6,7 @@ A file in full, with every key; those marked "=" may be left out and then have t
     uplink: priority                # = priority; weights give way to query data; or shared, or independent
     moves: true                     # = false; servers send weights on to others, and drop what nobody needs
     horizon_s: 20                   # length of the time considered
-    slot_s: 2.0                     # = one slot; or slot_starts_s: [0, 5, 15]
+    slot_starts_s: [0, 5, 15]       # = one slot; or slot_s: 2.0
     servers:
       - name: edge
         tier: edge                  # = edge; or cloud
@@ -56,7 +56,7 @@ A file in full, with every key; those marked "=" may be left out and then have t
       area_m: 1000                  # = 1000; side of the square
       servers: {edge: [200, 300]}   # = the centre
       users:
-        phone: {positions_m: [[0, 0], [20, 0]], velocities_m_per_s: [10, 0]}  # = velocities to the next position
+        phone: {positions_m: [[0, 0], [20, 0], [90, 0]], velocities_m_per_s: [10, 0]}  # = to the next position
         camera: {positions_m: [500, 500]}
 
 Numbers are decimal (20, 0.5, 1e6), and whatever lies beyond the bounds in `dnnmig_env/scenarios/bounds.py`, such as two

@@ -107,6 +107,51 @@ def test_other_families_take_lists_of_machines(family: str, tmp_path: Path) -> N
     assert {round(user.device.flops_per_s / 1e6) for user in scenario.users} == {7000}
 
 
+@pytest.mark.parametrize("family", ["edge-cloud", "mobile", "city"])
+def test_machines_may_say_how_much_they_hold_and_others_keep_the_limit_of_the_family(
+    family: str, tmp_path: Path
+) -> None:
+    rates = "memory_bytes_per_s: 2e11, layer_overhead_s: 1e-5"
+    name = written(
+        tmp_path,
+        f"""
+family: {family}
+edges:
+  - {{flops_per_s: 3e11, {rates}, memory_bytes: 1.5e9}}
+  - {{flops_per_s: 4e11, {rates}, memory_bytes: [2e9, 8e9]}}
+  - {{flops_per_s: 5e11, {rates}}}
+clouds:
+  - {{flops_per_s: 6e12, {rates}, memory_bytes: 7e10}}
+options: {{max_layers: 3}}
+""",
+    )
+    held: dict[int, list[float]] = {300: [], 400: [], 500: [], 6000: []}
+    for scenario in scenarios(name, 40, seed=2):
+        for server in scenario.servers:
+            held[round(server.flops_per_s / 1e9)].append(server.memory_bytes)
+    np.testing.assert_allclose(held[300], 1.5e9)
+    np.testing.assert_allclose(held[6000], 7e10)
+    ranged = np.log(np.array(held[400]) / 2e9) / np.log(4.0)
+    assert ranged.min() > -1e-9 and ranged.max() < 1 + 1e-9
+    assert abs(ranged.mean() - 0.5) < 0.15, "log-uniform"
+    assert np.isfinite(held[500]).all() and len(np.unique(held[500])) > 15
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("devices: [{MACHINE, memory_bytes: 1e9}]", r"devices\[0\].memory_bytes is .*a device holds its whole network"),
+        ("edges: [{MACHINE, memory_bytes: 0}]", r"edges\[0\].memory_bytes"),
+        ("edges: [{MACHINE, memory_bytes: [2, 1]}]", r"edges\[0\].memory_bytes"),
+        ("edges: [{MACHINE, memory: 1e9}]", r"edges\[0\].memory"),
+    ],
+)
+def test_a_memory_that_cannot_be_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    machine = "flops_per_s: 3e11, memory_bytes_per_s: 2e11, layer_overhead_s: 1e-5"
+    with pytest.raises(ValueError, match=words):
+        make_generator(written(tmp_path, f"family: edge-cloud\n{text.replace('MACHINE', machine)}\n"))
+
+
 def test_a_network_that_stands_twice_is_twice_as_probable(tmp_path: Path) -> None:
     name = written(
         tmp_path, "family: single\nnetworks: [squeezenet1_1, squeezenet1_1, alexnet]\noptions: {max_layers: 2}\n"
