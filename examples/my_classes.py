@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3 import PPO
-from torch import nn
+from stable_baselines3.common.distributions import Distribution
+from stable_baselines3.common.policies import MultiInputActorCriticPolicy
+from torch import Tensor, nn
 
 from agents.learning.masked_policy import MaskedActorCriticPolicy
+from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, plan_of
 
@@ -94,6 +97,52 @@ class Doubtful(MaskedActorCriticPolicy):
     def make_network(self) -> nn.Module:
         """Return the project's network behind the temperature."""
         return _Cooled(super().make_network(), self.temperature)
+
+
+class TwoLayers(MaskedActorCriticPolicy):
+    """The project's policy around a network of one's own, which is all that most policies of one's own replace."""
+
+    def make_network(self) -> nn.Module:
+        """Return a network of two hidden layers; it fits observations of one size only."""
+        return _Mlp(self.layout.size, int(self.action_space.n))  # type: ignore[attr-defined]
+
+
+class _Mlp(nn.Module):
+    """What `make_network` returns is called with observations (B, D) and masks (B, A).
+
+    It returns scores of the actions, shape (B, A), and values, shape (B, 1). Scores of illegal actions are `ILLEGAL`,
+    so that they are never taken; all numbers are finite.
+    """
+
+    def __init__(self, inputs: int, actions: int) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(nn.Linear(inputs, 128), nn.Tanh(), nn.Linear(128, 128), nn.Tanh())
+        self.scores, self.value = nn.Linear(128, actions), nn.Linear(128, 1)
+
+    def forward(self, observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.hidden(observation)
+        return self.scores(hidden).masked_fill(mask == 0, ILLEGAL), self.value(hidden)
+
+
+class PlainSb3(MultiInputActorCriticPolicy):
+    """A policy of Stable-Baselines3 as it is, made to honour the mask, which is a part of the observation.
+
+    Everything else, such as its hidden layers, is set as in Stable-Baselines3.
+    """
+
+    def extract_features(self, obs: Any, features_extractor: Any = None) -> Any:
+        """Return the features of observations, and remember which actions are legal."""
+        self._mask = obs["action_mask"]
+        return super().extract_features(obs, features_extractor)
+
+    def get_distribution(self, obs: Any) -> Distribution:
+        """Return the probabilities of actions, for which Stable-Baselines3 extracts features in another way."""
+        self._mask = obs["action_mask"]
+        return super().get_distribution(obs)
+
+    def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
+        scores = self.action_net(latent_pi).masked_fill(self._mask == 0, ILLEGAL)
+        return self.action_dist.proba_distribution(action_logits=scores)
 
 
 class _Cooled(nn.Module):

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 WARM_START, WARM_START_ROWS = 2**32, 16
 """The first stands for the number of steps in the seed of a warm start's scenarios; the second is the number of its
 episodes that are played side by side."""
-
 NEXT_CELLS = 2**32 + 1
 """Stands for the number of steps in the seed of the scenarios from which is learned where users go."""
 
@@ -106,13 +105,19 @@ def _new_model(config: TrainConfig, generator: Generator, device: str, settings:
     model = _made(config, env, device, settings, is_warm_started)
     if config.begin_with is not None:
         take_weights(model, config.begin_with, env.env, generator.family)
+    if generator.limits.lanes and config.next_cell_steps > 0:
+        _learn_next_cells(model, config, generator)
+    env.seed(environment_seed(config.seed, 0))
+    return model
+
+
+def _learn_next_cells(model: BaseAlgorithm, config: TrainConfig, generator: Generator) -> None:
+    """Let the model's policy network learn where users go."""
+    seed = environment_seed(config.seed, NEXT_CELLS)
     with tqdm(desc="learning where users go", total=config.next_cell_steps, unit=" steps", leave=False) as bar:
-        seed = environment_seed(config.seed, NEXT_CELLS)
         known = learn_next_cells(model, generator, seed, config.next_cell_steps, partial(bar.update, 1))
     if known is not None:
         print(f"Next cells: names {100 * known:.1f} % of those to which users go.", file=sys.stderr)
-    env.seed(environment_seed(config.seed, 0))
-    return model
 
 
 def _warm_start(model: BaseAlgorithm, config: TrainConfig, generator: Generator, teacher: str) -> None:

@@ -56,10 +56,18 @@ def test_the_model_acts_by_its_class(folder: Path) -> None:
     assert (type(network).__name__, network.temperature) == ("_Cooled", 2.0)
 
 
-def test_held_out_scenarios_are_played_with_masks_by_a_class_that_takes_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("algorithm", "own"),
+    [
+        ("maskable-ppo", "sb3_contrib.common.maskable.policies:MaskableMultiInputActorCriticPolicy"),
+        ("ppo", f"{OWN}PlainSb3"),
+        ("ppo", f"{OWN}TwoLayers"),
+    ],
+)
+def test_masks_hold_for_classes_that_take_them_in_training_and_in_evaluation(
+    algorithm: str, own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, taken = "sb3_contrib.common.maskable.policies:MaskableMultiInputActorCriticPolicy", []
+    taken = []
     step = MigrationVectorEnv.step
 
     def noted(self: MigrationVectorEnv, actions: Any) -> Any:
@@ -69,9 +77,13 @@ def test_held_out_scenarios_are_played_with_masks_by_a_class_that_takes_them(
 
     monkeypatch.setattr(MigrationVectorEnv, "step", noted)
     words = [*TINY, "--out", str(tmp_path / "run"), "--total-steps", "32", "--policy-class", own]
-    words[words.index("--algorithm") + 1] = "maskable-ppo"
+    words[words.index("--algorithm") + 1] = algorithm
     assert main([*words, "--settings", "n_steps=8"]) == 0
     assert taken and not any(taken)
+    family, count = words[words.index("--family") + 1], len(taken)
+    words = ["--family", family, "--scenarios", "2", "--policies", str(tmp_path / "run")]
+    assert evaluate([*words, "--out", str(tmp_path / "results")]) == 0
+    assert len(taken) > count and not any(taken)
 
 
 def test_evaluation_plays_all_of_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

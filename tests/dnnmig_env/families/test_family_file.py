@@ -143,7 +143,7 @@ options: {{max_layers: 3}}
         ("devices: [{MACHINE, memory_bytes: 1e9}]", r"devices\[0\].memory_bytes is .*a device holds its whole network"),
         ("edges: [{MACHINE, memory_bytes: 0}]", r"edges\[0\].memory_bytes"),
         ("edges: [{MACHINE, memory_bytes: [2, 1]}]", r"edges\[0\].memory_bytes"),
-        ("edges: [{MACHINE, memory: 1e9}]", r"edges\[0\].memory"),
+        ("edges: [{MACHINE, memory: 1e9}]", r"edges\[0\]: unknown key 'memory'"),
     ],
 )
 def test_a_memory_that_cannot_be_is_refused(text: str, words: str, tmp_path: Path) -> None:
