@@ -1,5 +1,9 @@
 """A distribution of one's own as a YAML or JSON file: a family, its options, lists of networks, machines and traces.
 
+A scenario file is one, too: its scenario is drawn every time. So is a list of them, of which each is as probable:
+
+    scenarios: [home.yaml, office.yaml]
+
 A file with every key; those marked "=" may be left out:
 
     family: multi-user              # the family whose generator draws
@@ -32,6 +36,9 @@ from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import FORMATS
 
+GIVEN = "dnnmig_env.families.given:Given"
+"""The family of scenarios that are given as files."""
+
 
 @dataclass(frozen=True)
 class FamilyFile:
@@ -63,7 +70,13 @@ def read_family(path: str | Path) -> FamilyFile:
     path = Path(path)
     parse, _ = FORMATS[path.suffix.lower()]
     try:
-        form = checked(_FamilyForm, parse(read_text(path, "give an existing .yaml or .json file")))
+        said = parse(read_text(path, "give an existing .yaml or .json file"))
+        if isinstance(said, dict) and {"servers", "users"} <= said.keys():
+            return FamilyFile(GIVEN, {"scenarios": (str(path),)})
+        if isinstance(said, dict) and "scenarios" in said:
+            files = checked(_ScenariosForm, said).scenarios
+            return FamilyFile(GIVEN, {"scenarios": tuple(str(path.parent / file) for file in files)})
+        form = checked(_FamilyForm, said)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     options = dict(form.options)
@@ -102,6 +115,10 @@ def _option(value: Any) -> Any:
             raise ValueError(f"{value!r}; write a number, a range such as [1, 2], or {{one_of: [1, [5, 8]]}}")
         return tuple(tuple(each) if isinstance(each, list) else (each, each) for each in value["one_of"])
     return tuple(_option(each) for each in value) if isinstance(value, list) else value
+
+
+class _ScenariosForm(Form):
+    scenarios: Annotated[list[str], Field(min_length=1)]
 
 
 class _FamilyForm(Form):
