@@ -77,7 +77,6 @@ def learn_next_cells(
         return None
     first, rng = networks[0], np.random.default_rng(seed)
     learned_from, tested = (drawn_moments(generator, rng, count) for count in (SCENARIOS, TESTED))
-    first.requires_grad_(True)
     optimizer = torch.optim.Adam(first.parameters(), lr=LEARNING_RATE)
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -88,7 +87,6 @@ def learn_next_cells(
         functional.cross_entropy(predicted, labels, ignore_index=UNKNOWN).backward()
         optimizer.step()
         on_step()
-    first.requires_grad_(False)
     for other in networks[1:]:
         other.load_state_dict(first.state_dict())
     return _share_right(first, tested, policy.device)

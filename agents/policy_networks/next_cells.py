@@ -47,7 +47,6 @@ class NextCells(nn.Module):
         self.of_place = _two_layers(_described(2), PLACE_WIDTH, OUTPUTS * RANK)
         self.of_geometry = _two_layers(geometry + 1, PLACE_WIDTH, OUTPUTS)
         self.none = nn.Linear(WIDTH, OUTPUTS)
-        self.requires_grad_(False)
 
     def forward(self, courses: Tensor, places: Tensor, home: Tensor, geometry: Tensor, exists: Tensor) -> Tensor:
         """Return logarithmic probabilities, shape (N, OUTPUTS, S + 1): of each server's cell, and last of none.
