@@ -26,13 +26,15 @@ def weights(model):
 
 
 def test_labels_by_hand():
-    # Rows are slots, columns users: one that walks 1, 1, 2, 3; one that leaves after two slots; one that comes late.
-    home = np.array([[1, 2, 3], [1, 2, 3], [2, 3, 3], [3, 3, 1]])
-    present = np.array([[1, 1, 0], [1, 1, 1], [1, 0, 1], [1, 0, 1]]) > 0
+    # Rows are slots, columns users: one that walks 1, 1, 2, 3; one that leaves after two slots; one that comes late; one
+    # that leaves cell 1 and comes back in cell 2.
+    home = np.array([[1, 2, 3, 1], [1, 2, 3, 1], [2, 3, 3, 2], [3, 3, 1, 2]])
+    present = np.array([[1, 1, 0, 1], [1, 1, 1, 0], [1, 0, 1, 1], [1, 0, 1, 1]]) > 0
     found = next_cells.next_cells(home, present)
     assert found[:, 0].tolist() == [2, 2, 3, -1]
     assert found[:2, 1].tolist() == [0, 0]
     assert found[1:, 2].tolist() == [1, 1, -1]
+    assert found[0, 3] == 0
     edges_s = np.array([0.0, 10.0, 20.0, 30.0, 40.0])
     later = later_cells(home, present, edges_s)
     assert later[:, 0].tolist() == [2, 3, -1, -1]
