@@ -107,26 +107,38 @@ class MaskedCategorical(torch.distributions.Categorical):
         return -(self.logits * self.probs).sum(-1)
 
 
-class MaskedDistribution(CategoricalDistribution):
-    """SB3's categorical distribution on top of `MaskedCategorical`.
+class Likeliest:
+    """What SB3's distributions are given: the decision that is taken if none is drawn.
+
+    A distribution inherits this class first, then one of SB3's classes.
 
     Args:
         action_dim: Number of actions.
         lanes: Whether there are several lanes, see `likeliest`.
     """
 
+    distribution: Any
+
     def __init__(self, action_dim: int, *, lanes: bool) -> None:
-        super().__init__(action_dim)
+        super().__init__(action_dim)  # type: ignore[call-arg]
         self._lanes = lanes
 
     def mode(self) -> Tensor:
         """Return the likeliest decision of each row."""
         return likeliest(self.distribution.logits, lanes=self._lanes)
 
+
+class MaskedDistribution(Likeliest, CategoricalDistribution):
+    """SB3's categorical distribution on top of `MaskedCategorical`."""
+
     def proba_distribution(self, action_logits: Tensor) -> MaskedDistribution:
         """Set the scores of the actions."""
         self.distribution = MaskedCategorical(action_logits)
         return self
+
+
+class MaskableDistribution(Likeliest, MaskableCategoricalDistribution):
+    """sb3-contrib's categorical distribution with masks."""
 
 
 class OwnArguments:
@@ -181,7 +193,7 @@ class MaskableMigrationPolicy(OwnArguments, MaskableActorCriticPolicy):
     """Policy for sb3-contrib's MaskablePPO. The mask in the observation holds even where it hands over none."""
 
     def _build(self, lr_schedule: Schedule) -> None:
-        self.action_dist = MaskableCategoricalDistribution(int(self.action_space.n))  # type: ignore[attr-defined]
+        self.action_dist = MaskableDistribution(int(self.action_space.n), lanes=self.layout.lanes)  # type: ignore[attr-defined]
         _build(self, lr_schedule)
 
 

@@ -266,3 +266,22 @@ def test_episodes_are_rounded_up_to_whole_batches():
     batches = list(demonstrate("device-only", env_of("toy", 3), 4, seed=0, on_end=lambda: ended.append(1)))
     assert len(ended) == 6
     assert len(batches) == 2
+
+
+@pytest.mark.parametrize(("family", "lanes"), [("toy", False), ("mobile", True)])
+def test_the_learner_decides_as_the_agent_will(family, lanes, monkeypatch):
+    asked, likeliest = [], imitation.likeliest
+
+    def noted(scores, **known):
+        asked.append(known)
+        return likeliest(scores, **known)
+
+    monkeypatch.setattr(imitation, "likeliest", noted)
+    monkeypatch.setattr(imitation, "LED", 0.0)
+    options = {"horizon_s": 60.0, "num_users": (1, 2), "max_layers": 3} if lanes else {}
+    env = MigrationVectorEnv(2, make_generator(family, **options), autoreset_mode="Disabled", **TRAINING_REWARD)
+    model = make_model(
+        "grpo", Sb3VecEnv(MigrationVectorEnv(16, env.episodes.generator, autoreset_mode="SameStep")), 0, "cpu", {}
+    )
+    imitate(model, "joint-efficiency@replan", env, 2, seed=1)
+    assert asked and all(known == {"lanes": lanes} for known in asked)

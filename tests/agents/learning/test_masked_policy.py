@@ -9,7 +9,7 @@ from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_w
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
-from agents.learning.masked_policy import MaskedCategorical
+from agents.learning.masked_policy import MaskableDistribution, MaskedCategorical, MaskedDistribution
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policy_networks.facts import ILLEGAL
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -164,3 +164,17 @@ def test_each_environment_explores_or_not_by_itself():
     alike = [int((model.predict(observations, deterministic=False)[0] == greedy).sum()) for _ in range(8)]
     assert min(alike) > 0
     assert max(alike) < ROWS
+
+
+@pytest.mark.parametrize("kind", [MaskedDistribution, MaskableDistribution])
+@pytest.mark.parametrize("lanes", [False, True])
+def test_where_there_are_lanes_it_is_asked_first_whether_anything_is_sent(kind, lanes):
+    logits = torch.tensor([[0.3, 0.25, 0.45]]).log()
+    chosen = kind(3, lanes=lanes).proba_distribution(action_logits=logits).mode()
+    assert chosen.tolist() == [0 if lanes else 2]
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "maskable-ppo"])
+@pytest.mark.parametrize(("family", "lanes"), [("toy", False), ("mobile", True)])
+def test_policies_know_whether_there_are_lanes(algorithm, family, lanes):
+    assert model_of(algorithm, family).policy.action_dist._lanes == lanes

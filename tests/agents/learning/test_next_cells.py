@@ -26,8 +26,8 @@ def weights(model):
 
 
 def test_labels_by_hand():
-    # Rows are slots, columns users: one that walks 1, 1, 2, 3; one that leaves after two slots; one that comes late; one
-    # that leaves cell 1 and comes back in cell 2.
+    # Rows are slots, columns users: one that walks 1, 1, 2, 3; one that leaves after two slots; one that comes late;
+    # one that leaves cell 1 and comes back in cell 2.
     home = np.array([[1, 2, 3, 1], [1, 2, 3, 1], [2, 3, 3, 2], [3, 3, 1, 2]])
     present = np.array([[1, 1, 0, 1], [1, 1, 1, 0], [1, 0, 1, 1], [1, 0, 1, 1]]) > 0
     found = next_cells.next_cells(home, present)
@@ -125,3 +125,20 @@ def test_nothing_is_learned_where_nobody_moves_or_no_step_is_taken(family, steps
     before = weights(model)
     assert learn_next_cells(model, make_generator(family), 1, steps) is None
     assert all(torch.equal(weight, weights(model)[name]) for name, weight in before.items())
+
+
+def test_the_network_is_shown_the_cell_in_which_users_are(monkeypatch):
+    moments, seen = drawn_moments(make_generator("city", **SMALL), np.random.default_rng(3), 1), []
+
+    def noted(courses, places, home, going, exists):
+        seen.append((courses, places, home, exists))
+        return torch.zeros(len(home), 2, home.shape[1] + 1)
+
+    at = np.arange(0, len(moments.home), 7)
+    _, labels = next_cells._predicted(noted, moments, at, torch.device("cpu"))
+    ((courses, places, home, exists),) = seen
+    np.testing.assert_array_equal(home.argmax(1) + 1, moments.home[at])
+    assert (home.sum(1) == 1).all()
+    for shown, known in ((courses, moments.courses), (places, moments.places), (exists, moments.exists)):
+        np.testing.assert_array_equal(shown, known[at])
+    np.testing.assert_array_equal(labels, moments.labels[at])

@@ -14,9 +14,9 @@ import torch
 from agents.learning.algorithms import ALGORITHMS, TRAINING_REWARD, make_model
 from agents.learning.checkpoint import save
 from agents.learning.sb3_vec_env import Sb3VecEnv
-from agents.policies.card import CARD, FORMAT
+from agents.policies.card import CARD, FORMAT, Card
 from agents.policies.policy import resolve_policy
-from agents.policies.trained import BEST_MODEL, MODEL, NETWORK_PREFIXES, load, read_card
+from agents.policies.trained import BEST_MODEL, MODEL, NETWORK_PREFIXES, TrainedPolicy, load, read_card
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from tests.damaged_model import damaged
@@ -277,3 +277,17 @@ def test_a_card_without_a_layout_is_of_the_first_one(file, tmp_path):
     card = json.loads(zipfile.ZipFile(file).read(CARD))
     assert card.pop("format") == FORMAT > 1
     assert read_card(damaged(file, tmp_path, CARD, json.dumps(card).encode())).format == 1
+
+
+@pytest.mark.parametrize(("lanes", "action"), [(False, 2), (True, 0)])
+def test_where_there_are_lanes_it_is_asked_first_whether_anything_is_sent(lanes, action):
+    class Fixed(torch.nn.Module):
+        def forward(self, observation, mask):
+            return torch.tensor([[0.3, 0.25, 0.45]]).log().expand(len(mask), 3), torch.zeros(len(mask), 1)
+
+    card = Card("grpo", "mobile", "joint", 2, 1, 1, 8, 8, 0, lanes=lanes)
+    policy = TrainedPolicy(Fixed(), card)
+    observation = {"observation": np.zeros((2, 4), np.float32), "action_mask": np.ones((2, 3), np.int8)}
+    assert policy.predict(observation)[0].tolist() == [action, action]
+    values = TrainedPolicy(Fixed(), card, scores_are_values=True)
+    assert values.predict(observation)[0].tolist() == [2, 2]
