@@ -177,3 +177,17 @@ def test_a_run_with_a_curriculum_is_not_resumed_without_it(tmp_path):
     (folder / "config.json").write_text(json.dumps({**config, "curriculum": ["num_users=2"]}))
     with pytest.raises(ValueError, match="has a curriculum, which this version does not know"):
         read_config(folder)
+
+
+@pytest.mark.parametrize("steps", [0, 20])
+def test_where_users_go_is_learned_before_all_else(steps, tmp_path, capsys):
+    small = ["horizon_s=60.0", "num_users=2", "max_layers=3"]
+    assert (
+        run(tmp_path / "run", *PPO, "--family", "mobile", "--generator", *small, "--next-cell-steps", str(steps)) == 0
+    )
+    assert ("Next cells: names " in capsys.readouterr().err) == (steps > 0)
+    assert read_config(tmp_path / "run").next_cell_steps == steps
+
+
+def test_a_number_of_steps_that_cannot_be_is_refused(capsys):
+    assert "--next-cell-steps is -1; give 0 to" in complaint(capsys, "--next-cell-steps", "-1")
