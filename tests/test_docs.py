@@ -16,7 +16,6 @@ import yaml
 
 from agents.planners import ORACLES, ORDER_PLANNERS, PLACEMENT_PLANNERS, PLANNERS
 from dnnmig_env.families.registry import FAMILIES
-from dnnmig_env.files.yaml_json import parse_yaml
 from dnnmig_env.scenarios.file import load_scenario
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,17 +49,6 @@ def test_the_page_of_families_explains_every_option_of_each() -> None:
         (section,) = (each for each in sections if each.startswith(f"`{name}`"))
         for option in fields(kind):  # type: ignore[arg-type]  # generators are dataclasses
             assert re.search(rf"^\| `{option.name}` \| .+ \| .{{10,}} \|$", section, re.MULTILINE), (name, option.name)
-
-
-def test_the_scenario_file_in_full_is_one_that_is_read(tmp_path: Path) -> None:
-    (example,) = blocks("reference/scenario-files.md", "yaml")
-    described: Any = parse_yaml(example)
-    walk, edge = described["users"][0]["links"]["cloud"], described["users"][0]["profile"]
-    assert walk.pop("trace") == "walk.csv" and edge.pop("edge") == "edge.json"  # files that it only names
-    del walk["trace_offset_s"]
-    walk["up_mbps"] = 10
-    (tmp_path / "example.json").write_text(json.dumps(described))
-    assert [user.name for user in load_scenario(tmp_path / "example.json").users] == ["phone", "camera"]
 
 
 def test_the_page_of_commands_has_every_command_and_explains_every_option() -> None:

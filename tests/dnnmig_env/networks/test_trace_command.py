@@ -109,7 +109,7 @@ def test_trace_of_a_module_that_asks_for_its_buffers_values(tmp_path: Path) -> N
         (["resnet50"], "source is 'resnet50'; give torchvision:NAME, timm:NAME, transformers:NAME, FILE.onnx or"),
         (["transformers:bert_bse"], "transformers has no model 'bert_bse' that can be traced; try bert_base"),
         (["gone.onnx"], "cannot read gone.onnx: No such file or directory"),
-        (["own_code:ready", "--input-shape", "1x3", "--out", "gone/a.json"], "cannot write gone/a.json: No such file"),
+        (["own_code:ready", "--input-shape", "1x3", "--out", "/dev/null/a.json"], "cannot write /dev/null/a.json: "),
         (["own_code:ready", "--input-shape", "1x3", "--state", "h"], "own_code:ready is no ONNX file; give example"),
         (["own_code:ready", "--input-shape", "1x3", "--input-value", "a=1"], "own_code:ready is no ONNX file; give"),
         (["net.onnx", "--input-shape", "1x3:state"], "an input with :state has no name; give NAME=SHAPE:state"),
@@ -238,8 +238,7 @@ def test_profile_with_real_parameters_always_the_same(tmp_path: Path) -> None:
         (["own_code:classifier", "--max-layers", "0"], "--max-layers is 0; keep at least 1 layer."),
         (["own_code:ready", "--input-shape", "1x3", "--repeats", "0"], "repeats is 0; give at least 1."),
         (["own_code:broken", "--input-shape", "1x3"], "cannot build own_code:broken: KeyError: 'no such option'"),
-        (["own_code:ready", "--input-shape", "1x3", "--out", "gone/a.json"], "--out is gone/a.json; give a file in an"),
-        (["own_code:ready", "--input-shape", "1x3", "--out", "a.txt"], "--out is a.txt; give a file in an existing"),
+        (["own_code:ready", "--input-shape", "1x3", "--out", "a.txt"], "--out is a.txt; give a file whose name ends"),
     ],
 )
 def test_mistakes_in_profile_are_one_line_and_status_2(

@@ -212,7 +212,7 @@ def test_a_file_keeps_everything(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "net.json").mkdir()
-    with pytest.raises(ValueError, match=r"cannot write .*net.json: Is a directory; give a file"):
+    with pytest.raises(ValueError, match=r"cannot write .*net.json: Is a directory; move what has this name"):
         write_graph(GRAPH, tmp_path / "net.json")
     assert list(tmp_path.iterdir()) == [tmp_path / "net.json"]
 

@@ -678,8 +678,8 @@ def test_missing_files_and_folders_are_explained(tmp_path: Path) -> None:
     scenario = loaded(tmp_path, small())
     with pytest.raises(ValueError, match=r"cannot write .*folder\.yaml: Is a directory"):
         save_scenario(scenario, tmp_path / "folder.yaml")
-    with pytest.raises(ValueError, match=r"cannot write .*No such file or directory; give a file in an"):
-        save_scenario(scenario, tmp_path / "nowhere/x.yaml")
+    save_scenario(scenario, tmp_path / "new/x.yaml")
+    assert (tmp_path / "new/x.yaml").is_file()
     with pytest.raises(ValueError, match="ends in"):
         save_scenario(scenario, tmp_path / "x.toml")
 
@@ -711,22 +711,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
 
 
 def test_the_documented_format_is_what_is_read(tmp_path: Path) -> None:
-    """The example at the top of the module loads once its illustrations are made to fit each other."""
+    """The example at the top of the module is read as it stands."""
     from dnnmig_env.scenarios import file as scenario_file
 
     text = (scenario_file.__doc__ or "").split("given there:\n")[1].split("\nNumbers are")[0]
-    text = text.replace("slot_s: 2.0 ", "slot_starts_s: [0, 5, 15] ").replace(
-        "[0, 0], [20, 0]", "[0, 0], [20, 0], [40, 0]"
-    )
-    first = zoo.load_prepared("resnet50", 16).layers[0].name
-    text = text.replace("{conv1: ", f"{{{first!r}: ")
     (tmp_path / "x.yaml").write_text(text)
     (tmp_path / "walk.csv").write_bytes((EXAMPLES / "walk_synthetic.csv").read_bytes())
     (tmp_path / "edge.json").write_bytes((PROFILES / "resnet50_xeon_core.json").read_bytes())
     scenario = load_scenario(tmp_path / "x.yaml")
     assert [user.name for user in scenario.users] == ["phone", "camera"]
-    assert np.asarray(scenario.users[0].uploaded)[0] == 1
-    assert np.asarray(scenario.users[0].copies)[0].tolist() == [False, True]
+    assert np.asarray(scenario.users[0].uploaded)[-1] == 1
+    assert np.asarray(scenario.users[0].copies)[-1].tolist() == [False, True]
     assert np.asarray(scenario.links.home).tolist() == [[1, 1], [1, 1], [1, 2]]
     measured = scenario.execution_s[0]
     np.testing.assert_allclose(measured[:, 0], 4 * measured[:, 1])  # the same profile, once scaled
