@@ -99,15 +99,10 @@ def check(config: TrainConfig) -> TrainConfig:
             )
         return replace(config, out=config.resume)
     out = Path("runs") / _folder_name(config) if config.out is None else config.out
-    _check_free(out)
-    return replace(config, out=out)
-
-
-def _check_free(out: Path) -> None:
-    """Check at once, before anything that takes long is imported, that a new run may begin in a folder."""
     from train.folder import check_free
 
-    check_free(out)
+    check_free(out)  # at once, before anything that takes long is imported
+    return replace(config, out=out)
 
 
 def _checked_seeds(config: TrainConfig) -> TrainConfig:

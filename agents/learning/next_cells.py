@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from agents.policy_networks.next_cells import NextCells
@@ -42,7 +42,7 @@ class Moments(NamedTuple):
     Attributes:
         courses: Positions and velocities as observations have them, shape (N, 4).
         places: Positions of the servers, shape (N, S, 2).
-        home: The server in whose cell the user is, 1 to S, shape (N,).
+        home: The server in whose cell the user is, 1 to S, or 0 if all users share one cell, shape (N,).
         exists: Whether there is such a server, shape (N, S).
         labels: The next cell and the later one, 0 to S - 1, S for none, or `UNKNOWN`, shape (N, 2).
     """
@@ -69,7 +69,7 @@ def learn_next_cells(
         on_step: Called after each of them.
 
     Returns:
-        The share, or None if nothing was done.
+        The share, or None if nothing was done, or nobody goes to another cell.
     """
     policy: Any = model.policy
     networks = [module for module in policy.modules() if isinstance(module, NextCells)]
@@ -84,8 +84,9 @@ def learn_next_cells(
         at = rng.integers(len(learned_from.home), size=BATCH_SIZE)
         optimizer.zero_grad()
         predicted, labels = _predicted(first, learned_from, at, policy.device)
-        functional.cross_entropy(predicted, labels, ignore_index=UNKNOWN).backward()
-        optimizer.step()
+        if (labels != UNKNOWN).any():  # the mean of no losses would be NaN
+            functional.cross_entropy(predicted, labels, ignore_index=UNKNOWN).backward()
+            optimizer.step()
         on_step()
     for other in networks[1:]:
         other.load_state_dict(first.state_dict())
@@ -164,18 +165,20 @@ def _predicted(network: NextCells, moments: Moments, at: Ints, device: torch.dev
     """Return logarithmic probabilities, shape (N, S + 1, 2), and labels, shape (N, 2), of some moments."""
     parts = (moments.courses, moments.places, moments.exists, moments.labels)
     courses, places, exists, labels = (torch.as_tensor(np.array(part[at])).to(device) for part in parts)
-    number = torch.as_tensor(moments.home[at] - 1).to(device)
-    home = nn.functional.one_hot(number, places.shape[1]).to(courses.dtype)
+    number = torch.as_tensor(moments.home[at]).to(device)  # 0 where all share one cell, as in observations
+    home = functional.one_hot(number, places.shape[1] + 1)[:, 1:].to(courses.dtype)
     going = torch.stack(geometry(courses, places, home), dim=-1)
     return network(courses, places, home, going, exists).transpose(1, 2), labels
 
 
-def _share_right(network: NextCells, moments: Moments, device: torch.device) -> float:
-    """Return the share of next cells that are named rightly, where there is one."""
+def _share_right(network: NextCells, moments: Moments, device: torch.device) -> float | None:
+    """Return the share of next cells that are named rightly, where there is one; None if there is none at all."""
     (moving,) = np.nonzero((moments.labels[:, 0] >= 0) & (moments.labels[:, 0] < moments.places.shape[1]))
+    if not len(moving):
+        return None
     right = 0
     with torch.no_grad():
         for at in np.array_split(moving, max(1, len(moving) // 4096)):
             predicted, labels = _predicted(network, moments, at, device)
             right += int((predicted[:, :-1, 0].argmax(1) == labels[:, 0]).sum())
-    return right / max(1, len(moving))
+    return right / len(moving)

@@ -1,5 +1,7 @@
 """Labels are what came later, examples are what observations show, and a network learns from them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -142,3 +144,19 @@ def test_the_network_is_shown_the_cell_in_which_users_are(monkeypatch):
     for shown, known in ((courses, moments.courses), (places, moments.places), (exists, moments.exists)):
         np.testing.assert_array_equal(shown, known[at])
     np.testing.assert_array_equal(labels, moments.labels[at])
+
+
+@pytest.mark.parametrize("name", ["two_cells", "one_phone"])
+def test_where_nobody_goes_to_another_cell_nothing_is_broken(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(next_cells, "SCENARIOS", 16)
+    monkeypatch.setattr(next_cells, "TESTED", 16)
+    examples = Path(__file__).resolve().parents[3] / "examples"
+    cells = "" if name == "two_cells" else "moves: true\n"  # weights move, though all users share one cell
+    (tmp_path / "mine.yaml").write_text(cells + (examples / f"{name}.yaml").read_text())
+    generator = make_generator(str(tmp_path / "mine.yaml"))
+    assert generator.limits.lanes
+    batch = MigrationVectorEnv(16, generator, autoreset_mode="SameStep")
+    model = make_model("grpo", Sb3VecEnv(batch), 0, "cpu", {})
+    learn_next_cells(model, generator, 1, 5)
+    assert all(torch.isfinite(weight).all() for weight in weights(model).values())
+    assert name == "two_cells" or learn_next_cells(model, generator, 1, 5) is None
