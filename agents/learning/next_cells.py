@@ -84,9 +84,8 @@ def learn_next_cells(
         at = rng.integers(len(learned_from.home), size=BATCH_SIZE)
         optimizer.zero_grad()
         predicted, labels = _predicted(first, learned_from, at, policy.device)
-        if (labels != UNKNOWN).any():  # the mean of no losses would be NaN
-            functional.cross_entropy(predicted, labels, ignore_index=UNKNOWN).backward()
-            optimizer.step()
+        functional.cross_entropy(predicted, labels, ignore_index=UNKNOWN).backward()
+        optimizer.step()
         on_step()
     for other in networks[1:]:
         other.load_state_dict(first.state_dict())
