@@ -13,9 +13,8 @@ import tyro
 
 from dnnmig_env.compile_ahead import Compile
 from dnnmig_env.files.command_line import exit_status, parsed, print_table, unknown_command
-from dnnmig_env.networks.foreign_times import Times
-from dnnmig_env.networks.printing import print_graph, print_profile, totals
 from dnnmig_env.replay import Simulate
+from dnnmig_env.times import Times
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Trace:
         """Trace the network, write its graph if a file is named, and print the graph."""
         from dnnmig_env.networks.graph_file import write_graph
         from dnnmig_env.networks.preprocessing import keep_fused_on_device, prepare
+        from dnnmig_env.networks.printing import print_graph
         from dnnmig_env.networks.sent_input import Sent, with_sent_input
         from dnnmig_env.networks.sources import read_inputs, trace_source
 
@@ -105,6 +105,7 @@ class Measure:
     def run(self) -> None:
         """Measure the network, write the profile if a file is named, and print the profile."""
         from dnnmig_env.networks.measured_profile import write_profile
+        from dnnmig_env.networks.printing import print_profile
         from dnnmig_env.networks.profiling.measure import Effort
         from dnnmig_env.networks.sources import measure_source
         from dnnmig_env.networks.tracing import parse_inputs
@@ -177,6 +178,7 @@ class Networks:
     def run(self) -> None:
         """Print one row per network."""
         from dnnmig_env.networks import zoo
+        from dnnmig_env.networks.printing import totals
 
         rows: list[tuple[str, ...]] = [("network", "layers", "fused", "M params", "GMAC", "input kB", "split")]
         for name in zoo.networks():

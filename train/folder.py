@@ -12,7 +12,7 @@ from dnnmig_env.families.family_file import is_family_file
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.folder_lock import LOCK
 from dnnmig_env.files.provenance import machine, versions
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import parse_json
 from train.config import TrainConfig

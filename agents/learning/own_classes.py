@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnnmig_env.files.own_code import arguments_of, imported, wrong_kind
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 
 POLICY = "policy."
 """What the names of a policy class's settings begin with."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from agents.pretrained import pretrained_file
 from dnnmig_env.files.own_code import NAME
 
 PRETRAINED = "pretrained"
@@ -83,6 +82,8 @@ class ModelName:
             return Path(self.model)
         if family is None:
             raise ValueError(f"family is None, so that {PRETRAINED!r} means no agent; say which family it is.")
+        from agents.pretrained import pretrained_file  # which would slow down every command line
+
         return pretrained_file(family)
 
 

@@ -15,7 +15,7 @@ import tyro
 
 from dnnmig_env.files.atomic_file import remedy
 from dnnmig_env.files.signals import SIGNALS, handled, status, stop
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 
 Options = TypeVar("Options")
 

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 
 NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 """Regular expression of a module's or an attribute's name, with dots between its parts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from dnnmig_env.files.quantities import MANY, ONE
+from dnnmig_env.files.suggestion import suggestion
 
 AnyForm = TypeVar("AnyForm", bound="Form")
 
@@ -39,13 +39,6 @@ def inside(place: str, step: int | str) -> str:
     if isinstance(step, str) and step.isidentifier():
         return f"{place}.{step}" if place else step
     return f"{place}[{step!r}]"
-
-
-def suggestion(name: object, known: Iterable[str]) -> str:
-    """Return the remedy for an unknown name: the closest known one, or all of them."""
-    names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(map(repr, names))}."
 
 
 class Form(BaseModel):

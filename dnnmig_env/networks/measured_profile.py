@@ -18,7 +18,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from dnnmig_env.files.atomic_file import replace_text
 from dnnmig_env.files.quantities import MANY, ONE, Amount, Count, Positive, Quantity
-from dnnmig_env.files.strict_model import Form, checked, suggestion
+from dnnmig_env.files.strict_model import Form, checked
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.networks.layer_graph import LayerGraph

@@ -10,7 +10,7 @@ from typing import Any
 from dnnmig_env.families.registry import FAMILIES
 from dnnmig_env.families.registry import scenarios as drawn_scenarios
 from dnnmig_env.files.atomic_file import replace_bytes, replace_text
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.scenarios.file.write import description_of
 from dnnmig_env.scenarios.scenario import Scenario
 from evaluate.sets.archive import archive_of

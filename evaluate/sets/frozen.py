@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnnmig_env.files.strict_model import checked, suggestion
+from dnnmig_env.files.strict_model import checked
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.files.text_file import read_text
 from dnnmig_env.files.yaml_json import parse_json
 from dnnmig_env.scenarios.file.read import scenario_of

@@ -195,7 +195,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys, contextlib\n"
         "from evaluate.__main__ import main\n"
         "with contextlib.suppress(SystemExit): main(sys.argv[1:])\n"
-        "print('loaded', {'torch', 'numba', 'matplotlib', 'stable_baselines3', 'scipy'} & set(sys.modules))"
+        "print('loaded', {'torch', 'numba', 'matplotlib', 'stable_baselines3', 'scipy', 'pydantic'} & set(sys.modules))"
     )
     for arguments in (["--help"], ["speed", "--help"]):
         command = [sys.executable, "-c", program, *arguments]

@@ -117,7 +117,7 @@ def test_help_and_wrong_usage_import_nothing_heavy(arguments):
     code = (
         "import sys\nfrom train.__main__ import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as end:\n    status = end.code\n"
-        "heavy = {'torch', 'stable_baselines3', 'numba', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'torch', 'stable_baselines3', 'numba', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else status)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.scenarios.bounds import Bounds, check_bounds
 from dnnmig_env.scenarios.file.profiles import Measure
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from dnnmig_env.arrays import Floats
-from dnnmig_env.files.strict_model import inside, suggestion
+from dnnmig_env.files.strict_model import inside
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.networks.grouping import Groups
 from dnnmig_env.networks.layer_graph import LayerGraph
 from dnnmig_env.networks.measured_profile import Profile, find_profile, size_of

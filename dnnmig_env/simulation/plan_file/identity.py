@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.scenarios.file.write import description_of
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan_file.schema import IdentityForm

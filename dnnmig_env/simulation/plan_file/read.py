@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dnnmig_env.files.strict_model import suggestion
+from dnnmig_env.files.suggestion import suggestion
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, Upload, check_plan
 from dnnmig_env.simulation.plan_file.identity import check_identity

@@ -319,7 +319,7 @@ from dnnmig_env.__main__ import main
 try:
     main(["--help"])
 finally:
-    print([name for name in ("torch", "numba", "onnx", "stable_baselines3") if name in sys.modules])
+    print([name for name in ("torch", "numba", "onnx", "stable_baselines3", "pydantic") if name in sys.modules])
 """
     start = time.perf_counter()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
