@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from agents.learning.advantages import BINS, costs_to_go, group_advantages
 from agents.learning.masked_policy import MaskedActorCriticPolicy, MaskedCategorical
-from agents.learning.moments import Moments
+from agents.learning.moments import Moments, Round
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -59,6 +59,8 @@ class GRPO(BaseAlgorithm):
             1, rollouts tell sooner which decisions were good for the user, and less of what they did to others.
         memory_s: Seconds after a decision in which the weight of costs falls to 1/e. None: every decision is judged by
             the cost of the whole episode.
+        most_gigabytes: Most memory for the decisions of a round, in GB. If they take more, a random part of them is
+            learned from.
         policy_kwargs: Arguments of the policy.
         tensorboard_log: As in SB3.
         verbose: As in SB3.
@@ -85,6 +87,7 @@ class GRPO(BaseAlgorithm):
         max_grad_norm: float = 0.5,
         others_weight: float = 1.0,
         memory_s: float | None = None,
+        most_gigabytes: float = 2.0,
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
         verbose: int = 0,
@@ -116,6 +119,7 @@ class GRPO(BaseAlgorithm):
         self.group_size, self.batch_size, self.n_epochs = group_size, batch_size, n_epochs
         self.clip_range, self.ent_coef, self.max_grad_norm = clip_range, ent_coef, max_grad_norm
         self.others_weight, self.memory_s, self.rounds = others_weight, memory_s, 0
+        self.most_gigabytes = most_gigabytes
         if _init_setup_model:
             self._setup_model()
 
@@ -181,7 +185,7 @@ class GRPO(BaseAlgorithm):
         begun = np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(groups)
         observation, _ = arena.reset(seed=[int(seed) for seed in np.repeat(begun, self.group_size)])
         horizons_s = _horizons_s(arena)
-        running, moments = np.ones(arena.num_envs, np.bool_), []
+        running, collected = np.ones(arena.num_envs, np.bool_), Round(self.most_gigabytes * 1e9)
         state, users = arena.episodes.state, arena.episodes.actions.users
         costs = np.zeros((arena.num_envs, 1 if self.memory_s is None else BINS, users))
         while running.any():
@@ -190,7 +194,7 @@ class GRPO(BaseAlgorithm):
             parts = np.minimum((times * costs.shape[1]).astype(np.int64), costs.shape[1] - 1)
             shown = observation["observation"][rows], observation["action_mask"][rows]
             moment = self._decide(rows, *shown, parts, users)
-            moments.append(moment.in_doubt())
+            collected.add(moment)
             actions = np.zeros(arena.num_envs, np.int64)
             actions[rows] = moment.action.numpy()
             self.num_timesteps += len(rows)
@@ -206,10 +210,11 @@ class GRPO(BaseAlgorithm):
         share = costs.sum(axis=(1, 2)).reshape(groups, -1)
         self.logger.record("rollout/spread_in_group", float(share.std(axis=1).mean()))
         self.logger.record("rollout/best_of_group", float(share.min(axis=1).mean()))
+        self.logger.record("rollout/share_kept", collected.share)
         if self.memory_s is not None:
             costs = costs_to_go(costs, np.exp(-horizons_s / (BINS * self.memory_s)))
         advantages = group_advantages(costs, self.group_size, self.others_weight)
-        return Moments.joined(moments), torch.as_tensor(advantages, dtype=torch.float32)
+        return collected.moments(), torch.as_tensor(advantages, dtype=torch.float32)
 
     def _decide(self, rows: Any, observation: Any, mask: Any, parts: Any, users: int) -> Moments:
         """Draw an action for each of some rows, which are in some parts of their time and hold so many users."""

@@ -192,12 +192,12 @@ def imitate(
         NotFiniteError: If the loss is NaN or infinite.
     """
     policy: Any = model.policy
-    network = network_of(model)
+    network, lanes = network_of(model), bool(env.episodes.limits.lanes)
 
     def decided(observation: Observations) -> Ints:
         with torch.no_grad():
             scores = network(*(torch.as_tensor(observation[name]).to(policy.device) for name in SEEN))[0]
-        actions: Ints = likeliest(scores, lanes=env.episodes.limits.lanes).cpu().numpy()
+        actions: Ints = likeliest(scores, lanes=lanes).cpu().numpy()
         return actions
 
     rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0
@@ -210,14 +210,16 @@ def imitate(
         played, due = played + env.num_envs, due + shown.epochs * len(shown.action)
         while due >= BATCH_SIZE or (played >= episodes and due > 0):
             drawn = pool.drawn(rng, BATCH_SIZE)
-            same = _learn(network, optimizer, drawn, policy.device)
+            same = _learn(network, optimizer, drawn, policy.device, lanes)
             due -= BATCH_SIZE
             if played >= 0.9 * episodes:
                 alike, at_last = alike + same, at_last + len(drawn[0])
     return alike / at_last
 
 
-def _learn(network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Tensor], device: torch.device) -> int:
+def _learn(
+    network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Tensor], device: torch.device, lanes: bool
+) -> int:
     """Take a gradient step on some decisions; return in how many of them the network decides as the teacher."""
     optimizer.zero_grad()
     same, piece = 0, rows_at_a_time(device, BATCH_SIZE)
@@ -229,7 +231,7 @@ def _learn(network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Ten
         if not torch.isfinite(loss):
             raise NotFiniteError("the loss of imitation is")
         (loss / len(drawn[0])).backward()
-        same += int((scores.argmax(1) == action).sum())
+        same += int((likeliest(scores.detach(), lanes=lanes) == action).sum())
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
     return same

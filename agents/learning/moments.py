@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from torch import Tensor, cat
+from torch import Tensor, cat, rand
 
 SURE = 0.99
 """Decisions drawn with this probability or more are not learned from. There is next to nothing to learn from them: the
@@ -43,3 +43,43 @@ class Moments:
         """Return the moments in which the decision was not almost certain."""
         kept = self.log_prob < math.log(SURE)
         return Moments(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+
+    def some(self, share: float) -> Moments:
+        """Return a part of the moments, each of which is drawn with probability `share`."""
+        kept = rand(len(self.row)) < share
+        return Moments(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the moments take."""
+        return sum(getattr(self, name).nbytes for name in self.__dataclass_fields__)
+
+
+class Round:
+    """Collects the moments of a round that were in doubt: all of them, or a random part if they take too much memory.
+
+    Whenever they take more, half of them are drawn, and from then on half as many are kept, so that all moments of a
+    round have the same chance.
+
+    Args:
+        most_bytes: Most memory that the moments may take.
+    """
+
+    def __init__(self, most_bytes: float) -> None:
+        self._most_bytes, self._parts, self._bytes = most_bytes, list[Moments](), 0
+        self.share = 1.0
+        """Share of the moments in doubt that is kept."""
+
+    def add(self, moments: Moments) -> None:
+        """Collect the moments of one step that were in doubt."""
+        kept = moments.in_doubt()
+        self._parts.append(kept if self.share == 1.0 else kept.some(self.share))
+        self._bytes += self._parts[-1].bytes
+        while self._bytes > self._most_bytes:
+            self.share /= 2
+            self._parts = [part.some(0.5) for part in self._parts]
+            self._bytes = sum(part.bytes for part in self._parts)
+
+    def moments(self) -> Moments:
+        """Return what was collected."""
+        return Moments.joined(self._parts)

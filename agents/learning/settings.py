@@ -88,6 +88,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "max_grad_norm": _POSITIVE,
         "others_weight": _SHARE,
         "memory_s": _MAYBE_POSITIVE,
+        "most_gigabytes": _POSITIVE,
         "n_epochs": _whole(1),
         "n_steps": _whole(1),
         "normalize_advantage": _YES_OR_NO,

@@ -15,7 +15,7 @@ from evaluate.output.journal import Journal
 from evaluate.parallel import results_of
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.playing import played_s
-from evaluate.studies.runs import Run, check_run, finished_run
+from evaluate.studies.runs import Run, check_run, finished_run, steps_of
 from evaluate.studies.seed_statistics import SeededFigures, seeded_figures
 from evaluate.studies.variants import BASELINE, Agent, Study
 
@@ -96,9 +96,13 @@ def train_and_compare(
     """
     generator = make_generator(config.family)
     runs: dict[str, dict[int, Run]] = {name: {} for name in study.agents}
-    wanted = [(seed, name, agent) for seed, (name, agent) in product(range(config.seeds), study.agents.items())]
-    for seed, name, agent in wanted:
-        check_run(name, agent, seed, config.family, config.steps, config.runs)
+    wanted_steps = {name: steps_of(name, agent, config, say) for name, agent in study.agents.items()}
+    wanted = [
+        (seed, name, agent, wanted_steps[name])
+        for seed, (name, agent) in product(range(config.seeds), study.agents.items())
+    ]
+    for seed, name, agent, number in wanted:
+        check_run(name, agent, seed, config.family, number, config.runs)
     for seed, name, run, said in results_of(partial(_finished, config), wanted, config):
         runs[name][seed] = run
         say(said)
@@ -115,10 +119,10 @@ def train_and_compare(
     return Comparison(study, delays_s, steps, config.seed)
 
 
-def _finished(config: StudyConfig, wanted: tuple[int, str, Agent]) -> tuple[int, str, Run, str]:
+def _finished(config: StudyConfig, wanted: tuple[int, str, Agent, int]) -> tuple[int, str, Run, str]:
     """Return a seed, the name of an agent, its training run, and what to say of it; a worker calls this."""
-    (seed, name, agent), said = wanted, list[str]()
-    run = finished_run(name, agent, seed, config.family, config.steps, config.runs, said.append)
+    (seed, name, agent, steps), said = wanted, list[str]()
+    run = finished_run(name, agent, seed, config.family, steps, config.runs, said.append)
     return seed, name, run, "; ".join(said)
 
 

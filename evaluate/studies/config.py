@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,10 @@ class StudyConfig(Workers):
     """Train agents that differ in one thing, several seeds of each, and compare their delays in the same scenarios.
 
     There are four studies. "decisions" compares joint and two-phase decisions. "algorithms" compares what is learned in
-    equally many decisions. "ablation" varies what the agent sees, whether it first imitates a planner, and how it
-    decides. "generalisation" trains nothing: it plays one agent in scenarios unlike those on which it was trained.
-    Agents are compared as they are after their last step. Where links change, planners plan anew at each decision.
+    equally many decisions, or in equally many seconds. "ablation" leaves out parts of the policy network, the planner
+    that it first imitates, or GRPO. "generalisation" trains nothing: it plays one agent in scenarios unlike those on
+    which it was trained. Agents are compared as they are after their last step. Where links change, planners plan anew
+    at each decision.
 
     Tables are printed. The folder --out receives table.md, study.json (figures, and a record per variant, seed and
     scenario), and the folder runs/VARIANT-SEED of every training run. If the study is stopped, the same command goes on
@@ -37,6 +39,9 @@ class StudyConfig(Workers):
     """Number of training runs of each agent, with the seeds 0, 1, ..."""
     steps: int = 100_000
     """Number of decisions on which each agent is trained. Some algorithms finish the batch that they have begun."""
+    seconds: float | None = None
+    """Give every agent so many seconds to learn by itself, in place of --steps. It is trained on as many decisions as
+    it learns from in that time on this machine, which is measured beforehand."""
     scenarios: int = 200
     """Number of scenarios in which agents are compared; in generalisation, for each setting."""
     seed: int = 1
@@ -63,3 +68,7 @@ class StudyConfig(Workers):
         for name, least in (("seeds", 1), ("steps", 1), ("scenarios", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"--{name} is {getattr(self, name)}; it must be at least {least}.")
+        if self.seconds is not None and not 0.0 < self.seconds < math.inf:
+            raise ValueError(f"--seconds is {self.seconds}; it must be more than 0.")
+        if self.seconds is not None and self.name == "generalisation":
+            raise ValueError(f"--seconds is {self.seconds}, but generalisation trains nothing; leave it out.")

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from agents.learning.checkpoint import save
 from agents.policies.trained import MODEL, read_card
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.files.signals import Stopped
+from evaluate.studies.config import StudyConfig
+from evaluate.studies.pace import decisions_in, new_model
 from evaluate.studies.variants import Agent
 from train.command_line import check
 from train.config import HeldOutConfig, TrainConfig
@@ -76,6 +78,32 @@ def finished_run(
     return run
 
 
+def steps_of(name: str, agent: Agent, config: StudyConfig, say: Callable[[str], None]) -> int:
+    """Return on how many decisions an agent of a study is trained.
+
+    If the study gives every agent the same seconds, runs of the agent that exist say it, so that a study that was
+    stopped goes on with the same number; else it is measured.
+
+    Args:
+        name: Name of the agent.
+        agent: What is particular about its training.
+        config: The study.
+        say: Receives a line of text about what is measured.
+
+    Raises:
+        ValueError: If a run that exists is none, or the configuration cannot work.
+    """
+    if config.seconds is None or not agent.is_trained:
+        return config.steps
+    for seed in range(config.seeds):
+        there = config.runs / f"{name}-{seed}"
+        if there.exists():
+            return read_config(there).total_steps
+    steps = decisions_in(config.seconds, _config(agent, 0, config.family, 1))
+    say(f"{name}: learns from {steps} decisions in {config.seconds:g} s")
+    return steps
+
+
 def check_run(name: str, agent: Agent, seed: int, family: str, steps: int, folder: Path) -> None:
     """Check that a run that exists is the one that `finished_run` would train; its arguments are described there.
 
@@ -116,17 +144,9 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
 
 def _save_untrained(config: TrainConfig) -> None:
     """Write the folder of a run whose model has not taken its first step."""
-    from agents.learning.algorithms import algorithm, make_model
-    from agents.learning.sb3_vec_env import Sb3VecEnv
-    from dnnmig_env.envs.vector_env import MigrationVectorEnv
-
-    out = config.out or Path()
-    rows = int(algorithm(config.algorithm).num_envs)
-    generator = make_generator(config.family)
-    env = MigrationVectorEnv(rows, generator, config.decisions, autoreset_mode="SameStep")
-    model = make_model(config.algorithm, Sb3VecEnv(env), config.seed, config.device, network=asdict(config.network))
+    out, model = config.out or Path(), new_model(config)
     begin(out, config)
-    save(model, out / MODEL, generator.family, config.decisions, config.algorithm)
+    save(model, out / MODEL, make_generator(config.family).family, config.decisions, config.algorithm)
 
 
 def _run(folder: Path) -> Run:

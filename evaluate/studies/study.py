@@ -80,7 +80,9 @@ def _comparison(
     from evaluate.studies.variants import BASELINE, study
 
     found = train_and_compare(study(config.name), config, say, journal)
-    title = f"{found.study.title}: {config.family}, {_count(config.seeds, 'training seed')}, {_scenarios(config)}; "
+    effort = f"{config.steps} decisions" if config.seconds is None else f"{config.seconds:g} s"
+    title = f"{found.study.title} after {effort}: {config.family}, {_count(config.seeds, 'training seed')}, "
+    title += f"{_scenarios(config)}; "
     title += f"IQM and mean relative to {BASELINE}"
     return found.as_dict(), _Table(title, HEADINGS, found.rows())
 

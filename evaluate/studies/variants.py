@@ -75,26 +75,38 @@ def _algorithms() -> Study:
     """Return the study of learning algorithms, none of which has a teacher."""
     agents = {name: Agent({"algorithm": name}) for name in ALGORITHMS} | {"untrained": Agent(is_trained=False)}
     return Study(
-        title="Algorithms after equally many decisions",
+        title="Algorithms",
         agents=agents,
         rows={name: f"{{{name}}}" for name in agents} | {name: name for name in PLANNERS},
     )
 
 
 def _ablation() -> Study:
-    """Return the study of how the agent is trained and how it decides: what is left out of the recipe, or added."""
+    """Return the study of what each part of the network and of its training is worth: one of them is left out."""
     warm = {"warm_start": BASELINE}
     agents = {
         "warm start, grpo": Agent(warm),
         "warm start, ppo": Agent({"algorithm": "ppo", **warm}),
         "grpo alone": Agent(),
+        **{
+            name: Agent({**warm, "policy_class": f"evaluate.studies.ablated:{kind}"})
+            for name, kind in _LEFT_OUT.items()
+        },
     }
     rows = {}
     for name in agents:
         rows[name] = f"{{{name}}}"
     rows["warm start, grpo, best of 64"] = "{warm start, grpo}@64"
     return Study(
-        title="How the agent is trained and how it decides",
+        title="What each part of the agent is worth",
         agents=agents,
         rows=rows | {name: name for name in PLANNERS},
     )
+
+
+_LEFT_OUT = {
+    "without sums": "WithoutSums",
+    "without messages": "WithoutMessages",
+    "without efficiency": "WithoutEfficiency",
+}
+"""What is left out of the network of an agent, and its policy class in `evaluate.studies.ablated`."""

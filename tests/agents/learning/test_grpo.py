@@ -9,7 +9,7 @@ import torch
 from agents.learning.advantages import BINS, LEAST_SPREAD, costs_to_go, group_advantages
 from agents.learning.algorithms import TRAINING_REWARD, make_model
 from agents.learning.grpo import LEAST_STEP
-from agents.learning.moments import SURE, Moments
+from agents.learning.moments import SURE, Moments, Round
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
@@ -160,6 +160,44 @@ def test_decisions_that_were_almost_certain_are_left_out():
     torch.testing.assert_close(kept.observation, moments.observation[[0, 1, 4]])
 
 
+def numbered(first: int, count: int) -> Moments:
+    """Return moments in doubt whose rows are numbered, each of 52 bytes."""
+    rows, zeros = torch.arange(first, first + count), torch.zeros(count, dtype=torch.int64)
+    return Moments(rows, torch.rand(count, 2), torch.ones(count, 8, dtype=torch.int8), zeros, rows * -1.0, zeros, zeros)
+
+
+def test_a_round_that_fits_is_kept_whole():
+    collected, parts = Round(52 * 2000), [numbered(1, 1000), numbered(1001, 1000)]
+    state = torch.get_rng_state()
+    for part in parts:
+        collected.add(part)
+    assert collected.moments().row.tolist() == list(range(1, 2001))
+    assert (collected.share, collected.moments().bytes) == (1.0, 52 * 2000)
+    assert (torch.get_rng_state() == state).all()  # nothing is drawn, so that what comes afterwards is the same
+
+
+def test_of_a_round_that_takes_too_much_memory_a_random_part_is_kept():
+    torch.manual_seed(0)
+    collected = Round(52 * 4000)
+    for first in range(1, 30001, 100):
+        collected.add(numbered(first, 100))
+        assert collected.moments().bytes <= 52 * 4000
+    found = collected.moments()
+    assert collected.share == 1 / 8
+    assert len(found.row) == pytest.approx(30000 / 8, rel=0.1)
+    for begin in range(0, 30000, 10000):  # early moments have the same chance as late ones
+        assert ((found.row > begin) & (found.row <= begin + 10000)).sum() == pytest.approx(10000 / 8, rel=0.15)
+    assert (found.log_prob == found.row * -1.0).all()  # all that belongs to a moment stays together
+
+
+def test_training_keeps_to_the_memory_that_it_is_given():
+    whole, little = model_of("edge-cloud"), model_of("edge-cloud", most_gigabytes=3e-5)
+    (_, all_moments, _), (_, moments, advantages) = played(whole), played(little)
+    assert all_moments.bytes > 3e4 >= moments.bytes > 0
+    little._train(moments, advantages)
+    assert little.logger.name_to_value["rollout/share_kept"] < 1.0 == whole.logger.name_to_value["rollout/share_kept"]
+
+
 def test_where_nothing_is_in_doubt_nothing_is_learned():
     model = model_of()
     network = model.policy.mlp_extractor.network
@@ -259,6 +297,7 @@ def test_rounds_differ_and_a_seed_gives_the_same_ones():
     ("settings", "rows", "text"),
     [
         ({"group_size": 3}, 8, "num_envs is 8 and group_size 3, but every scenario is played group_size times; give a"),
+        ({"most_gigabytes": 0.0}, 8, "setting 'most_gigabytes' of algorithm 'grpo' is 0.0; give a number above 0"),
         ({"others_weight": 1.5}, 8, "setting 'others_weight' of algorithm 'grpo' is 1.5; give a number from 0 to 1"),
         ({"group_size": 1}, 8, "setting 'group_size' of algorithm 'grpo' is 1; give a whole number from 2 to"),
     ],

@@ -208,7 +208,7 @@ def test_pieces_make_the_same_step_as_the_whole_batch(monkeypatch):
         (shown,) = demonstrate("exact", env, 16, seed=0)
         drawn = [torch.as_tensor(part) for part in (shown.observation, shown.mask, shown.action, shown.value)]
         network = model.policy.mlp_extractor.network
-        imitation._learn(network, torch.optim.SGD(network.parameters(), lr=0.1), drawn, torch.device("cpu"))
+        imitation._learn(network, torch.optim.SGD(network.parameters(), lr=0.1), drawn, torch.device("cpu"), False)
         found.append(weights(model))
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
 
@@ -285,3 +285,22 @@ def test_the_learner_decides_as_the_agent_will(family, lanes, monkeypatch):
     )
     imitate(model, "joint-efficiency@replan", env, 2, seed=1)
     assert asked and all(known == {"lanes": lanes} for known in asked)
+
+
+@pytest.mark.parametrize(("lanes", "action"), [(False, 2), (True, 0)])
+def test_agreement_counts_what_the_agent_would_decide(lanes, action):
+    class Torn(torch.nn.Module):
+        """Finds "stop", the last action, likelier than each of two uploads, but not than both together."""
+
+        def __init__(self):
+            super().__init__()
+            self.scores = torch.nn.Parameter(torch.tensor([0.35, 0.25, 0.4]).log())
+
+        def forward(self, observation, mask):
+            return self.scores.expand(len(observation), 3), observation[:, :1]
+
+    network, drawn = Torn(), [torch.zeros(3, 2), torch.ones(3, 3), torch.tensor([0, 1, 2]), torch.zeros(3)]
+    step = torch.optim.SGD(network.parameters(), lr=0.1), drawn, torch.device("cpu"), lanes
+    assert imitation._learn(network, *step) == 1  # one of the three
+    drawn[2][:] = action
+    assert imitation._learn(network, *step) == 3

@@ -114,6 +114,8 @@ def test_rows_name_agents_that_are_trained() -> None:
         ("decisions", ["--steps", "0"], "--steps is 0; it must be at least 1"),
         ("ablation", ["--scenarios", "0"], "--scenarios is 0; it must be at least 1"),
         ("ablation", ["--seed", "-1"], "--seed is -1; it must be at least 0"),
+        ("algorithms", ["--seconds", "0"], "--seconds is 0.0; it must be more than 0"),
+        ("generalisation", ["--seconds", "9"], "--seconds is 9.0, but generalisation trains nothing; leave it out"),
         ("algorithms", ["--family", "absent"], "unknown family 'absent'"),
         ("generalisation", ["--agent", "runs/absent"], "no model at runs/absent"),
     ],

@@ -7,16 +7,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from agents.learning.algorithms import ALGORITHMS
+from agents.learning.algorithms import ALGORITHMS, make_model
 from agents.learning.imitation import imitate
+from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.trained import MODEL, read_card
+from agents.policy_networks import facts
+from agents.policy_networks.facts import INITIAL_EFFICIENCY
+from agents.policy_networks.parts import LAYER, split
+from agents.policy_networks.whole import LAYER_SUMS, look_ahead
+from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.families.registry import make_generator
 from evaluate.__main__ import main
-from evaluate.studies import comparison
+from evaluate.studies import ablated, comparison, pace
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.runs import Run
 from evaluate.studies.variants import Agent, study
+from train.config import TrainConfig
 from train.folder import read_config
+
+LEFT_OUT = {"sums": "WithoutSums", "messages": "WithoutMessages", "efficiency": "WithoutEfficiency"}
+"""What the ablation leaves out of the network, and the policy class without it."""
 
 
 def run(name: str, out: Path, *arguments: str) -> dict[str, Any]:
@@ -51,6 +63,12 @@ def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path, monke
     assert many["mean_delay_s"] <= one["mean_delay_s"] * (1 + 1e-9)
     assert many["steps"] == one["steps"]
     agents = study("ablation").agents
+    assert set(agents) == {
+        "warm start, grpo",
+        "warm start, ppo",
+        "grpo alone",
+        *(f"without {part}" for part in LEFT_OUT),
+    }
     assert agents["warm start, grpo"].changes == {"warm_start": "joint-efficiency"}
     assert agents["warm start, ppo"].changes == {"warm_start": "joint-efficiency", "algorithm": "ppo"}
     assert agents["grpo alone"].changes == {}
@@ -58,6 +76,91 @@ def test_an_ablation_leaves_out_and_puts_in_one_thing_each(tmp_path: Path, monke
         config = read_config(tmp_path / "out" / "runs" / f"{name}-0")
         assert config.warm_start == agents[name].changes.get("warm_start")
         assert config.algorithm == agents[name].changes.get("algorithm", "grpo")
+        assert config.policy_class == agents[name].changes.get("policy_class")
+    for part, kind in LEFT_OUT.items():
+        changes = {"warm_start": "joint-efficiency", "policy_class": f"evaluate.studies.ablated:{kind}"}
+        assert agents[f"without {part}"].changes == changes
+
+
+def network(kind: str, seed: int = 0) -> tuple[Any, Any]:
+    """Return a network in which something is left out, "nothing" for the whole one, and observations."""
+    env = MigrationVectorEnv(2, make_generator("edge-cloud"), "joint", autoreset_mode="SameStep")
+    policy_class = None if kind == "nothing" else f"evaluate.studies.ablated:{kind}"
+    model = make_model("grpo", Sb3VecEnv(env), seed, own_policy=policy_class, settings={"group_size": 2})
+    observation, _ = env.reset(seed=3)
+    return model.policy.mlp_extractor.network, {name: torch.as_tensor(array) for name, array in observation.items()}
+
+
+@pytest.mark.parametrize("kind", ["nothing", *LEFT_OUT.values()])
+def test_what_is_left_out_does_not_matter_any_more(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, given = network(kind)
+    scores = found(*given.values())[0].detach()
+
+    def changed(parts: Any, layout: Any) -> Any:
+        ahead = look_ahead(parts, layout)
+        return ahead._replace(layers=ahead.layers + 1.0, pairs=ahead.pairs + 1.0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(facts, "look_ahead", changed)
+        other = found(*given.values())[0].detach()
+    assert torch.equal(scores, other) == (kind == "WithoutSums")
+    parts = split(given["observation"], found.layout)
+    ahead, sums = look_ahead(parts, found.layout), torch.zeros(len(parts.row), parts.layers.shape[1], LAYER_SUMS)
+    before = found._embed_layers(parts.layers, sums)
+    parts.layers[:, 3, LAYER.log_weight] += 0.5
+    moved = (found._embed_layers(parts.layers, sums) != before).any(-1).any(0)
+    assert moved.nonzero().flatten().tolist() == ([3] if kind == "WithoutMessages" else [1, 2, 3, 4, 5])
+    assert found.efficiency.item() == (0.0 if kind == "WithoutEfficiency" else INITIAL_EFFICIENCY)
+    assert ahead.layers.shape[-1] == LAYER_SUMS
+
+
+def test_in_equally_many_seconds_every_agent_learns_from_as_many_decisions_as_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def decisions(seconds: float, config: Any) -> int:
+        asked.append((seconds, config.decisions))
+        return 300 if config.decisions == "joint" else 600
+
+    monkeypatch.setattr("evaluate.studies.runs.decisions_in", decisions)
+    variants = run("decisions", tmp_path / "out", "--seconds", "7.5")["variants"]
+    assert asked == [(7.5, "joint"), (7.5, "two-phase")]
+    steps = {name: read_config(tmp_path / "out" / "runs" / f"{name}-0").total_steps for name in ("joint", "two-phase")}
+    assert steps == {"joint": 300, "two-phase": 600}
+    assert variants["joint"]["steps"] >= 300
+    assert "two-phase: learns from 600 decisions in 7.5 s" in capsys.readouterr().err
+    assert "after 7.5 s: toy" in (tmp_path / "out" / "table.md").read_text()
+    run("decisions", tmp_path / "out", "--seconds", "7.5", "--overwrite")
+    assert len(asked) == 2  # the runs say how many decisions it were
+
+
+def test_a_pace_is_measured_after_as_many_decisions_that_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, learned = [0.0], []
+
+    class Model:
+        num_timesteps = 0
+
+        def learn(self, steps: int, reset_num_timesteps: bool = True) -> None:
+            learned.append((steps, reset_num_timesteps))
+            taken = 2 * steps  # a round more than asked for
+            self.num_timesteps += taken
+            clock[0] += 100.0 if len(learned) == 1 else taken / 500.0
+
+    monkeypatch.setattr(pace, "new_model", lambda config: Model())
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: clock[0])
+    assert pace.decisions_in(30.0, TrainConfig()) == 15_000
+    assert learned == [(pace.STEPS, True), (pace.STEPS, False)]
+
+
+def test_a_new_model_is_the_one_that_training_begins_with() -> None:
+    model: Any = pace.new_model(TrainConfig(family="toy", algorithm="ppo", decisions="two-phase", seed=4))
+    env = model.get_env().env
+    assert (env.num_envs, model.seed) == (ALGORITHMS["ppo"].num_envs, 4)
+    assert env.episodes.decision_mode == "two-phase"
+    assert env.episodes._rules.shaped and env.episodes._rules.in_device_only_units
+    own = pace.new_model(TrainConfig(family="toy", policy_class="evaluate.studies.ablated:WithoutSums"))
+    assert type(own.policy) is ablated.WithoutSums
 
 
 def test_steps_are_the_mean_over_training_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
