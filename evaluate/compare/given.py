@@ -30,7 +30,7 @@ class Given:
         scenarios: The scenarios, N of them.
         family: Their family; None if they come from files of none, or of several.
         files: The file of each, in the same order; empty if they were drawn.
-        generator: What drew them; None if they come from files.
+        generator: What drew them; None if they come from files. For a frozen set, what draws others in the same town.
         frozen: The frozen set of which they are, if they are of one; `files` then names its files.
     """
 
@@ -66,7 +66,8 @@ def given_scenarios(config: Config, count_option: str = "--scenarios") -> Given:
         config.check_files()
         frozen = load_set(config.set, config.scenarios, called=count_option)
         family = frozen.scenarios[0].family
-        return Given(Limits.of(frozen.scenarios), frozen.scenarios, family, frozen.files, frozen=frozen)
+        limits, town = Limits.of(frozen.scenarios), _town(frozen)
+        return Given(limits, frozen.scenarios, family, frozen.files, town, frozen)
     scenarios = 50 if config.scenarios is None else config.scenarios
     if scenarios < 1:
         raise ValueError(f"{count_option} is {scenarios}; evaluate at least 1.")
@@ -74,6 +75,17 @@ def given_scenarios(config: Config, count_option: str = "--scenarios") -> Given:
     drawn = drawn_scenarios(config.drawn_family, scenarios, config.scenario_seed, **options)
     generator = make_generator(config.drawn_family, **options)
     return Given(generator.limits, drawn, generator.family, (), generator)
+
+
+def _town(frozen: FrozenSet) -> Generator | None:
+    """Return the generator of a frozen set's family if all its scenarios are in the town of the set, else None."""
+    first, family = frozen.scenarios[0], frozen.scenarios[0].family
+    if not is_family(family):
+        return None
+    others = [scenario.mobility for scenario in (*drawn_scenarios(family, 2, 0), first)]
+    places = [np.asarray(mobility.server_positions_m) for mobility in others if mobility is not None]
+    alike = [place.shape == places[-1].shape and np.allclose(place, places[-1], rtol=1e-4) for place in places]
+    return make_generator(family) if len(places) == 3 and all(alike) else None
 
 
 def title_of(

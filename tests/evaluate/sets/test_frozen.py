@@ -7,14 +7,17 @@ import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from agents.planners import planner
-from dnnmig_env.families.registry import scenarios
+from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.benchmark.freeze import freeze, frozen_json
+from evaluate.compare import given
+from evaluate.compare.config import Config
 from evaluate.sets.archive import archive_of, texts_in
 from evaluate.sets.best_known import FOUND, Found, best_delays_s, load_best, plan_from, save_best, short_plan
 from evaluate.sets.frozen import FOLDER, check_sums, load_set, scenario_in
@@ -40,6 +43,16 @@ def test_best_known_plans_are_of_scenarios_of_their_set() -> None:
             found = simulate(scenario, plan_from(best[file].plan, scenario)).mean_delay_s
             assert found == pytest.approx(best[file].mean_delay_s, rel=1e-9)
             assert best[file].policy and best[file].version and best[file].date.startswith("20")
+
+
+def test_planners_learn_from_the_past_of_the_town_of_a_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def generator(name: str) -> Any:
+        return given.given_scenarios(Config("device-only", Path(), set=name, scenarios=1)).generator
+
+    assert generator("city-v1") == make_generator("city")
+    assert generator("multi-user-v1") is generator("mobile-v1") is None  # no town is the same in all scenarios
+    monkeypatch.setattr(given, "drawn_scenarios", lambda *wanted: scenarios(*wanted, city_seed=5))
+    assert generator("city-v1") is None  # its town is no longer the one that is drawn
 
 
 def test_equal_texts_give_equal_archives_and_come_back() -> None:
