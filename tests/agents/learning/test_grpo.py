@@ -187,6 +187,8 @@ def test_of_a_round_that_takes_too_much_memory_a_random_part_is_kept():
     assert len(found.row) == pytest.approx(30000 / 8, rel=0.1)
     for begin in range(0, 30000, 10000):  # early moments have the same chance as late ones
         assert ((found.row > begin) & (found.row <= begin + 10000)).sum() == pytest.approx(10000 / 8, rel=0.15)
+    of_part = np.bincount((found.row.numpy() - 1) // 100, minlength=300)
+    assert 0 < of_part.mean() < of_part.max() < 40  # of 100 decisions of a step, some are kept and some are not
     assert (found.log_prob == found.row * -1.0).all()  # all that belongs to a moment stays together
 
 

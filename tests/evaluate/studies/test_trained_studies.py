@@ -20,7 +20,7 @@ from agents.policy_networks.whole import LAYER_SUMS, look_ahead
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from evaluate.__main__ import main
-from evaluate.studies import ablated, comparison, pace
+from evaluate.studies import ablated, comparison, pace, runs
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.runs import Run
 from evaluate.studies.variants import Agent, study
@@ -133,6 +133,11 @@ def test_in_equally_many_seconds_every_agent_learns_from_as_many_decisions_as_it
     assert "after 7.5 s: toy" in (tmp_path / "out" / "table.md").read_text()
     run("decisions", tmp_path / "out", "--seconds", "7.5", "--overwrite")
     assert len(asked) == 2  # the runs say how many decisions it were
+
+
+def test_an_agent_that_is_not_trained_has_no_pace(tmp_path: Path) -> None:
+    config = StudyConfig("algorithms", tmp_path, family="toy", steps=7, seconds=5.0)
+    assert runs.steps_of("untrained", Agent(is_trained=False), config, print) == 7
 
 
 def test_a_pace_is_measured_after_as_many_decisions_that_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
