@@ -68,7 +68,6 @@ def check(config: TrainConfig) -> TrainConfig:
         ValueError: If an option cannot work; the message names it, its value and the remedy.
     """
     counts = {
-        "--total-steps": (config.total_steps, 10**12),
         "--num-envs": (1 if config.num_envs is None else config.num_envs, 2**16),
         "--threads": (config.threads, 1024),
         "--warm-start-episodes": (config.warm_start_episodes, 10**7),
@@ -80,8 +79,12 @@ def check(config: TrainConfig) -> TrainConfig:
     for option, (value, most) in counts.items():
         if not 1 <= value <= most:
             raise ValueError(f"{option} is {value}; give 1 to {most}.")
-    if not 0 <= config.next_cell_steps <= 10**9:
-        raise ValueError(f"--next-cell-steps is {config.next_cell_steps}; give 0 to {10**9}.")
+    for option, steps, most in (
+        ("--total-steps", config.total_steps, 10**12),
+        ("--next-cell-steps", config.next_cell_steps, 10**9),
+    ):
+        if not 0 <= steps <= most:
+            raise ValueError(f"{option} is {steps}; give 0 to {most}.")
     if not 0 <= config.seed < 2**32:
         raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
     if config.learning_rate is not None and not 0.0 < config.learning_rate < math.inf:

@@ -68,7 +68,7 @@ class TrainConfig:
     """With joint, each decision places a layer and uploads it next. With two-phase, all layers are placed first, and
     then their uploads are ordered."""
     total_steps: int = 3_000_000
-    """Number of decisions to train on."""
+    """Number of decisions to train on. With 0, the agent remains what it has imitated, or what it has begun with."""
     num_envs: int | None = None
     """Number of episodes that are played side by side. The default depends on the algorithm."""
     seed: int = 0

@@ -252,10 +252,10 @@ def _end(model: Any, total_steps: int) -> int:
     elif hasattr(model, "train_freq"):
         each *= model.train_freq if isinstance(model.train_freq, int) else model.train_freq.frequency
     starts = getattr(model, "learning_starts", 0)
-    if starts >= total_steps:
+    if starts >= total_steps > 0:
         print(f"Nothing will be learned, as learning begins after step {starts} (learning_starts).", file=sys.stderr)
     end: int = model.num_timesteps - (model.num_timesteps - total_steps) // each * each
-    if hasattr(model, "group_size"):
+    if hasattr(model, "group_size") and end > 0:
         print(f"Training ends with the round of {each} episodes that reaches step {end}.", file=sys.stderr)
     elif end > total_steps:
         print(f"Training ends at step {end}, as {each} decisions are learned from at a time.", file=sys.stderr)
@@ -295,6 +295,6 @@ def _report(algorithm: str, curve: LearningCurve, lines: dict[str, Line], out: P
     print("Mean query delay on held-out scenarios, of the best model and the baselines:")
     for name, delay_s, share in rows:
         print(f"  {name:<26} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only")
-    if best[0] == 0:
+    if best[0] == 0 < curve.points[-1][0]:
         print("No later model was better than the one before training.")
     print(f"Saved in {out}. Curves: tensorboard --logdir {out / folder.CURVES}")

@@ -26,13 +26,13 @@ def test_nested_options_and_the_folder_by_default():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--total-steps", "0"], "--total-steps is 0; give 1 to 1000000000000"),
+        (["--total-steps", "-1"], "--total-steps is -1; give 0 to 1000000000000"),
         (["--num-envs", "-1"], "--num-envs is -1"),
         (["--held-out.every", "0"], "--held-out.every is 0"),
         (["--seed", "-1"], "--seed is -1; give 0 to 4294967295"),
         (["--seed", "4294967296"], "--seed is 4294967296; give 0 to 4294967295"),
         (["--num-envs", "1000000"], "--num-envs is 1000000; give 1 to 65536"),
-        (["--total-steps", "9" * 30], "--total-steps is 9{30}; give 1 to 1000000000000"),
+        (["--total-steps", "9" * 30], "--total-steps is 9{30}; give 0 to 1000000000000"),
         (["--network.width", "100000000"], "--network.width is 100000000; give 1 to 4096"),
         (["--network.context", "0"], "--network.context is 0; give 1 to 4096"),
         (["--threads", "100000"], "--threads is 100000; give 1 to 1024"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.policies.card import CARD, FORMAT
-from agents.policies.trained import MODEL, load, read_card
+from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S
 from tests.overriding import overriding
 from tests.tiny_training import TINY
@@ -54,6 +54,21 @@ def test_a_run_of_grpo_is_resumed(tmp_path, capsys):
     assert read_card(folder / MODEL).steps >= 160
     assert read_card(folder / MODEL).algorithm == "grpo"
     assert not torch.equal(before, weights(folder / MODEL))
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "ppo", "dqn"])
+def test_without_a_step_the_agent_remains_what_it_has_begun_with(algorithm, tmp_path, capsys):
+    folder, warm = tmp_path / "run", [] if algorithm == "dqn" else ["--warm-start", "exact"]
+    few = ["--settings", "group_size=2"] if algorithm == "grpo" else []
+    arguments = ["--algorithm", algorithm, *few, *warm, "--warm-start-episodes", "16", "--total-steps", "0"]
+    assert run(folder, *arguments) == 0
+    printed = capsys.readouterr()
+    assert f"{algorithm} (step 0)" in printed.out
+    assert "No later model" not in printed.out
+    assert "Training ends" not in printed.err and "Nothing will be learned" not in printed.err
+    assert [read_card(folder / name).steps for name in (MODEL, BEST_MODEL)] == [0, 0]
+    assert len(delays_s(folder)) == 1
+    assert torch.equal(weights(folder / MODEL), weights(folder / BEST_MODEL))
 
 
 def test_a_run_begins_with_the_weights_of_another_one(tmp_path):
