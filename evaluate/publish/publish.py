@@ -33,7 +33,7 @@ from evaluate.publish.training_command import training_command
 from train.config import TrainConfig
 from train.folder import CONFIG, VERSIONS, read_config
 
-CHECK_SCENARIOS = 8
+CHECK_SCENARIOS = 3
 """Number of scenarios of the figure by which an agent is checked: enough to notice a change, few enough for a
 second."""
 

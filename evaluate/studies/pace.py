@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
 STEPS = 10_000
-"""Number of decisions, or a few more, in which an agent's pace is measured. It first learns from as many that do not
-count, as some algorithms begin to learn after thousands."""
+"""Number of decisions, or a few more, in which an agent's pace is measured. It learns from as many before, as some
+algorithms begin to learn after thousands."""
 
 
 def decisions_in(seconds: float, config: TrainConfig) -> int:
@@ -30,12 +30,14 @@ def decisions_in(seconds: float, config: TrainConfig) -> int:
         config: How the agent is trained. It is trained for a while here, and forgotten.
     """
     torch.set_num_threads(config.threads)
-    model = new_model(config)
-    model.learn(STEPS)
-    before, began_s = model.num_timesteps, time.perf_counter()
-    model.learn(STEPS, reset_num_timesteps=False)
-    pace = (model.num_timesteps - before) / (time.perf_counter() - began_s)
-    return max(round(seconds * pace), 1)
+    model, clock_s, steps = new_model(config), [time.perf_counter()], [0]
+    for _ in range(2):
+        model.learn(STEPS, reset_num_timesteps=not steps[-1])
+        clock_s.append(time.perf_counter())
+        steps.append(model.num_timesteps)
+    begin = 0 if clock_s[1] - clock_s[0] > seconds else 1  # the first decisions may take all of the time
+    pace = (steps[begin + 1] - steps[begin]) / (clock_s[begin + 1] - clock_s[begin])
+    return max(round(steps[begin] + (seconds - (clock_s[begin] - clock_s[0])) * pace), 1)
 
 
 def new_model(config: TrainConfig) -> BaseAlgorithm:

@@ -98,7 +98,7 @@ def test_the_memory_of_a_resumed_dqn_is_saved_as_well(tmp_path):
 
 
 def test_a_memory_takes_little_room(tmp_path):
-    model = new_model("dqn", buffer_size=4000)
+    model = new_model("dqn", buffer_size=4000, learning_starts=4000)
     model.learn(4000)
     file = saved(model, tmp_path, "dqn")
     with zipfile.ZipFile(file) as archive:

@@ -58,7 +58,7 @@ def test_a_plan_is_made_at_the_beginning_of_each_episode_even_if_nothing_may_be_
 def test_replanning_changes_nothing_where_nothing_changes_and_helps_where_users_move():
     ratios = {}
     for family in ("single", "mobile"):
-        given = scenarios(family, 12, seed=4)
+        given = scenarios(family, 5, seed=4)
         env = MigrationVectorEnv(len(given), make_generator(family))
         once = delays_in_environment(resolve_policy("joint-efficiency", env, 0), env, given)
         anew = delays_in_environment(resolve_policy("joint-efficiency@replan", env, 0), env, given)

@@ -140,7 +140,10 @@ def test_an_agent_that_is_not_trained_has_no_pace(tmp_path: Path) -> None:
     assert runs.steps_of("untrained", Agent(is_trained=False), config, print) == 7
 
 
-def test_a_pace_is_measured_after_as_many_decisions_that_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "steps"), [(130.0, 35_000), (100.0, 20_000), (25.0, 5_000)])
+def test_the_first_decisions_have_a_pace_of_their_own(
+    seconds: float, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, learned = [0.0], []
 
     class Model:
@@ -154,7 +157,7 @@ def test_a_pace_is_measured_after_as_many_decisions_that_do_not_count(monkeypatc
 
     monkeypatch.setattr(pace, "new_model", lambda config: Model())
     monkeypatch.setattr(pace.time, "perf_counter", lambda: clock[0])
-    assert pace.decisions_in(30.0, TrainConfig()) == 15_000
+    assert pace.decisions_in(seconds, TrainConfig()) == steps  # 20,000 take 100 s, each further 500 a second
     assert learned == [(pace.STEPS, True), (pace.STEPS, False)]
 
 
