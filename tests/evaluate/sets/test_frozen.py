@@ -36,7 +36,7 @@ def test_the_sets_are_as_they_were_frozen() -> None:
 
 
 def test_best_known_plans_are_of_scenarios_of_their_set() -> None:
-    for name in ("single-v1", "edge-cloud-v1", "multi-user-v1", "mobile-v1"):
+    for name in SETS:
         frozen, best = load_set(name, 3), load_best(name)
         assert len(best) == 100
         for file, scenario in zip(frozen.files, frozen.scenarios, strict=True):
