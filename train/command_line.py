@@ -68,25 +68,20 @@ def check(config: TrainConfig) -> TrainConfig:
         ValueError: If an option cannot work; the message names it, its value and the remedy.
     """
     counts = {
-        "--num-envs": (1 if config.num_envs is None else config.num_envs, 2**16),
-        "--threads": (config.threads, 1024),
-        "--warm-start-episodes": (config.warm_start_episodes, 10**7),
-        "--network.width": (config.network.width, WIDEST),
-        "--network.context": (config.network.context, WIDEST),
-        "--held-out.scenarios": (config.held_out.scenarios, 10**5),
-        "--held-out.every": (config.held_out.every, 10**12),
+        "--total-steps": (config.total_steps, 0, 10**12),
+        "--num-envs": (1 if config.num_envs is None else config.num_envs, 1, 2**16),
+        "--threads": (config.threads, 1, 1024),
+        "--warm-start-episodes": (config.warm_start_episodes, 1, 10**7),
+        "--network.width": (config.network.width, 1, WIDEST),
+        "--network.context": (config.network.context, 1, WIDEST),
+        "--held-out.scenarios": (config.held_out.scenarios, 1, 10**5),
+        "--held-out.every": (config.held_out.every, 1, 10**12),
+        "--next-cell-steps": (config.next_cell_steps, 0, 10**9),
+        "--seed": (config.seed, 0, 2**32 - 1),
     }
-    for option, (value, most) in counts.items():
-        if not 1 <= value <= most:
-            raise ValueError(f"{option} is {value}; give 1 to {most}.")
-    for option, steps, most in (
-        ("--total-steps", config.total_steps, 10**12),
-        ("--next-cell-steps", config.next_cell_steps, 10**9),
-    ):
-        if not 0 <= steps <= most:
-            raise ValueError(f"{option} is {steps}; give 0 to {most}.")
-    if not 0 <= config.seed < 2**32:
-        raise ValueError(f"--seed is {config.seed}; give 0 to {2**32 - 1}.")
+    for option, (value, least, most) in counts.items():
+        if not least <= value <= most:
+            raise ValueError(f"{option} is {value}; give {least} to {most}.")
     if config.learning_rate is not None and not 0.0 < config.learning_rate < math.inf:
         raise ValueError(f"--learning-rate is {config.learning_rate}; give a positive, finite number.")
     for option, begun in (("--warm-start", config.warm_start), ("--begin-with", config.begin_with)):

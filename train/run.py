@@ -71,7 +71,7 @@ def train(config: TrainConfig) -> int:
     with locked(out):
         if config.resume is None:
             folder.check_free(out)
-            model = _new_model(config, generator, device, settings)
+            model = new_model(config, generator, device, settings)
         else:
             folder.check_family(out, config)
             model = _saved_model(config, generator, device, settings)
@@ -99,10 +99,10 @@ def environment_seed(seed: int, steps: int) -> int:
     return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
-def _new_model(config: TrainConfig, generator: Generator, device: str, settings: dict[str, Any]) -> BaseAlgorithm:
+def new_model(config: TrainConfig, generator: Generator, device: str, settings: dict[str, Any]) -> BaseAlgorithm:
+    """Return the model with which a run begins: it has imitated nobody yet, but may know where users go."""
     env = _environments(config, generator)
-    is_warm_started = config.warm_start is not None or config.begin_with is not None
-    model = _made(config, env, device, settings, is_warm_started)
+    model = _made(config, env, device, settings)
     if config.begin_with is not None:
         take_weights(model, config.begin_with, env.env, generator.family)
     if generator.limits.lanes and config.next_cell_steps > 0:
@@ -140,10 +140,8 @@ def _saved_model(config: TrainConfig, generator: Generator, device: str, setting
     return model
 
 
-def _made(
-    config: TrainConfig, env: Sb3VecEnv, device: str, settings: dict[str, Any], is_warm_started: bool = False
-) -> BaseAlgorithm:
-    network = asdict(config.network)
+def _made(config: TrainConfig, env: Sb3VecEnv, device: str, settings: dict[str, Any]) -> BaseAlgorithm:
+    network, is_warm_started = asdict(config.network), config.warm_start is not None or config.begin_with is not None
     return make_model(
         config.algorithm, env, config.seed, device, settings, network, is_warm_started, config.policy_class
     )

@@ -41,18 +41,19 @@ class Moments:
 
     def in_doubt(self) -> Moments:
         """Return the moments in which the decision was not almost certain."""
-        kept = self.log_prob < math.log(SURE)
-        return Moments(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+        return self._where(self.log_prob < math.log(SURE))
 
     def some(self, share: float) -> Moments:
         """Return a part of the moments, each of which is drawn with probability `share`."""
-        kept = rand(len(self.row)) < share
-        return Moments(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+        return self._where(rand(len(self.row)) < share)
 
     @property
     def bytes(self) -> int:
         """Memory that the moments take."""
         return sum(getattr(self, name).nbytes for name in self.__dataclass_fields__)
+
+    def _where(self, kept: Tensor) -> Moments:
+        return Moments(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
 
 
 class Round:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,14 +79,15 @@ def given_scenarios(config: Config, count_option: str = "--scenarios") -> Given:
 
 
 def _town(frozen: FrozenSet) -> Generator | None:
-    """Return the generator of a frozen set's family if all its scenarios are in the town of the set, else None."""
-    first, family = frozen.scenarios[0], frozen.scenarios[0].family
-    if not is_family(family):
+    """Return the generator of a frozen set's family if it has one town, which is that of the set, else None."""
+    mobility, family = frozen.scenarios[0].mobility, frozen.scenarios[0].family
+    generator: Any = make_generator(family) if is_family(family) else None
+    if mobility is None or not hasattr(generator, "ground"):
         return None
-    others = [scenario.mobility for scenario in (*drawn_scenarios(family, 2, 0), first)]
-    places = [np.asarray(mobility.server_positions_m) for mobility in others if mobility is not None]
-    alike = [place.shape == places[-1].shape and np.allclose(place, places[-1], rtol=1e-4) for place in places]
-    return make_generator(family) if len(places) == 3 and all(alike) else None
+    edges_m = generator.ground().edges_m
+    there_m = np.asarray(mobility.server_positions_m)[: len(edges_m)]  # the cloud comes last
+    is_there = there_m.shape == edges_m.shape and np.allclose(there_m, edges_m, rtol=1e-4)  # it has six digits
+    return generator if is_there else None
 
 
 def title_of(

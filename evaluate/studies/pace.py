@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
-from agents.learning.algorithms import TRAINING_REWARD, algorithm, make_model
-from agents.learning.sb3_vec_env import Sb3VecEnv
-from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from train.config import TrainConfig
+from train.run import new_model
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -30,22 +28,16 @@ def decisions_in(seconds: float, config: TrainConfig) -> int:
         config: How the agent is trained. It is trained for a while here, and forgotten.
     """
     torch.set_num_threads(config.threads)
-    model, clock_s, steps = new_model(config), [time.perf_counter()], [0]
-    for _ in range(2):
-        model.learn(STEPS, reset_num_timesteps=not steps[-1])
-        clock_s.append(time.perf_counter())
-        steps.append(model.num_timesteps)
-    begin = 0 if clock_s[1] - clock_s[0] > seconds else 1  # the first decisions may take all of the time
-    pace = (steps[begin + 1] - steps[begin]) / (clock_s[begin + 1] - clock_s[begin])
-    return max(round(steps[begin] + (seconds - (clock_s[begin] - clock_s[0])) * pace), 1)
+    model, began_s = untrained(config), time.perf_counter()
+    model.learn(STEPS)
+    first, first_s = model.num_timesteps, time.perf_counter() - began_s
+    if seconds <= first_s:
+        return max(round(first * seconds / first_s), 1)
+    model.learn(STEPS, reset_num_timesteps=False)
+    pace = (model.num_timesteps - first) / (time.perf_counter() - began_s - first_s)
+    return round(first + (seconds - first_s) * pace)
 
 
-def new_model(config: TrainConfig) -> BaseAlgorithm:
-    """Return a model that has not taken its first step, in environments like those of training."""
-    generator, rows = make_generator(config.family), algorithm(config.algorithm).num_envs
-    options: dict[str, Any] = {"autoreset_mode": "SameStep", **TRAINING_REWARD}
-    env = Sb3VecEnv(MigrationVectorEnv(rows, generator, config.decisions, **options))
-    network = asdict(config.network)
-    return make_model(
-        config.algorithm, env, config.seed, config.device, network=network, own_policy=config.policy_class
-    )
+def untrained(config: TrainConfig) -> BaseAlgorithm:
+    """Return the model with which training begins, before it has learned anything, not even where users go."""
+    return new_model(replace(config, next_cell_steps=0), make_generator(config.family), config.device, {})

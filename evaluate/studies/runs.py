@@ -17,7 +17,7 @@ from agents.policies.trained import MODEL, read_card
 from dnnmig_env.families.registry import make_generator
 from dnnmig_env.files.signals import Stopped
 from evaluate.studies.config import StudyConfig
-from evaluate.studies.pace import decisions_in, new_model
+from evaluate.studies.pace import decisions_in, untrained
 from evaluate.studies.variants import Agent
 from train.command_line import check
 from train.config import HeldOutConfig, TrainConfig
@@ -144,7 +144,7 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
 
 def _save_untrained(config: TrainConfig) -> None:
     """Write the folder of a run whose model has not taken its first step."""
-    out, model = config.out or Path(), new_model(config)
+    out, model = config.out or Path(), untrained(config)
     begin(out, config)
     save(model, out / MODEL, make_generator(config.family).family, config.decisions, config.algorithm)
 

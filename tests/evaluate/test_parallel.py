@@ -239,13 +239,12 @@ def test_an_error_names_the_policy_and_the_scenario(workers: int) -> None:
     parts = parts_left("mine", "front-to-back", 0, arena, {})
     with pytest.raises(ValueError, match="policy 'mine' in scenario 2: nothing can be made of it"):
         list(play_all(parts, Workers(workers=workers), partial(fail_in, 2, ValueError)))
-    if workers == 1:  # each call of several workers takes seconds
-        with pytest.raises(ZeroDivisionError) as caught:
-            list(play_all(parts, Workers(), partial(fail_in, 1, ZeroDivisionError)))
-        assert "policy 'mine' in scenario 1" in caught.value.__notes__
-        parts = parts_left("other", "random", 0, arena, {})
-        with pytest.raises(ValueError, match="policy 'other' in scenarios 0 to 3: "):
-            list(play_all(parts, Workers(), partial(fail_in, 2, ValueError)))
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(play_all(parts, Workers(workers=workers), partial(fail_in, 1, ZeroDivisionError)))
+    assert "policy 'mine' in scenario 1" in caught.value.__notes__
+    parts = parts_left("other", "random", 0, arena, {})
+    with pytest.raises(ValueError, match="policy 'other' in scenarios 0 to 3: "):
+        list(play_all(parts, Workers(workers=workers), partial(fail_in, 2, ValueError)))
 
 
 def test_only_what_is_left_is_played() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,8 @@ def test_two_users_and_two_servers_share_what_they_share() -> None:
     assert [number for number, _ in arrived] == [0, 1, 2]
     for upload in run["uploads"]:
         assert upload["sent_s"] < upload["end_s"]
+    in_turn = sorted(run["uploads"], key=lambda upload: upload["upload"])
+    assert all(one["sent_s"] <= following["begin_s"] for one, following in pairwise(in_turn))  # however busy it is here
     # Weights alone, one upload after another in order, cannot be faster than the channel.
     sizes = [sum(first.graph.weight_bytes[layer] for layer in upload.layers) for upload in plan.uploads]
     assert all(end_s > total / 2e6 for (_, end_s), total in zip(arrived, np.cumsum(sizes), strict=True))
