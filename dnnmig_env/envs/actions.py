@@ -165,17 +165,18 @@ def _mark_uploads(
 ) -> int:
     """Mark the legal uploads of a present user whose lane is idle, where weights do not move; return their number."""
     layers, servers, legal = decisions.decided.shape[2], decisions.reserved_bytes.shape[1], 0
-    slot, two_phase = state.slot[i], decisions.two_phase[i]
+    two_phase, num_servers = decisions.two_phase[i], packed.num_servers[b]
+    # Rows of arrays that have names are looked up once; others anew after each number that is written to the mask.
+    weight_bytes, room_bytes = packed.weight_bytes[b, u], state.room_bytes[i]
+    usable, node, rates = state.usable[i, u], state.node[i, u], packed.up_bytes_per_s[b, state.slot[i], u]
     for v in range(packed.num_layers[b, u]):
-        weight_bytes = packed.weight_bytes[b, u, v]
-        if weight_bytes == 0.0 or state.usable[i, u, v] or (two_phase and state.node[i, u, v] == 0):
+        if weight_bytes[v] == 0.0 or usable[v] or (two_phase and node[v] == 0) or is_on_its_way(state, i, u, v):
             continue
-        if is_on_its_way(state, i, u, v):
-            continue
-        for s in range(packed.num_servers[b]):
-            fits = state.node[i, u, v] == s + 1 if two_phase else weight_bytes <= state.room_bytes[i, s]
-            if fits and packed.up_bytes_per_s[b, slot, u, s] > 0.0:
-                mask[action_of(u, v, s, layers, servers)] = 1
+        first = action_of(u, v, 0, layers, servers)
+        for s in range(num_servers):
+            fits = node[v] == s + 1 if two_phase else weight_bytes[v] <= room_bytes[s]
+            if fits and rates[s] > 0.0:
+                mask[first + s] = 1
                 legal += 1
     return legal
 
@@ -186,22 +187,26 @@ def _mark_moves(
 ) -> int:
     """Mark the legal transfers of a present user's layers, where weights may move, and return how many there are."""
     layers, servers, legal = decisions.decided.shape[2], decisions.reserved_bytes.shape[1], 0
-    slot, two_phase = state.slot[i], decisions.two_phase[i]
+    two_phase, num_servers = decisions.two_phase[i], packed.num_servers[b]
+    weight_bytes, room_bytes = packed.weight_bytes[b, u], state.room_bytes[i]
+    node, rates = state.node[i, u], packed.up_bytes_per_s[b, state.slot[i], u]
+    device_is_idle = is_idle(packed, b, state, i, u, 0)
     for v in range(packed.num_layers[b, u]):
-        weight_bytes = packed.weight_bytes[b, u, v]
-        if weight_bytes == 0.0 or (two_phase and state.node[i, u, v] == 0):
+        if weight_bytes[v] == 0.0 or (two_phase and node[v] == 0):
             continue
-        is_held = False
-        for s in range(packed.num_servers[b]):
-            is_held = is_held or state.held[i, u, v, s] > 0
-        for s in range(packed.num_servers[b]):
-            if two_phase and state.node[i, u, v] != s + 1:
+        held, is_held = state.held[i, u, v], False
+        for s in range(num_servers):
+            is_held = is_held or held[s] > 0
+        first = action_of(u, v, 0, layers, servers)
+        for s in range(num_servers):
+            if weight_bytes[v] > room_bytes[s] or (two_phase and node[v] != s + 1):
                 continue
-            if not is_held and packed.up_bytes_per_s[b, slot, u, s] == 0.0:
-                continue  # it could come from nowhere
-            if weight_bytes <= state.room_bytes[i, s]:
+            if is_held:
                 source = first_source(packed, b, state, i, u, v, s + 1)
-                if source >= 0 and is_idle(packed, b, state, i, u, source):
-                    mask[action_of(u, v, s, layers, servers)] = 1
-                    legal += 1
+                comes = source >= 0 and is_idle(packed, b, state, i, u, source)
+            else:
+                comes = device_is_idle and held[s] == 0 and rates[s] > 0.0
+            if comes:
+                mask[first + s] = 1
+                legal += 1
     return legal

@@ -209,15 +209,21 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
 
     def _infos(self, mask: NDArray[Any]) -> dict[str, Any]:
         """Return what `MigrationEnv` tells in `info`, of all rows, each beside an array of the rows that tell it."""
+        infos = self._values(mask)
+        for name in tuple(infos):
+            infos["_" + name] = self._all_rows.copy()
+        return infos
+
+    def _values(self, mask: NDArray[Any]) -> dict[str, Any]:
+        """Return what `MigrationEnv` tells in `info`, of all rows."""
         episodes, state = self.episodes, self.episodes.state
-        values = {
+        return {
             "action_mask": mask.copy(),
             "mean_delay_s": state.cost_s / state.expected_queries,
             "device_only_delay_s": episodes.outputs.device_only_s.copy(),
             "illegal_action": episodes.illegal.copy(),
             "action_taken": episodes.taken.copy(),
         }
-        return values | {f"_{name}": self._all_rows.copy() for name in values}
 
     def _final(self, ended: Bools) -> dict[str, Any]:
         """Return the last observations and infos of the rows whose episodes have just ended, as Gymnasium has them."""
@@ -226,9 +232,10 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         final_obs = np.full(self.num_envs, None, dtype=object)
         for row, observation, mask in zip(rows, observations, masks, strict=True):
             final_obs[row] = {"observation": observation, "action_mask": mask}
-        infos = self._infos(episodes.outputs.mask)
-        for values in infos.values():
-            values[~ended] = 0
+        infos, goes_on = self._values(episodes.outputs.mask), ~ended
+        for name, values in tuple(infos.items()):
+            values[goes_on] = 0
+            infos["_" + name] = ended.copy()
         return {
             "final_obs": final_obs,
             "_final_obs": ended.copy(),
