@@ -81,8 +81,9 @@ class TrainConfig:
     device: str = "auto"
     """Where torch computes: auto (a GPU where there is one), cpu, cuda, cuda:1, ..."""
     threads: int = 1
-    """Number of threads of torch. More threads can be faster on an idle machine, but results then differ in the last
-    digits."""
+    """Number of threads among which torch divides single operations. With 1, GRPO and imitation divide their batches
+    among all cores instead (NUMBA_NUM_THREADS: at most so many), with the same results whatever their number. With
+    more, results differ in the last digits."""
     out: Path | None = None
     """Folder of the run, which must be new or empty. The default is runs/FAMILY-ALGORITHM-DECISIONS-SEED, followed by
     what else is not as usual."""

@@ -28,16 +28,13 @@ from torch import Tensor, nn
 from agents.learning.advantages import BINS, costs_to_go, group_advantages
 from agents.learning.masked_policy import MaskedActorCriticPolicy, MaskedCategorical
 from agents.learning.moments import Moments, Round
+from agents.learning.pieces import in_pieces, learn_from
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
 LEAST_STEP = 0.1
 """The learning rate falls linearly, down to this share of its first value."""
-
-CACHED_ROWS = 64
-"""Rows that a CPU evaluates at a time. Larger pieces leave its cache: one core learns from 4500 decisions per second in
-pieces of 64, and from 3100 in pieces of 1024 (`multi-user`, 29 November 2026)."""
 
 
 class GRPO(BaseAlgorithm):
@@ -221,8 +218,9 @@ class GRPO(BaseAlgorithm):
         seen, legal = torch.as_tensor(observation), torch.as_tensor(mask)
         actions, log_probs = [], []
         with torch.no_grad():
-            for at in torch.arange(len(rows)).split(self._piece):
-                choices = self._choices(seen[at], legal[at])
+            for choices in in_pieces(
+                torch.arange(len(rows)), self.device, torch.no_grad()(lambda at: self._choices(seen[at], legal[at]))
+            ):
                 action = choices.sample()
                 actions.append(action.cpu())
                 log_probs.append(choices.log_prob(action).cpu())
@@ -236,22 +234,24 @@ class GRPO(BaseAlgorithm):
         if len(advantage) < 2:
             return
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        losses, clipped, entropies = [], 0.0, 0.0
+        losses, outside, entropies = [], 0.0, 0.0
         for _ in range(self.n_epochs):
             for batch in torch.randperm(len(advantage)).split(self.batch_size):
-                self.policy.optimizer.zero_grad()
-                loss = 0.0
-                for at in batch.split(self._piece):
+
+                def loss_of(at: Tensor, size: int = len(batch)) -> tuple[Tensor, tuple[float, float, float]]:
                     objective, outside, entropy = self._objective(moments, at, advantage[at].to(self.device))
-                    (-objective.sum() / len(batch)).backward()
-                    loss -= float(objective.detach().sum()) / len(batch)
-                    clipped, entropies = clipped + float(outside), entropies + float(entropy)
+                    loss = -objective.sum() / size
+                    return loss, (float(loss.detach()), float(outside), float(entropy))
+
+                told = learn_from(self.policy.parameters(), batch, self.device, loss_of)
                 nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
                 self.policy.optimizer.step()
-                losses.append(loss)
+                losses.append(sum(loss for loss, _, _ in told))
+                outside += sum(clipped for _, clipped, _ in told)
+                entropies += sum(entropy for _, _, entropy in told)
         count = self.n_epochs * len(advantage)
         self.logger.record("train/loss", float(np.mean(losses)))
-        self.logger.record("train/clip_fraction", clipped / count)
+        self.logger.record("train/clip_fraction", outside / count)
         self.logger.record("train/entropy", entropies / count)
 
     def _objective(self, moments: Moments, at: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -269,17 +269,8 @@ class GRPO(BaseAlgorithm):
         given = {"observation": observation.to(self.device), "action_mask": mask.to(self.device)}
         return MaskedCategorical(network(given)[0])
 
-    @property
-    def _piece(self) -> int:
-        return rows_at_a_time(self.device, self.batch_size)
-
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []
-
-
-def rows_at_a_time(device: torch.device, batch_size: int) -> int:
-    """Return how many rows of a batch a network evaluates at a time; see `CACHED_ROWS`."""
-    return CACHED_ROWS if device.type == "cpu" else batch_size
 
 
 def _horizons_s(arena: MigrationVectorEnv) -> Floats:

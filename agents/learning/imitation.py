@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.learning.first_weights import network_of
-from agents.learning.grpo import rows_at_a_time
 from agents.learning.masked_policy import NotFiniteError
+from agents.learning.pieces import learn_from
 from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import resolve_policy
 from agents.policies.trained import TrainedPolicy
@@ -221,17 +221,17 @@ def _learn(
     network: nn.Module, optimizer: torch.optim.Optimizer, drawn: list[Tensor], device: torch.device, lanes: bool
 ) -> int:
     """Take a gradient step on some decisions; return in how many of them the network decides as the teacher."""
-    optimizer.zero_grad()
-    same, piece = 0, rows_at_a_time(device, BATCH_SIZE)
-    for at in torch.arange(len(drawn[0])).split(piece):
+
+    def loss_of(at: Tensor) -> tuple[Tensor, int]:
         observation, mask, action, value = (part[at].to(device) for part in drawn)
         scores, values = network(observation, mask)
         error = values.squeeze(1) - value
         loss = nn.functional.cross_entropy(scores, action, reduction="sum") + 0.5 * error.square().sum()
         if not torch.isfinite(loss):
             raise NotFiniteError("the loss of imitation is")
-        (loss / len(drawn[0])).backward()
-        same += int((likeliest(scores.detach(), lanes=lanes) == action).sum())
+        return loss / len(drawn[0]), int((likeliest(scores.detach(), lanes=lanes) == action).sum())
+
+    same = sum(learn_from(network.parameters(), torch.arange(len(drawn[0])), device, loss_of))
     nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
     return same

@@ -1,4 +1,4 @@
-"""Divides a compiled loop over rows among threads, and says how many there may be.
+"""Divides a compiled loop over rows, or other independent work, among threads, and says how many there may be.
 
 Numba is never asked for its number of threads: with `numba.get_num_threads()` it starts threads of its own and, on the
 way, sets OpenMP's number of threads, which is torch's too. On two cores torch then trains on two threads whatever
@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from numba import config
 
 from dnnmig_env.compiling.lent import lent
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 ROWS_PER_CORE = 16
 """Fewest rows for each core. Below twice this many rows in all, one core is faster than starting several."""
@@ -64,6 +67,25 @@ def share_rows(loop: Callable[..., None], count: int, *arguments: Any, per_core:
     loop(0, ends[1], *handed)
     for other in others:
         other.result()
+
+
+def results_of(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Return what a function returns for each of several items, in their order; as many threads share them as may.
+
+    Args:
+        work: The function, which spends most of its time outside of Python. Its calls are independent of each other.
+        items: The items.
+    """
+    parts = min(num_threads(), len(items))
+    if parts < 2:
+        return [work(item) for item in items]
+
+    def share(part: int) -> list[Result]:
+        return [work(item) for item in items[part::parts]]
+
+    others = [_pool().submit(share, part) for part in range(1, parts)]
+    done = [share(0), *(other.result() for other in others)]
+    return [done[index % parts][index // parts] for index in range(len(items))]
 
 
 @functools.cache

@@ -11,7 +11,6 @@ from dnnmig_env.arrays import Bools, Floats, Int8s
 from dnnmig_env.compiling.jit import fill, jit_inlined, jit_without_refcounts
 from dnnmig_env.simulation.moving.room import write_room
 from dnnmig_env.simulation.moving.sources import first_source, is_idle, survey_lanes
-from dnnmig_env.simulation.moving.transfers import is_on_its_way
 from dnnmig_env.simulation.packed import PackedScenarios
 from dnnmig_env.simulation.state import State
 
@@ -163,14 +162,17 @@ def write_mask(packed: PackedScenarios, b: int, state: State, decisions: Decisio
 def _mark_uploads(
     packed: PackedScenarios, b: int, state: State, decisions: Decisions, i: int, u: int, mask: Int8s
 ) -> int:
-    """Mark the legal uploads of a present user whose lane is idle, where weights do not move; return their number."""
+    """Mark the legal uploads of a present user whose lane is idle, where weights do not move; return their number.
+
+    None of the user's layers is on its way then: all of them come from its device, by this lane.
+    """
     layers, servers, legal = decisions.decided.shape[2], decisions.reserved_bytes.shape[1], 0
     two_phase, num_servers = decisions.two_phase[i], packed.num_servers[b]
     # Rows of arrays that have names are looked up once; others anew after each number that is written to the mask.
     weight_bytes, room_bytes = packed.weight_bytes[b, u], state.room_bytes[i]
     usable, node, rates = state.usable[i, u], state.node[i, u], packed.up_bytes_per_s[b, state.slot[i], u]
     for v in range(packed.num_layers[b, u]):
-        if weight_bytes[v] == 0.0 or usable[v] or (two_phase and node[v] == 0) or is_on_its_way(state, i, u, v):
+        if weight_bytes[v] == 0.0 or usable[v] or (two_phase and node[v] == 0):
             continue
         first = action_of(u, v, 0, layers, servers)
         for s in range(num_servers):

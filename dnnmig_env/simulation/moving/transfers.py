@@ -86,16 +86,6 @@ def is_first(packed: PackedScenarios, b: int, state: State, i: int, place: int) 
 
 
 @jit_without_refcounts
-def is_on_its_way(state: State, i: int, u: int, v: int) -> bool:
-    """Return whether a layer is on its way to any server."""
-    if state.on_the_way[i] > 0:
-        for place in range(state.moving_user.shape[1]):
-            if state.moving_user[i, place] == u and state.moving_layer[i, place] == v:
-                return True
-    return False
-
-
-@jit_without_refcounts
 def put_on_its_way(
     packed: PackedScenarios, b: int, state: State, i: int, u: int, v: int, server: int, source: int
 ) -> int:

@@ -246,7 +246,7 @@ def test_pieces_make_the_same_step_as_the_whole_batch(monkeypatch):
     for piece in (3, 1000):
         model = model_of()
         _, moments, advantages = played(model)
-        monkeypatch.setattr("agents.learning.grpo.CACHED_ROWS", piece)
+        monkeypatch.setattr("agents.learning.pieces.CACHED_ROWS", piece)
         torch.manual_seed(0)
         model._train(moments, advantages)
         found.append(torch.cat([weights.detach().flatten() for weights in model.policy.parameters()]))

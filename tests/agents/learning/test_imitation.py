@@ -203,7 +203,7 @@ def test_steps_of_imitation_become_smaller(monkeypatch):
 def test_pieces_make_the_same_step_as_the_whole_batch(monkeypatch):
     found = []
     for piece in (3, 1000):
-        monkeypatch.setattr("agents.learning.grpo.CACHED_ROWS", piece)
+        monkeypatch.setattr("agents.learning.pieces.CACHED_ROWS", piece)
         model, env = model_of(), env_of("toy", 16)
         (shown,) = demonstrate("exact", env, 16, seed=0)
         drawn = [torch.as_tensor(part) for part in (shown.observation, shown.mask, shown.action, shown.value)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -55,6 +56,30 @@ def test_an_error_in_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(ZeroDivisionError):
         threads.share_rows(loop, 64)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 7])
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 14])
+def test_results_come_in_the_order_of_the_items_whoever_works_on_them(
+    monkeypatch: pytest.MonkeyPatch, cores: int, count: int
+) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: cores)
+    workers = set()
+
+    def square(item: int) -> int:
+        time.sleep(0.01 if item % 2 else 0.0)
+        workers.add(threading.get_ident())
+        return item * item
+
+    assert threads.results_of(square, range(count)) == [item * item for item in range(count)]
+    assert len(workers) <= max(min(cores, count), 1)
+    assert len(workers) > 1 or min(cores, count) < 2
+
+
+def test_an_error_about_an_item_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "num_threads", lambda: 2)
+    with pytest.raises(ZeroDivisionError):
+        threads.results_of(lambda item: 1 / (1 - item), [0, 1, 2])
 
 
 def test_loops_are_divided_among_fewer_threads_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from dnnmig_env.simulation.plan import Plan, Upload, check_plan
 from dnnmig_env.simulation.plan_arrays import plan_arrays
 from dnnmig_env.simulation.play import mean_delays_s
 from tests.batch_rows import assert_rows_are_single_environments
+from tests.hand_made import two_servers, user
 
 MODES = ["joint", "two-phase"]
 
@@ -133,6 +134,18 @@ def test_memory_is_taken_by_what_is_uploaded_and_by_what_was_uploaded_before():
     assert legal_uploads(env) == {(0, 1, 1), (1, 0, 1), (0, 1, 2), (0, 2, 2), (1, 0, 2)}
     env.step(env.encode(1, 0, 1))
     assert legal_uploads(env) == {(0, 1, 2), (0, 2, 2)}
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_what_fills_the_memory_exactly_fits_and_what_has_no_connection_is_not_sent(moves):
+    # Server 1 has 2 MB of memory, server 2 has 4 MB. Until 20 s, each user has a connection to one of them only.
+    users = [user("ann", [2, 3], query_rate_hz=1.0), user("bob", [4, 5], query_rate_hz=1.0)]
+    rates, cells = [np.eye(2), np.ones((2, 2))], {"home": [[1, 2], [1, 2]]} if moves else {}
+    times = {"slot_starts_s": (0.0, 20.0), "horizon_s": 30.0}
+    scenario = two_servers(users, memory_mb=(2, 4), up_mb_per_s=rates, moves=moves, **cells, **times)
+    env = MigrationEnv(scenario=scenario)
+    env.reset()
+    assert legal_uploads(env) == {(0, 0, 1), (1, 0, 2)}
 
 
 def legal_uploads(env: MigrationEnv) -> set[tuple[int, int, int]]:
@@ -357,7 +370,7 @@ def test_the_known_scenario_has_the_present_only():
         rates = [float(np.asarray(user.query_rate_hz)[slot]) for user in scenario.users]
         assert [float(np.asarray(user.query_rate_hz)[0]) for user in known.users] == rates
         sent = {(upload.user, upload.layers[0], upload.server) for upload in env.plan().uploads}
-        for u, user in enumerate(known.users):
-            for layer, server in enumerate(np.asarray(user.uploaded).tolist()):
+        for u, member in enumerate(known.users):
+            for layer, server in enumerate(np.asarray(member.uploaded).tolist()):
                 assert server == 0 or (u, layer, server) in sent
     assert isinstance(known, Scenario)
