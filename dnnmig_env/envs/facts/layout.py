@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -81,28 +86,14 @@ class FactsLayout:
     lanes: bool = False
 
     @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of each part, in the order in which the parts stand in the vector."""
-        sizes: dict[str, tuple[int, ...]] = {
-            "time": (),
-            "servers": (self.servers,),
-            "users": (self.users,),
-            "links": (self.users, self.servers),
-            "layers": (self.users, self.layers),
-            "lines": (self.servers, self.servers),
-            "executions": (self.users, self.layers, self.servers),
-            "edges": (self.users, self.edges),
-        }
-        if self.lanes:
-            sizes |= lane_shapes(self.users, self.layers, self.servers)
-        return {part: (*size, len(PARTS[part])) for part, size in sizes.items()}
+        return _shapes_and_slices(self)[0]
 
     @property
-    def slices(self) -> dict[str, slice]:
+    def slices(self) -> Mapping[str, slice]:
         """Slice of the vector that each part takes."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
-        starts = [0, *ends[:-1]]
-        return {name: slice(int(start), int(end)) for name, start, end in zip(self.shapes, starts, ends, strict=True)}
+        return _shapes_and_slices(self)[1]
 
     @property
     def size(self) -> int:
@@ -120,3 +111,24 @@ class FactsLayout:
         reader, read = numbers[..., 0], numbers[..., 1]
         missing = reader < 0
         return np.stack([np.where(missing, self.layers, read), np.where(missing, self.layers, reader)], axis=-2)
+
+
+@cache  # networks ask for them many times at every decision
+def _shapes_and_slices(layout: FactsLayout) -> tuple[Mapping[str, tuple[int, ...]], Mapping[str, slice]]:
+    """Return the shape of each part, and the slice of the vector that it takes."""
+    sizes: dict[str, tuple[int, ...]] = {
+        "time": (),
+        "servers": (layout.servers,),
+        "users": (layout.users,),
+        "links": (layout.users, layout.servers),
+        "layers": (layout.users, layout.layers),
+        "lines": (layout.servers, layout.servers),
+        "executions": (layout.users, layout.layers, layout.servers),
+        "edges": (layout.users, layout.edges),
+    }
+    if layout.lanes:
+        sizes |= lane_shapes(layout.users, layout.layers, layout.servers)
+    shapes = {part: (*size, len(PARTS[part])) for part, size in sizes.items()}
+    ends = np.cumsum([math.prod(shape) for shape in shapes.values()]).tolist()
+    slices = {name: slice(*each) for name, each in zip(shapes, pairwise([0, *ends]), strict=True)}
+    return MappingProxyType(shapes), MappingProxyType(slices)

@@ -253,6 +253,24 @@ def test_pieces_make_the_same_step_as_the_whole_batch(monkeypatch):
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-5)
 
 
+def test_the_charts_tell_means_over_decisions_however_these_are_divided_into_batches():
+    told = []
+    for share in (1, 2):
+        model = model_of(learning_rate=1e-12)
+        _, moments, advantages = played(model)
+        even = moments._where(torch.arange(len(moments.row) // 2 * 2))
+        model.batch_size = len(even.row) // share
+        model._train(even, advantages)
+        told.append(
+            {name: model.logger.name_to_value[f"train/{name}"] for name in ("loss", "clip_fraction", "entropy")}
+        )
+    given = {"observation": even.observation, "action_mask": even.mask}
+    choices = torch.distributions.Categorical(logits=model.policy.mlp_extractor(given)[0].detach())
+    entropy = float(choices.entropy().mean())
+    for values in told:  # no decision has moved, and the advantages' mean is 0
+        assert values == pytest.approx({"loss": -0.01 * entropy, "clip_fraction": 0.0, "entropy": entropy}, abs=1e-5)
+
+
 def test_every_decision_of_a_round_is_learned_from_in_each_epoch(monkeypatch):
     model = model_of(n_epochs=2)
     _, moments, advantages = played(model)
