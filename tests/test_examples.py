@@ -1,5 +1,6 @@
 """The scripts in examples/ run, from the repository's root, and print what they say they do."""
 
+import json
 import os
 import re
 import site
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import venv
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,59 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(script: str, *arguments: str) -> str:
-    command = [sys.executable, "-W", "error", f"examples/{script}", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False, env=environment()
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+FORKING = """
+import json, os, runpy, sys, tempfile, traceback
+import sb3_contrib, stable_baselines3, torch._dynamo
+
+def run(script, arguments):
+    sys.path[0], sys.argv = "examples", [script, *arguments]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as ended:
+        return ended.code or 0
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+for line in sys.stdin:
+    said = [tempfile.TemporaryFile() for _ in range(2)]
+    child = os.fork()
+    if child == 0:
+        for descriptor, file in enumerate(said, start=1):
+            os.dup2(file.fileno(), descriptor)
+        status = run(*json.loads(line))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    status, words = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), []
+    for file in said:
+        file.seek(0)
+        words.append(file.read().decode())
+    print(json.dumps([status, *words]), flush=True)
+"""
+"""A program that runs each script in a child of its own, which has the large libraries already and nothing else."""
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Return a function that runs a script and returns what it prints; warnings are errors."""
+    command = [sys.executable, "-W", "error", "-c", FORKING]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        requests, answers = process.stdin, process.stdout
+
+        def run_script(script: str, *arguments: str) -> str:
+            print(json.dumps([f"examples/{script}", arguments]), file=requests, flush=True)
+            status, printed, complaints = json.loads(answers.readline())
+            assert status == 0, complaints
+            return str(printed)
+
+        yield run_script
 
 
 def environment() -> dict[str, str]:
@@ -28,7 +76,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def test_no_plan_is_below_the_bound() -> None:
+def test_no_plan_is_below_the_bound(run: Run) -> None:
     first, *rows = run("how_far.py").splitlines()
     least_s = float(re.fullmatch(r"no plan is below (\S+) s per query", first).group(1))  # type: ignore[union-attr]
     delays_s = {row.split()[0]: float(row.split()[1]) for row in rows}
@@ -37,12 +85,12 @@ def test_no_plan_is_below_the_bound() -> None:
     assert delays_s["joint-efficiency"] < 1.12 * least_s
 
 
-def test_a_plan_is_drawn(tmp_path: Path) -> None:
+def test_a_plan_is_drawn(run: Run, tmp_path: Path) -> None:
     run("draw_plan.py", str(tmp_path / "plan.png"))
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_help_draws_nothing() -> None:
+def test_help_draws_nothing(run: Run) -> None:
     assert "file to write, such as plan.png" in run("draw_plan.py", "--help")
     assert not (ROOT / "--help.png").exists() and not (ROOT / "--help").exists()
 
@@ -50,7 +98,7 @@ def test_help_draws_nothing() -> None:
 @pytest.mark.parametrize(
     "script", ["cleanrl_ppo.py", "sb3_maskable_ppo.py", "sb3_own_policy.py", "sb3_without_masks.py"]
 )
-def test_an_agent_is_trained(script: str) -> None:
+def test_an_agent_is_trained(run: Run, script: str) -> None:
     printed = run(script, "--steps", "2048")
     found = re.match(
         r"mean query delay (\S+) of that on the devices alone \(last \d+ episodes(, 0 illegal)?\)", printed

@@ -19,7 +19,7 @@ from tests.oracle import Outcome, simulate
 from tests.oracle_queries import cell, link, rate_hz, slot_at
 from tests.strategies import MOVING, Sizes, cases, moving_cases, random_moving_case
 
-FEW = settings(max_examples=60)
+FEW = settings(max_examples=40)
 SLACK = 1e-9  # for rounding
 
 

@@ -26,6 +26,7 @@ from evaluate.output.keeping import _computed
 from evaluate.parallel import Workers, results_of
 from tests.evaluate.clusters import ROOT, dask_cluster, die_at_three, fail_at_three, square, threads_of_worker
 from tests.evaluate.papers.profiles import write_profiles
+from tests.evaluate.papers.shrunk import shrink_eosdnn
 
 COMMAND = ["--family", "multi-user", "--option", "max_layers=4", "--scenarios", str(ROWS + 4), "--policies"]
 POLICIES = "random,untrained,joint-efficiency,pso-ga:iterations=5:swarm=6+lmu"
@@ -125,6 +126,7 @@ PAPERS = {
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_papers_are_the_same_too(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shrink_eosdnn(monkeypatch)
     profiles = ["--profiles", str(write_profiles(tmp_path / "profiles"))] if name == "paper" else []
     found, files = [], []
     for workers in ("1", "2"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from evaluate.studies import runs
 from evaluate.studies.playing import played_s
 from evaluate.studies.variants import Agent
 from tests.evaluate.papers.profiles import TINY, write_profiles
+from tests.evaluate.papers.shrunk import shrink_eosdnn
 
 MJOA_MU = ["--networks", "alexnet", "--layers", "6", "--mbps", "20", "80", "160", "--edge-tflops", "1"]
 
@@ -44,6 +45,14 @@ RECORDS = {
 
 STOPS = [(name, count - 1) for name, count in RECORDS.items()] + [("eosdnn", 25), ("mjoa-mu", 2), ("paper", 3)]
 """After how many records each is stopped."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """Let scenarios be small throughout."""
+    with pytest.MonkeyPatch.context() as patched:
+        shrink_eosdnn(patched)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,6 +35,7 @@ from train.run import WARM_START, environment_seed
 
 TINY = [*TINY, "--settings", "n_steps=32", "--held-out.every", "256"]
 TINY += ["--held-out.baselines", "device-only", "joint-efficiency"]
+SMALL_DQN = ["--settings", "buffer_size=500", "learning_starts=64", "target_update_interval=16", "batch_size=16"]
 
 
 def run(folder, *arguments):
@@ -107,7 +110,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(finished, t
 def test_a_run_is_resumed_to_a_larger_number_of_steps(algorithm, tmp_path):
     folder, arguments = tmp_path / "run", ["--algorithm", algorithm, "--held-out.baselines", "device-only"]
     if algorithm == "dqn":
-        arguments += ["--settings", "buffer_size=500", "learning_starts=64", "target_update_interval=16"]
+        arguments += SMALL_DQN
     assert run(folder, "--total-steps", "256", *arguments) == 0
     before, first = weights(folder / MODEL), points(folder)
     assert main(["--resume", str(folder), "--total-steps", "512"]) == 0
@@ -189,20 +192,15 @@ def test_what_cannot_be_resumed_is_named(finished, tmp_path, capsys):
         assert (copy / "config.json").read_bytes() == before
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_go_on(number, status, tmp_path):
-    folder = tmp_path / "run"
-    options = ["--out", str(folder), "--total-steps", "100000000", "--held-out.baselines", "device-only"]
-    command = [sys.executable, "-m", "train", *overriding(TINY, *options)]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=os.environ
-    )
-    while not (folder / "held_out.csv").exists() or len(points(folder)) < 2:
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.1)
-    process.send_signal(number)
-    _, printed = process.communicate(timeout=60)
-    assert process.returncode == status
+ENDLESS = ["--total-steps", "100000000", "--held-out.baselines", "device-only"]
+
+
+def has_two_points(folder):
+    return (folder / "held_out.csv").exists() and len(points(folder)) >= 2
+
+
+def check_stopped_and_saved(folder, printed):
+    """Check what is left of an endless training that was stopped after two points; return its decisions."""
     steps = read_card(folder / MODEL).steps
     assert steps >= points(folder)[-1][0] >= 256
     last = printed.rstrip("\n").rpartition("\n")[2]
@@ -210,26 +208,58 @@ def test_a_signal_saves_and_says_how_to_go_on(number, status, tmp_path):
     assert last.endswith(f". Go on with: python -m train --resume {folder}")
     assert "Traceback" not in printed
     assert not list(folder.glob(".*"))
-    if number == signal.SIGTERM:
-        assert main(["--resume", str(folder), "--total-steps", str(steps + 300)]) == 0
-        assert read_card(folder / MODEL).steps >= steps + 300
+    return steps
 
 
-def test_a_signal_before_training_leaves_nothing_behind(tmp_path):
+def test_a_signal_to_the_command_saves_and_says_how_to_go_on(tmp_path):
     folder = tmp_path / "run"
-    options = ["--out", str(folder), "--warm-start", "exact", "--warm-start-episodes", "10000000"]
+    command = [sys.executable, "-m", "train", *overriding(TINY, "--out", str(folder), *ENDLESS)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "train", *overriding(TINY, *options)],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
+        command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=os.environ
     )
-    while not folder.exists():
+    while not has_two_points(folder):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     _, printed = process.communicate(timeout=60)
-    assert (process.returncode, printed.rstrip("\n").rpartition("\n")[2]) == (143, "Stopped before training began.")
+    assert process.returncode == 143
+    steps = check_stopped_and_saved(folder, printed)
+    assert main(["--resume", str(folder), "--total-steps", str(steps + 300)]) == 0
+    assert read_card(folder / MODEL).steps >= steps + 300
+
+
+@contextmanager
+def sent_once(condition, number):
+    """Send a signal to this process, which trains in its main thread, once a condition holds."""
+    over = threading.Event()
+
+    def wait():
+        while not over.wait(0.05):
+            if condition():
+                os.kill(os.getpid(), number)
+                return
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capfd):
+    folder = tmp_path / "run"
+    with sent_once(lambda: has_two_points(folder), signal.SIGINT):
+        assert run(folder, *ENDLESS) == 130
+    check_stopped_and_saved(folder, capfd.readouterr().err)
+
+
+def test_a_signal_before_training_leaves_nothing_behind(tmp_path, capfd):
+    folder = tmp_path / "run"
+    with sent_once(folder.exists, signal.SIGTERM):
+        assert run(folder, "--warm-start", "exact", "--warm-start-episodes", "10000000") == 143
+    assert capfd.readouterr().err.rstrip("\n").rpartition("\n")[2] == "Stopped before training began."
     assert not folder.exists()
 
 
@@ -316,8 +346,7 @@ def test_decisions_that_were_not_learned_from_do_not_count(algorithm, tmp_path, 
 
 def test_decisions_that_dqn_remembers_count(tmp_path, capsys, monkeypatch):
     stop_at(monkeypatch, 140)
-    settings = ["--settings", "buffer_size=500", "learning_starts=64", "target_update_interval=16"]
-    assert run(tmp_path / "run", "--algorithm", "dqn", *settings) == 130
+    assert run(tmp_path / "run", "--algorithm", "dqn", *SMALL_DQN) == 130
     assert "Stopped and saved at step 140 of 3000000. Go on" in capsys.readouterr().err
     assert read_card(tmp_path / "run" / MODEL).steps == 140
 

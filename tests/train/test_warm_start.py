@@ -103,10 +103,10 @@ def test_runs_of_grpo_with_the_same_seed_are_the_same(tmp_path):
 
 
 def test_a_warm_start_is_where_the_curve_begins(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("agents.learning.imitation.BATCH_SIZE", 64)
+    monkeypatch.setattr("agents.learning.imitation.BATCH_SIZE", 16)
     arguments = [*PPO]
     assert run(tmp_path / "cold", *arguments) == 0
-    assert run(tmp_path / "warm", *arguments, "--warm-start", "exact", "--warm-start-episodes", "1024") == 0
+    assert run(tmp_path / "warm", *arguments, "--warm-start", "exact", "--warm-start-episodes", "256") == 0
     assert "Warm start: decides as exact in 100.0 % of its decisions." in capsys.readouterr().err
     assert delays_s(tmp_path / "cold")[0] > 1.01 * OPTIMAL_DELAY_S
     assert delays_s(tmp_path / "warm")[0] == pytest.approx(OPTIMAL_DELAY_S)

@@ -25,11 +25,11 @@ def forget_efficiency(model):
 
 
 SHORT = {
-    "ppo": (25_000, {"n_steps": 16, "batch_size": 512}),
-    "maskable-ppo": (25_000, {"n_steps": 16, "batch_size": 512}),
-    "a2c": (25_000, {}),
+    "ppo": (12_000, {"n_steps": 16, "batch_size": 512, "learning_rate": 3e-3}),
+    "maskable-ppo": (12_000, {"n_steps": 16, "batch_size": 512, "learning_rate": 3e-3}),
+    "a2c": (12_000, {}),
     "grpo": (25_000, {"learning_rate": 3e-3, "batch_size": 64}),
-    "dqn": (10_000, {"learning_starts": 500, "target_update_interval": 256, "gradient_steps": 4, "batch_size": 128}),
+    "dqn": (5_000, {"learning_starts": 500, "target_update_interval": 256, "gradient_steps": 4, "batch_size": 64}),
 }
 
 

@@ -24,7 +24,13 @@ SMALL = {
     "ppo": {"n_steps": 8},
     "a2c": {},
     "maskable-ppo": {"n_steps": 8},
-    "dqn": {"buffer_size": 80, "learning_starts": 16, "target_update_interval": 16, "gradient_steps": 2},
+    "dqn": {
+        "buffer_size": 80,
+        "learning_starts": 16,
+        "target_update_interval": 16,
+        "gradient_steps": 2,
+        "batch_size": 16,
+    },
     "grpo": {"group_size": 2, "batch_size": 16},
 }
 

@@ -97,28 +97,29 @@ def test_values_are_what_the_environment_paid_from_there_on(family, reward):
 
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c", "maskable-ppo", "grpo"])
 def test_a_network_that_knows_nothing_learns_to_decide_as_its_teacher(algorithm, monkeypatch):
-    monkeypatch.setattr(imitation, "BATCH_SIZE", 64)
+    monkeypatch.setattr(imitation, "BATCH_SIZE", 16)  # many steps for few episodes
     model, env = model_of(algorithm), env_of("toy", 4)
     assert agreement(model, env, "exact") < 0.6
     ended = []
-    alike = imitate(model, "exact", env_of("toy", 64), 640, seed=0, on_end=lambda: ended.append(1))
-    assert len(ended) == 640
+    alike = imitate(model, "exact", env_of("toy", 32), 160, seed=0, on_end=lambda: ended.append(1))
+    assert len(ended) == 160
     assert alike > 0.9
     assert agreement(model, env, "exact") > 0.9
     assert mean_delay_s(model, env, seed=1) == pytest.approx(OPTIMAL_DELAY_S)
 
 
-def test_imitation_carries_over_to_scenarios_that_the_teacher_did_not_play():
+def test_imitation_carries_over_to_scenarios_that_the_teacher_did_not_play(monkeypatch):
+    monkeypatch.setattr(imitation, "BATCH_SIZE", 128)
     model, env = model_of(family="single"), env_of("single", 32)
     before = agreement(model, env)
-    imitate(model, TEACHER, env_of("single", 64), 1024, seed=0)
+    imitate(model, TEACHER, env_of("single", 64), 512, seed=0)
     assert agreement(model, env) > max(0.75, before + 0.2)
 
 
 def test_values_are_learned_too(monkeypatch):
-    monkeypatch.setattr(imitation, "BATCH_SIZE", 64)
+    monkeypatch.setattr(imitation, "BATCH_SIZE", 32)
     model, env = model_of(), env_of()
-    imitate(model, "exact", env_of("toy", 64), 640, seed=0)
+    imitate(model, "exact", env_of("toy", 64), 320, seed=0)
     observation, _ = env.reset(seed=0)
     tensors, _ = model.policy.obs_to_tensor(observation)
     value = model.policy.predict_values(tensors).detach().numpy()

@@ -38,7 +38,7 @@ def model(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def given():
-    return scenarios("multi-user", 24, seed=3, **SMALL)
+    return scenarios("multi-user", 10, seed=3, **SMALL)
 
 
 def delays_s(planner, given, seed=0):
@@ -66,13 +66,13 @@ def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
     np.testing.assert_allclose(delays_s(make_sampler(model, limits, 1), given), one_pass, rtol=1e-9)
     few = delays_s(make_sampler(model, limits, 4), given)
     assert (few < one_pass * (1.0 - 1e-9)).any()  # all but the first are drawn
-    many = delays_s(make_sampler(model, limits, 50), given)
+    many = delays_s(make_sampler(model, limits, 25), given)
     assert (many <= one_pass * (1.0 + 1e-9)).all()
     assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
 
 
 def test_plans_depend_on_the_random_stream_alone(model, given):
-    planner = make_sampler(model, make_generator("multi-user", **SMALL).limits, 4)
+    planner, given = make_sampler(model, make_generator("multi-user", **SMALL).limits, 4), given[:5]
     first = [planner(scenario, np.random.default_rng(7)) for scenario in given]
     assert [planner(scenario, np.random.default_rng(7)) for scenario in reversed(given)] == first[::-1]
     assert [planner(scenario, np.random.default_rng(8)) for scenario in given] != first

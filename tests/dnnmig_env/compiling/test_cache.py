@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from dnnmig_env.compiling.jit import jit
 
 @jit
 def delay(size):
-    return 10.0 * {call}(size)
+    return 10.0 * seconds(size)
 """
 ASK = "from dnnmig_env.probe.outer import delay; print(delay(1.0))"
 
@@ -36,21 +37,35 @@ ASK = "from dnnmig_env.probe.outer import delay; print(delay(1.0))"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of what compiles, with a package `dnnmig_env.probe` whose `outer` calls its `inner`."""
-    compiling, probe = tmp_path / "src/dnnmig_env/compiling", tmp_path / "src/dnnmig_env/probe"
+    return copied(tmp_path / "src")
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a copy whose machine code is in the cache; every test leaves it there, whole."""
+    project = copied(tmp_path_factory.mktemp("asked") / "src")
+    assert ask(project) == ("20.0", "")
+    return project
+
+
+def copied(project: Path) -> Path:
+    compiling = project / "dnnmig_env/compiling"
     compiling.mkdir(parents=True)
-    probe.mkdir()
-    for folder in (compiling.parent, compiling, probe):
+    for folder in (compiling.parent, compiling):
         (folder / "__init__.py").write_text("")
     for name in ("jit.py", "cache.py", "inner.py", "lent.py"):
         (compiling / name).write_text((PROJECT / "dnnmig_env/compiling" / name).read_text())
-    write(tmp_path / "src", "from dnnmig_env.probe.inner import seconds", "seconds", 1.0)
-    return tmp_path / "src"
+    write(project, "from dnnmig_env.probe.inner import seconds", 1.0)
+    return project
 
 
-def write(project: Path, imports: str, call: str, constant: float) -> None:
-    probe = project / "dnnmig_env/probe"
+def write(project: Path, imports: str, constant: float, package: str = "probe") -> None:
+    probe = project / "dnnmig_env" / package
+    if not probe.exists():
+        probe.mkdir()
+        (probe / "__init__.py").write_text("")
     (probe / "inner.py").write_text(INNER.format(constant=constant))
-    (probe / "outer.py").write_text(OUTER.format(imports=imports, call=call))
+    (probe / "outer.py").write_text(OUTER.format(imports=imports.replace("dnnmig_env.probe", f"dnnmig_env.{package}")))
 
 
 def ask(project: Path, code: str = ASK, **variables: str) -> tuple[str, str]:
@@ -69,53 +84,53 @@ def entries(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.code"))
 
 
-@pytest.mark.parametrize(
-    ("imports", "call"),
-    [
-        ("from dnnmig_env.probe.inner import seconds", "seconds"),
-        ("from dnnmig_env.probe import inner\nseconds = inner.seconds", "seconds"),
-        ("import dnnmig_env.probe.inner\nseconds = dnnmig_env.probe.inner.seconds", "seconds"),
-        ("from .inner import (\n    seconds,  # (a remark)\n)", "seconds"),
-        ("if True:\n    from dnnmig_env.probe.inner import seconds", "seconds"),
-    ],
-)
+IMPORTS = [
+    "from dnnmig_env.probe.inner import seconds",
+    "from dnnmig_env.probe import inner\nseconds = inner.seconds",
+    "import dnnmig_env.probe.inner\nseconds = dnnmig_env.probe.inner.seconds",
+    "from .inner import (\n    seconds,  # (a remark)\n)",
+    "if True:\n    from dnnmig_env.probe.inner import seconds",
+]
+"""Ways in which a module imports what it calls."""
+
+
 @pytest.mark.parametrize("variable", ["", "NUMBA_CACHE_DIR"])
-def test_an_edited_callee_gives_the_new_number(
-    project: Path, tmp_path: Path, imports: str, call: str, variable: str
-) -> None:
+def test_an_edited_callee_gives_the_new_number(project: Path, tmp_path: Path, variable: str) -> None:
     chosen = {variable: str(tmp_path / "chosen")} if variable else {}
-    write(project, imports, call, 1.0)
-    assert ask(project, **chosen) == ("20.0", "")
-    write(project, imports, call, 2.0)
-    assert ask(project, **chosen) == ("30.0", "")
+    packages = [f"probe{k}" for k in range(len(IMPORTS))]  # one for each way; they know nothing of each other
+    ask_all = "".join(f"from dnnmig_env.{each}.outer import delay; print(delay(1.0))\n" for each in packages)
+    for constant, number in ((1.0, "20.0"), (2.0, "30.0")):
+        for package, imports in zip(packages, IMPORTS, strict=True):
+            write(project, imports, constant, package)
+        said, complaints = ask(project, ask_all, **chosen)
+        assert (said.split(), complaints) == ([number] * len(IMPORTS), "")
 
 
 def test_an_edited_reexport_gives_the_new_number(project: Path) -> None:
     init = project / "dnnmig_env/probe/__init__.py"
     init.write_text("from dnnmig_env.probe.inner import seconds\n")
-    write(project, "from dnnmig_env.probe import seconds", "seconds", 1.0)
+    write(project, "from dnnmig_env.probe import seconds", 1.0)
     assert ask(project)[0] == "20.0"
     (project / "dnnmig_env/probe/other.py").write_text(INNER.format(constant=4.0))
     init.write_text("from dnnmig_env.probe.other import seconds\n")
     assert ask(project)[0] == "50.0"
 
 
-def test_code_is_kept_between_runs_in_a_folder_closed_to_others(project: Path) -> None:
-    ask(project)
-    folder = project / "home/.cache/dnnmig"
+def test_code_is_kept_between_runs_in_a_folder_closed_to_others(asked: Path) -> None:
+    folder = asked / "home/.cache/dnnmig"
     before = {path: path.stat().st_mtime_ns for path in entries(folder)}
     assert len(before) == 2
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     hits = "; kept = delay.called_from_python.stats"
     hits += "; print(sum(kept.cache_hits.values()), sum(kept.cache_misses.values()))"
-    assert ask(project, ASK + hits)[0].split() == ["20.0", "1", "0"]
+    assert ask(asked, ASK + hits)[0].split() == ["20.0", "1", "0"]
     assert {path: path.stat().st_mtime_ns for path in entries(folder)} == before
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "flipped", "exchanged"])
-def test_a_damaged_entry_is_a_miss_and_replaced(project: Path, damage: str) -> None:
-    ask(project)
-    found = entries(project / "home/.cache/dnnmig")
+def test_a_damaged_entry_is_a_miss_and_replaced(asked: Path, damage: str) -> None:
+    found = entries(asked / "home/.cache/dnnmig")
+    assert len(found) == 2
     whole = {path: path.read_bytes() for path in found}
     for path, content in whole.items():
         middle = len(content) // 2
@@ -125,8 +140,8 @@ def test_a_damaged_entry_is_a_miss_and_replaced(project: Path, damage: str) -> N
         else:
             flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
             path.write_bytes({"empty": b"", "half": content[:middle], "flipped": flipped}[damage])
-    assert ask(project) == ("20.0", "")
-    assert len(entries(project / "home/.cache/dnnmig")) == 2
+    assert ask(asked) == ("20.0", "")
+    assert entries(asked / "home/.cache/dnnmig") == found
     for path in found:
         assert path.read_bytes()[:32] == cache.hashlib.sha256(path.read_bytes()[32:]).digest()
 
@@ -280,8 +295,8 @@ def test_a_private_folder_is_removed_by_the_process_that_made_it_and_by_no_child
     assert not private.exists()
 
 
-def test_code_without_checks_is_not_loaded_where_checks_are_asked_for(project: Path) -> None:
-    ask(project)
+def test_code_without_checks_is_not_loaded_where_checks_are_asked_for(asked: Path, tmp_path: Path) -> None:
+    shutil.copytree(asked / "home", tmp_path / "home")  # so that the machine code with checks stays out of `asked`
     misses = "; print(sum(delay.called_from_python.stats.cache_misses.values()))"
-    assert ask(project, ASK + misses)[0].split() == ["20.0", "0"]
-    assert ask(project, ASK + misses, NUMBA_BOUNDSCHECK="1")[0].split() == ["20.0", "1"]
+    for checks, missed in ({}, "0"), ({"NUMBA_BOUNDSCHECK": "1"}, "1"):
+        assert ask(asked, ASK + misses, HOME=str(tmp_path / "home"), **checks)[0].split() == ["20.0", missed]

@@ -13,8 +13,6 @@ import multiprocessing, sys
 import gymnasium, numpy as np
 import dnnmig_env
 from gymnasium.vector import AsyncVectorEnv
-from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import SubprocVecEnv
 
 NAME, OPTIONS = "dnnmig/MultiUser-v0", {"max_layers": 3}
 
@@ -42,6 +40,9 @@ def main():
         expected = expected[:, :2]
         env.close()
     else:
+        from stable_baselines3.common.env_util import make_vec_env
+        from stable_baselines3.common.vec_env import SubprocVecEnv
+
         env = make_vec_env(NAME, 2, seed=0, env_kwargs=OPTIONS, vec_env_cls=SubprocVecEnv,
                            vec_env_kwargs={"start_method": "fork"})
         observations, rewards = env.reset(), []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
@@ -25,7 +25,11 @@ ANN = User("ann", CHAIN, PHONE, profile_s=[[1.0, 0.1], [1.0, 0.2]])
 TOY = Scenario((ANN,), (EDGE,), Links(1e6), horizon_s=5.0, uplink="independent")
 
 ALONE = Sizes(users=1, slots=1, absences=False)  # one user, rates that never change
+QUICKER = replace(ALONE, uplinks=("priority", "independent"))
+"""So its queries only become quicker. Under "shared", an upload that begins late slows them as long as it lasts."""
+
 SLACK = 1 + 1e-9  # for rounding
+FEW = settings(max_examples=60)
 
 
 def without_data(graph: LayerGraph) -> LayerGraph:
@@ -97,6 +101,7 @@ def test_a_faster_link_may_hurt_when_rates_change() -> None:
     assert final_delay_s(2.0) == pytest.approx(2.0)
 
 
+@FEW
 @given(cases(replace(ALONE, uplinks=("independent",))), st.data())
 def test_faster_links_and_nodes_never_hurt_one_user_whose_rates_do_not_change(
     case: tuple[Scenario, Plan], data: st.DataObject
@@ -145,6 +150,7 @@ def test_faster_links_and_nodes_never_hurt_one_user_whose_rates_do_not_change(
         assert fast.delay_s(at_s)[0] <= slow.delay_s(at_s)[0] * SLACK
 
 
+@FEW
 @given(cases(Sizes(users=1, uplinks=("priority", "independent"))))
 def test_an_upload_never_makes_its_lone_owners_queries_slower(case: tuple[Scenario, Plan]) -> None:
     # Not so where an upload is one more customer of the uplink ("shared"): while it lasts, it slows its owner's data.
@@ -154,6 +160,7 @@ def test_an_upload_never_makes_its_lone_owners_queries_slower(case: tuple[Scenar
     assert np.all(timeline.event_delay_s[completed] <= timeline.event_delay_s[completed - 1])
 
 
+@FEW
 @given(cases())
 def test_no_query_takes_longer_than_on_the_device_unless_others_slow_it_down(case: tuple[Scenario, Plan]) -> None:
     # A user leaves a station to which others have come at the next event only, so this holds without contention.
@@ -163,13 +170,15 @@ def test_no_query_takes_longer_than_on_the_device_unless_others_slow_it_down(cas
     assert np.all(timeline.event_delay_s[undisturbed] <= device_s[undisturbed])
 
 
-@given(cases(ALONE))
+@FEW
+@given(cases(QUICKER))
 def test_the_mean_delay_lies_between_the_final_one_and_the_devices(case: tuple[Scenario, Plan]) -> None:
     timeline = simulate(*case)
     assert timeline.event_delay_s[-1, 0] <= timeline.mean_delay_s * SLACK
     assert timeline.mean_delay_s <= timeline.device_delay_s[0] * SLACK
 
 
+@FEW
 @given(cases(replace(ALONE, uplinks=("independent",))))
 def test_finer_partitions_never_hurt_one_user_whose_rates_do_not_change(case: tuple[Scenario, Plan]) -> None:
     # Only where weights and data do not meet: what runs on a server earlier sends data earlier, and these may hold up
@@ -178,13 +187,15 @@ def test_finer_partitions_never_hurt_one_user_whose_rates_do_not_change(case: tu
     assert simulate(scenario, plan.singletons()).mean_delay_s <= simulate(scenario, plan).mean_delay_s * SLACK
 
 
-@given(cases(ALONE))
+@FEW
+@given(cases(QUICKER))
 def test_a_longer_horizon_never_raises_the_mean_delay_of_one_user(case: tuple[Scenario, Plan]) -> None:
     scenario, plan = case
     longer = replace(scenario, horizon_s=1.5 * scenario.horizon_s)
     assert simulate(longer, plan).mean_delay_s <= simulate(scenario, plan).mean_delay_s * SLACK
 
 
+@FEW
 @given(cases())
 def test_seconds_scale(case: tuple[Scenario, Plan]) -> None:
     # All that is in seconds four times as long: so is the mean delay, to the bit, as four is a power of two.
@@ -229,6 +240,7 @@ def test_seconds_scale(case: tuple[Scenario, Plan]) -> None:
     np.testing.assert_array_equal(long.cold_start_delay_s, 4 * short.cold_start_delay_s)
 
 
+@FEW
 @given(cases(), st.data())
 def test_a_user_who_is_never_there_changes_nothing(case: tuple[Scenario, Plan], data: st.DataObject) -> None:
     scenario, plan = case
@@ -247,6 +259,7 @@ def test_a_user_who_is_never_there_changes_nothing(case: tuple[Scenario, Plan], 
     np.testing.assert_array_equal(np.delete(found.event_delay_s, place, axis=1), expected.event_delay_s)
 
 
+@FEW
 @given(st.data())
 def test_the_order_of_users_with_servers_of_their_own_is_irrelevant(data: st.DataObject) -> None:
     # Their networks have no data that would meet on the radio. Where users do meet, those who pick first leave the
@@ -272,6 +285,7 @@ def test_the_order_of_users_with_servers_of_their_own_is_irrelevant(data: st.Dat
     np.testing.assert_allclose(found.event_delay_s, expected.event_delay_s[:, order], rtol=1e-12)
 
 
+@FEW
 @given(st.integers(0, 2**32 - 1))
 def test_merging_the_layers_of_each_partition_changes_nothing(seed: int) -> None:
     # A chain whose runs are uploaded run by run, each as one partition, is the chain of the merged runs, as long as

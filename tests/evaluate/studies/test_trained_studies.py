@@ -38,7 +38,9 @@ def run(name: str, out: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_every_algorithm_takes_part_and_one_is_untrained(tmp_path: Path) -> None:
+def test_every_algorithm_takes_part_and_one_is_untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, each in ALGORITHMS.items():
+        monkeypatch.setitem(ALGORITHMS, name, replace(each, num_envs=16))
     variants = run("algorithms", tmp_path / "out")["variants"]
     agents = [*ALGORITHMS, "untrained"]
     assert [name for name, figures in variants.items() if figures["steps"] is not None] == agents

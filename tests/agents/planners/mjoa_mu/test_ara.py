@@ -90,7 +90,7 @@ def test_moving_shares_never_loses_and_mostly_gains() -> None:
 
 def test_nearly_as_good_as_a_grid_of_all_shares() -> None:
     grid = np.arange(1, 20) / 20
-    for seed in range(6):
+    for seed in (0, 2, 5):  # those of the first six in which shares that move too coarsely lose most
         scenario = one_server(seed, users=2)
         movable = movable_layers(scenario)
         least_s = np.empty((2, len(grid), len(grid)))

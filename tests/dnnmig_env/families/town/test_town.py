@@ -19,7 +19,7 @@ from dnnmig_env.families.town.trips import draw_trips, presences
 OPTIONS = TownOptions.of(
     City(legs=1, area_m=1000.0, block_m=(90.0, 150.0), gap_share=0.2, least_trip_m=250.0, car_share=0.5)
 )
-SEEDS = range(6)
+SEEDS = range(4)
 
 
 def town_of(seed: int, **changes: Any) -> Town:

@@ -21,9 +21,13 @@ from evaluate.__main__ import main
 from evaluate.papers.eosdnn import placements
 from evaluate.papers.eosdnn.placements import OPTIMUM, PlacementStudy, methods
 from evaluate.papers.eosdnn.uploads import UploadStudy, queries_finished, upload_and_compare
+from tests.evaluate.papers.shrunk import shrink_eosdnn
 
 
-def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_what_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shrink_eosdnn(monkeypatch)
     out = tmp_path / "out"
     assert main(["eosdnn", "--out", str(out), "--scenarios", "2", "--iterations", "20"]) == 0
     assert {path.name for path in out.iterdir()} == {"eosdnn.json", "table.md", "eosdnn.png"}
@@ -162,5 +166,5 @@ def test_queries_back_to_back_count_until_the_horizon() -> None:
 
 @pytest.mark.parametrize("family", placements.SMALL)
 def test_the_small_scenarios_of_the_command_can_be_solved_exactly(family: str) -> None:
-    for scenario in scenarios(family, 30, seed=1, **placements.SMALL[family]):
+    for scenario in scenarios(family, 12, seed=1, **placements.SMALL[family]):
         exact_placement(scenario, np.random.default_rng(0))  # raises where it would have to try too many
