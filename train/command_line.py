@@ -52,10 +52,10 @@ def preset(name: str | None) -> TrainConfig:
         return TrainConfig(
             preset="quick",
             warm_start="joint-efficiency",
-            warm_start_episodes=2500,
-            total_steps=800_000,
+            warm_start_episodes=1500,
+            total_steps=400_000,
             held_out=HeldOutConfig(
-                scenarios=32, every=100_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")
+                scenarios=32, every=50_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")
             ),
         )
     return TrainConfig()

@@ -124,7 +124,7 @@ def test_what_is_on_its_way_in_cells_without_moves_counts_as_uploaded() -> None:
 @pytest.mark.parametrize("case", [random_moving_case, random_case])
 def test_what_is_known_is_a_scenario_of_its_own(case: Callable[[int], tuple[Scenario, Plan]]) -> None:
     """Memory, copies and homes fit together at every moment of random episodes, as if it had been checked."""
-    for seed in range(60):
+    for seed in range(30):
         scenario, _ = case(seed)
         env, rng, done = MigrationEnv(scenario=scenario), np.random.default_rng(seed), False
         env.reset()
