@@ -217,13 +217,15 @@ class GRPO(BaseAlgorithm):
         """Draw an action for each of some rows, which are in some parts of their time and hold so many users."""
         seen, legal = torch.as_tensor(observation), torch.as_tensor(mask)
         actions, log_probs = [], []
-        with torch.no_grad():
-            for choices in in_pieces(
-                torch.arange(len(rows)), self.device, torch.no_grad()(lambda at: self._choices(seen[at], legal[at]))
-            ):
-                action = choices.sample()
-                actions.append(action.cpu())
-                log_probs.append(choices.log_prob(action).cpu())
+
+        @torch.no_grad()  # here, as every thread would compute gradients by itself
+        def choices_of(at: Tensor) -> Any:
+            return self._choices(seen[at], legal[at])
+
+        for choices in in_pieces(torch.arange(len(rows)), self.device, choices_of):
+            action = choices.sample()
+            actions.append(action.cpu())
+            log_probs.append(choices.log_prob(action).cpu())
         drawn, likely = torch.cat(actions), torch.cat(log_probs)
         about = drawn // ((mask.shape[1] - 1) // users)  # "stop" is the last action
         return Moments(torch.as_tensor(rows), seen, legal, drawn, likely, torch.as_tensor(parts), about)
@@ -234,25 +236,29 @@ class GRPO(BaseAlgorithm):
         if len(advantage) < 2:
             return
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        losses, outside, entropies = [], 0.0, 0.0
+        steps: list[Floats] = []
         for _ in range(self.n_epochs):
-            for batch in torch.randperm(len(advantage)).split(self.batch_size):
-
-                def loss_of(at: Tensor, size: int = len(batch)) -> tuple[Tensor, tuple[float, float, float]]:
-                    objective, outside, entropy = self._objective(moments, at, advantage[at].to(self.device))
-                    loss = -objective.sum() / size
-                    return loss, (float(loss.detach()), float(outside), float(entropy))
-
-                told = learn_from(self.policy.parameters(), batch, self.device, loss_of)
-                nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-                self.policy.optimizer.step()
-                losses.append(sum(loss for loss, _, _ in told))
-                outside += sum(clipped for _, clipped, _ in told)
-                entropies += sum(entropy for _, _, entropy in told)
+            batches = torch.randperm(len(advantage)).split(self.batch_size)
+            steps += [self._step(moments, batch, advantage) for batch in batches]
+        losses, outside, entropies = np.transpose(steps)
         count = self.n_epochs * len(advantage)
-        self.logger.record("train/loss", float(np.mean(losses)))
-        self.logger.record("train/clip_fraction", outside / count)
-        self.logger.record("train/entropy", entropies / count)
+        self.logger.record("train/loss", float(losses.mean()))
+        self.logger.record("train/clip_fraction", float(outside.sum()) / count)
+        self.logger.record("train/entropy", float(entropies.sum()) / count)
+
+    def _step(self, moments: Moments, batch: Tensor, advantage: Tensor) -> Floats:
+        """Take a gradient step on some moments; return the loss, how many are clipped, and their summed entropy."""
+
+        def loss_of(at: Tensor) -> tuple[Tensor, tuple[float, float, float]]:
+            objective, outside, entropy = self._objective(moments, at, advantage[at].to(self.device))
+            loss = -objective.sum() / len(batch)
+            return loss, (float(loss.detach()), float(outside), float(entropy))
+
+        told = learn_from(self.policy.parameters(), batch, self.device, loss_of)
+        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        total: Floats = np.sum(told, axis=0)
+        return total
 
     def _objective(self, moments: Moments, at: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return PPO's clipped objective of some moments, how many of them are clipped, and their summed entropy."""

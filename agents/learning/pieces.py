@@ -3,7 +3,7 @@
 On a CPU, a whole batch leaves the cache; and if torch divides single operations among threads, these wait for each
 other most of the time. Pieces of a batch have nothing to do with each other, so that each thread takes some of them.
 What comes of them is put together in the order of the pieces: results are the same bit for bit whatever the number of
-threads.
+threads, if the network draws no random numbers and does not change when it is called.
 """
 
 from __future__ import annotations

@@ -63,10 +63,7 @@ def share_rows(loop: Callable[..., None], count: int, *arguments: Any, per_core:
         loop(0, count, *arguments)
         return
     ends, handed = [count * part // parts for part in range(parts + 1)], tuple(map(lent, arguments))
-    others = [_pool().submit(loop, *ends[part : part + 2], *handed) for part in range(1, parts)]
-    loop(0, ends[1], *handed)
-    for other in others:
-        other.result()
+    results_of(lambda part: loop(*ends[part : part + 2], *handed), range(parts))
 
 
 def results_of(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

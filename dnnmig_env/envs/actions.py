@@ -168,7 +168,7 @@ def _mark_uploads(
     """
     layers, servers, legal = decisions.decided.shape[2], decisions.reserved_bytes.shape[1], 0
     two_phase, num_servers = decisions.two_phase[i], packed.num_servers[b]
-    # Rows of arrays that have names are looked up once; others anew after each number that is written to the mask.
+    # Compiled code looks up anew, after each number that is written to the mask, what has no name here.
     weight_bytes, room_bytes = packed.weight_bytes[b, u], state.room_bytes[i]
     usable, node, rates = state.usable[i, u], state.node[i, u], packed.up_bytes_per_s[b, state.slot[i], u]
     for v in range(packed.num_layers[b, u]):
