@@ -26,12 +26,12 @@ from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
 from torch import Tensor, nn
 
 from agents.learning.advantages import BINS, costs_to_go, group_advantages
-from agents.learning.masked_policy import MaskedActorCriticPolicy, MaskedCategorical
+from agents.learning.masked_policy import SEEN, MaskedActorCriticPolicy, MaskedCategorical
 from agents.learning.moments import Moments, Round
 from agents.learning.pieces import in_pieces, learn_from
 from agents.learning.sb3_vec_env import Sb3VecEnv
-from dnnmig_env.arrays import Floats
-from dnnmig_env.envs.vector_env import MigrationVectorEnv
+from dnnmig_env.arrays import Floats, Ints
+from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
 LEAST_STEP = 0.1
 """The learning rate falls linearly, down to this share of its first value."""
@@ -56,8 +56,8 @@ class GRPO(BaseAlgorithm):
             1, rollouts tell sooner which decisions were good for the user, and less of what they did to others.
         memory_s: Seconds after a decision in which the weight of costs falls to 1/e. None: every decision is judged by
             the cost of the whole episode.
-        most_gigabytes: Most memory for the decisions of a round, in GB. If they take more, a random part of them is
-            learned from.
+        most_gigabytes: Most memory for the decisions of a round where the network computes, in GB. If they take more, a
+            random part of them is learned from.
         policy_kwargs: Arguments of the policy.
         tensorboard_log: As in SB3.
         verbose: As in SB3.
@@ -179,8 +179,9 @@ class GRPO(BaseAlgorithm):
             callback ends the training.
         """
         groups = arena.num_envs // self.group_size
-        begun = np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(groups)
-        observation, _ = arena.reset(seed=[int(seed) for seed in np.repeat(begun, self.group_size)])
+        generator: Any = arena.episodes.generator
+        scenarios = generator.draw(np.random.default_rng([self.seed or 0, self.num_timesteps]), groups)
+        observation = arena.begin(scenarios, np.repeat(np.arange(groups), self.group_size))
         horizons_s = _horizons_s(arena)
         running, collected = np.ones(arena.num_envs, np.bool_), Round(self.most_gigabytes * 1e9)
         state, users = arena.episodes.state, arena.episodes.actions.users
@@ -189,11 +190,10 @@ class GRPO(BaseAlgorithm):
             rows = np.flatnonzero(running)
             times, before_s = state.time_s[rows] / horizons_s[rows], state.user_cost_s[rows]
             parts = np.minimum((times * costs.shape[1]).astype(np.int64), costs.shape[1] - 1)
-            shown = observation["observation"][rows], observation["action_mask"][rows]
-            moment = self._decide(rows, *shown, parts, users)
+            moment = self._decide(rows, observation, parts, users)
             collected.add(moment)
             actions = np.zeros(arena.num_envs, np.int64)
-            actions[rows] = moment.action.numpy()
+            actions[rows] = moment.action.cpu().numpy()
             self.num_timesteps += len(rows)
             observation, _, ended, _, infos = arena.step(actions)
             costs[rows, parts] += state.user_cost_s[rows] - before_s
@@ -211,24 +211,25 @@ class GRPO(BaseAlgorithm):
         if self.memory_s is not None:
             costs = costs_to_go(costs, np.exp(-horizons_s / (BINS * self.memory_s)))
         advantages = group_advantages(costs, self.group_size, self.others_weight)
-        return collected.moments(), torch.as_tensor(advantages, dtype=torch.float32)
+        return collected.moments(), torch.as_tensor(advantages, dtype=torch.float32, device=self.device)
 
-    def _decide(self, rows: Any, observation: Any, mask: Any, parts: Any, users: int) -> Moments:
+    def _decide(self, rows: Ints, observation: Observations, parts: Ints, users: int) -> Moments:
         """Draw an action for each of some rows, which are in some parts of their time and hold so many users."""
-        seen, legal = torch.as_tensor(observation), torch.as_tensor(mask)
+        row, part = torch.as_tensor(rows).to(self.device), torch.as_tensor(parts).to(self.device)
+        seen, legal = (torch.as_tensor(observation[name]).to(self.device)[row] for name in SEEN)
         actions, log_probs = [], []
 
         @torch.no_grad()  # here, as every thread would compute gradients by itself
         def choices_of(at: Tensor) -> Any:
             return self._choices(seen[at], legal[at])
 
-        for choices in in_pieces(torch.arange(len(rows)), self.device, choices_of):
+        for choices in in_pieces(torch.arange(len(rows), device=self.device), self.device, choices_of):
             action = choices.sample()
-            actions.append(action.cpu())
-            log_probs.append(choices.log_prob(action).cpu())
+            actions.append(action)
+            log_probs.append(choices.log_prob(action))
         drawn, likely = torch.cat(actions), torch.cat(log_probs)
-        about = drawn // ((mask.shape[1] - 1) // users)  # "stop" is the last action
-        return Moments(torch.as_tensor(rows), seen, legal, drawn, likely, torch.as_tensor(parts), about)
+        about = drawn // ((legal.shape[1] - 1) // users)  # "stop" is the last action
+        return Moments(row, seen, legal, drawn, likely, part, about)
 
     def _train(self, moments: Moments, of_row: Tensor) -> None:
         """Take the gradient steps of one round, given the advantages of each row in each part of its time."""
@@ -238,7 +239,7 @@ class GRPO(BaseAlgorithm):
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         steps: list[Floats] = []
         for _ in range(self.n_epochs):
-            batches = torch.randperm(len(advantage)).split(self.batch_size)
+            batches = torch.randperm(len(advantage)).to(self.device).split(self.batch_size)
             steps += [self._step(moments, batch, advantage) for batch in batches]
         losses, outside, entropies = np.transpose(steps)
         count = self.n_epochs * len(advantage)
@@ -250,7 +251,7 @@ class GRPO(BaseAlgorithm):
         """Take a gradient step on some moments; return the loss, how many are clipped, and their summed entropy."""
 
         def loss_of(at: Tensor) -> tuple[Tensor, tuple[float, float, float]]:
-            objective, outside, entropy = self._objective(moments, at, advantage[at].to(self.device))
+            objective, outside, entropy = self._objective(moments, at, advantage[at])
             loss = -objective.sum() / len(batch)
             return loss, (float(loss.detach()), float(outside), float(entropy))
 
@@ -263,7 +264,7 @@ class GRPO(BaseAlgorithm):
     def _objective(self, moments: Moments, at: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return PPO's clipped objective of some moments, how many of them are clipped, and their summed entropy."""
         choices = self._choices(moments.observation[at], moments.mask[at])
-        ratio = (choices.log_prob(moments.action[at].to(self.device)) - moments.log_prob[at].to(self.device)).exp()
+        ratio = (choices.log_prob(moments.action[at]) - moments.log_prob[at]).exp()
         bounded = ratio.clamp(1.0 - self.clip_range, 1.0 + self.clip_range)
         objective, entropy = torch.minimum(ratio * advantage, bounded * advantage), choices.entropy()
         outside = (ratio.detach() - bounded.detach()).abs() > 0
@@ -272,8 +273,7 @@ class GRPO(BaseAlgorithm):
     def _choices(self, observation: Tensor, mask: Tensor) -> Any:
         """Return the distribution from which the policy draws its actions."""
         network: Any = self.policy.mlp_extractor
-        given = {"observation": observation.to(self.device), "action_mask": mask.to(self.device)}
-        return MaskedCategorical(network(given)[0])
+        return MaskedCategorical(network({"observation": observation, "action_mask": mask})[0])
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "policy.optimizer"], []

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.learning.first_weights import network_of
-from agents.learning.masked_policy import NotFiniteError
+from agents.learning.masked_policy import SEEN, NotFiniteError
 from agents.learning.pieces import learn_from
 from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import resolve_policy
@@ -35,8 +35,6 @@ from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
-
-SEEN = ("observation", "action_mask")
 
 EPOCHS, BATCH_SIZE = 3, 512
 """How often each decision is learned from on average, and how many decisions a gradient step takes."""

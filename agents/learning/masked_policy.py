@@ -22,6 +22,9 @@ from agents.policy_networks.facts import FactsNetwork
 from agents.policy_networks.likeliest import likeliest
 from dnnmig_env.envs.facts.layout import FactsLayout
 
+SEEN = ("observation", "action_mask")
+"""The parts of an observation with which a policy network is called, in this order."""
+
 
 class NotFiniteError(ValueError):
     """A number of a model or of its training is NaN or infinite, so that nothing good can come any more.

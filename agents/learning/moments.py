@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from torch import Tensor, cat, rand
+from torch import Tensor, rand
 
 SURE = 0.99
 """Decisions drawn with this probability or more are not learned from. There is next to nothing to learn from them: the
@@ -34,53 +34,90 @@ class Moments:
     part: Tensor
     about: Tensor
 
-    @classmethod
-    def joined(cls, parts: list[Moments]) -> Moments:
-        """Return the moments of several parts as one."""
-        return cls(*(cat([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
-
     def in_doubt(self) -> Moments:
         """Return the moments in which the decision was not almost certain."""
         return self._where(self.log_prob < math.log(SURE))
 
     def some(self, share: float) -> Moments:
         """Return a part of the moments, each of which is drawn with probability `share`."""
-        return self._where(rand(len(self.row)) < share)
+        return self._where(rand(len(self.row), device=self.row.device) < share)
 
     @property
     def bytes(self) -> int:
         """Memory that the moments take."""
-        return sum(getattr(self, name).nbytes for name in self.__dataclass_fields__)
+        return sum(each.nbytes for each in self._tensors())
+
+    def room_for(self, most_bytes: float) -> Moments:
+        """Return as many moments like these as fit into some memory; they hold no values yet."""
+        bytes_each = sum(tensor.dtype.itemsize * tensor.shape[1:].numel() for tensor in self._tensors())
+        count = int(most_bytes / bytes_each)
+        return Moments(*(tensor.new_empty((count, *tensor.shape[1:])) for tensor in self._tensors()))
+
+    def put(self, at: int, others: Moments) -> None:
+        """Put other moments in the place of those from number `at` on."""
+        for tensor, other in zip(self._tensors(), others._tensors(), strict=True):
+            tensor[at : at + len(other)] = other
+
+    def between(self, begin: int, end: int) -> Moments:
+        """Return the moments `begin` up to, but not including, `end`; they are not copied."""
+        return Moments(*(tensor[begin:end] for tensor in self._tensors()))
+
+    def _tensors(self) -> list[Tensor]:
+        return [getattr(self, name) for name in self.__dataclass_fields__]
 
     def _where(self, kept: Tensor) -> Moments:
-        return Moments(*(getattr(self, name)[kept] for name in self.__dataclass_fields__))
+        return Moments(*(tensor[kept] for tensor in self._tensors()))
 
 
 class Round:
     """Collects the moments of a round that were in doubt: all of them, or a random part if they take too much memory.
 
-    Whenever they take more, half of them are drawn, and from then on half as many are kept, so that all moments of a
-    round have the same chance.
+    The memory is reserved once; a processor gives it as it is filled, a GPU at once. Whenever it is full, half of the
+    moments are drawn, and from then on half as many are kept, so that all moments of a round have the same chance.
 
     Args:
         most_bytes: Most memory that the moments may take.
     """
 
     def __init__(self, most_bytes: float) -> None:
-        self._most_bytes, self._parts, self._bytes = most_bytes, list[Moments](), 0
+        self._most_bytes, self._count = most_bytes, 0
+        self._held: Moments | None = None
         self.share = 1.0
         """Share of the moments in doubt that is kept."""
 
     def add(self, moments: Moments) -> None:
         """Collect the moments of one step that were in doubt."""
         kept = moments.in_doubt()
-        self._parts.append(kept if self.share == 1.0 else kept.some(self.share))
-        self._bytes += self._parts[-1].bytes
-        while self._bytes > self._most_bytes:
+        if self.share < 1.0:
+            kept = kept.some(self.share)
+        if self._held is None:
+            self._held = kept.room_for(self._most_bytes)
+        while self._count + len(kept.row) > len(self._held.row):
             self.share /= 2
-            self._parts = [part.some(0.5) for part in self._parts]
-            self._bytes = sum(part.bytes for part in self._parts)
+            kept, self._count = kept.some(0.5), _halve(self._held, self._count)
+        self._held.put(self._count, kept)
+        self._count += len(kept.row)
 
     def moments(self) -> Moments:
-        """Return what was collected."""
-        return Moments.joined(self._parts)
+        """Return what was collected.
+
+        Raises:
+            ValueError: If nothing was added.
+        """
+        if self._held is None:
+            raise ValueError("no moments were added.")
+        return self._held.between(0, self._count)
+
+
+HALVED = 4096
+"""Number of moments of which half are drawn at a time, so that they take little memory twice."""
+
+
+def _halve(held: Moments, count: int) -> int:
+    """Draw half of the first `count` moments and move them to the front; return how many these are."""
+    left = 0
+    for begin in range(0, count, HALVED):
+        drawn = held.between(begin, min(begin + HALVED, count)).some(0.5)
+        held.put(left, drawn)
+        left += len(drawn.row)
+    return left

@@ -28,6 +28,7 @@ from dnnmig_env.envs.reward import RewardKind, RewardScale
 from dnnmig_env.envs.row_view import RowView
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.packed import Limits
+from dnnmig_env.simulation.scenario_batch import ScenarioBatch
 
 if TYPE_CHECKING:
     from dnnmig_env.families.registry import Generator
@@ -148,9 +149,19 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
                 self.episodes.seed(row, seed_of_row)
         self.episodes.start(chosen, scenarios)
         self._finished[chosen] = False
-        observation, mask = self.episodes.observation.copy(), self.episodes.outputs.mask.copy()
-        observations: Observations = {"observation": observation, "action_mask": mask}
+        observations = self._observations()
         return observations, self._infos(observations["action_mask"])
+
+    def begin(self, batch: ScenarioBatch, chosen: Ints) -> Observations:
+        """Begin an episode in every row with scenarios of a batch, which several rows may play side by side.
+
+        Args:
+            batch: Scenarios drawn by the generator of this environment, or padded to its limits.
+            chosen: Index in the batch of the scenario of each row, shape (B,).
+        """
+        self.episodes.play(range(self.num_envs), batch, chosen)
+        self._finished[:] = False
+        return self._observations()
 
     def step(self, actions: Ints) -> tuple[Observations, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """Take one decision per row; rows whose episode has ended begin a new one according to the autoreset mode.
@@ -201,6 +212,9 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         """Return the legal actions of every row, shape (B, A)."""
         self.episodes.check_begun()
         return self.episodes.outputs.mask.astype(np.bool_)
+
+    def _observations(self) -> Observations:
+        return {"observation": self.episodes.observation.copy(), "action_mask": self.episodes.outputs.mask.copy()}
 
     def _start(self, rows: Ints, observation: Float32s) -> None:
         """Begin episodes in some rows, shape (N,), and put what is seen then in the rows of `observation`."""

