@@ -18,7 +18,7 @@ READY     := $(VENV)/.installed
 ZOO_READY := $(ZOO_VENV)/.installed
 DOCS_READY := $(DOCS_VENV)/.installed
 PIP       := python -m pip --disable-pip-version-check -qq
-PYTEST    := $(BIN)/python -m pytest --numprocesses $(WORKERS) --timeout 300
+PYTEST    := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --timeout 300
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(\
 	"Python " + sys.version.split()[0] + " is too old; choose 3.11 or newer, e.g. make PYTHON=python3.12 install")'
 

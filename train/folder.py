@@ -42,13 +42,27 @@ def check_free(folder: Path) -> None:
         raise ValueError(f"{folder} is a file; choose another --out.")
 
 
-def begin(folder: Path, config: TrainConfig) -> None:
-    """Make the folder and write the configuration, the family's file if it has one, versions and the machine."""
+def begin(folder: Path, config: TrainConfig, device: str) -> None:
+    """Make the folder and write the configuration, the family's file if it has one, versions and the machine.
+
+    Args:
+        folder: The folder.
+        config: The configuration.
+        device: Where torch computes, as it is named there; a GPU is told beside the machine.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, config)
     if is_family_file(config.family):
         replace_text(_family_copy(folder, config), read_text(Path(config.family)))
-    replace_text(folder / VERSIONS, json.dumps({**versions(), **machine()}, indent=1) + "\n")
+    replace_text(folder / VERSIONS, json.dumps({**versions(), **machine(), **_gpu(device)}, indent=1) + "\n")
+
+
+def _gpu(device: str) -> dict[str, str]:
+    if not device.startswith("cuda"):
+        return {}
+    import torch  # slow
+
+    return {"gpu": torch.cuda.get_device_name(device)}
 
 
 def check_family(folder: Path, config: TrainConfig) -> None:

@@ -84,7 +84,7 @@ def train(config: TrainConfig) -> int:
                 if config.warm_start is not None:
                     _warm_start(model, config, generator, config.warm_start)
                 _save(model, config, out, is_best=False)
-                folder.begin(out, config)
+                folder.begin(out, config, device)
             else:
                 folder.write_config(out, config)
         except OSError as error:

@@ -29,7 +29,8 @@ from tests.overriding import overriding
 from tests.tiny_training import TINY
 from train.__main__ import main
 from train.callbacks import TrainingDelays
-from train.config import NetworkConfig
+from train.config import NetworkConfig, TrainConfig
+from train.folder import begin
 from train.held_out import HELD_OUT_SEED, Delays, HeldOut
 from train.run import WARM_START, environment_seed
 
@@ -77,6 +78,13 @@ def test_a_run_leaves_models_configuration_versions_and_curves(finished):
     assert versions["commit"]
     assert [step for step, _ in points(finished)] == [0, 256, 512, 768]
     assert read_card(finished / MODEL).steps == 768
+
+
+def test_a_run_tells_on_which_gpu_it_computes(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the card {device}")
+    for device, told in (("cuda:1", "the card cuda:1"), ("cpu", None)):
+        begin(tmp_path / device, TrainConfig("toy"), device)
+        assert json.loads((tmp_path / device / "versions.json").read_text()).get("gpu") == told
 
 
 def test_the_best_model_is_the_one_with_the_least_held_out_delay(finished):

@@ -12,7 +12,7 @@ from evaluate.publish.publish import check_delay_s, publish
 from train.config import HeldOutConfig, TrainConfig
 from train.run import train
 
-MOST_BYTES = 500_000
+MOST_BYTES = 1_000_000
 
 
 def check_agent(family, folder):
