@@ -141,7 +141,11 @@ class GRPO(BaseAlgorithm):
         progress_bar: bool = False,
     ) -> GRPO:
         """Play rounds and learn from them until `total_timesteps` decisions have been taken."""
-        total, callback = self._setup_learn(total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar)
+        env: Any = self.env
+        with env.at_rest():
+            total, callback = self._setup_learn(
+                total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+            )
         arena = self._arena()
         callback.on_training_start(locals(), globals())
         while self.num_timesteps < total:

@@ -295,6 +295,15 @@ def test_the_step_size_falls_to_a_tenth_with_the_decisions_that_are_left(monkeyp
         assert rate == pytest.approx(0.01 * max(1.0 - taken / total, LEAST_STEP))
 
 
+def test_environments_that_are_never_stepped_begin_no_episodes():
+    model = model_of()
+    model.learn(1)
+    assert model.num_timesteps >= 8
+    assert not model.env.env.episodes.begun.any()
+    assert len(model.env.reset()["observation"]) == 8
+    assert model.env.env.episodes.begun.all()
+
+
 def test_decisions_in_two_phases_are_learned_from_too():
     model = model_of("toy", decisions="two-phase")
     _, moments, advantages = played(model)
