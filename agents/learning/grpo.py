@@ -183,9 +183,9 @@ class GRPO(BaseAlgorithm):
             callback ends the training.
         """
         groups = arena.num_envs // self.group_size
+        begun = np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(groups)
         generator: Any = arena.episodes.generator
-        scenarios = generator.draw(np.random.default_rng([self.seed or 0, self.num_timesteps]), groups)
-        observation = arena.begin(scenarios, np.repeat(np.arange(groups), self.group_size))
+        observation = arena.begin([generator.draw(np.random.default_rng(int(seed)), generator.chunk) for seed in begun])
         horizons_s = _horizons_s(arena)
         running, collected = np.ones(arena.num_envs, np.bool_), Round(self.most_gigabytes * 1e9)
         state, users = arena.episodes.state, arena.episodes.actions.users

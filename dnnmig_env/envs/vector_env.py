@@ -152,14 +152,15 @@ class MigrationVectorEnv(RowView, VectorEnv[Observations, Ints, NDArray[Any]]):
         observations = self._observations()
         return observations, self._infos(observations["action_mask"])
 
-    def begin(self, batch: ScenarioBatch, chosen: Ints) -> Observations:
-        """Begin an episode in every row with scenarios of a batch, which several rows may play side by side.
+    def begin(self, batches: Sequence[ScenarioBatch]) -> Observations:
+        """Begin an episode in every row; rows are divided evenly among the first scenarios of some batches, in order.
 
         Args:
-            batch: Scenarios drawn by the generator of this environment, or padded to its limits.
-            chosen: Index in the batch of the scenario of each row, shape (B,).
+            batches: Scenarios drawn by the generator of this environment, or padded to its limits, G batches. The
+                first B / G rows play the first scenario of the first batch, and so on.
         """
-        self.episodes.play(range(self.num_envs), batch, chosen)
+        for batch, rows in zip(batches, np.split(np.arange(self.num_envs), len(batches)), strict=True):
+            self.episodes.play(rows, batch, np.zeros_like(rows))
         self._finished[:] = False
         return self._observations()
 

@@ -217,19 +217,19 @@ def test_without_autoreset_rows_rest_until_they_are_begun_anew():
     assert not env.step(np.array([upload, upload, env.encode(0, 0, 1)]))[2].any()
 
 
-def test_rows_begin_with_scenarios_of_a_batch_which_they_may_share():
+def test_several_rows_begin_with_the_same_scenario():
     generator = make_generator("edge-cloud", max_layers=6)
-    env = MigrationVectorEnv(3, generator, autoreset_mode=AutoresetMode.DISABLED)
+    env = MigrationVectorEnv(4, generator, autoreset_mode=AutoresetMode.DISABLED)
     env.reset(seed=0)
-    env.step(np.full(3, env.stop_action))  # all episodes have ended
-    batch = generator.draw(np.random.default_rng(1), 2)
-    chosen = [batch.scenario(index) for index in (1, 0, 1)]
-    begun = env.begin(batch, np.array([1, 0, 1]))
-    expected, _ = MigrationVectorEnv(3, generator).reset(options={"scenarios": chosen})
+    env.step(np.full(4, env.stop_action))  # all episodes have ended
+    batches = [generator.draw(np.random.default_rng(seed), 2) for seed in (1, 2)]
+    chosen = [batches[0].scenario(0)] * 2 + [batches[1].scenario(0)] * 2
+    begun = env.begin(batches)
+    expected, _ = MigrationVectorEnv(4, generator).reset(options={"scenarios": chosen})
     for name in expected:
         np.testing.assert_array_equal(begun[name], expected[name])
-    assert [(begun["observation"][row] == begun["observation"][0]).all() for row in range(3)] == [True, False, True]
-    _, rewards, ended, _, _ = env.step(np.full(3, env.stop_action))
+    assert (begun["observation"][0] != begun["observation"][2]).any()
+    _, rewards, ended, _, _ = env.step(np.full(4, env.stop_action))
     assert ended.all() and (rewards < 0).all()
 
 
