@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -22,3 +23,9 @@ settings.load_profile("repeatable" if "CI" in os.environ else "local")
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what has been imported alone from now on: to look for garbage there takes a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
