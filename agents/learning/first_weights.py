@@ -34,10 +34,12 @@ def take_weights(model: BaseAlgorithm, name: str, env: MigrationVectorEnv, famil
         raise ValueError(
             f"--begin-with is {name!r}, of which scores are no probabilities; take a model of grpo or ppo."
         )
-    sizes = {"--network.width": own.width, "--network.context": own.summary.out_features}
-    for (option, size), of_model in zip(sizes.items(), (trained.card.width, trained.card.context), strict=True):
-        if size != of_model:
-            raise ValueError(f"{option} is {size}, but the network of {name!r} has {of_model}; give the latter.")
+    sizes = {"width": (own.width, trained.card.width), "context": (own.summary.out_features, trained.card.context)}
+    other = [size for size, (of_own, of_model) in sizes.items() if of_own != of_model]
+    if other:
+        has = " and ".join(f"--network.{size} is {sizes[size][0]}" for size in other)
+        give = " ".join(f"--network.{size} {sizes[size][1]}" for size in other)
+        raise ValueError(f"{has}, but the network of {name!r} has other sizes; give {give}.")
     own.load_state_dict(trained.network.state_dict())
 
 

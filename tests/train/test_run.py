@@ -379,9 +379,11 @@ def test_a_resumed_run_and_a_warm_start_draw_scenarios_of_their_own():
     assert max(seeds) < 2**32 < HELD_OUT_SEED
 
 
-def test_the_published_agents_have_the_networks_that_are_trained_by_default():
+def test_the_published_agents_have_the_networks_of_which_the_guide_tells():
+    usual = NetworkConfig()
     for family in pretrained_families():
-        assert read_card(pretrained_file(family)).context == NetworkConfig().context == 64
+        card, factor = read_card(pretrained_file(family)), 2 if family in ("edge-cloud", "multi-user") else 1
+        assert (card.width, card.context) == (factor * usual.width, factor * usual.context)
 
 
 def test_delays_of_training_episodes_are_logged_relative_to_the_device_alone():

@@ -49,17 +49,22 @@ def test_a_model_of_another_family_and_of_other_sizes_will_do(tmp_path):
 
 
 def test_pretrained_is_the_agent_of_the_family():
-    single, multi = model_of("single"), model_of("single")
-    take(single, "pretrained", "single")
+    wide = {"width": 64, "context": 128}
+    edge, multi = model_of("single", network=wide), model_of("single", network=wide)
+    take(edge, "pretrained", "edge-cloud")
     take(multi, "pretrained", "multi-user")
-    assert not torch.equal(network_of(single).query.weight, network_of(multi).query.weight)
+    assert not torch.equal(network_of(edge).query.weight, network_of(multi).query.weight)
 
 
 def test_what_cannot_be_taken_over_is_said(tmp_path):
     name = saved(model_of(), tmp_path / "model.zip")
-    with pytest.raises(ValueError, match=r"--network.width is 16, but the network of .*model.zip' has 32; give the"):
+    with pytest.raises(
+        ValueError, match=r"--network.width is 16, but the network of .*' has other sizes; give --network.width 32\."
+    ):
         take(model_of(network={"width": 16, "context": 64}), name)
-    with pytest.raises(ValueError, match=r"--network.context is 16, but the network of .*model.zip' has 64; give the"):
+    with pytest.raises(
+        ValueError, match=r"--network.context is 16, but the network of .* has other sizes; give --network.context 64\."
+    ):
         take(model_of(network={"width": 32, "context": 16}), name)
     with pytest.raises(ValueError, match="was trained where weights go through one lane, and here they go through"):
         take(model_of("mobile"), name, "mobile")
