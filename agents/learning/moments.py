@@ -49,9 +49,7 @@ class Moments:
 
     def room_for(self, most_bytes: float) -> Moments:
         """Return as many moments like these as fit into some memory; they hold no values yet."""
-        bytes_each = sum(tensor.dtype.itemsize * tensor.shape[1:].numel() for tensor in self._tensors())
-        count = int(most_bytes / bytes_each)
-        return Moments(*(tensor.new_empty((count, *tensor.shape[1:])) for tensor in self._tensors()))
+        return self._room(int(most_bytes / self._room(1).bytes))
 
     def put(self, at: int, others: Moments) -> None:
         """Put other moments in the place of those from number `at` on."""
@@ -61,6 +59,9 @@ class Moments:
     def between(self, begin: int, end: int) -> Moments:
         """Return the moments `begin` up to, but not including, `end`; they are not copied."""
         return Moments(*(tensor[begin:end] for tensor in self._tensors()))
+
+    def _room(self, count: int) -> Moments:
+        return Moments(*(tensor.new_empty((count, *tensor.shape[1:])) for tensor in self._tensors()))
 
     def _tensors(self) -> list[Tensor]:
         return [getattr(self, name) for name in self.__dataclass_fields__]
