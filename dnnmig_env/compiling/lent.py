@@ -13,9 +13,8 @@ Numba counts no references to such arrays. They live as long as their `Lent`, wh
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -25,31 +24,11 @@ from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import NativeValue, infer_getattr, register_model, typeof_impl, unbox
 
+from dnnmig_env.arrays import Ints
+from dnnmig_env.compiling.array_memory import kinds_of, table_of
+
 _WORD = ir.IntType(64)
-
-_pointer_in = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer_in.argtypes, _pointer_in.restype = [ctypes.py_object, ctypes.c_char_p], ctypes.c_void_p
-
-
-class _ArrayInterface(ctypes.Structure):
-    """The C side of NumPy's array interface protocol. It is read in half the time of `__array_interface__`."""
-
-    _fields_ = (
-        ("two", ctypes.c_int),
-        ("num_dims", ctypes.c_int),
-        ("kind", ctypes.c_char),
-        ("item_bytes", ctypes.c_int),
-        ("flags", ctypes.c_int),
-        ("shape", ctypes.c_void_p),
-        ("strides", ctypes.c_void_p),
-        ("data", ctypes.c_void_p),
-    )
-
-
-def _address(array: np.ndarray[Any, Any]) -> int:
-    """Return the address of an array's first element."""
-    capsule = array.__array_struct__  # owns what it points to
-    return int(_ArrayInterface.from_address(_pointer_in(capsule, None)).data or 0)
+_NUMBERS = (int, float, np.float64)
 
 
 class Lent:
@@ -65,21 +44,15 @@ class Lent:
     __slots__ = ("_table", "address", "fields", "type")
 
     def __init__(self, fields: Any) -> None:
-        table: list[Any] = []
-        looks: list[Any] = [type(fields)]
-        for value in fields:
-            if isinstance(value, np.ndarray):
-                flags = value.flags
-                looks += (value.dtype, value.ndim, flags.num)
-                table.append(_address(value))
-                table += value.shape if flags.c_contiguous else (*value.shape, *value.strides)
-            elif _is_number(value):
-                looks.append(type(value))
-                table.append(np.array(value).view(np.int64) if isinstance(value, float) else value)
-            else:
-                name = type(fields).__name__
-                raise TypeError(f"{name} holds {value!r}; only arrays, integers and floats can be lent.")
-        self._table, self.fields, self.type = np.array(table, np.int64), fields, _type_of(fields, tuple(looks))
+        kinds = kinds_of(fields)
+        look = _look_of(fields, kinds)
+        if look is None:
+            odd = next(value for value in fields if not _can_be_field(value))
+            raise TypeError(f"{type(fields).__name__} holds {odd!r}; only arrays, integers and floats can be lent.")
+        self._table, self.fields, self.type = table_of(fields, kinds, look.size), fields, look.type
+        for number, place in look.numbers:
+            value = fields[number]
+            self._table[place] = np.array(value).view(np.int64) if isinstance(value, float) else value
         self.address = int(self._table.ctypes.data)
 
     def __reduce__(self) -> tuple[type[Lent], tuple[Any]]:
@@ -87,26 +60,44 @@ class Lent:
         return Lent, (self.fields,)
 
 
-def _type_of(fields: Any, looks: tuple[Any, ...]) -> LentType:
-    """Return Numba's type of a `Lent`. Asking Numba takes 0.3 ms, so its answer is kept for tuples that look alike."""
-    found = _TYPES.get(looks)
-    if found is None:
-        found = _TYPES[looks] = LentType(typeof(fields))  # type: ignore[no-untyped-call]
-    return found
+class _Look(NamedTuple):
+    """What named tuples have in common whose class is the same, and whose fields are of the same kinds.
+
+    Attributes:
+        type: Numba's type of their `Lent`.
+        size: Length of their tables.
+        numbers: Which fields are numbers, and where in the table these stand.
+    """
+
+    type: LentType
+    size: int
+    numbers: tuple[tuple[int, int], ...]
 
 
-_TYPES: dict[tuple[Any, ...], LentType] = {}
+def _look_of(fields: Any, kinds: Ints) -> _Look | None:
+    """Return how a named tuple looks, None if it cannot be lent. As asking Numba takes 0.3 ms, answers are kept."""
+    key = (type(fields), kinds.tobytes())
+    if key not in _LOOKS:
+        _LOOKS[key] = _look(fields) if all(map(_can_be_field, fields)) else None
+    return _LOOKS[key]
+
+
+def _look(fields: Any) -> _Look:
+    kind = LentType(typeof(fields))  # type: ignore[no-untyped-call]
+    numbers = tuple((k, kind.place(name)) for k, name in enumerate(fields._fields) if type(fields[k]) in _NUMBERS)
+    return _Look(kind, sum(map(_num_words, kind.fields.values())), numbers)
+
+
+_LOOKS: dict[tuple[type, bytes], _Look | None] = {}
 
 
 def can_be_lent(value: Any) -> bool:
-    """Return whether a value is a named tuple of nothing but arrays, integers and floats."""
-    if not (isinstance(value, tuple) and hasattr(value, "_fields")):
-        return False
-    return all(isinstance(field, np.ndarray) or _is_number(field) for field in value)
+    """Return whether a value is a named tuple of nothing but arrays of numbers, integers and floats."""
+    return isinstance(value, tuple) and hasattr(value, "_fields") and _look_of(value, kinds_of(value)) is not None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _can_be_field(value: Any) -> bool:
+    return value.dtype.kind in "biufc" if type(value) is np.ndarray else type(value) in _NUMBERS
 
 
 def lent(argument: Any) -> Any:

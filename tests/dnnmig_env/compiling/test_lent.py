@@ -135,7 +135,25 @@ def test_types_tell_element_types_layouts_and_tuples_apart() -> None:
     assert Lent(fixed).type != kinds[0]
 
 
+def test_what_looks_alike_is_of_one_type_however_it_came_to_be() -> None:
+    numbers = mixed()
+    again = pickle.loads(pickle.dumps(numbers))  # with types of elements that are other objects
+    assert Lent(again).type is Lent(numbers).type
+    assert read(again, 1, 2) == read(numbers, 1, 2)
+    flat = numbers._replace(few=np.array(3, np.int8), places=np.zeros((0, 2), np.int64))
+    assert Lent(flat).type != Lent(numbers).type
+    for other in (numbers._replace(count=1.0), numbers._replace(flags=numbers.flags.astype(np.int8))):
+        assert Lent(other).type != Lent(numbers).type
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    numbers = mixed()._replace(step=np.float64(0.5), count=-3)
+    assert read(numbers, 0, 1) == pytest.approx(read(mixed(), 0, 1) + 0.25 * numbers.table[0, 1] - 43)
+
+
 def test_what_holds_anything_else_stays_a_named_tuple() -> None:
+    for odd in (np.array(["a"]), np.zeros(2).view(np.recarray), np.zeros(2, "M8[s]"), np.float32(1.0)):
+        assert not can_be_lent(mixed()._replace(few=odd))  # type: ignore[arg-type]
     switch = Switch(False, np.array([1.0, 2.0]))
     assert not can_be_lent(switch)
     assert lent(switch) is switch
