@@ -16,10 +16,11 @@ from dnnmig_env.files.own_code import NAME
 CARD = "dnnmig.json"
 """Name of the card in a model file."""
 
-FORMAT = 4
+FORMAT = 5
 """Number of the layout of model files. Training goes on only with files of the same number; the networks of older ones
 still act if they saw plain observations. 1: before modules were moved into rooms. 2: with pickled objects of SB3, which
-are not read any more. 3: with the kind of observations and what the network did not see of them."""
+are not read any more. 3: with the kind of observations and what the network did not see of them. 4: the weight of
+efficiency, with which training began, stands by itself."""
 
 FORMER = {"observation": "plain", "blind": []}
 """Names on cards of former formats, and the only values with which a network still acts."""

@@ -121,11 +121,11 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
         card = replace(card, **asdict(env.episodes.facts))
     network = FactsNetwork(card.layout, card.width, card.context)
     try:
-        own = _of_network(weights, prefix)
+        own = _of_network(weights, prefix, card.width)
         if not all(weight.is_floating_point() for weight in own.values()):
             raise TypeError
         network.load_state_dict(own)
-    except (RuntimeError, TypeError, AttributeError):
+    except (RuntimeError, TypeError, AttributeError, LookupError):
         raise ValueError(
             f"the weights in {file} do not fit this version's network; train again, or use the version that wrote it."
         ) from None
@@ -138,7 +138,7 @@ def load(path: str | Path, env: MigrationVectorEnv | None = None, family: str | 
 
 
 def untrained(env: MigrationVectorEnv, seed: int) -> TrainedPolicy:
-    """Return a policy network before any training, which goes by the seconds saved per second of upload."""
+    """Return a policy network before any training, which sends what happens to come first."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = FactsNetwork(env.episodes.facts)
@@ -154,9 +154,14 @@ def _prefix(card: Card, weights: dict[str, torch.Tensor]) -> str | None:
     return next((prefix for name in weights for prefix in prefixes if name.startswith(prefix)), None)
 
 
-def _of_network(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _of_network(weights: dict[str, torch.Tensor], prefix: str, width: int) -> dict[str, torch.Tensor]:
     """Return the weights of the policy network among those of an SB3 policy, without the prefix of their names."""
-    return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+    own = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+    if "efficiency" in own:  # until format 4, the weight of efficiency with which training began stood by itself
+        bias = own["query.bias"].clone()
+        bias[width] += own.pop("efficiency")
+        own["query.bias"] = bias
+    return own
 
 
 def read_card(path: str | Path) -> Card:

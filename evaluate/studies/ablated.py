@@ -29,16 +29,6 @@ class WithoutMessages(MaskedActorCriticPolicy):
         return network
 
 
-class WithoutEfficiency(MaskedActorCriticPolicy):
-    """Its network does not begin with the greedy order of efficiency, but with layers in no order."""
-
-    def make_network(self) -> nn.Module:
-        """Return a new policy network."""
-        network = FactsNetwork(self.layout, self.width, self.context)
-        nn.init.zeros_(network.efficiency)
-        return network
-
-
 class _NoSums(FactsNetwork):
     def _embed_layers(self, layers: Tensor, sums: Tensor) -> Tensor:
         return super()._embed_layers(layers, torch.zeros_like(sums))

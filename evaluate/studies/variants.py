@@ -107,6 +107,5 @@ def _ablation() -> Study:
 _LEFT_OUT = {
     "without sums": "WithoutSums",
     "without messages": "WithoutMessages",
-    "without efficiency": "WithoutEfficiency",
 }
 """What is left out of the network of an agent, and its policy class in `evaluate.studies.ablated`."""

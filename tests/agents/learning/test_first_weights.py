@@ -44,7 +44,7 @@ def test_all_weights_of_the_network_are_taken_over_and_the_trained_model_stays(t
 def test_a_model_of_another_family_and_of_other_sizes_will_do(tmp_path):
     trained, model = model_of("single", seed=1), model_of("multi-user")
     take(model, saved(trained, tmp_path / "model.zip", "single"), "multi-user")
-    assert torch.equal(network_of(model).efficiency, network_of(trained).efficiency)
+    assert torch.equal(network_of(model).layer_in.weight, network_of(trained).layer_in.weight)
     assert torch.equal(network_of(model).query.weight, network_of(trained).query.weight)
 
 

@@ -24,14 +24,10 @@ def env_of(family="toy", rows=8, autoreset_mode="Disabled", **reward):
 
 
 def model_of(algorithm="ppo", family="toy", seed=0):
-    """Return a model that knows nothing of efficiencies."""
+    """Return a model that has learned nothing."""
     env = Sb3VecEnv(env_of(family, 16, "SameStep"))
     settings = {"buffer_size": 100} if algorithm == "dqn" else {}
-    model = make_model(algorithm, env, seed, "cpu", settings)
-    for name, weight in model.policy.named_parameters():
-        if name.endswith("network.efficiency"):
-            weight.data.zero_()
-    return model
+    return make_model(algorithm, env, seed, "cpu", settings)
 
 
 def all_of(shown):

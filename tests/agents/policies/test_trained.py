@@ -39,6 +39,10 @@ def file(tmp_path_factory):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_model_read_back_acts_as_the_one_written(algorithm, tmp_path):
     model = model_of(algorithm)
+    with torch.no_grad():
+        for name, weight in model.policy.named_parameters():
+            if name.endswith("query.bias"):
+                weight[8] = 4.0  # the order of efficiency, so that rounding does not decide
     save(model, tmp_path / MODEL, "edge-cloud", "joint", algorithm)
     policy = load(tmp_path / MODEL)
     observations, differing = model.env.reset(), 0
@@ -76,7 +80,7 @@ def test_a_model_acts_in_larger_and_smaller_environments(file):
                 shares[now] = infos["mean_delay_s"][now] / infos["device_only_delay_s"][now]
                 assert not infos["illegal_action"][now].any()
             running &= ~now
-        assert shares.mean() < 0.95  # the efficiency that training starts from saves something at any size
+        assert shares.mean() < 0.95  # uploads in no order save something at any size
 
 
 def test_the_untrained_network_is_that_of_its_seed_and_leaves_torch_its_random_numbers():
@@ -120,6 +124,26 @@ def test_a_model_of_a_former_format_acts_if_it_saw_plain_observations(file, tmp_
     observations, _ = env.reset(seed=0)
     expected = load(file, env).predict(observations)[0].tolist()
     assert load(older, env).predict(observations)[0].tolist() == expected
+
+
+def test_the_weight_of_efficiency_of_former_formats_is_taken_over(file, tmp_path):
+    env = MigrationVectorEnv(4, make_generator("edge-cloud"))
+    observations, _ = env.reset(seed=0)
+    weights = torch.load(io.BytesIO(zipfile.ZipFile(file).read("policy.pth")))
+    (bias,) = (name for name in weights if name.endswith("query.bias"))
+    width = read_card(file).width
+    former = weights | {bias: weights[bias].clone(), bias.replace("query.bias", "efficiency"): torch.tensor(2.5)}
+    former[bias][width] -= 2.5
+    content = io.BytesIO()
+    torch.save(former, content)
+    older = damaged(file, tmp_path, "policy.pth", content.getvalue())
+    found, expected = (load(each, env).scores(observations).numpy() for each in (older, file))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    del former[bias]
+    content = io.BytesIO()
+    torch.save(former, content)
+    with pytest.raises(ValueError, match="do not fit this version's network"):
+        load(damaged(file, tmp_path, "policy.pth", content.getvalue()), env)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +214,7 @@ def weights_file(file, tmp_path, change):
             lambda weights: {**weights, "mlp_extractor.network.value.0.bias": "text"},
             "do not fit this version's network",
         ),
-        (lambda weights: {1: weights["mlp_extractor.network.efficiency"]}, "do not fit this version's network"),
+        (lambda weights: {1: weights["mlp_extractor.network.query.bias"]}, "do not fit this version's network"),
         (lambda weights: {name: weight.to(torch.complex64) for name, weight in weights.items()}, "do not fit this"),
         (lambda weights: {name: weight.to(torch.int32) for name, weight in weights.items()}, "do not fit this"),
         (lambda weights: {name: weight * torch.nan for name, weight in weights.items()}, "weights that are not finite"),

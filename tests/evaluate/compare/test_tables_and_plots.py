@@ -4,10 +4,10 @@ import io
 from typing import Any
 
 import matplotlib.figure
-import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 from rich.console import Console
 
 from evaluate.compare.plots import _draw_profile, delays_png
@@ -55,9 +55,9 @@ def test_markdown_has_a_cell_for_every_heading() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 50])
 def test_the_picture_shows_something(count: int) -> None:
-    picture = matplotlib.image.imread(io.BytesIO(delays_png("title", *figures_of(count))))
-    assert picture.shape[0] > 300
-    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20
+    picture = Image.open(io.BytesIO(delays_png("title", *figures_of(count))))
+    assert picture.height > 300
+    assert len(picture.getcolors(picture.width * picture.height)) > 20
 
 
 def test_the_axis_of_relative_delays_begins_at_the_best_known_one() -> None:

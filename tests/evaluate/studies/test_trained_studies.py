@@ -14,7 +14,6 @@ from agents.learning.imitation import imitate
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.trained import MODEL, read_card
 from agents.policy_networks import facts
-from agents.policy_networks.facts import INITIAL_EFFICIENCY
 from agents.policy_networks.parts import LAYER, split
 from agents.policy_networks.whole import LAYER_SUMS, look_ahead
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -27,7 +26,7 @@ from evaluate.studies.variants import Agent, study
 from train.config import TrainConfig
 from train.folder import read_config
 
-LEFT_OUT = {"sums": "WithoutSums", "messages": "WithoutMessages", "efficiency": "WithoutEfficiency"}
+LEFT_OUT = {"sums": "WithoutSums", "messages": "WithoutMessages"}
 """What the ablation leaves out of the network, and the policy class without it."""
 
 
@@ -112,7 +111,6 @@ def test_what_is_left_out_does_not_matter_any_more(kind: str, monkeypatch: pytes
     parts.layers[:, 3, LAYER.log_weight] += 0.5
     moved = (found._embed_layers(parts.layers, sums) != before).any(-1).any(0)
     assert moved.nonzero().flatten().tolist() == ([3] if kind == "WithoutMessages" else [1, 2, 3, 4, 5])
-    assert found.efficiency.item() == (0.0 if kind == "WithoutEfficiency" else INITIAL_EFFICIENCY)
     assert ahead.layers.shape[-1] == LAYER_SUMS
 
 
