@@ -36,6 +36,9 @@ install: $(READY)  ## create .venv with the locked versions and the development 
 compile: $(READY)  ## compile the kernels, which takes minutes the first time and seconds afterwards
 	$(BIN)/python -m dnnmig_env compile
 
+# Python keeps the bytecode of all modules, tests among them: each of a hundred processes would compile them anew.
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: test
 test: compile  ## run the fast tests
 	$(PYTEST) -m "not slow"

@@ -180,7 +180,7 @@ def test_a_run_of_another_version_acts_but_is_not_resumed(tmp_path, capsys):
     assert load(folder / MODEL).card.steps == card["steps"]
     capsys.readouterr()
     assert main(["--resume", str(folder), "--total-steps", "4096"]) == 2
-    assert "was written by another version of this project (format 1, not 4)" in capsys.readouterr().err
+    assert f"was written by another version of this project (format 1, not {FORMAT})" in capsys.readouterr().err
 
 
 def test_a_run_with_a_curriculum_is_not_resumed_without_it(tmp_path):

@@ -68,7 +68,7 @@ def test_one_sample_is_one_pass_and_more_are_never_worse(model, given):
     assert (few < one_pass * (1.0 - 1e-9)).any()  # all but the first are drawn
     many = delays_s(make_sampler(model, limits, 25), given)
     assert (many <= one_pass * (1.0 + 1e-9)).all()
-    assert many.mean() < 0.99 * one_pass.mean()  # and drawing finds something
+    assert (many < 0.95 * one_pass).any()  # and drawing finds something
 
 
 def test_plans_depend_on_the_random_stream_alone(model, given):
