@@ -13,8 +13,8 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-from dnnmig_env.arrays import Ints
 from dnnmig_env.compiling.cache import keep_compiled
 
 KINDS = 3
@@ -48,7 +48,7 @@ def _word_at(_context: Any, _address: Any) -> Any:
 _word: Any = _word_at
 
 
-def _read_kinds(elements: int, array_type: int, kinds: Ints) -> None:
+def _read_kinds(elements: int, array_type: int, kinds: NDArray[np.int64]) -> None:
     """Write of what kind each element is.
 
     Args:
@@ -66,7 +66,7 @@ def _read_kinds(elements: int, array_type: int, kinds: Ints) -> None:
             kinds[k, 2] = _word(element + _FLAGS) & _FLAGS_OF_TYPES
 
 
-def _read_places(elements: int, kinds: Ints, table: Ints) -> None:
+def _read_places(elements: int, kinds: NDArray[np.int64], table: NDArray[np.int64]) -> None:
     """Write the address of each array's first element, its shape, and its strides unless they follow from the shape.
 
     Args:
@@ -101,14 +101,14 @@ def _compiled(function: Any) -> Any:
 _kinds, _places = _compiled(_read_kinds), _compiled(_read_places)
 
 
-def kinds_of(elements: tuple[Any, ...]) -> Ints:
+def kinds_of(elements: tuple[Any, ...]) -> NDArray[np.int64]:
     """Return of what kind the elements of a tuple are, shape (number of elements, KINDS)."""
     kinds = np.empty((tuple.__len__(elements), KINDS), np.int64)
     _kinds(id(elements), id(np.ndarray), kinds)
     return kinds
 
 
-def table_of(elements: tuple[Any, ...], kinds: Ints, size: int) -> Ints:
+def table_of(elements: tuple[Any, ...], kinds: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """Return where the arrays of a tuple lie, as compiled code looks them up; see `_read_places`.
 
     Args:

@@ -23,8 +23,8 @@ from numba.core.datamodel import models
 from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import NativeValue, infer_getattr, register_model, typeof_impl, unbox
+from numpy.typing import NDArray
 
-from dnnmig_env.arrays import Ints
 from dnnmig_env.compiling.array_memory import kinds_of, table_of
 
 _WORD = ir.IntType(64)
@@ -74,7 +74,7 @@ class _Look(NamedTuple):
     numbers: tuple[tuple[int, int], ...]
 
 
-def _look_of(fields: Any, kinds: Ints) -> _Look | None:
+def _look_of(fields: Any, kinds: NDArray[np.int64]) -> _Look | None:
     """Return how a named tuple looks, None if it cannot be lent. As asking Numba takes 0.3 ms, answers are kept."""
     key = (type(fields), kinds.tobytes())
     if key not in _LOOKS:

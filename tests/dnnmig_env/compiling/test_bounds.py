@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,4 +74,5 @@ def test_the_check_sees_what_goes_beyond_an_array_under_every_decorator(tmp_path
 def test_kernels_stay_within_their_arrays(tmp_path: Path) -> None:
     done = checked(tmp_path, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(TESTS)} passed" in done.stdout
+    (passed,) = re.findall(r"(\d+) passed", done.stdout)
+    assert int(passed) >= len(TESTS)

@@ -53,7 +53,7 @@ def copied(project: Path) -> Path:
     compiling.mkdir(parents=True)
     for folder in (compiling.parent, compiling):
         (folder / "__init__.py").write_text("")
-    for name in ("jit.py", "cache.py", "inner.py", "lent.py"):
+    for name in ("jit.py", "cache.py", "inner.py", "lent.py", "array_memory.py"):
         (compiling / name).write_text((PROJECT / "dnnmig_env/compiling" / name).read_text())
     write(project, "from dnnmig_env.probe.inner import seconds", 1.0)
     return project

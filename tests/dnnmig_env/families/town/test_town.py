@@ -134,7 +134,7 @@ def test_a_place_with_nothing_far_enough_goes_to_the_farthest() -> None:
 
 
 def test_people_come_and_go_as_popular_as_places_are(town: Town) -> None:
-    trips = town.trips(np.random.default_rng(0), 20_000)
+    trips = draw_trips(np.random.default_rng(0), town.places, town.routes, town.options, np.zeros(20_000))
     count = np.bincount(trips.origin, minlength=len(town.places.popularity))
     np.testing.assert_allclose(count / 20_000, town.places.popularity, atol=0.012)
     went = np.bincount(trips.destination[trips.origin == 0], minlength=len(count)) / count[0]
@@ -145,11 +145,12 @@ def test_people_come_and_go_as_popular_as_places_are(town: Town) -> None:
 def test_people_go_on_from_where_they_have_gone_and_stay_there_for_a_while() -> None:
     stop_s = (20.0, 30.0)
     one, two = (town_of(2, legs=(legs, legs), stop_s=stop_s, wait_share=0.0) for legs in (1, 2))
-    trips = two.trips(np.random.default_rng(0), 20_000)
-    first = trips.origin == 0
-    went = np.bincount(trips.destination[first], minlength=len(two.places.popularity)) / first.sum()
+    drawn = draw_trips(np.random.default_rng(0), two.places, two.routes, two.options, np.zeros(20_000))
+    first = drawn.origin == 0
+    went = np.bincount(drawn.destination[first], minlength=len(two.places.popularity)) / first.sum()
     np.testing.assert_allclose(went, (two.places.goes_to @ two.places.goes_to)[0], atol=0.03)
     assert not np.any(one.trips(np.random.default_rng(0), 200).velocities_m_per_s.sum(axis=1) == 0)
+    trips = two.trips(np.random.default_rng(0), 50)
     for trip in range(50):
         points = slice(trips.offsets[trip], trips.offsets[trip + 1])
         still = ~trips.velocities_m_per_s[points].any(axis=1)
