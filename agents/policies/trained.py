@@ -158,9 +158,7 @@ def _of_network(weights: dict[str, torch.Tensor], prefix: str, width: int) -> di
     """Return the weights of the policy network among those of an SB3 policy, without the prefix of their names."""
     own = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
     if "efficiency" in own:  # until format 4, the weight of efficiency with which training began stood by itself
-        bias = own["query.bias"].clone()
-        bias[width] += own.pop("efficiency")
-        own["query.bias"] = bias
+        own["query.bias"][width] += own.pop("efficiency")
     return own
 
 

@@ -31,8 +31,8 @@ _LETTER_AND_NUMBER = _HEADER + 8
 _LOW_HALF = 0xFFFFFFFF
 """Numbers of axes and flags are of 32 bits, and what follows them in memory means nothing."""
 _CONTIGUOUS = 0x1
-_FLAGS_OF_TYPES = _CONTIGUOUS | 0x2 | 0x100 | 0x400
-"""Flags by which Numba's types differ: contiguous as in C or Fortran, aligned, writeable."""
+_FLAGS_OF_TYPES = _CONTIGUOUS | 0x2 | 0x400
+"""Flags by which Numba's types differ: contiguous as in C or in Fortran, writeable."""
 
 
 @intrinsic

@@ -24,6 +24,16 @@ class Mixed(NamedTuple):
     places: Ints  # (2, 2)
 
 
+class Few(NamedTuple):
+    first: Floats
+    second: Floats
+
+
+class Others(NamedTuple):
+    second: Floats
+    first: Floats
+
+
 class Switch(NamedTuple):
     on: bool
     values: Floats
@@ -137,7 +147,9 @@ def test_types_tell_element_types_layouts_and_tuples_apart() -> None:
 
 def test_what_looks_alike_is_of_one_type_however_it_came_to_be() -> None:
     numbers = mixed()
-    again = pickle.loads(pickle.dumps(numbers))  # with types of elements that are other objects
+    other_object = np.dtype(np.float64, copy=True)
+    assert other_object is not numbers.table.dtype
+    again = pickle.loads(pickle.dumps(numbers))._replace(table=numbers.table.astype(other_object))
     assert Lent(again).type is Lent(numbers).type
     assert read(again, 1, 2) == read(numbers, 1, 2)
     flat = numbers._replace(few=np.array(3, np.int8), places=np.zeros((0, 2), np.int64))
@@ -146,8 +158,30 @@ def test_what_looks_alike_is_of_one_type_however_it_came_to_be() -> None:
         assert Lent(other).type != Lent(numbers).type
 
 
+@jit
+def first_of(pair: Few | Others) -> float:
+    return pair.first[0]
+
+
+def test_named_tuples_of_other_names_are_told_apart() -> None:
+    one, two = np.array([1.0]), np.array([2.0])
+    assert first_of(Few(one, two)) == 1.0
+    assert first_of(Others(one, two)) == 2.0
+
+
+def test_arrays_of_every_layout_are_told_apart() -> None:
+    numbers, wide = mixed(), np.zeros((2, 6))
+    wide[:, ::2] = numbers.table
+    odd = np.zeros(49, np.int8)[1:].view(np.float64).reshape(2, 3)  # at an address between those of numbers
+    odd[:] = numbers.table
+    tables = [numbers.table, np.asfortranarray(numbers.table), wide[:, ::2], odd]
+    assert len({Lent(numbers._replace(table=table)).type for table in tables[:3]}) == 3
+    assert [read(numbers._replace(table=table), 1, 2) for table in tables] == [read(numbers, 1, 2)] * 4
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     numbers = mixed()._replace(step=np.float64(0.5), count=-3)
+    assert can_be_lent(numbers)
     assert read(numbers, 0, 1) == pytest.approx(read(mixed(), 0, 1) + 0.25 * numbers.table[0, 1] - 43)
 
 
