@@ -76,7 +76,7 @@ class Bound(NamedTuple):
 
 def vectors_of(movable: Bools, servers: int) -> Vectors:
     """Return the node vectors of movable layers, shape (U, L), on a number of servers."""
-    user, layer = np.nonzero(movable)
+    user, layer = map(np.ascontiguousarray, np.nonzero(movable))  # as a single layer's are, for the same machine code
     power = (servers + 1) ** np.arange(len(user) + 1)
     return Vectors(user, layer, power, np.searchsorted(user, np.arange(len(movable) + 1)))
 
