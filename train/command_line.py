@@ -53,7 +53,9 @@ def preset(name: str | None) -> TrainConfig:
             preset="quick",
             warm_start="joint-efficiency",
             warm_start_episodes=1500,
-            total_steps=400_000,
+            total_steps=600_000,
+            learning_rate=1e-3,
+            settings=("batch_size=512",),
             held_out=HeldOutConfig(
                 scenarios=32, every=50_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")
             ),
