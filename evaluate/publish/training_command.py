@@ -22,7 +22,7 @@ def training_command(config: TrainConfig) -> str:
     words = ["python", "-m", "train"]
     if config.preset is not None:
         words += ["--preset", config.preset]
-    return shlex.join([*words, *_options(config, preset(config.preset))])
+    return shlex.join([*words, *_options(config, preset(config.preset, config.algorithm))])
 
 
 def _options(config: Any, default: Any, prefix: str = "--") -> Iterator[str]:

@@ -13,6 +13,10 @@ def test_a_preset_gives_defaults_that_options_override():
     quick = parse(["--preset", "quick", "--seed", "3"])
     assert quick.total_steps == preset("quick").total_steps != TrainConfig().total_steps
     assert quick.seed == 3
+    assert (quick.learning_rate, quick.settings) == (1e-3, ("batch_size=512",))
+    for other in (["--algorithm", "ppo"], ["--algorithm=a2c"], ["--algorithm", "examples.my_classes:LouderPPO"]):
+        found = parse(["--preset", "quick", *other])
+        assert (found.warm_start, found.learning_rate, found.settings) == (quick.warm_start, None, ())
     assert parse(["--preset=quick", "--total-steps", "7"]).total_steps == 7
 
 
