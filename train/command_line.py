@@ -55,7 +55,7 @@ def preset(name: str | None, algorithm: str = TrainConfig.algorithm) -> TrainCon
         preset="quick",
         warm_start="joint-efficiency",
         warm_start_episodes=1500,
-        total_steps=600_000,
+        total_steps=400_000,
         held_out=HeldOutConfig(scenarios=32, every=50_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")),
     )
     return replace(quick, learning_rate=1e-3, settings=("batch_size=512",)) if algorithm == "grpo" else quick
