@@ -38,7 +38,7 @@ def check_same_run(
     if card.format != FORMAT:
         raise ValueError(
             f"{file} was written by another version of this project (format {card.format}, not {FORMAT}), and its "
-            "training cannot go on; evaluate it as it is, or train anew with another --out."
+            f"training cannot go on; evaluate it as it is, or begin another run with its weights: --begin-with {file}."
         )
     training = read_training(file)
     configured = {
