@@ -159,10 +159,10 @@ def _batch(config: TrainConfig, generator: Generator, rows: int, autoreset_mode:
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     settings = named_values("--settings", config.settings)
-    if config.learning_rate is not None:
+    if (step := config.learning_rate) is not None:
         if "learning_rate" in settings:
-            raise ValueError("--learning-rate and --settings learning_rate are both given; keep one.")
-        settings["learning_rate"] = config.learning_rate
+            raise ValueError(f"--settings learning_rate and --learning-rate {step:g} are both given; keep the latter.")
+        settings["learning_rate"] = step
     algorithm(config.algorithm), policy_class(config.algorithm, config.policy_class)
     try:
         return check_settings(config.algorithm, settings, config.policy_class)

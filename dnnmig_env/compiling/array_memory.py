@@ -92,6 +92,7 @@ def _read_places(elements: int, kinds: NDArray[np.int64], table: NDArray[np.int6
 
 
 def _compiled(function: Any) -> Any:
+    """Compile a function that Python calls. The decorators of `dnnmig_env.compiling.jit` themselves need these two."""
     options: dict[str, Any] = {"no_cfunc_wrapper": True}
     result: Any = njit(**options)(function)
     keep_compiled(result, function)

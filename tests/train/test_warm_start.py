@@ -157,6 +157,10 @@ def test_ctrl_c_while_the_teacher_plays_leaves_nothing_behind(tmp_path, capsys, 
             "setting 'group_size' of algorithm 'grpo' is 1; give a whole",
         ),
         ([*GRPO[:2], "--settings", "n_steps=16"], "algorithm 'grpo' has no setting 'n_steps'"),
+        (
+            [*GRPO[:2], "--preset", "quick", "--settings", "learning_rate=3e-4"],
+            "--settings learning_rate and --learning-rate 0.001 are both given; keep the latter.",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_nothing_behind(arguments, text, tmp_path, capsys):

@@ -129,6 +129,7 @@ def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
     [
         TrainConfig(),
         replace(preset("quick"), seed=3),
+        replace(preset("quick", "ppo"), algorithm="ppo"),
         TrainConfig(
             "mobile",
             "a2c",

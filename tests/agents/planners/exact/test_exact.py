@@ -14,6 +14,7 @@ from agents.planners.exact.bound import bound_of, vectors_of
 from agents.planners.exact.exact import Exact
 from agents.planners.slot_zero import slot_zero_packed
 from agents.policies.policy import resolve_policy
+from dnnmig_env.compiling.lent import Lent
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
 from dnnmig_env.families.toy import OPTIMAL_DELAY_S, OPTIMAL_PLAN, toy_scenario
@@ -77,6 +78,11 @@ def test_layers_that_only_pay_off_together_go_where_all_of_them_fit() -> None:
     plan = EXACT(scenario, RNG)
     assert sorted((upload.layers, upload.server) for upload in plan.uploads) == [((0,), 2), ((1,), 2), ((2,), 2)]
     assert simulate(scenario, plan).mean_delay_s == pytest.approx((3 * 3 + 7 * 1.5) / 10)
+
+
+def test_machine_code_is_the_same_however_many_layers_can_be_moved() -> None:
+    one, many = (vectors_of(np.eye(2, 3, dtype=np.bool_)[:users], 2) for users in (1, 2))
+    assert Lent(one).type is Lent(many).type
 
 
 def test_a_good_line_to_come_is_waited_for_by_the_clairvoyant_only() -> None:
