@@ -69,9 +69,14 @@ def write(project: Path, imports: str, constant: float, package: str = "probe") 
 
 
 def ask(project: Path, code: str = ASK, **variables: str) -> tuple[str, str]:
-    """Run some code in a new process and return what it prints on stdout and on stderr."""
+    """Run some code in a new process and return what it prints on stdout and on stderr.
+
+    The process writes no bytecode of its own: Python takes the bytecode of a module for that of its source wherever the
+    length of the source and the second in which it was written agree, as they may when a test edits it at once.
+    """
     inherited = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     environment = {**inherited, "PYTHONPATH": str(project), "HOME": str(project / "home"), **variables}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
     (project / "home").mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, timeout=240
