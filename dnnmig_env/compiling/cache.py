@@ -15,7 +15,6 @@ which wins over `XDG_CACHE_HOME`.
 
 from __future__ import annotations
 
-import ast
 import atexit
 import functools
 import hashlib
@@ -24,7 +23,7 @@ import pickle
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,11 @@ import numpy as np
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 from numba.core.serialize import dumps
 
+from dnnmig_env.compiling.imports import SOURCES, THIS_MODULE, Import, imported_files, imports_in
 from dnnmig_env.compiling.inner import connect, rebuilt
 
-SOURCES = Path(__file__).resolve().parents[2]
-"""The folder in which this project's packages lie."""
-
-_PACKAGES = ("dnnmig_env", "agents", "train", "evaluate")
+# What sources import is kept under the code that found it, for as many sources at most.
+_IMPORTS_KEY, _MOST_SOURCES = THIS_MODULE.read_bytes(), 1000
 # Settings of Numba, from the environment, that change what it compiles.
 _SETTINGS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT", "FULL_TRACEBACKS")
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -197,12 +195,15 @@ def _say(text: str) -> None:
 def digest(source: Path) -> str:
     """Return a digest of a module's source and of everything it imports from this project, decorators included."""
     found: set[Path] = set()
-    queue = [source.resolve()]
+    queue, known = [source.resolve()], _known_imports()
+    known_before = len(known)
     while queue:
         path = queue.pop()
         if path not in found:
             found.add(path)
             queue += imported(path)
+    if len(known) > known_before:
+        _keep_imports(known)
     settings: Any = numba.config
     made_by = [numba.__version__, llvmlite.__version__, np.__version__, sys.version]
     made_by += [f"{name}={getattr(settings, name, None)}" for name in _SETTINGS]
@@ -217,43 +218,28 @@ def digest(source: Path) -> str:
 def imported(source: Path) -> tuple[Path, ...]:
     """Return the files of this project that a module imports when it is loaded.
 
-    `from package import name` imports the package's `__init__.py`, and `name.py` if there is one.
-    `import package.module` also imports the `__init__.py` of every package on the way. Imports inside functions do not
-    count: they happen too late for the imported code to be compiled into the module's functions.
+    Parsing all sources would take longer than the rest of a start, so what they import is kept with the machine code.
     """
-    names: list[list[str]] = []
-    for node in _loaded(ast.parse(source.read_bytes())):
-        if isinstance(node, ast.ImportFrom):
-            base = _absolute(node.module, node.level, source)
-            names += [base, *([*base, alias.name] for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                parts = alias.name.split(".")
-                names += [parts[:end] for end in range(1, len(parts) + 1)]
-    return tuple(file for parts in names for file in _files(parts))
+    content, known = source.read_bytes(), _known_imports()
+    key = hashlib.sha256(content).digest()
+    if key not in known:
+        known[key] = imports_in(content)
+    return imported_files(source, known[key])
 
 
-def _loaded(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the statements that run when a module is loaded: all but those inside functions."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.stmt) and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
-            yield from _loaded(node)
+@functools.cache
+def _known_imports() -> dict[bytes, tuple[Import, ...]]:
+    """Return what sources import that earlier starts have parsed, by the digest of the source."""
+    known: dict[bytes, tuple[Import, ...]] | None = _imports_entry().load(_IMPORTS_KEY)
+    return known or {}
 
 
-def _absolute(module: str | None, level: int, source: Path) -> list[str]:
-    """Return the parts of the full name of a module that the file `source` imports with `level` leading dots."""
-    parts = module.split(".") if module else []
-    if level == 0:
-        return parts
-    package = source.resolve().parents[level - 1]
-    return [*package.relative_to(SOURCES).parts, *parts] if package.is_relative_to(SOURCES) else parts
+def _keep_imports(known: dict[bytes, tuple[Import, ...]]) -> None:
+    """Keep what sources import for the next start; of the sources of former days, the oldest are forgotten."""
+    for key in list(known)[:-_MOST_SOURCES]:
+        del known[key]
+    _imports_entry().save(_IMPORTS_KEY, known)
 
 
-def _files(parts: list[str]) -> Iterator[Path]:
-    """Yield the file of a module, given the parts of its name, if this project has such a module."""
-    if parts and parts[0] in _PACKAGES:
-        base = SOURCES.joinpath(*parts)
-        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
-            if path.is_file():
-                yield path
+def _imports_entry() -> _Entries:
+    return _Entries(cache_folder(), "imports")

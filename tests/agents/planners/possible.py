@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,11 +16,13 @@ from dnnmig_env.scenarios.scenario import Scenario
 def placements(scenario: Scenario) -> Iterator[Placement]:
     """Yield every placement that fits the memory and keeps what is uploaded."""
     users, layers = np.nonzero(movable_layers(scenario))
-    for nodes in itertools.product(range(len(scenario.servers) + 1), repeat=len(users)):
-        placement = tuple(np.array(user.uploaded, np.int8) for user in scenario.users)
-        for user, layer, node in zip(users, layers, nodes, strict=True):
-            placement[user][layer] = node
-        placed = list(zip(scenario.users, placement, strict=True))
-        used_bytes = [sum(user.graph.weight_bytes[row == s].sum() for user, row in placed) for s in range(1, 99)]
-        if all(size <= server.memory_bytes for size, server in zip(used_bytes, scenario.servers, strict=False)):
-            yield placement
+    held = np.concatenate([np.array(user.uploaded, np.int8) for user in scenario.users])
+    weights = np.concatenate([user.graph.weight_bytes for user in scenario.users])
+    ends = np.cumsum([len(user.graph) for user in scenario.users])
+    free = np.append(0, ends)[users] + layers
+    memory_bytes = [math.inf, *(server.memory_bytes for server in scenario.servers)]
+    for nodes in itertools.product(range(len(memory_bytes)), repeat=len(users)):
+        placed = held.copy()
+        placed[free] = nodes
+        if np.all(np.bincount(placed, weights, len(memory_bytes)) <= memory_bytes):
+            yield tuple(np.split(placed, ends[:-1]))

@@ -53,7 +53,7 @@ def copied(project: Path) -> Path:
     compiling.mkdir(parents=True)
     for folder in (compiling.parent, compiling):
         (folder / "__init__.py").write_text("")
-    for name in ("jit.py", "cache.py", "inner.py", "lent.py", "array_memory.py"):
+    for name in ("jit.py", "cache.py", "imports.py", "inner.py", "lent.py", "array_memory.py"):
         (compiling / name).write_text((PROJECT / "dnnmig_env/compiling" / name).read_text())
     write(project, "from dnnmig_env.probe.inner import seconds", 1.0)
     return project
@@ -86,7 +86,8 @@ def ask(project: Path, code: str = ASK, **variables: str) -> tuple[str, str]:
 
 
 def entries(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.code"))
+    """Return the files of machine code in a folder and its subfolders."""
+    return sorted(folder.rglob("kernels-*/*.code"))
 
 
 IMPORTS = [
@@ -254,24 +255,27 @@ def test_another_compiler_has_another_digest(monkeypatch: pytest.MonkeyPatch, li
     assert digest(source) != before
 
 
-def test_imports_in_any_package_count_but_not_those_inside_functions(tmp_path: Path) -> None:
-    source = tmp_path / "source.py"
-    source.write_text(
-        "from agents.policies import sampling\n"
-        "import train.__main__\n"
-        "from evaluate.__main__ import main\n"
-        "class Late:\n    from dnnmig_env.simulation import play\n"
-        "def later():\n    from dnnmig_env.simulation import kernel\n"
-    )
-    found = {str(path.relative_to(PROJECT)) for path in cache.imported(source)}
-    files = (
-        "agents/policies/sampling.py",
-        "train/__main__.py",
-        "evaluate/__main__.py",
-        "dnnmig_env/simulation/play.py",
-    )
-    assert set(files) <= found
-    assert "dnnmig_env/simulation/kernel.py" not in found
+def test_what_sources_import_is_parsed_once_and_again_where_the_entry_is_damaged(asked: Path, tmp_path: Path) -> None:
+    shutil.copytree(asked / "home", tmp_path / "home")
+    (entry,) = (tmp_path / "home/.cache/dnnmig").glob("imports.*.code")
+    whole = entry.read_bytes()
+    parsed = "import ast; real, seen = ast.parse, []\n"
+    parsed += "ast.parse = lambda code, *more, **named: seen.append(type(code)) or real(code, *more, **named)\n"
+    for content, again in ((whole, False), (whole[:-1] + bytes([whole[-1] ^ 1]), True), (b"", True)):
+        entry.write_bytes(content)
+        found = ask(asked, f"{parsed}{ASK}; print(bytes in seen)", HOME=str(tmp_path / "home"))
+        assert found == (f"20.0\n{again}", "")
+        assert entry.read_bytes() == whole
+
+
+def test_the_oldest_sources_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_MOST_SOURCES", 2)
+
+    def look() -> None:
+        cache._keep_imports({name: (cache.Import("math", 0, ("inf",)),) for name in (b"a", b"b", b"c")})
+        assert list(cache._known_imports.__wrapped__()) == [b"b", b"c"]
+
+    answers(monkeypatch, tmp_path, look)
 
 
 def test_flushing_deletes_the_entries_of_one_function_alone(tmp_path: Path) -> None:
