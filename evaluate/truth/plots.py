@@ -68,11 +68,10 @@ def _draw_shares(axes: Axes, records: Mapping[str, Sequence[TruthRecord]]) -> No
     axes.axvspan(1.0 - MEDIAN, 1.0 + MEDIAN, color="#7F7F7F", alpha=0.25, linewidth=0)
     furthest = 0.15
     for place, (name, each) in enumerate(records.items()):
-        ratios = np.sort([record.ratio for record in each if np.isfinite(record.ratio)])
+        ratios = np.array([record.ratio for record in each if np.isfinite(record.ratio)])
         if len(ratios):
             furthest = max(furthest, float(np.abs(ratios - 1.0).max()))
-            share = np.arange(1, len(ratios) + 1) / len(ratios)
-            axes.step(ratios, share, where="post", color=COLOURS[place % len(COLOURS)], label=name)
+            axes.ecdf(ratios, color=COLOURS[place % len(COLOURS)], label=name)
     axes.set_xlim(1.0 - min(furthest, 0.6) * 1.05, 1.0 + min(furthest, 0.6) * 1.05)
     axes.set_ylim(0.0, 1.02)
     axes.set_xlabel("model / simulation")

@@ -71,4 +71,4 @@ def _draw(
     axes.set_yticks(range(len(ranked)), ranked)
     axes.set_ylim(len(ranked) - 0.5, -0.5)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(studies), fontsize="small", frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(studies), fontsize="small", frameon=False)

@@ -120,6 +120,8 @@ def test_an_edited_reexport_gives_the_new_number(project: Path) -> None:
     (project / "dnnmig_env/probe/other.py").write_text(INNER.format(constant=4.0))
     init.write_text("from dnnmig_env.probe.other import seconds\n")
     assert ask(project)[0] == "50.0"
+    (project / "dnnmig_env/probe/other.py").write_text(INNER.format(constant=5.0))
+    assert ask(project)[0] == "60.0"
 
 
 def test_code_is_kept_between_runs_in_a_folder_closed_to_others(asked: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from dnnmig_env.networks.measured_profile import read_profile
 from dnnmig_env.scenarios.file import load_scenario
 from evaluate.__main__ import main
+from tests.evaluate.figures import assert_nothing_is_cut_off, drawn_figures
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 SMALL = EXAMPLES / "testbed_small.yaml"
@@ -32,9 +33,12 @@ def run(out: Path, file: Path, *more: str, policies: str = "front-to-back") -> i
     return main(["testbed", "--scenario-file", str(file), "--policies", policies, "--out", str(out), *more])
 
 
-def test_a_plan_takes_about_as_long_as_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_takes_about_as_long_as_predicted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "results"
     file = changed(tmp_path, ("horizon_s: 6", "horizon_s: 4"), ("up_mbps: 24", "up_mbps: 40"))
+    figures = drawn_figures(monkeypatch)
     assert run(out, file) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "config.json",
@@ -48,6 +52,8 @@ def test_a_plan_takes_about_as_long_as_predicted(tmp_path: Path, capsys: pytest.
     ]
     found = json.loads((out / "testbed.json").read_text())["front-to-back"]
     assert found["wrong_results"] == 0
+    for figure in figures:
+        assert_nothing_is_cut_off(figure)
     assert found["measured_s"] == pytest.approx(found["retold_s"], rel=0.5)
     assert found["measured_s"] > 0.9 * found["predicted_s"]  # nothing can be faster than it is paced
     assert sum(part["measured"] for part in found["parts_s"].values()) == pytest.approx(found["measured_s"])

@@ -10,6 +10,7 @@ import pytest
 from evaluate.__main__ import main
 from evaluate.truth import truth
 from evaluate.truth.verdict import MEDIAN, MOST_SHARE, SAME_BEST
+from tests.evaluate.figures import assert_nothing_is_cut_off, drawn_figures
 
 FILES = {"truth.json", "records.csv", "table.md", "truth.png"}
 
@@ -19,7 +20,10 @@ def run(out: Path, *arguments: str) -> int:
     return main(["truth", "--out", str(out), *words, *arguments])
 
 
-def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_what_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = drawn_figures(monkeypatch)
     assert run(tmp_path / "out") == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     found = json.loads((tmp_path / "out" / "truth.json").read_text())
@@ -40,6 +44,8 @@ def test_the_command_writes_what_it_prints(tmp_path: Path, capsys: pytest.Captur
         float(row["ratio"]) == pytest.approx(float(row["predicted_s"]) / float(row["experienced_s"])) for row in rows
     )
     assert (tmp_path / "out" / "truth.png").read_bytes().startswith(b"\x89PNG")
+    for figure in drawn:
+        assert_nothing_is_cut_off(figure)
     printed, table = capsys.readouterr().out, (tmp_path / "out" / "table.md").read_text()
     assert "best policy the same in 100% of the scenarios" in printed
     assert "joint-efficiency" in table

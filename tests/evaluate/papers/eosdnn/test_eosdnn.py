@@ -21,6 +21,7 @@ from evaluate.__main__ import main
 from evaluate.papers.eosdnn import placements
 from evaluate.papers.eosdnn.placements import OPTIMUM, PlacementStudy, methods
 from evaluate.papers.eosdnn.uploads import UploadStudy, queries_finished, upload_and_compare
+from tests.evaluate.figures import assert_nothing_is_cut_off, drawn_figures
 from tests.evaluate.papers.shrunk import shrink_eosdnn
 
 
@@ -28,6 +29,7 @@ def test_the_command_writes_what_it_prints(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shrink_eosdnn(monkeypatch)
+    figures = drawn_figures(monkeypatch)
     out = tmp_path / "out"
     assert main(["eosdnn", "--out", str(out), "--scenarios", "2", "--iterations", "20"]) == 0
     assert {path.name for path in out.iterdir()} == {"eosdnn.json", "table.md", "eosdnn.png"}
@@ -54,6 +56,8 @@ def test_the_command_writes_what_it_prints(
         assert table in text
         assert table in printed
     assert (out / "eosdnn.png").read_bytes().startswith(b"\x89PNG")
+    (figure,) = figures
+    assert_nothing_is_cut_off(figure)
 
 
 def test_a_stopped_command_has_printed_the_studies_that_are_finished(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from evaluate.__main__ import main
+from tests.evaluate.figures import assert_nothing_is_cut_off, drawn_figures
 from tests.evaluate.papers.profiles import TINY, write_profiles
 
 
@@ -17,10 +18,13 @@ def run(folder: Path, out: Path, *arguments: str) -> int:
     return main(["paper", "--profiles", str(folder), "--out", str(out), *arguments])
 
 
-def test_files_and_table_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_and_table_say_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_profiles(tmp_path / "profiles")
     write_profiles(tmp_path / "profiles", TINY.replace(",20\n", ",\n").replace(",10\n", ",\n"), "unmeasured")
     out = tmp_path / "new" / "out"
+    figures = drawn_figures(monkeypatch)
     assert run(tmp_path / "profiles", out, "--mbps", "20", "80") == 0
     result = json.loads((out / "paper.json").read_text())
     assert set(result) == {"rows", "improvements", "assumptions", "config", "versions", "machine"}
@@ -33,6 +37,8 @@ def test_files_and_table_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixt
     assert result["config"]["mbps"] == [20, 80]
     assert sorted(path.name for path in out.iterdir()) == ["paper.json", "table.md", "tiny.png", "unmeasured.png"]
     assert (out / "tiny.png").read_bytes().startswith(b"\x89PNG")
+    for figure in figures:
+        assert_nothing_is_cut_off(figure)
     table, printed = (out / "table.md").read_text(), capsys.readouterr().out
     for text in (table, printed):
         assert "10 (3)" in text

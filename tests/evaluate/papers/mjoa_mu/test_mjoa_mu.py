@@ -29,6 +29,7 @@ from evaluate.papers.mjoa_mu.users import (
     delays_s,
     studies,
 )
+from tests.evaluate.figures import assert_nothing_is_cut_off, drawn_figures
 from tests.strategies import Sizes, random_case
 
 NETWORKS = ("alexnet", "bert_mini")
@@ -141,7 +142,10 @@ def test_every_scenario_is_measured_once_and_in_its_order(monkeypatch: pytest.Mo
     assert len({scenario.users[0].device.flops_per_s for scenario in measured}) == len(measured)
 
 
-def test_files_say_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_say_what_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = drawn_figures(monkeypatch)
     assert main(["mjoa-mu", "--out", str(tmp_path / "out"), *SMALL]) == 0
     result = json.loads((tmp_path / "out" / "mjoa_mu.json").read_text())
     assert len(result["one_user"]) == 4
@@ -155,6 +159,8 @@ def test_files_say_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture
         assert line in printed
     assert any("64.5%" in line for line in result["findings"])
     assert (tmp_path / "out" / "mjoa_mu.png").read_bytes().startswith(b"\x89PNG")
+    for figure in figures:
+        assert_nothing_is_cut_off(figure)
     assert result["config"]["seed"] == 1
 
 
