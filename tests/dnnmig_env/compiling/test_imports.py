@@ -23,6 +23,10 @@ def files(source: str, place: Path) -> list[str]:
         ("from agents.policies import sampling", ["agents/policies/__init__.py", "agents/policies/sampling.py"]),
         ("import train.__main__", ["train/__init__.py", "train/__main__.py"]),
         ("import train", ["train/__init__.py"]),
+        (
+            "import agents.planners.registry",
+            ["agents/__init__.py", "agents/planners/__init__.py", "agents/planners/registry.py"],
+        ),
         ("from evaluate.__main__ import main", ["evaluate/__main__.py"]),
         ("from . import play", ["dnnmig_env/simulation/__init__.py", "dnnmig_env/simulation/play.py"]),
         ("from .play import *", ["dnnmig_env/simulation/play.py"]),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dnnmig_env.networks.layer_graph import Layer, LayerGraph
-from dnnmig_env.scenarios.bounds import LATENCY, LINK_RATE, NODE_RATE, PLACE, QUERY_RATE, Bounds, check_bounds
+from dnnmig_env.scenarios.bounds import LATENCY, LINK_RATE, NODE_RATE, PLACE, QUERY_RATE, Bounds, check_bounds, full
 from dnnmig_env.scenarios.node import Node, Tier
 from dnnmig_env.scenarios.scenario import Links, Scenario, User
 from dnnmig_env.simulation.plan import Plan, Upload
@@ -72,3 +72,13 @@ def test_more_work_than_there_is_and_more_servers_than_have_numbers_are_refused(
     assert len(Scenario(users, servers[:127], Links(1.0), 1.0).users) == 128
     with pytest.raises(ValueError, match="servers has 128 entries; a scenario can have 127 at most"):
         Scenario(users[:1], servers, Links(1.0), 1.0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_what_is_given_is_copied_and_stays_the_callers(shape: tuple[int, ...]) -> None:
+    given = np.ones(3)
+    kept = full("rates", given, shape, LINK_RATE)
+    given[0] = 5.0  # still allowed
+    assert kept.tolist() == np.ones(shape).tolist()
+    with pytest.raises(ValueError, match="read-only"):
+        kept[..., 0] = 2.0
