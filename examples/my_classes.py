@@ -25,7 +25,8 @@ from dnnmig_env.simulation.plan import Plan, plan_of
 
 def largest_first(scenario: Scenario, rng: np.random.Generator) -> Plan:
     """Plan to upload every user's layers to the first server, those with most weights first, as far as they fit."""
-    room = scenario.servers[0].memory_bytes
+    held = [user.graph.weight_bytes[np.asarray(user.uploaded) == 1].sum() for user in scenario.users]
+    room = scenario.servers[0].memory_bytes - sum(held)  # what is there already takes room, too
     steps = []
     for number, user in enumerate(scenario.users):
         present = user.query_rate_hz[0] > 0

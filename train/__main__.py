@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 from dnnmig_env.files.signals import handled, status, stop
@@ -35,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print("error: the memory of this machine or its GPU does not suffice; " + _SMALLER, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt as stopped:
         print("\nStopped before training began.", file=sys.stderr)
         return status(stopped)

@@ -292,7 +292,7 @@ def _report(algorithm: str, curve: LearningCurve, lines: dict[str, Line], out: P
     rows += [(name, line.mean_delay_s, line.share_of_device_only) for name, line in lines.items()]
     print("Mean query delay on held-out scenarios, of the best model and the baselines:")
     for name, delay_s, share in rows:
-        print(f"  {name:<26} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only")
+        print(f"  {name:<26} {delay_s:8.3f} s  {100 * share:6.1f} % of device-only (mean of the ratios)")
     if best[0] == 0 < curve.points[-1][0]:
-        print("No later model was better than the one before training.")
+        print("No later model was better than the one before the first step, which may have imitated a teacher.")
     print(f"Saved in {out}. Curves: tensorboard --logdir {out / folder.CURVES}")

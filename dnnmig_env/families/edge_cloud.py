@@ -13,7 +13,7 @@ from dnnmig_env.families.draw.links import draw_access, draw_backbone, draw_home
 from dnnmig_env.families.draw.machines import CLOUD, DEVICE, EDGE, MachineLists, machine_kinds
 from dnnmig_env.families.draw.network_table import NetworkTable, checked_networks, network_table
 from dnnmig_env.families.draw.participants import QUERY_RATE_HZ, draw_participants, limit_memory, query_rates_hz
-from dnnmig_env.families.draw.ranges import CountRange, Ranges, check_count, normalize_ranges, uniform
+from dnnmig_env.families.draw.ranges import CountRange, Ranges, check_count, check_replaced, normalize_ranges, uniform
 from dnnmig_env.families.draw.recorded_rates import checked_traces
 from dnnmig_env.scenarios.uplink import Uplink, check_uplink
 from dnnmig_env.simulation.packed import Limits
@@ -108,6 +108,8 @@ class EdgeCloud(MachineLists):
         self.check_machines()
         object.__setattr__(self, "networks", checked_networks(self.networks, self.max_layers))
         object.__setattr__(self, "traces", checked_traces(self.traces))
+        check_replaced(self, "traces", "access_mbps")
+        check_replaced(self, "horizon_s", "horizon_uploads")
 
     @cached_property
     def limits(self) -> Limits:

@@ -78,6 +78,12 @@ class Trace:
         object.__setattr__(self, "bytes_per_s", rates)
         object.__setattr__(self, "period_s", period)
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the rate never changes."""
+        rates = np.asarray(self.bytes_per_s)
+        return bool(np.all(rates == rates[0]))
+
     def mean_rates(self, slot_starts_s: ArrayLike, horizon_s: float, offset_s: ArrayLike = 0.0) -> Floats:
         """Return the exact time average of the rate in each slot, shape (T,), in bytes/s.
 

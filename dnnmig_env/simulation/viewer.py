@@ -121,7 +121,12 @@ def to_rgb(figure: Figure) -> NDArray[np.uint8]:
 
 
 def describe(timeline: Timeline) -> str:
-    """Return a timeline as text: a headline, a table of the users and a table of the uploads."""
+    """Return a timeline as text: a headline, a table of the users and a table of the uploads.
+
+    *settled after* is the time from which on a user's queries take at most 5 % longer than at the end, *cold start* the
+    delay of a first query that waits for all weights it needs (`Timeline.cold_start_delay_s`), and *queries* the mean
+    number of queries that the user starts until the horizon.
+    """
     scenario = timeline.scenario
     users = [["user", "network", "device only", "mean delay", "final delay", "settled after", "cold start", "queries"]]
     for user_index, user in enumerate(scenario.users):
@@ -134,7 +139,7 @@ def describe(timeline: Timeline) -> str:
                 _seconds(timeline.event_delay_s[-1, user_index]),
                 _seconds(timeline.settled_s[user_index]),
                 _seconds(timeline.cold_start_delay_s[user_index]),
-                f"{timeline.closed_loop_queries[user_index]:.0f}",
+                f"{timeline.usage.started[:, user_index].sum():.1f}",
             ]
         )
     lanes = has_lanes(scenario)

@@ -18,7 +18,7 @@ from evaluate.compare.progress import showing
 from evaluate.compare.record import Record, Rollout
 from evaluate.compare.results import Results, records_csv, summary
 from evaluate.compare.rollout import Arena
-from evaluate.compare.summary_table import HEADINGS, MOVE_HEADINGS, move_rows, summary_rows
+from evaluate.compare.summary_table import HEADINGS, MOVE_HEADINGS, illegal_notes, move_rows, summary_rows
 from evaluate.output.folder import as_json, write_folder
 from evaluate.output.journal import Journal
 from evaluate.output.tables import markdown_table, print_table
@@ -152,11 +152,12 @@ def _publish(config: Config, given: Given, results: Results, plans: Mapping[str,
     """Write the files, then print the table, even if the files cannot be written."""
     title, figures = _title(config, given), results.figures()
     moves = "\n" + markdown_table(MOVE_HEADINGS, move_rows(results.rollouts)) if given.limits.lanes else ""
+    notes = "".join(f"\n{note}\n" for note in illegal_notes(results.rollouts))
     made_with = {"config": as_data(asdict(config)), "versions": versions(), "machine": machine()}
     files: dict[str, str | bytes] = {
         "summary.json": as_json(summary(results, figures)),
         "records.csv": records_csv(results),
-        "table.md": markdown_table(HEADINGS, summary_rows(figures)) + moves,
+        "table.md": markdown_table(HEADINGS, summary_rows(figures)) + moves + notes,
         "delays.png": delays_png(title, figures, results.delays_s, results.best_s),
         "config.json": as_json(made_with),
         **plans,
@@ -172,6 +173,5 @@ def _print(title: str, results: Results, lanes: bool) -> None:
     print_table(title, HEADINGS, summary_rows(results.figures()))
     if lanes:
         print_table("Weights that moved", MOVE_HEADINGS, move_rows(results.rollouts))
-    for name, rollout in results.rollouts.items():
-        if rollout.illegal.any():
-            print(f"{name}: {int(rollout.illegal.sum())} episodes ended by an illegal action.")
+    for note in illegal_notes(results.rollouts):
+        print(note)

@@ -30,6 +30,7 @@ class Row:
         best_known_s: Best known delay.
         mean_delay_s: Its mean query delay J, whatever the objective.
         planning_s: Seconds that the policy took.
+        illegal: Whether an illegal action ended the episode.
         moves: What moved, by the names in `MOVE_COLUMNS`.
     """
 
@@ -40,6 +41,7 @@ class Row:
     best_known_s: float
     mean_delay_s: float
     planning_s: float
+    illegal: bool
     moves: Mapping[str, float]
 
     @property
@@ -146,5 +148,6 @@ def _row(columns: Mapping[str, str], delay: str) -> Row:
         best_known_s=float(columns["best_known_s"]),
         mean_delay_s=float(columns["mean_delay_s"]),
         planning_s=float(columns["planning_s"]),
+        illegal=bool(int(columns["illegal_action"])),
         moves={name: float(columns[name]) for name in MOVE_COLUMNS},
     )

@@ -91,9 +91,9 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
     """Return the contents of summary.json.
 
     `policies` has the figures of each policy; `ratios[a][b]` is the mean delay of a divided by that of b, with its
-    interval; `moves` has means over scenarios of what moved, such as the bytes that devices sent. All delays are those
-    of the objective. Scenarios that came from files or a frozen set have no seed; `set` has the set's name and check
-    sum.
+    interval; `illegal` counts the episodes that an illegal action ended; `moves` has means over scenarios of what
+    moved, such as the bytes that devices sent. All delays are those of the objective. Scenarios that came from files
+    or a frozen set have no seed; `set` has the set's name and check sum.
     """
     ratios = {
         one: {other: {"ratio": ratio, "ci95": [low, high]} for other, (ratio, low, high) in others.items()}
@@ -110,6 +110,7 @@ def summary(results: Results, figures: Mapping[str, PolicyFigures]) -> dict[str,
         "policies": {name: asdict(each) for name, each in figures.items()},
         "device_only_delay_s": float(results.device_only_s.mean()),
         "ratios": ratios,
+        "illegal": {name: int(rollout.illegal.sum()) for name, rollout in results.rollouts.items()},
         "moves": {
             name: {column: float(getattr(rollout, column).mean()) for column in MOVE_COLUMNS}
             for name, rollout in results.rollouts.items()

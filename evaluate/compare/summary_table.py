@@ -32,6 +32,12 @@ def move_rows(rollouts: Mapping[str, Rollout]) -> list[tuple[str, ...]]:
     return [row for _, row in sorted(rows, key=lambda item: (math.isnan(item[0]), item[0]))]
 
 
+def illegal_notes(rollouts: Mapping[str, Rollout]) -> list[str]:
+    """Return a sentence for each policy of which illegal actions have ended episodes."""
+    ended = {name: int(rollout.illegal.sum()) for name, rollout in rollouts.items()}
+    return [f"{name}: {count} episodes ended by an illegal action." for name, count in ended.items() if count]
+
+
 def share(part: float, whole: float) -> float:
     """Return a part as a share of the whole; NaN if there is none."""
     return part / whole if whole > 0 else math.nan

@@ -119,8 +119,17 @@ def _check_settings(found: Any, settings: Mapping[str, Any]) -> None:
     found = found if isinstance(found, dict) else {}
     for name in (*settings, *found):
         if found.get(name) != settings.get(name):
-            was, now = (json.dumps(each.get(name)) for each in (found, settings))
-            raise ValueError(f"it was begun with other settings ({name} was {_short(was)}, now it is {_short(now)})")
+            was, now = found.get(name), settings.get(name)
+            if name == "policies" and isinstance(was, str) and isinstance(now, str):
+                gone, new = _only_in(was, now), _only_in(now, was)
+                differs = " and ".join([f"{each} is gone" for each in gone] + [f"{each} is new" for each in new])
+                raise ValueError(f"it was begun with other policies ({_short(differs or 'in another order')})")
+            was, now = _short(json.dumps(was)), _short(json.dumps(now))
+            raise ValueError(f"it was begun with other settings ({name} was {was}, now it is {now})")
+
+
+def _only_in(one: str, other: str) -> list[str]:
+    return [each for each in one.split(",") if each not in other.split(",")]
 
 
 def _check_sum(line: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluate.compare.reading import Evaluation
 from evaluate.compare.record import Record, Rollout
-from evaluate.compare.summary_table import HEADINGS, MOVE_HEADINGS, move_rows, summary_rows
+from evaluate.compare.summary_table import HEADINGS, MOVE_HEADINGS, illegal_notes, move_rows, summary_rows
 from evaluate.report.charts import charts, delay_name
 from evaluate.report.episodes import LOADS, Episode, Episodes
 
@@ -69,6 +69,7 @@ def _section(evaluation: Evaluation, episodes: Episodes | None) -> dict[str, Any
         "delay": delay_name(evaluation),
         "headings": HEADINGS,
         "rows": summary_rows(evaluation.figures),
+        "notes": illegal_notes(rollouts),
         "move_headings": MOVE_HEADINGS,
         "move_rows": move_rows(rollouts) if moved else (),
         "spread_headings": SPREAD_HEADINGS,
@@ -122,13 +123,22 @@ def _shown(kind: str, episode: Episode) -> dict[str, Any]:
 
 
 def _rollout(evaluation: Evaluation, policy: str) -> Rollout:
-    """Return the rows of a policy as a rollout, as far as tables of what moved need it."""
+    """Return the rows of a policy as a rollout, as far as tables of what moved and notes need it."""
     records = []
     for row in evaluation.rows[policy]:
         moves: Mapping[str, Any] = row.moves
         records.append(
             Record(
-                row.scenario, row.mean_delay_s, row.device_only_s, np.nan, np.nan, row.planning_s, 0, False, (), **moves
+                row.scenario,
+                row.mean_delay_s,
+                row.device_only_s,
+                np.nan,
+                np.nan,
+                row.planning_s,
+                0,
+                row.illegal,
+                (),
+                **moves,
             )
         )
     return Rollout.of(records)

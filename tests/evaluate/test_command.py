@@ -52,6 +52,30 @@ def test_files_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert [path.name for path in out.parent.iterdir()] == ["results"]
 
 
+STUBBORN = """
+import numpy as np
+
+class Stubborn:
+    def __init__(self, env): pass
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):
+        return np.zeros(len(observation["action_mask"]), np.int64), state
+"""
+
+
+def test_illegal_episodes_are_told_wherever_the_delay_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = tmp_path / "out"
+    assert run(out, "--policies", "stubborn:Stubborn,device-only", "--report") == 0
+    note = "stubborn:Stubborn: 4 episodes ended by an illegal action."
+    assert json.loads((out / "summary.json").read_text())["illegal"] == {"stubborn:Stubborn": 4, "device-only": 0}
+    assert (out / "table.md").read_text().endswith(f"\n\n{note}\n")
+    assert note in (out / "report.html").read_text() and note in capsys.readouterr().out
+    assert "device-only: " not in (out / "table.md").read_text()
+
+
 def test_policies_are_compared_by_the_objective(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ranked, records = {}, {}
     for objective in ("mean-delay", "cold-start"):

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import PlainValidator
 
 from dnnmig_env.arrays import Bools, Floats
-from dnnmig_env.families.draw.ranges import Range, Ranges, positive_range
+from dnnmig_env.families.draw.ranges import Range, Ranges, check_replaced, positive_range
 from dnnmig_env.files.strict_model import Form, checked
 from dnnmig_env.scenarios.node import Node, Tier
 
@@ -87,6 +87,8 @@ class MachineLists:
             object.__setattr__(self, name, _checked_machines(name, getattr(self, name)))
         if self.clouds and not hasattr(self, "cloud_flops_per_s"):
             raise ValueError("clouds are given, but these scenarios have no cloud; leave them out.")
+        for lists, speeds in (("devices", "device"), ("edges", "edge"), ("clouds", "cloud")):
+            check_replaced(self, lists, f"{speeds}_flops_per_s")
         for place, device in enumerate(self.devices):
             if device.memory_bytes is not None:
                 raise ValueError(
@@ -132,17 +134,20 @@ def draw_machines(
         kinds: The ranges of each kind of machine.
         kind: Index of each machine's kind, any shape.
     """
-    logs = np.log([[k.flops_per_s, k.memory_bytes_per_s, k.layer_overhead_s[::-1]] for k in kinds])  # (kinds, 3, 2)
+    ends = np.array([[k.flops_per_s, k.memory_bytes_per_s, k.layer_overhead_s[::-1]] for k in kinds])  # (kinds, 3, 2)
+    logs = np.log(ends)
     low, span = logs[..., 0], logs[..., 1] - logs[..., 0]
     place = rng.random((*kind.shape, 3))
     place[..., 1:] += CORRELATION * (place[..., :1] - place[..., 1:])
-    values = np.exp(low[kind] + place * span[kind])
+    # Where a range is one number, it is that number: rounding would make 99999999999.99985 of 1e11.
+    values = np.where(span[kind] == 0.0, ends[kind, :, 0], np.exp(low[kind] + place * span[kind]))
     memory_bytes = np.full(kind.shape, np.inf)
     if any(each.memory_bytes is not None for each in kinds):
-        bounds = np.log([each.memory_bytes or (np.inf, np.inf) for each in kinds])
+        bounds = np.array([each.memory_bytes or (np.inf, np.inf) for each in kinds])
         limited = np.isfinite(bounds[kind, 0])
-        low, high = bounds[kind[limited]].T
-        memory_bytes[limited] = np.exp(low + rng.random(kind.shape)[limited] * (high - low))
+        least, most = bounds[kind[limited]].T
+        drawn = np.exp(np.log(least) + rng.random(kind.shape)[limited] * (np.log(most) - np.log(least)))
+        memory_bytes[limited] = np.where(least == most, least, drawn)
     return Machines(values[..., 0], values[..., 1], values[..., 2], memory_bytes)
 
 

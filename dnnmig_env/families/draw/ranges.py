@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,25 @@ def normalize_ranges(
         object.__setattr__(options, name, positive_range(name, getattr(options, name)))
     for name in several:
         object.__setattr__(options, name, _positive_ranges(name, getattr(options, name)))
+
+
+def check_replaced(options: Any, given: str, replaced: str) -> None:
+    """Check that an option is as it is by default where another is given that takes its place.
+
+    Args:
+        options: A dataclass, whose ranges are normalized.
+        given: Name of the option that takes the place of the other one if it is given.
+        replaced: Name of the other one.
+
+    Raises:
+        ValueError: If both are given; the error names them, their values and the remedy.
+    """
+    usual = {each.name: each.default for each in fields(options)}
+    if getattr(options, given) and replaced in usual and getattr(options, replaced) != usual[replaced]:
+        raise ValueError(
+            f"{replaced} is {getattr(options, replaced)!r}, but {given}, which takes its place, is given as well; "
+            "leave one of them out."
+        )
 
 
 def check_count(options: Any, *names: str) -> None:

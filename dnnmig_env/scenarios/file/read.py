@@ -171,6 +171,11 @@ def _link(place: str, form: LinkForm, frame: Frame) -> _Link:
             trace = load_trace(frame.folder / form.trace)
             check_bounds("trace_offset_s", form.trace_offset_s, OFFSET)
             up = trace.mean_rates(frame.starts_s, frame.horizon_s, form.trace_offset_s)
+            if len(frame.starts_s) == 1 and not trace.is_constant:
+                raise ValueError(
+                    "the scenario has one slot, in which the trace would count by its mean alone; give slot_s, the "
+                    "seconds over which rates are averaged, such as slot_s: 1, or the mean itself as up_mbps"
+                )
     has_down = form.down_mbps is not None or form.down_bytes_per_s is not None
     down = _rates(place, "down_", form, frame) if has_down else up
     latency = back = per_slot(f"{place}.latency_s", form.latency_s, frame, LATENCY)

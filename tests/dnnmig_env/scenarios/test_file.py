@@ -313,6 +313,16 @@ def test_pairs_of_servers_have_rates_of_their_own_both_ways(tmp_path: Path) -> N
         np.testing.assert_array_equal(links.between_latency_s, np.full((2, 2), 0.1))
 
 
+def test_a_trace_is_not_averaged_over_the_whole_horizon_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("time_s,mbps\n0,8\n2,16\n")
+    for slots in ({}, {"slot_s": 10}):
+        with pytest.raises(ValueError, match=r"links.edge.trace.*one slot, .* by its mean alone; give slot_s"):
+            loaded(tmp_path, small(users__0__links__edge={"trace": "t.csv"}, **slots))
+    (tmp_path / "t.csv").write_text("time_s,mbps\n0,8\n2,8\n")  # always the same, so slots would change nothing
+    links = loaded(tmp_path, small(users__0__links__edge={"trace": "t.csv"})).links
+    assert np.asarray(links.up_bytes_per_s)[0, 0, 0] == 1e6
+
+
 def test_a_scenario_may_begin_in_the_middle_of_a_trace(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("time_s,mbps\n0,8\n6,16\n")
     link = {"trace": "t.csv", "trace_offset_s": 4}

@@ -147,7 +147,7 @@ def test_a_timeline_in_words() -> None:
             "mean query delay 1.78 s (device only 2.00 s), 4.0 MB uploaded in 4.00 s",
             "",
             "user  network  device only  mean delay  final delay  settled after  cold start  queries",
-            "ann   net      2.00 s       1.78 s      900.0 ms     4.00 s         4.90 s      2",
+            "ann   net      2.00 s       1.78 s      900.0 ms     4.00 s         4.90 s      3.0",
             "",
             "upload  user  server  sent    start   end     layers",
             "0       ann   cloud   4.0 MB  0.0 ms  4.00 s  a, b",

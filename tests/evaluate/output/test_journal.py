@@ -53,7 +53,7 @@ def test_a_line_that_was_cut_off_is_dropped_and_written_over(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (None, r"other settings \(policies was \"a\", now it is \"b\"\)"),
+        (None, r"other policies \(a is gone and b is new\)"),
         ("garbage\n", "line 3 is damaged"),
         (as_line({"scenario": "three"}), "line 3 holds no record"),
         (as_line(asdict(RECORD)).replace("1.5", "1.6"), "line 3 is damaged"),
@@ -94,3 +94,18 @@ def test_a_full_disk_is_told_of_once_and_loses_nothing_if_there_is_room_again(
     mine.add("d", 3, RECORD)
     assert list(journal(tmp_path).known) == ["a", "b", "c", "d"]
     assert mine.count == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "says"),
+    [
+        ("device-only,exact,lmu", "device-only,lmu", "exact is gone"),
+        ("device-only", "device-only,runs/a", "runs/a is new"),
+        ("a,b", "b,a", "in another order"),
+    ],
+)
+def test_of_long_lists_of_policies_it_says_what_differs(tmp_path: Path, before: str, now: str, says: str) -> None:
+    journal(tmp_path, policies=before)
+    journal(tmp_path, policies=before).add("a", 3, RECORD)
+    with pytest.raises(ValueError, match=rf"begun with other policies \({says}\); repeat"):
+        journal(tmp_path, policies=now)
