@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from evaluate.__main__ import main as evaluate
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -133,3 +135,10 @@ def test_other_libraries_train(extra: str, tmp_path: Path) -> None:
     returns = [float(found) for found in re.findall(r"(?:mean return|ep_rew_mean +\|) (-?[\d.]+)", done.stdout)]
     assert returns
     assert all(0.0 < each < 1.0 for each in returns), returns
+
+
+def test_planners_of_ones_own_plan_anew_beside_what_is_uploaded_already(tmp_path: Path) -> None:
+    """The command of the guide, with fewer scenarios: a planner must not count memory that uploaded layers take."""
+    names = "examples.my_classes:largest_first@replan,examples.my_classes:Largest"
+    words = ["--family", "multi-user", "--scenarios", "2", "--policies", names, "--out", str(tmp_path / "out")]
+    assert evaluate([*words, "--option", "edge_memory_share=(0.3,0.5)"]) == 0

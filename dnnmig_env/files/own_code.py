@@ -117,7 +117,8 @@ def _module(text: str, place: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{place}.".startswith(f"{error.name}."):
             raise ValueError(
-                f"{text!r}: there is no module {error.name!r}; run from the folder in which it lies, or install it."
+                f"{text!r}: there is no module {error.name!r}; run from the folder in which it lies, put that into "
+                "PYTHONPATH, or install it."
             ) from None
         raise _unimported(text, place, error) from error
     except (Exception, SystemExit) as error:  # whatever the module itself raises

@@ -1,5 +1,7 @@
 """The command line of training: presets, checks, and help that is there at once."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -134,3 +136,14 @@ def test_a_folder_in_use_is_refused_before_anything_is_loaded(tmp_path):
     with pytest.raises(ValueError, match=r"is not empty; choose another --out"):
         parse(["--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_help_that_nobody_reads_is_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        words = [sys.executable, "-m", "train", "--help"]
+        found = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    finally:
+        os.close(write)
+    assert (found.returncode, found.stderr) == (128 + signal.SIGPIPE, "")
