@@ -15,7 +15,7 @@ import numpy as np
 
 from dnnmig_env.families.city import City
 from dnnmig_env.families.edge_cloud import EdgeCloud
-from dnnmig_env.families.family_file import is_family_file, read_family
+from dnnmig_env.families.family_file import GIVEN, is_family_file, read_family
 from dnnmig_env.families.mobile import Mobile
 from dnnmig_env.families.multi_user import MultiUser
 from dnnmig_env.families.single import Single
@@ -86,7 +86,8 @@ def make_generator(family: str, **options: Any) -> Generator:
     maker, known = _maker(family), options_of(family)
     for option in options:
         if option not in known:
-            raise ValueError(f"family {family!r} has no option {option!r}; {nearest(option, known, 'options')}")
+            whose = "a family of scenario files" if family == GIVEN else f"family {family!r}"
+            raise ValueError(f"{whose} has no option {option!r}; {nearest(option, known, 'options')}")
     generator = maker(**options)
     for name in ("family", "limits", "chunk", "draw"):
         if not hasattr(generator, name):

@@ -31,8 +31,8 @@ class ShowConfig:
     out: Path
     """Folder to which the results are written."""
     family: str | None = None
-    """Family from which the scenario is drawn: single, edge-cloud, multi-user, mobile, city or toy. The default is
-    multi-user."""
+    """Family from which the scenario is drawn: single, edge-cloud, multi-user, mobile, city, toy or a family
+    file. The default is multi-user."""
     seed: int | None = None
     """Seed of the drawn scenario, the first one that python -m evaluate draws with this seed. The default is 1."""
     policy_seed: int | None = None

@@ -84,3 +84,8 @@ def test_options_of_the_generator_are_checked():
         make_generator(ONE, num_users=3)
     with pytest.raises(ValueError, match="give at least one scenario file"):
         Given(())
+
+
+def test_an_option_that_scenario_files_do_not_have_is_said_in_words() -> None:
+    with pytest.raises(ValueError, match=r"two_edges.yaml: a family of scenario files has no option 'num_users'"):
+        make_generator(str(EXAMPLES / "two_edges.yaml"), num_users=3)
