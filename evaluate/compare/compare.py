@@ -33,7 +33,8 @@ def compare(config: Config) -> Results:
     Records are kept in a journal as they come. If there is one already, the evaluation goes on where it was stopped.
 
     Raises:
-        ValueError: If anything in the config is not valid; nothing has been written then.
+        ValueError: If anything in the config is not valid, or a policy cannot plan in one of the scenarios; the table
+            of the policies that have played all scenarios is printed then, and nothing is written but the journal.
         KeyboardInterrupt: If the evaluation is stopped; a note says what is kept.
     """
     config.check_workers()
@@ -49,7 +50,7 @@ def compare(config: Config) -> Results:
     with journal_in(config.out, settings, Record, overwrite=config.overwrite, total=total) as journal:
         try:
             rollouts = roll_out_all(arena, names, seed, journal, config)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ValueError):  # stopped, or a policy cannot go on: show what the others have done
             rollouts = _finished(arena, names, journal.known)
             if rollouts:
                 title = _title(config, given, len(names) - len(rollouts))

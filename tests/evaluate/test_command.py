@@ -76,6 +76,16 @@ def test_illegal_episodes_are_told_wherever_the_delay_stands(
     assert "device-only: " not in (out / "table.md").read_text()
 
 
+def test_a_policy_that_cannot_plan_leaves_the_others_their_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--family", "multi-user", "--scenarios", "1", "--policies", "device-only,front-to-back,exact"]
+    assert run(tmp_path / "out", *words) == 2
+    printed = capsys.readouterr()
+    assert "front-to-back" in printed.out and "1 more policy to" in printed.out and "exact" not in printed.out
+    assert "error: policy 'exact' in scenario 0: exact is for small scenarios" in printed.err
+
+
 def test_policies_are_compared_by_the_objective(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ranked, records = {}, {}
     for objective in ("mean-delay", "cold-start"):
