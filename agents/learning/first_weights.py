@@ -8,6 +8,7 @@ from torch import nn
 
 from agents.policies.name import ModelName, parse_policy_name
 from agents.policies.trained import load
+from agents.policy_networks.facts import FactsNetwork
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ def take_weights(model: BaseAlgorithm, name: str, env: MigrationVectorEnv, famil
     if trained.scores_are_values:
         raise ValueError(
             f"--begin-with is {name!r}, of which scores are no probabilities; take a model of grpo or ppo."
+        )
+    if not isinstance(own, FactsNetwork):
+        raise ValueError(
+            f"--begin-with is {name!r}, whose weights are those of the project's network, but this policy has "
+            f"{type(own).__name__}; leave out --begin-with or --policy-class."
         )
     sizes = {"width": (own.width, trained.card.width), "context": (own.summary.out_features, trained.card.context)}
     other = [size for size, (of_own, of_model) in sizes.items() if of_own != of_model]

@@ -32,7 +32,7 @@ def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> Packed
 
 
 def first_change_s(scenario: Scenario) -> float | None:
-    """Return when something first changes: who is present and how often they query, a link's rate, or its latency.
+    """Return when something first changes: who is present, where and how often they query, or a link's rate or latency.
 
     Returns:
         The start of the first slot that differs from slot 0, or None if all are alike.
@@ -40,6 +40,7 @@ def first_change_s(scenario: Scenario) -> float | None:
     links = scenario.links
     rates = (links.up_bytes_per_s, links.down_bytes_per_s, links.up_latency_s, links.down_latency_s)
     courses = [np.asarray(user.query_rate_hz) for user in scenario.users] + [np.asarray(rate) for rate in rates]
+    courses.append(np.asarray(links.home))
     arrays = [course.reshape(scenario.num_slots, -1) for course in courses]
     differs = np.any([(array != array[:1]).any(axis=1) for array in arrays], axis=0)
     return float(np.asarray(scenario.slot_starts_s)[np.argmax(differs)]) if differs.any() else None

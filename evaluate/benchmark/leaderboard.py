@@ -83,7 +83,8 @@ def leaderboard(entries: Mapping[str, Mapping[str, Entry]], folder: Path = FOLDE
         )
         rows = [(*row, of_set[row[0]].version, of_set[row[0]].date) for row in summary_rows(figures)]
         found = [each.policy for each in best.values()]
-        shares = ", ".join(f"{policy} {found.count(policy)}" for policy in sorted(set(found), key=found.count)[::-1])
+        most_first = sorted(set(found), key=lambda policy: (-found.count(policy), policy))
+        shares = ", ".join(f"{policy} {found.count(policy)}" for policy in most_first)
         table = markdown_table((*HEADINGS, "version", "entered"), rows)
         parts.append(
             f"\n## {name}\n\n{len(some.delays_s)} scenarios. Best known mean delay {known_s.mean():.4g} s. Plans that "

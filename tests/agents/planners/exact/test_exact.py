@@ -12,6 +12,7 @@ from agents.planners import planner
 from agents.planners.exact import exact as exact_planner
 from agents.planners.exact.bound import bound_of, vectors_of
 from agents.planners.exact.exact import Exact
+from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
 from agents.planners.slot_zero import slot_zero_packed
 from agents.policies.policy import resolve_policy
 from dnnmig_env.compiling.lent import Lent
@@ -27,7 +28,7 @@ from dnnmig_env.simulation.simulator import simulate
 from tests.agents.planners.every_plan import every_plan, num_free_layers
 from tests.agents.planners.hand_made import chain
 from tests.agents.planners.random_scenarios import tiny
-from tests.strategies import RandomChoices, Sizes, make_plan, make_scenario
+from tests.strategies import RandomChoices, Sizes, make_moving_scenario, make_plan, make_scenario
 
 RNG = np.random.default_rng(0)
 ROUNDING = 1e-9
@@ -277,3 +278,27 @@ def test_where_something_changes_the_name_has_to_say_what_is_meant() -> None:
         observations, _ = env.reset(options={"scenarios": [changing]})
         with pytest.raises(ValueError, match="exact@replan") if is_refused else nullcontext():
             resolve_policy(name, env, 0).predict(observations)
+
+
+def test_users_who_come_into_another_cell_are_a_change() -> None:
+    scenario = tiny(np.random.default_rng(3), users=2, layers=3)
+    rates = {
+        name: np.asarray(getattr(scenario.links, name))[[0, 0]]
+        for name in ("up_bytes_per_s", "down_bytes_per_s", "up_latency_s", "down_latency_s")
+    }
+    links, starts_s = replace(scenario.links, **rates), (0.0, scenario.horizon_s / 2)
+    still = replace(scenario, links=replace(links, home=[[1, 2], [1, 2]]), slot_starts_s=starts_s)
+    moving = replace(still, links=replace(links, home=[[1, 2], [1, 1]]))
+    Exact()(still, RNG)
+    with pytest.raises(ValueError, match="users change after"):
+        Exact()(moving, RNG)
+
+
+@pytest.mark.parametrize("seed", range(8))  # in 4, lanes carry the search's plan out otherwise than it has reckoned
+def test_in_cells_it_is_never_worse_than_what_it_starts_from(seed: int) -> None:
+    sizes = Sizes(users=3, layers=3, servers=2, slots=1)
+    scenario = make_moving_scenario(RandomChoices(np.random.default_rng(seed)), sizes)
+    known = joint_efficiency(scenario, RNG).singletons()
+    assert simulate(scenario, Exact()(scenario, RNG)).mean_delay_s <= simulate(scenario, known).mean_delay_s * (
+        1 + 1e-9
+    )
