@@ -20,6 +20,8 @@ def test_a_preset_gives_defaults_that_options_override():
         found = parse(["--preset", "quick", *other])
         assert (found.warm_start, found.learning_rate, found.settings) == (quick.warm_start, None, ())
     assert parse(["--preset=quick", "--total-steps", "7"]).total_steps == 7
+    for given, expected in (("n_epochs=2", ("batch_size=512", "n_epochs=2")), ("batch_size=64", ("batch_size=64",))):
+        assert parse(["--preset", "quick", "--settings", given]).settings == expected
 
 
 def test_nested_options_and_the_folder_by_default():

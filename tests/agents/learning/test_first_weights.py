@@ -74,6 +74,10 @@ def test_what_cannot_be_taken_over_is_said(tmp_path):
         take(model_of(), "joint-efficiency")
     with pytest.raises(ValueError, match="--begin-with is 'pretrained@8'; give a trained model"):
         take(model_of(), "pretrained@8")
+    own = model_of()
+    own.policy.mlp_extractor.network = torch.nn.Identity()
+    with pytest.raises(ValueError, match="but this policy has .*; leave out --begin-with or --policy-class"):
+        take(own, name)
     values = saved(model_of(algorithm="dqn"), tmp_path / "values.zip", algorithm="dqn")
     with pytest.raises(ValueError, match="of which scores are no probabilities; take a model of grpo or ppo"):
         take(model_of(), values)
