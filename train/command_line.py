@@ -44,9 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
     config = tyro.cli(TrainConfig, prog="python -m train", default=default, args=arguments)
     if chosen.resume is not None:
         _check_same(config, default)
-    elif (
-        chosen.preset is not None
-    ):  # settings that are given replace those of the preset one by one, like other options
+    elif chosen.preset is not None:  # settings that are given replace the preset's one by one
         given = {each.partition("=")[0] for each in config.settings}
         kept = tuple(each for each in default.settings if each.partition("=")[0] not in given)
         config = replace(config, settings=(*kept, *config.settings))
