@@ -76,7 +76,7 @@ def test_what_cannot_be_taken_over_is_said(tmp_path):
         take(model_of(), "pretrained@8")
     own = model_of()
     own.policy.mlp_extractor.network = torch.nn.Identity()
-    with pytest.raises(ValueError, match="but this policy has .*; leave out --begin-with or --policy-class"):
+    with pytest.raises(ValueError, match=r"but this policy has .*; leave out --begin-with or --policy-class"):
         take(own, name)
     values = saved(model_of(algorithm="dqn"), tmp_path / "values.zip", algorithm="dqn")
     with pytest.raises(ValueError, match="of which scores are no probabilities; take a model of grpo or ppo"):
