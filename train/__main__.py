@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
+from dnnmig_env.files.command_line import discard_output
 from dnnmig_env.files.signals import handled, status, stop
 from train.command_line import parse
 
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("error: the memory of this machine or its GPU does not suffice; " + _SMALLER, file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt as stopped:
         print("\nStopped before training began.", file=sys.stderr)

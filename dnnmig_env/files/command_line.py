@@ -137,7 +137,7 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
         print("\n".join(getattr(stopped, "__notes__", [interrupted])), file=sys.stderr)
         return status(stopped)
     except BrokenPipeError:  # whoever reads the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 128 + signal.SIGPIPE
     except UnmetError as unmet:
         print(f"not met: {unmet}", file=sys.stderr)
@@ -146,9 +146,14 @@ def exit_status(run: Callable[[], object], interrupted: str = "interrupted") -> 
         print(f"error: {_in_one_line(error)}", file=sys.stderr)
         if isinstance(error, OSError):
             with suppress(OSError, ValueError):  # what is left to write, such as to a full disk, would fail again
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                discard_output()
         return 2
     return 0
+
+
+def discard_output() -> None:
+    """Let what is still to be printed go nowhere, where nobody takes it or it cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _in_one_line(error: Exception) -> str:
