@@ -304,3 +304,8 @@ def test_generators_of_others_by_reference_and_as_registered(monkeypatch: pytest
         make_generator(f"{module}:not_a_generator")
     with pytest.raises(ValueError, match="is an object of class int, which does not serve here; give a class of gener"):
         make_generator(f"{module}:number")
+
+
+def test_an_option_stands_alone_or_as_it_is_by_default_beside_what_takes_its_place() -> None:
+    assert make_generator("single", access_mbps=(2, 5), horizon_uploads=3, device_flops_per_s=1e9).family == "single"
+    assert make_generator("single", horizon_s=9, horizon_uploads=(0.5, 2.0)).family == "single"
