@@ -92,13 +92,18 @@ def play_baselines(
             charts[RATIO] = mean_ratio(np.array(line.delays_s), reference_s)
         ends = [step for step in (0, total_steps) if step > line.drawn_to]
         if ends:
-            output = TensorBoardOutputFormat(str(curves / name.strip("/").replace("/", "_")))
+            output = TensorBoardOutputFormat(str(curves / _folder(name)))
             for step in ends:
                 add([output], charts, step)
             output.close()
             lines[name] = line.model_copy(update={"drawn_to": total_steps})
             _write(file, lines)
     return {name: lines[name] for name in baselines}
+
+
+def _folder(name: str) -> str:
+    """Return the name of the folder of a baseline's curves: the end of its name, if that is too long for a folder."""
+    return name.strip("/").replace("/", "_")[-200:]
 
 
 def reference_delays_s(lines: Mapping[str, Line]) -> Floats | None:

@@ -65,7 +65,8 @@ def train(config: TrainConfig) -> int:
     out = Path(config.out or "runs")
     settings = _settings(config)
     generator = make_generator(config.family, **named_values("--generator", config.generator))
-    for name in (*config.held_out.baselines, *([] if config.warm_start is None else [config.warm_start])):
+    teaches = config.warm_start is not None and config.resume is None  # a run that goes on needs its teacher no more
+    for name in (*config.held_out.baselines, *([str(config.warm_start)] if teaches else [])):
         check_policy_name(name, generator)
     device = _device(config.device)
     with locked(out):

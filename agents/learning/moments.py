@@ -47,9 +47,14 @@ class Moments:
         """Memory that the moments take."""
         return sum(each.nbytes for each in self._tensors())
 
+    @property
+    def bytes_each(self) -> int:
+        """Memory that one moment takes."""
+        return self._room(1).bytes
+
     def room_for(self, most_bytes: float) -> Moments:
         """Return as many moments like these as fit into some memory; they hold no values yet."""
-        return self._room(int(most_bytes / self._room(1).bytes))
+        return self._room(int(most_bytes / self.bytes_each))
 
     def put(self, at: int, others: Moments) -> None:
         """Put other moments in the place of those from number `at` on."""
@@ -87,12 +92,22 @@ class Round:
         """Share of the moments in doubt that is kept."""
 
     def add(self, moments: Moments) -> None:
-        """Collect the moments of one step that were in doubt."""
+        """Collect the moments of one step that were in doubt.
+
+        Raises:
+            ValueError: If the memory does not hold two moments.
+        """
         kept = moments.in_doubt()
         if self.share < 1.0:
             kept = kept.some(self.share)
         if self._held is None:
             self._held = kept.room_for(self._most_bytes)
+            if len(self._held.row) < 2:
+                each = kept.bytes_each
+                raise ValueError(
+                    f"most_gigabytes is {self._most_bytes / 1e9:g}, but a decision takes {each} bytes here; give at "
+                    f"least {2e-9 * each:.2g}, better the memory that there is."
+                )
         while self._count + len(kept.row) > len(self._held.row):
             self.share /= 2
             kept, self._count = kept.some(0.5), _halve(self._held, self._count)

@@ -41,13 +41,16 @@ class Policy(Protocol):
 class RandomPolicy:
     """Chooses uniformly among the legal actions, "stop" included.
 
+    Each row has a random stream of its own, so that what it decides does not depend on how many rows there are.
+
     Args:
         seed: Seed of the choices.
-        stream: Number of a random stream of that seed.
+        first: Number of the first row's stream; the others follow.
     """
 
-    def __init__(self, seed: int, stream: int = 0) -> None:
-        self._random = np.random.default_rng([seed, stream])
+    def __init__(self, seed: int, first: int = 0) -> None:
+        self._seed, self._first = seed, first
+        self._streams: list[np.random.Generator] = []
 
     def predict(
         self,
@@ -56,13 +59,17 @@ class RandomPolicy:
         episode_start: Bools | None = None,
         deterministic: bool = True,
     ) -> tuple[Ints, Any]:
-        """Return random legal actions; of the observations only the mask is used."""
+        """Return random legal actions; of the observations only the mask is used. A single observation is row 0."""
         mask = observation["action_mask"]
-        return np.argmax(self._random.random(mask.shape) * mask, axis=-1), state
+        rows = np.atleast_2d(mask)
+        for row in range(len(self._streams), len(rows)):
+            self._streams.append(np.random.default_rng([self._seed, self._first + row]))
+        drawn = [stream.random(len(legal)) for stream, legal in zip(self._streams, rows, strict=False)]
+        return np.argmax(np.reshape(drawn, mask.shape) * mask, axis=-1), state
 
 
 def resolve_policy(
-    name: str | PolicyName, env: MigrationVectorEnv, seed: int, family: str | None = None, stream: int = 0
+    name: str | PolicyName, env: MigrationVectorEnv, seed: int, family: str | None = None, first: int = 0
 ) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
@@ -71,14 +78,14 @@ def resolve_policy(
         env: The environment in which the policy will act.
         seed: Seed of whatever is random in the policy.
         family: Family of the scenarios, for which a model must have been trained; by default the one that `env` draws.
-        stream: Number of the random stream of that seed with which random decisions are made.
+        first: Number of the scenario in the first row, where these are a part of more; random decisions follow from it.
 
     Raises:
         ValueError: If no policy has that name, or the model cannot act in this environment.
     """
     name = parse_policy_name(name) if isinstance(name, str) else name
     if isinstance(name, RandomName):
-        return RandomPolicy(seed, stream)
+        return RandomPolicy(seed, first)
     if isinstance(name, UntrainedName):
         from agents.policies.trained import untrained
 

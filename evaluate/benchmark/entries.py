@@ -78,9 +78,11 @@ def add_results(results: Path, folder: Path = FOLDER) -> Added:
     best = load_best(frozen.name, folder)
     improved = dict.fromkeys(evaluation.rows, 0)
     delays_s: dict[str, list[float]] = {policy: [] for policy in evaluation.rows}
+    device_only_s: dict[str, list[float]] = {policy: [] for policy in evaluation.rows}
     for row, timeline in replays(evaluation, frozen.scenarios):
         delay_s, file = timeline.mean_delay_s, frozen.files[row.scenario]
         delays_s[row.policy].append(delay_s)
+        device_only_s[row.policy].append(timeline.mean_device_delay_s)
         if file not in best or delay_s < best[file].mean_delay_s * (1.0 - TIE):
             best[file] = Found(delay_s, row.policy, version, date, short_plan(timeline, row.policy))
             improved[row.policy] += 1
@@ -90,7 +92,7 @@ def add_results(results: Path, folder: Path = FOLDER) -> Added:
         Entry(
             policy=policy,
             delays_s=delays_s[policy],
-            device_only_s=[row.device_only_s for row in rows],
+            device_only_s=device_only_s[policy],
             planning_s=sum(row.planning_s for row in rows) / len(rows),
             processor=str(evaluation.made_with["machine"]["processor"]),
             version=version,

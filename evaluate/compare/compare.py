@@ -9,9 +9,9 @@ from typing import Any
 
 from agents.policies.name import ModelName, OwnName, parse_policy_name
 from dnnmig_env.files.provenance import machine, versions
-from evaluate.compare.config import Config
+from evaluate.compare.config import REPORT, Config
 from evaluate.compare.given import Given, given_scenarios, title_of
-from evaluate.compare.plan_files import plan_files
+from evaluate.compare.plan_files import plan_files, plan_patterns
 from evaluate.compare.playing import parts_left, play_all, the_record
 from evaluate.compare.plots import delays_png
 from evaluate.compare.progress import showing
@@ -164,7 +164,7 @@ def _publish(config: Config, given: Given, results: Results, plans: Mapping[str,
         **plans,
     }
     try:
-        write_folder(config.out, files)
+        write_folder(config.out, files, sometimes=(*plan_patterns(given), REPORT))
     finally:
         _print(title, results, given.limits.lanes)
     print(f"written to {config.out}")

@@ -14,6 +14,9 @@ from evaluate.parallel import Workers
 Objective = Literal["mean-delay", "cold-start"]
 """What policies are compared by: the mean query delay over the horizon, or the delay of a first query."""
 
+REPORT = "report.html"
+"""Name of the file that --report writes."""
+
 
 @dataclass(frozen=True)
 class Config(Workers):

@@ -24,12 +24,25 @@ def plan_files(given: Given, timelines: Mapping[str, Iterable[Timeline]]) -> dic
         timelines: What happened in each of them, in their order, by policy.
     """
     files = {}
-    if not given.files or given.frozen is not None:
+    if _are_in_no_file(given):
         files = {f"scenarios/{number}.json": scenario_json(scenario) for number, scenario in enumerate(given.scenarios)}
     for name, folder in folder_names(timelines).items():
         for number, timeline in enumerate(timelines[name]):
             files[f"plans/{folder}/{number}.json"] = plan_text(timeline, name)
     return files
+
+
+def plan_patterns(given: Given) -> tuple[str, ...]:
+    """Return patterns of what `plan_files` returns, as `write_folder` takes them.
+
+    Scenarios that are read from files may lie in the folder of the results themselves, and are left alone there.
+    """
+    return ("plans/*/*.json", "scenarios/*.json") if _are_in_no_file(given) else ("plans/*/*.json",)
+
+
+def _are_in_no_file(given: Given) -> bool:
+    """Return whether the scenarios are drawn, or are of a frozen set, so that no file of the user's holds them."""
+    return not given.files or given.frozen is not None
 
 
 def folder_names(policies: Iterable[str], kept: str = r"\w@+=,.-") -> dict[str, str]:

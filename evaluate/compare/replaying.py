@@ -27,10 +27,11 @@ def saved_scenarios(evaluation: Evaluation) -> list[Scenario]:
     Raises:
         ValueError: If one cannot be read.
     """
+    given = evaluation.summary["scenario_files"]
+    if given and not evaluation.summary.get("set"):
+        return [load_scenario(Path(file)) for file in given]
     written = evaluation.folder / "scenarios"
-    if written.is_dir():
-        return [load_scenario(written / f"{number}.json") for number in range(evaluation.summary["scenarios"])]
-    return [load_scenario(Path(file)) for file in evaluation.summary["scenario_files"]]
+    return [load_scenario(written / f"{number}.json") for number in range(evaluation.summary["scenarios"])]
 
 
 def replays(evaluation: Evaluation, scenarios: Sequence[Scenario]) -> Iterator[tuple[Row, Timeline]]:

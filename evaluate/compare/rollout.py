@@ -103,7 +103,7 @@ class Arena:
             ValueError: If no policy has that name, or it cannot act here.
         """
         env = self._env(1 if plans(_parsed(name)) else min(len(self._scenarios), self._rows))
-        policy = resolve_policy(name, env, seed, self._family, self._first // self._rows)
+        policy = resolve_policy(name, env, seed, self._family, self._first)
         if isinstance(policy, PlanPolicy):
             for scenario in self._scenarios:
                 policy.check(scenario)

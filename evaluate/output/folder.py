@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,14 @@ def output_folder(folder: Path, *, overwrite: bool) -> Iterator[None]:
         yield
 
 
-def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
+def write_folder(folder: Path, files: Mapping[str, str | bytes], sometimes: Collection[str] = ()) -> None:
     """Write files into a folder, which is made if need be; a new folder appears with all of them at once.
 
     Args:
         folder: The folder.
         files: The content of each file by its name, which may have folders before it: "plans/0.json".
+        sometimes: Patterns of files that a command does not write every time, such as "plans/*/*.json". What an
+            earlier command has left of them is removed, as it would seem to belong to these results.
 
     Raises:
         ValueError: If something cannot be written. A new folder then does not exist; an old one is as it was, or some
@@ -70,6 +72,9 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
             for name in files:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(temporary / name, folder / name)
+            for old in [path for pattern in sometimes for path in folder.glob(pattern)]:
+                if old.relative_to(folder).as_posix() not in files:
+                    _remove(old, folder)
         else:
             os.replace(temporary, folder)
     except OSError as error:
@@ -77,6 +82,14 @@ def write_folder(folder: Path, files: Mapping[str, str | bytes]) -> None:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove(file: Path, folder: Path) -> None:
+    """Remove a file, and those of the folders around it within `folder` that it leaves empty."""
+    file.unlink()
+    for parent in file.relative_to(folder).parents[:-1]:
+        with suppress(OSError):  # it is not empty
+            (folder / parent).rmdir()
 
 
 def as_json(content: Any) -> str:

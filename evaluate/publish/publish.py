@@ -124,17 +124,19 @@ def _arena(card: Card, count: int, seed: int) -> Arena:
 
 
 def _trained(run: Path) -> _Training:
-    config = read_config(run)
-    commands = (*_commands_before(config), training_command(config))
-    return _Training(config.seed, commands, _versions(run), read_card(run))
+    config, card = read_config(run), read_card(run)
+    before, command = _commands_before(config, card.family), training_command(config)
+    if before[-1:] != (command,):  # it is there if the agent with which the run began was this very run, published
+        before = (*before, command)
+    return _Training(config.seed, before, _versions(run), card)
 
 
-def _commands_before(config: TrainConfig) -> tuple[str, ...]:
+def _commands_before(config: TrainConfig, family: str) -> tuple[str, ...]:
     """Return the commands that made the model with whose weights a run began, as far as they are known."""
     if config.begin_with is None:
         return ()
     if config.begin_with == PRETRAINED:
-        return read_agent_card(config.family).commands
+        return read_agent_card(family).commands
     path = Path(config.begin_with)
     run = path if path.is_dir() else path.parent
     return _trained(run).commands if (run / CONFIG).is_file() else ()

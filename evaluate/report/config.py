@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tyro
 
+from evaluate.compare.config import REPORT
+
 
 @dataclass(frozen=True)
 class ReportConfig:
@@ -34,4 +36,4 @@ class ReportConfig:
             return self.out
         if len(self.folders) > 1:
             raise ValueError(f"report names {len(self.folders)} folders; say by --out which file is to be written.")
-        return self.folders[0] / "report.html"
+        return self.folders[0] / REPORT

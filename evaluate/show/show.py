@@ -9,7 +9,7 @@ from dnnmig_env.files.provenance import machine, versions
 from dnnmig_env.simulation.timelines.timeline import Timeline
 from evaluate.compare.compare import roll_out_all
 from evaluate.compare.given import given_scenarios, title_of
-from evaluate.compare.plan_files import plan_files
+from evaluate.compare.plan_files import plan_files, plan_patterns
 from evaluate.compare.rollout import Arena
 from evaluate.output.folder import as_json, output_folder, write_folder
 from evaluate.output.tables import print_table
@@ -17,6 +17,9 @@ from evaluate.output.unfinished import as_data
 from evaluate.show.animation import map_gif
 from evaluate.show.config import ShowConfig
 from evaluate.show.plots import delays_png, uploads_png
+
+MAP = "map.gif"
+"""Name of the animation's file."""
 
 HEADINGS = ("policy", "mean delay [s]", "/ device", "sent [MB]")
 
@@ -48,11 +51,11 @@ def show(config: ShowConfig) -> dict[str, Timeline]:
             ),
         }
         if config.frames and scenario.mobility is not None:
-            files["map.gif"] = map_gif(title, timelines, config.frames)
-        write_folder(config.out, files)
+            files[MAP] = map_gif(title, timelines, config.frames)
+        write_folder(config.out, files, sometimes=(*plan_patterns(given), MAP))
     print_table(title, HEADINGS, _rows(timelines))
     if config.frames and scenario.mobility is None:
-        print("no map.gif: the scenario does not say where users are.")
+        print(f"no {MAP}: the scenario does not say where users are.")
     print(f"written to {config.out}")
     return timelines
 

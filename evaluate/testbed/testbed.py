@@ -115,7 +115,7 @@ def _publish(
     for number, measured in enumerate(measurements.found):
         files[f"profile-{number}-{measured.graph.name}.json"] = profile_text(measured.profile)
     try:
-        write_folder(config.out, files)
+        write_folder(config.out, files, sometimes=("profile-*.json",))
     finally:
         for title, headings, rows in tables:
             print_table(title, headings, rows)

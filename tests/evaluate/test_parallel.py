@@ -74,6 +74,28 @@ def test_random_numbers_follow_from_the_scenario_and_differ_between_parts() -> N
     assert actions["random"][:ROWS] != actions["random"][ROWS:]
 
 
+def test_random_decisions_in_a_scenario_do_not_depend_on_how_many_are_evaluated() -> None:
+    given, limits = scenarios("toy", ROWS + 3, seed=0), make_generator("toy").limits
+    found = {
+        count: {
+            record.scenario: record.actions
+            for part in Arena(limits, given[:count], "toy").parts("random")
+            for record in played_alone(part)
+        }
+        for count in (3, ROWS + 1, ROWS + 3)
+    }
+    assert len(set(found[ROWS + 3].values())) > ROWS / 2
+    assert found[3] == {number: found[ROWS + 3][number] for number in range(3)}
+    assert found[ROWS + 1] == {number: found[ROWS + 3][number] for number in range(ROWS + 1)}
+
+
+def played_alone(part: Arena) -> list[Record]:
+    """Return what comes of a part under random decisions."""
+    records = list[Record]()
+    part.roll_out(*part.policy("random", 3), records.append)
+    return records
+
+
 def test_a_part_that_is_played_alone_is_played_as_in_the_whole(alone: Path) -> None:
     given = scenarios("multi-user", ROWS + 4, seed=1, max_layers=4)
     whole = Arena(make_generator("multi-user", max_layers=4).limits, given, "multi-user")

@@ -19,6 +19,7 @@ from dnnmig_env.simulation.simulator import simulate
 from tests.overriding import overriding
 from tests.tiny_training import TINY
 from train.__main__ import main
+from train.baselines import _folder
 from train.charts import BEST, DELAY, PLAN, RATIO, SHARE, SPEED, mean_ratio
 from train.gantt import gantt
 from train.held_out import HeldOut
@@ -198,3 +199,8 @@ def test_decisions_per_second_count_no_time_of_measurements_and_pauses_between_r
     curve.num_timesteps = 1150
     curve.measure()
     assert written == [(1100, 100 / 4), (1150, 50 / 5)]
+
+
+def test_a_baseline_whose_name_is_too_long_for_a_folder_has_the_end_of_it():
+    assert _folder("./runs/quick/") == "._runs_quick"
+    assert len(_folder("runs/" + "x" * 300 + "/best")) < 255 and _folder("x" * 300 + "/best").endswith("x_best")

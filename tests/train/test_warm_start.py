@@ -119,8 +119,11 @@ def test_a_trained_agent_teaches_and_runs_remember_their_teacher(tmp_path, capsy
     assert "Warm start: decides as " in capsys.readouterr().err
     config = json.loads((tmp_path / "taught" / "config.json").read_text())
     assert (config["warm_start"], config["warm_start_episodes"]) == (str(tmp_path / "teacher"), 20)
+    (tmp_path / "teacher").rename(tmp_path / "gone")
     assert main(["--resume", str(tmp_path / "taught"), "--total-steps", "128"]) == 0
-    assert "Warm start" not in capsys.readouterr().err  # once is enough
+    assert "Warm start" not in capsys.readouterr().err  # once is enough, so that the teacher may be gone
+    again = overriding(TINY, *warm_start_settings, "--out", str(tmp_path / "again"))
+    assert main(again) == 2 and str(tmp_path / "teacher") in capsys.readouterr().err
 
 
 def test_a_teacher_plays_scenarios_of_its_own():

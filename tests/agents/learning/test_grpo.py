@@ -194,6 +194,14 @@ def test_of_a_round_that_takes_too_much_memory_a_random_part_is_kept():
     assert (found.row.diff() > 0).all() and found.row[0] > 0  # each is there once, in the order in which it came
 
 
+def test_memory_that_does_not_hold_two_decisions_is_refused():
+    Round(104.0).add(numbered(1, 1))
+    with pytest.raises(
+        ValueError, match=r"most_gigabytes is 1.03e-07, but a decision takes 52 .* least 1e-07"
+    ):
+        Round(103.0).add(numbered(1, 1))
+
+
 def test_training_keeps_to_the_memory_that_it_is_given():
     whole, little = model_of("edge-cloud"), model_of("edge-cloud", most_gigabytes=3e-5)
     (_, all_moments, _), (_, moments, advantages) = played(whole), played(little)

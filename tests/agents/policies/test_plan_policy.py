@@ -194,3 +194,15 @@ def test_planning_seconds_begin_anew_with_every_episode():
 def test_random_decisions_differ_from_row_to_row():
     actions, _ = RandomPolicy(0).predict({"action_mask": np.ones((64, 50), np.int8)})
     assert len(set(actions.tolist())) > 20
+
+
+def test_random_decisions_of_a_row_do_not_depend_on_how_many_rows_there_are():
+    many, few, later = RandomPolicy(3), RandomPolicy(3), RandomPolicy(3, first=2)
+    for _ in range(2):
+        masks = np.ones((6, 50), np.int8)
+        decided = many.predict({"action_mask": masks})[0].tolist()
+        assert few.predict({"action_mask": masks[:4]})[0].tolist() == decided[:4]
+        assert later.predict({"action_mask": masks[2:]})[0].tolist() == decided[2:]
+    first = RandomPolicy(3).predict({"action_mask": masks})[0]
+    assert RandomPolicy(3).predict({"action_mask": masks[0]})[0] == first[0]
+    assert RandomPolicy(4).predict({"action_mask": masks})[0].tolist() != first.tolist()

@@ -133,6 +133,13 @@ def test_the_leaderboard_ranks_those_who_played_all(folder: Path, tmp_path: Path
     entry = load_entries(folder)[NAME]["front-to-back"]
     assert lines[2][4] == f"{np.mean(np.array(entry.delays_s) / best_s) - 1:+.1%}"
     assert lines[3][3] == "1.000"
+    rows = rows_of(out)  # whatever the table says of devices, plans tell how long queries take on them
+    for row in rows:
+        row["device_only_s"] = "1.0"
+    with (out / "records.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
     benchmark(BenchmarkConfig("add", (str(out),)), folder)
     assert (folder / PAGE).read_text() == page
 

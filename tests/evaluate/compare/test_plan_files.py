@@ -11,10 +11,13 @@ import pytest
 
 from dnnmig_env.__main__ import main as problem
 from dnnmig_env.scenarios.file import load_scenario
+from dnnmig_env.simulation.plan import Plan
 from dnnmig_env.simulation.plan_file import load_plan
 from dnnmig_env.simulation.simulator import simulate
 from evaluate.__main__ import main
 from evaluate.compare.plan_files import folder_names
+from evaluate.compare.reading import read_evaluation
+from evaluate.compare.replaying import saved_scenarios
 from evaluate.output.journal import JOURNAL, Journal
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -71,6 +74,24 @@ def test_plans_of_two_phases_replay_too(tmp_path: Path) -> None:
 def test_without_the_option_nothing_is_saved(tmp_path: Path) -> None:
     assert main(["--family", "toy", "--scenarios", "1", "--policies", "random", "--out", str(tmp_path / "out")]) == 0
     assert not [path for path in (tmp_path / "out").iterdir() if path.is_dir()]
+
+
+def test_plans_and_report_of_an_earlier_evaluation_do_not_stay_beside_the_results_of_another(tmp_path: Path) -> None:
+    out, words = tmp_path / "out", ["--family", "single", "--policies", "random", "--out", str(tmp_path / "out")]
+    assert main([*words, "--scenarios", "3", "--save-plans"]) == 0
+    (out / "report.html").write_text("of three scenarios")
+    (out / "notes.txt").write_text("mine")
+    assert main([*words, "--scenarios", "2", "--overwrite", "--save-plans"]) == 0
+    kept = {"scenarios/0.json", "scenarios/1.json", "plans/random/0.json", "plans/random/1.json", "notes.txt"}
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {name for name in files if "/" in name or name in ("report.html", "notes.txt")} == kept
+    # scenarios that are given as files stay, even there
+    words = ["--policies", "random", "--scenario-file", str(out / "scenarios" / "1.json"), "--out", str(out)]
+    assert main([*words, "--overwrite"]) == 0
+    assert not (out / "plans").exists() and len(list((out / "scenarios").iterdir())) == 2
+    (one,), files = saved_scenarios(read_evaluation(out)), [out / "scenarios" / f"{number}.json" for number in (0, 1)]
+    first_s, given_s = (simulate(load_scenario(file), Plan()).mean_delay_s for file in files)
+    assert simulate(one, Plan()).mean_delay_s == given_s != first_s  # not the first of those that lie there
 
 
 def test_a_stopped_evaluation_goes_on_with_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

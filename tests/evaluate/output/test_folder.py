@@ -38,6 +38,22 @@ def test_files_may_lie_in_folders_of_an_old_and_of_a_new_folder(tmp_path: Path) 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["more", "plans", "table.md"]
 
 
+def test_what_is_not_written_every_time_is_not_left_of_earlier_results(tmp_path: Path) -> None:
+    out, patterns = tmp_path / "out", ("plans/*/*.json", "report.html")
+    old = {"table.md": "old", "report.html": "old", "plans/a/0.json": "old", "plans/b/0.json": "old"}
+    write_folder(out, {**old, "plans/a/mine.txt": "mine", "report.md": "mine"})
+    write_folder(out, {"table.md": "new", "plans/a/1.json": "new"}, sometimes=patterns)
+    files = {str(path.relative_to(out)): path.read_text() for path in out.rglob("*") if path.is_file()}
+    assert files == {"table.md": "new", "plans/a/1.json": "new", "plans/a/mine.txt": "mine", "report.md": "mine"}
+    assert not (out / "plans" / "b").exists()  # a folder that is left empty goes, too
+    write_folder(out, {"table.md": "newer"}, sometimes=patterns)
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()) == [
+        "plans/a/mine.txt",
+        "report.md",
+        "table.md",
+    ]
+
+
 def test_if_one_file_cannot_be_written_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot write .*out: .*; name another folder"):
         write_folder(tmp_path / "out", {"fine.txt": "fine", "x" * 300: "not fine"})

@@ -207,16 +207,14 @@ def test_a_cards_intervals_are_those_of_its_seed():
 def test_a_card_has_the_commands_of_the_model_with_which_a_run_began(run, tmp_path, monkeypatch):
     held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
 
-    def trained(name, begin_with):
+    def trained(name, begin_with, family="toy"):
         out = tmp_path / name
-        assert (
-            train(TrainConfig("toy", begin_with=begin_with, total_steps=32, num_envs=16, out=out, held_out=held_out))
-            == 0
-        )
+        config = TrainConfig(family, begin_with=begin_with, total_steps=32, num_envs=16, out=out, held_out=held_out)
+        assert train(config) == 0
         return out
 
     def commands(run, folder):
-        assert published(run, tmp_path / folder, "--scenarios", "2") == 0
+        assert published(run, tmp_path / folder, "--scenarios", "2", "--overwrite") == 0
         return read_agent_card("toy", tmp_path / folder).commands
 
     (first,) = commands(run, "first")
@@ -226,6 +224,13 @@ def test_a_card_has_the_commands_of_the_model_with_which_a_run_began(run, tmp_pa
     assert f"--begin-with {run}" in begun[-1]
     assert commands(trained("third", str(second / BEST_MODEL)), "third-agent")[:-1] == begun
     monkeypatch.setattr(agents.pretrained, "FOLDER", tmp_path / "second-agent")
-    assert commands(trained("fourth", "pretrained"), "fourth-agent")[:-1] == begun
+    fourth = trained("fourth", "pretrained")
+    assert commands(fourth, "fourth-agent")[:-1] == begun
+    (tmp_path / "my.yaml").write_text("family: toy\n")
+    own = commands(trained("own", "pretrained", str(tmp_path / "my.yaml")), "own-agent")
+    assert own[:-1] == begun and f"--family {tmp_path / 'my.yaml'}" in own[-1]
+    # published in the place of the agent with which it began, and once more: it is that agent itself now
+    assert commands(fourth, "second-agent")[:-1] == begun
+    assert commands(fourth, "second-agent")[:-1] == begun
     alone = trained("fifth", str(tmp_path / "first" / "toy.zip"))
     assert len(commands(alone, "fifth-agent")) == 1  # of a model without its run, nothing is known
