@@ -6,10 +6,13 @@ lines have the names of the curves beside which they are drawn.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Image, KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard.summary import hparams
 
@@ -85,3 +88,21 @@ def add_hyperparameters(model: Any, config: TrainConfig) -> None:
         if isinstance(output, TensorBoardOutputFormat) and output.writer.file_writer is not None:
             for part in row:
                 output.writer.file_writer.add_summary(part)
+
+
+def close_curves(model: BaseAlgorithm) -> None:
+    """End the thread that writes the curves of a model, and close its file; what is left to write may be lost."""
+    told = getattr(model, "_logger", None)
+    if told is not None:
+        with suppress(OSError):
+            told.close()
+
+
+def without_writers(report: Any) -> Any:
+    """Return a `threading.excepthook` that omits TensorBoard's writers, whose errors come up in the main thread too."""
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not (issubclass(failure.exc_type, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
+            report(failure)
+
+    return hook

@@ -33,7 +33,7 @@ from dnnmig_env.files.signals import status
 from train import folder
 from train.baselines import Line, play_baselines, read_lines, reference_delays_s
 from train.callbacks import LearningCurve, OnlyFinite, Progress, TrainingDelays, read_points
-from train.charts import add_hyperparameters
+from train.charts import add_hyperparameters, close_curves, without_writers
 from train.config import TrainConfig
 from train.held_out import HeldOut
 from train.interrupt import StopBetweenSteps
@@ -187,7 +187,7 @@ def _learn(
     steps, go_on = model.num_timesteps, f"python -m train --resume {shlex.quote(str(out))}"
     progress: Progress | None = None
     interruption = StopBetweenSteps()
-    threading.excepthook, before = _without_writers(threading.excepthook), threading.excepthook
+    threading.excepthook, before = without_writers(threading.excepthook), threading.excepthook
     try:
         read_lines(out / folder.BASELINES), read_points(out / folder.HELD_OUT)  # if damaged, say so before playing
         curves = out / folder.CURVES
@@ -238,6 +238,7 @@ def _learn(
         if progress is not None:
             progress.close()
         interruption.restore()
+        close_curves(model)
         threading.excepthook = before
     _report(config.algorithm, curve, lines, out)
     return 0
@@ -266,16 +267,6 @@ def _forget(model: Any, learned_steps: int | None) -> str:
     others = 0 if learned_steps is None or hasattr(model, "replay_buffer") else model.num_timesteps - learned_steps
     model.num_timesteps -= others
     return f" (forgetting {others} later decisions, too few to learn from)" if others else ""
-
-
-def _without_writers(report: Any) -> Any:
-    """Return a `threading.excepthook` that omits TensorBoard's writers, whose errors come up in the main thread too."""
-
-    def hook(failure: threading.ExceptHookArgs) -> None:
-        if not (issubclass(failure.exc_type, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
-            report(failure)
-
-    return hook
 
 
 def _save(model: BaseAlgorithm, config: TrainConfig, out: Path, is_best: bool) -> None:

@@ -12,8 +12,6 @@ from dnnmig_env.simulation.packed import Limits, PackedScenarios, pack
 def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> PackedScenarios:
     """Return a scenario packed as one row with one slot, in which slot 0's rates hold until the horizon.
 
-    Velocities stay those per slot of the scenario, as networks have learned to see them.
-
     Args:
         scenario: The scenario.
         limits: Sizes to which it is padded, except for slots; by default its own.
@@ -28,6 +26,8 @@ def slot_zero_packed(scenario: Scenario, limits: Limits | None = None) -> Packed
         if name.startswith(("query_", "up_", "down_", "user_", "home"))
     }
     edges_s = np.array([[0.0, scenario.horizon_s]])
+    # Velocities are given per slot, and the slot is longer now.
+    sliced["user_velocities"] = sliced["user_velocities"] * (scenario.horizon_s / packed.slot_edges_s[0, 1])
     return packed._replace(num_slots=np.ones(1, np.int64), slot_edges_s=edges_s, **sliced)
 
 

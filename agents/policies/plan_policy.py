@@ -105,9 +105,9 @@ class PlanPolicy:
         """Check that the planner may plan once, at the start of a whole scenario.
 
         Raises:
-            ValueError: If it refuses to, as `exact` does where something changes.
+            ValueError: If it refuses to, as `exact` does where something changes, or where there are many layers.
         """
-        if self._view == "start" and hasattr(self._planner, "check_whole"):
+        if not self.replans and hasattr(self._planner, "check_whole"):
             self._planner.check_whole(scenario)
 
     def use_stream(self, row: int, stream: tuple[int, int]) -> None:

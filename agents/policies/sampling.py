@@ -74,7 +74,7 @@ class SampledPlanner:
             return chosen
 
         with at_most_threads(1):  # decisions are short, so that threads would mostly wait on a busy machine
-            begin(rows, known_batch(scenario, self._limits))
+            begin(rows, _with_velocities_per_slot(known_batch(scenario, self._limits), scenario))
             return rows.plan(int(play_out(rows, choose).argmin()))
 
 
@@ -88,6 +88,16 @@ def sample_rows(policy: TrainedPolicy, limits: Limits, count: int) -> EpisodeBat
 def known_batch(scenario: Scenario, limits: Limits) -> ScenarioBatch:
     """Return a batch of one scenario, as it is known in slot 0."""
     return ScenarioBatch(slot_zero_packed(scenario, limits), lambda _: scenario)
+
+
+def _with_velocities_per_slot(batch: ScenarioBatch, scenario: Scenario) -> ScenarioBatch:
+    """Return what is known of a scenario with velocities per slot of the environment, as the network learnt them."""
+    mobility, starts_s = scenario.mobility, np.asarray(scenario.slot_starts_s)
+    if mobility is None:
+        return batch
+    slot_s = mobility.slot_s or (starts_s[1] if len(starts_s) > 1 else scenario.horizon_s)
+    velocities = batch.packed.user_velocities * (slot_s / scenario.horizon_s)
+    return ScenarioBatch(batch.packed._replace(user_velocities=velocities), batch.scenario)
 
 
 def begin(rows: EpisodeBatch, batch: ScenarioBatch) -> None:

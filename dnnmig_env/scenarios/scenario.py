@@ -79,8 +79,9 @@ class Mobility:
         server_positions_m: Position of each server, shape (S, 2); a server without a place (a cloud) is put at the
             centre.
         area_m: Side of the square in which users move; positions in observations are given in this unit.
-        slot_s: Length of the slot in which velocities in observations are given; None = that of each slot. What is
-            known of a scenario (`known_scenario`) is one slot up to the horizon, and keeps the present slot's length.
+        slot_s: Length of the slot that is shown to a network which plans by samples (`agents.policies.sampling`), as
+            what is known of a scenario (`known_scenario`) is one slot up to the horizon; None = that of the first slot.
+            Environments give velocities per slot of their own, and files do not hold it.
     """
 
     user_positions_m: ArrayLike

@@ -235,7 +235,7 @@ def _pack_mobility(packed: PackedScenarios, row: int, scenario: Scenario) -> Non
     if mobility is None:
         return
     users, servers, slots = len(scenario.users), len(scenario.servers), scenario.num_slots
-    slot_s = mobility.slot_s or np.diff(packed.slot_edges_s[row, : slots + 1])[:, None, None]
+    slot_s = np.diff(packed.slot_edges_s[row, : slots + 1])[:, None, None]
     packed.area_m[row] = mobility.area_m
     packed.user_positions[row, :slots, :users] = np.asarray(mobility.user_positions_m) / mobility.area_m - 0.5
     packed.user_velocities[row, :slots, :users] = (

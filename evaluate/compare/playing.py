@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from agents.policies.name import PolicyName
+from agents.policies.plan_policy import PlanPolicy
 from evaluate.compare.record import Record
 from evaluate.compare.rollout import Arena
 from evaluate.parallel import Workers, results_of
@@ -57,9 +58,15 @@ def parts_left(
     """Return the parts of which not all records are known; see `Part` for the arguments.
 
     Raises:
-        ValueError: If no policy has that name, or it cannot act here.
+        ValueError: If no policy has that name, it cannot act here, or it refuses to plan in one of the scenarios.
     """
-    arena.policy(policy, seed)
+    made, _ = arena.policy(policy, seed)
+    if isinstance(made, PlanPolicy):
+        for number in arena.numbers:
+            try:
+                made.check(arena.scenario(number))
+            except ValueError as error:
+                raise ValueError(f"policy {key!r} in scenario {number}: {error}") from error
     found = []
     for part in arena.parts(policy):
         mine = {number: known[number] for number in part.numbers if number in known}

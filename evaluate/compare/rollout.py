@@ -103,11 +103,7 @@ class Arena:
             ValueError: If no policy has that name, or it cannot act here.
         """
         env = self._env(1 if plans(_parsed(name)) else min(len(self._scenarios), self._rows))
-        policy = resolve_policy(name, env, seed, self._family, self._first)
-        if isinstance(policy, PlanPolicy):
-            for scenario in self._scenarios:
-                policy.check(scenario)
-        return policy, env
+        return resolve_policy(name, env, seed, self._family, self._first), env
 
     def warm_up(self, name: str | PolicyName, seed: int) -> None:
         """Let a policy decide once, so that compilation and first calls do not count as planning."""

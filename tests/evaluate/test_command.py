@@ -77,13 +77,25 @@ def test_illegal_episodes_are_told_wherever_the_delay_stands(
 
 
 def test_a_policy_that_cannot_plan_leaves_the_others_their_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lost.py").write_text("def lost(scenario, rng):\n    raise ValueError('the map is gone')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert run(tmp_path / "out", "--policies", "device-only,front-to-back,lost:lost") == 2
+    printed = capsys.readouterr()
+    assert "front-to-back" in printed.out and "1 more policy to" in printed.out and "lost" not in printed.out
+    assert "error: policy 'lost:lost' in scenario 0: the map is gone" in printed.err
+
+
+def test_scenarios_that_are_too_large_for_a_policy_are_named_before_anything_is_played(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--family", "multi-user", "--scenarios", "1", "--policies", "device-only,front-to-back,exact"]
-    assert run(tmp_path / "out", *words) == 2
-    printed = capsys.readouterr()
-    assert "front-to-back" in printed.out and "1 more policy to" in printed.out and "exact" not in printed.out
-    assert "error: policy 'exact' in scenario 0: exact is for small scenarios" in printed.err
+    words = ["--family", "multi-user", "--scenarios", "1", "--policies"]
+    for name in ("exact", "exact@clairvoyant"):
+        assert run(tmp_path / "out", *words, f"device-only,{name}") == 2
+        printed = capsys.readouterr()
+        assert printed.out == "" and not (tmp_path / "out").exists()
+        assert f"error: policy '{name}' in scenario 0: exact is for small scenarios" in printed.err
 
 
 def test_policies_are_compared_by_the_objective(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

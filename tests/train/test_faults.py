@@ -16,6 +16,7 @@ import pytest
 import torch
 
 import train.callbacks
+import train.charts
 import train.run
 from agents.learning.masked_policy import NotFiniteError
 from agents.policies.trained import BEST_MODEL, MODEL, load, read_card
@@ -245,7 +246,7 @@ def test_impossible_folders_are_refused_before_the_teacher_plays(out, capsys, mo
 
 
 def test_threads_of_tensorboard_fail_in_silence_as_the_training_says_why(capsys):
-    hook = train.run._without_writers(threading.__excepthook__)
+    hook = train.charts.without_writers(threading.__excepthook__)
     kind = type("Writer", (threading.Thread,), {"__module__": "tensorboard.summary.writer"})
     for thread, error, is_silent in [(kind(), OSError(28, "x"), True), (threading.Thread(), OSError(28, "x"), False)]:
         hook(threading.ExceptHookArgs((type(error), error, None, thread)))

@@ -119,7 +119,9 @@ def test_a_run_is_resumed_to_a_larger_number_of_steps(algorithm, tmp_path):
     folder, arguments = tmp_path / "run", ["--algorithm", algorithm, "--held-out.baselines", "device-only"]
     if algorithm == "dqn":
         arguments += SMALL_DQN
+    threads = threading.active_count()
     assert run(folder, "--total-steps", "256", *arguments) == 0
+    assert threading.active_count() <= threads, "what writes the curves is left behind"
     before, first = weights(folder / MODEL), points(folder)
     assert main(["--resume", str(folder), "--total-steps", "512"]) == 0
     assert points(folder)[: len(first)] == first

@@ -67,10 +67,11 @@ class Exact:
             raise ValueError(f"tolerance is {self.tolerance}; it must be 0 or more.")
 
     def check_whole(self, scenario: Scenario) -> None:
-        """Check that a plan for the first slot of a scenario is one for all of it.
+        """Check that a scenario is small enough, and that a plan for its first slot is one for all of it.
 
         Raises:
-            ValueError: If something changes later, unless all slots are known or only the first is asked for.
+            ValueError: If it is too large, or something changes later, unless all slots are known or only the first is
+                asked for.
         """
         change_s = None if self.clairvoyant or self.first_slot else first_change_s(scenario)
         if change_s is not None:
@@ -79,6 +80,7 @@ class Exact:
                 f"{change_s:g} s; write exact@replan to plan anew at every decision, exact@clairvoyant to know all "
                 "slots, or exact:first_slot=true to plan once as if nothing changed."
             )
+        _check_size(int(np.count_nonzero(self._movable(scenario))), len(scenario.servers))
 
     def __call__(self, scenario: Scenario, rng: np.random.Generator) -> Plan:
         """Return the plan, every layer a partition of its own.
@@ -88,12 +90,11 @@ class Exact:
             rng: Not used.
 
         Raises:
-            ValueError: If the scenario is too large, or something changes in it (`check_whole`).
+            ValueError: If the scenario is too large, or something changes in it (`check_whole`), or its search takes
+                too much memory.
         """
         self.check_whole(scenario)
-        packed = pack([scenario]) if self.clairvoyant else slot_zero_packed(scenario)
-        movable = _ever_movable(packed) if self.clairvoyant else movable_layers(scenario)
-        _check_size(int(np.count_nonzero(movable)), len(scenario.servers))
+        packed, movable = pack([scenario]) if self.clairvoyant else slot_zero_packed(scenario), self._movable(scenario)
         vectors, known = vectors_of(movable, len(scenario.servers)), joint_efficiency(scenario, rng).singletons()
         bound, known_s = bound_of(packed, vectors), float(mean_delays_s(packed, plan_arrays([known]))[0])
         for room in ROOMS:
@@ -108,6 +109,10 @@ class Exact:
             f"{len(scenario.servers)} servers in {packed.num_slots[0]} time slots; {_REMEDIES}, or accept a tolerance "
             f"greater than {self.tolerance}, as in exact:tolerance=0.01."
         )
+
+    def _movable(self, scenario: Scenario) -> Bools:
+        """Return which layers a plan may upload, shape (U, L)."""
+        return _ever_movable(pack([scenario])) if self.clairvoyant else movable_layers(scenario)
 
 
 _REMEDIES = "merge layers (a smaller max_layers), take fewer users or servers, use local-search"

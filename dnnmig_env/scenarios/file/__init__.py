@@ -54,7 +54,6 @@ A file in full, with every key; those marked "=" may be left out and then have t
         profile_s: [[0.1, 0.01, 0.002], [0.1, 0.01, 0.002]]  # instead of profile; a row per layer: device, servers
     mobility:                       # = none; what policies may know of where everybody is
       area_m: 1000                  # = 1000; side of the square
-      slot_s: 5                     # = that of each slot; seconds in which policies see how far users get
       servers: {edge: [200, 300]}   # = the centre
       users:
         phone: {positions_m: [[0, 0], [20, 0], [90, 0]], velocities_m_per_s: [10, 0]}  # = to the next position

@@ -49,8 +49,7 @@ def mobility_of(form: ScenarioForm, frame: Frame) -> Mobility | None:
     for name, point in form.mobility.servers.items():
         server = index_of("mobility.servers", "server", name, frame.servers)
         places[server] = table_of(inside("mobility.servers", name), [point], (1, 2), "x and y")[0]
-    area_m, slot_s = form.mobility.area_m, form.mobility.slot_s
-    return Mobility(np.stack(positions, axis=1), np.stack(velocities, axis=1), places, area_m, slot_s)
+    return Mobility(np.stack(positions, axis=1), np.stack(velocities, axis=1), places, form.mobility.area_m)
 
 
 def _track(place: str, value: list[float] | list[list[float]], frame: Frame) -> Floats:

@@ -162,7 +162,6 @@ class MobilityForm(Form):
     """A `scenario.Mobility`, in which users and servers have names."""
 
     area_m: Positive = 1000.0
-    slot_s: Positive | None = None
     users: dict[str, TrackForm]
     servers: dict[str, list[Number]] = Field(default_factory=dict)
 

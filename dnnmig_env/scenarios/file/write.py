@@ -141,7 +141,6 @@ def _mobility(mobility: Mobility, scenario: Scenario) -> Plain:
     places = np.asarray(mobility.server_positions_m)
     return {
         "area_m": float(mobility.area_m),
-        **({} if mobility.slot_s is None else {"slot_s": float(mobility.slot_s)}),
         "servers": {server.name: places[server_index].tolist() for server_index, server in enumerate(scenario.servers)},
         "users": {
             user.name: {

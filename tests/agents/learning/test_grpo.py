@@ -196,9 +196,7 @@ def test_of_a_round_that_takes_too_much_memory_a_random_part_is_kept():
 
 def test_memory_that_does_not_hold_two_decisions_is_refused():
     Round(104.0).add(numbered(1, 1))
-    with pytest.raises(
-        ValueError, match=r"most_gigabytes is 1.03e-07, but a decision takes 52 .* least 1e-07"
-    ):
+    with pytest.raises(ValueError, match=r"most_gigabytes is 1.03e-07, but a decision takes 52 .* least 1e-07"):
         Round(103.0).add(numbered(1, 1))
 
 

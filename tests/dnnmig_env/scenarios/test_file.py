@@ -151,9 +151,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         array(s, s),
     )
     signed = st.floats(-1e6, 1e6)
-    positions, velocities = array(t, u, 2, values=signed), array(t, u, 2, values=signed)
-    places, area_m, slot_s = array(s, 2, values=signed), draw(positive), draw(st.none() | positive)
-    mobility = Mobility(positions, velocities, places, area_m, slot_s)
+    mobility = Mobility(
+        array(t, u, 2, values=signed), array(t, u, 2, values=signed), array(s, 2, values=signed), draw(positive)
+    )
     horizon_s = starts[-1] + draw(st.floats(0.01, 5) | st.just(0.7))
     return Scenario(
         tuple(users),
@@ -364,9 +364,6 @@ def test_mobility_by_hand(tmp_path: Path) -> None:
     assert found is not None
     np.testing.assert_array_equal(found.user_positions_m, [[[3, 4]], [[3, 4]]])
     np.testing.assert_array_equal(found.user_velocities_m_per_s, [[[5, 6]], [[5, 6]]])
-    assert found.slot_s is None
-    found = loaded(tmp_path, small(slot_s=5, mobility={**mobility, "slot_s": 2.5})).mobility
-    assert found is not None and found.slot_s == 2.5
 
 
 def test_networks_from_the_zoo_and_from_files(tmp_path: Path) -> None:

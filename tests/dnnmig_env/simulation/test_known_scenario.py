@@ -10,7 +10,7 @@ import pytest
 
 from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.families.registry import scenarios
-from dnnmig_env.scenarios.scenario import Mobility, Scenario
+from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.dynamics import advance, begin, begin_transfer
 from dnnmig_env.simulation.known_scenario import known_scenario
 from dnnmig_env.simulation.packed import pack
@@ -56,21 +56,6 @@ def test_places_and_velocities_are_those_of_the_present_slot() -> None:
             np.testing.assert_array_equal(found, given[slot][None], err_msg=name)
         np.testing.assert_array_equal(known.mobility.server_positions_m, scenario.mobility.server_positions_m)
         assert known.mobility.area_m == scenario.mobility.area_m
-        # an environment shows them as it does in the whole scenario, though the one slot is longer now
-        for name in ("user_positions", "user_velocities"):
-            found, given = getattr(pack([known]), name)[0, 0], getattr(pack([scenario]), name)[0, slot]
-            np.testing.assert_array_equal(found, given, err_msg=name)
-
-
-def test_velocities_are_shown_per_slot_or_per_seconds_that_the_scenario_names() -> None:
-    scenario = walk()
-    seconds = np.diff([*scenario.slot_starts_s, scenario.horizon_s])
-    shape = (3, len(scenario.users), 2)
-    mobility = Mobility(np.zeros(shape), np.full(shape, 3.0), np.zeros((len(scenario.servers), 2)), area_m=300.0)
-    shown = pack([replace(scenario, mobility=mobility)]).user_velocities[0]
-    np.testing.assert_allclose(shown, np.full(shape, 0.01) * seconds[:, None, None])
-    shown = pack([replace(scenario, mobility=replace(mobility, slot_s=20.0))]).user_velocities[0]
-    np.testing.assert_allclose(shown, np.full(shape, 0.2))
 
 
 def test_nothing_is_known_where_nobody_is_present_or_the_horizon_is_over() -> None:

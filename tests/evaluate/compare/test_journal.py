@@ -106,7 +106,7 @@ def test_a_stopped_command_goes_on_and_ends_with_the_same_files(
 def test_if_the_results_cannot_be_written_the_table_is_printed_and_the_records_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise ValueError("cannot write: No space left on device; name another folder.")
 
     with monkeypatch.context() as patched:
