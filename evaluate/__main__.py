@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from dnnmig_env.files.command_line import exit_status, parsed, unknown_command
+from dnnmig_env.files.quick_imports import quick_imports
 from evaluate.benchmark.config import BenchmarkConfig
 from evaluate.compare.config import Config
 from evaluate.dataset.config import DatasetConfig
@@ -66,7 +67,9 @@ def _run(words: list[str]) -> None:
     reports = isinstance(chosen, Config) and chosen.report
     if reports:
         import_module("evaluate.report.report").check_installed()
-    getattr(import_module(module), function)(chosen)
+    with quick_imports():
+        run = getattr(import_module(module), function)
+    run(chosen)
     if reports:
         import_module("evaluate.report.report").report(ReportConfig((chosen.out,)))
 

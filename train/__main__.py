@@ -6,6 +6,7 @@ import signal
 import sys
 
 from dnnmig_env.files.command_line import discard_output
+from dnnmig_env.files.quick_imports import quick_imports
 from dnnmig_env.files.signals import handled, status, stop
 from train.command_line import parse
 
@@ -23,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
                 from train.seeds import train_seeds
 
                 return train_seeds(config, sys.argv[1:] if arguments is None else arguments)
-            from train.run import train
-
+            with quick_imports():
+                from train.run import train
             return train(config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import Any
 
+from dnnmig_env.files.quick_imports import quick_imports
 from evaluate.testbed.processes.control import Lines, send_line
 
 _PR_SET_PDEATHSIG, _PR_SET_TIMERSLACK = 1, 29
@@ -64,12 +65,13 @@ def main(control_file: int, ledger_file: int) -> int:
 
 
 def _play(coordinator: _Coordinator, ledger_file: int) -> None:
-    import torch
+    with quick_imports():
+        import torch
 
-    from evaluate.testbed.processes.device import Device
-    from evaluate.testbed.processes.job import Job
-    from evaluate.testbed.processes.ledger import Ledger
-    from evaluate.testbed.processes.server import Server
+        from evaluate.testbed.processes.device import Device
+        from evaluate.testbed.processes.job import Job
+        from evaluate.testbed.processes.ledger import Ledger
+        from evaluate.testbed.processes.server import Server
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # random weights make denormal numbers, and these would be slow
