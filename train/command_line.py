@@ -30,12 +30,12 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
     arguments = joined(TrainConfig, sys.argv[1:] if arguments is None else arguments, ("--held-out.baselines",))
     first = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     first.add_argument("--preset", choices=PRESETS)
-    first.add_argument("--algorithm", default=TrainConfig.algorithm)
+    first.add_argument("--algorithm")
     first.add_argument("--resume", type=Path)
     try:
         chosen, _ = first.parse_known_args(arguments)
     except argparse.ArgumentError:
-        chosen = argparse.Namespace(preset=None, resume=None, algorithm="")  # tyro will say what is wrong
+        chosen = argparse.Namespace(preset=None, resume=None, algorithm=None)  # tyro will say what is wrong
     default = preset(chosen.preset, chosen.algorithm)
     if chosen.resume is not None:
         from train.folder import read_config
@@ -51,17 +51,27 @@ def parse(arguments: Sequence[str] | None = None) -> TrainConfig:
     return check(config)
 
 
-def preset(name: str | None, algorithm: str = TrainConfig.algorithm) -> TrainConfig:
-    """Return the defaults of a preset for an algorithm; step size and batches are chosen for grpo alone."""
+def preset(name: str | None, algorithm: str | None = None) -> TrainConfig:
+    """Return the defaults of a preset.
+
+    Args:
+        name: Name of the preset; None: no preset.
+        algorithm: The algorithm, if it is not the preset's own. Step size and batches are chosen for that one and for
+            grpo.
+    """
     if name is None:
         return TrainConfig()
     quick = TrainConfig(
         preset="quick",
+        algorithm="self-labelling",
         warm_start="joint-efficiency",
         warm_start_episodes=1500,
-        total_steps=400_000,
-        held_out=HeldOutConfig(scenarios=32, every=50_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")),
+        total_steps=1_000_000,
+        held_out=HeldOutConfig(scenarios=32, every=100_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")),
     )
+    if algorithm in (None, quick.algorithm):
+        return quick
+    quick = replace(quick, algorithm=algorithm, total_steps=400_000)
     return replace(quick, learning_rate=1e-3, settings=("batch_size=512",)) if algorithm == "grpo" else quick
 
 

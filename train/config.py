@@ -44,9 +44,10 @@ class TrainConfig:
     """Family of the scenarios: single, edge-cloud, multi-user, mobile, city or toy, or one of your own: a file such as
     my_family.yaml, or package.module:attribute."""
     algorithm: str = "grpo"
-    """Learning algorithm: grpo, ppo, a2c, dqn or maskable-ppo, or a class of your own, package.module:Class, that is
-    derived from one of Stable-Baselines3. Grpo plays every scenario several times and learns from how its rollouts
-    differ."""
+    """Learning algorithm: grpo, self-labelling, ppo, a2c, dqn or maskable-ppo, or a class of your own,
+    package.module:Class, that is derived from one of Stable-Baselines3. Grpo plays every scenario several times and
+    learns from how its rollouts differ; self-labelling imitates the best of them, which is for scenarios where nothing
+    happens by chance: single, edge-cloud and multi-user."""
     policy_class: str | None = None
     """Class of your own, package.module:Class, for the policy that the algorithm trains. The default depends on the
     algorithm."""

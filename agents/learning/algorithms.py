@@ -112,6 +112,7 @@ _POLICY_BASES = {
     "dqn": "agents.learning.masked_dqn:MaskedDQNPolicy",
     "maskable-ppo": "sb3_contrib.common.maskable.policies:MaskableActorCriticPolicy",
     "grpo": "agents.learning.masked_policy:MaskedActorCriticPolicy",
+    "self-labelling": "agents.learning.masked_policy:MaskedActorCriticPolicy",
 }
 """What the policy of each algorithm has to be derived from."""
 

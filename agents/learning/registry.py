@@ -119,7 +119,13 @@ ALGORITHMS: dict[str, Algorithm] = {
         _WARM_STARTED_PPO,
     ),
     "grpo": Algorithm(
-        ("agents.learning.grpo", "GRPO"),
+        ("agents.learning.groups.grpo", "GRPO"),
+        ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
+        256,
+        MappingProxyType({}),
+    ),
+    "self-labelling": Algorithm(
+        ("agents.learning.groups.self_labelling", "SelfLabelling"),
         ("agents.learning.masked_policy", "MaskedActorCriticPolicy"),
         256,
         MappingProxyType({}),

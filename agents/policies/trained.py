@@ -34,7 +34,7 @@ MODEL, BEST_MODEL = "model.zip", "best_model.zip"
 """Names of the model files in a training run's folder: the latest model, and the best on held-out scenarios."""
 
 NETWORK_PREFIXES = {
-    **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "grpo"), "mlp_extractor.network."),
+    **dict.fromkeys(("ppo", "a2c", "maskable-ppo", "grpo", "self-labelling"), "mlp_extractor.network."),
     "dqn": "q_net.network.",
 }
 """What the names of the policy network's weights begin with in the SB3 policy that each algorithm trains."""

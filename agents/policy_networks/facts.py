@@ -21,7 +21,7 @@ chain are kept, though observations name all edges (after grouping 78 % of them 
 networks (`agents.policy_networks.whole`) are worth more: after 150 s of imitating joint efficiency in `edge-cloud` on
 one core, a network that sees them takes 88.2 % of its decisions and needs 1.024 of its delay; without them it takes
 84.8 % and needs 1.037 (200 held-out scenarios, one seed, 29 November 2026). What an agent learns from matters most:
-GRPO after a warm start is below 1.01 within minutes (`agents.learning.grpo`).
+GRPO after a warm start is below 1.01 within minutes (`agents.learning.groups.grpo`).
 """
 
 from __future__ import annotations

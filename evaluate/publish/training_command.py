@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from train.command_line import preset
@@ -22,7 +22,8 @@ def training_command(config: TrainConfig) -> str:
     words = ["python", "-m", "train"]
     if config.preset is not None:
         words += ["--preset", config.preset]
-    return shlex.join([*words, *_options(config, preset(config.preset, config.algorithm))])
+    usual = replace(preset(config.preset, config.algorithm), algorithm=preset(config.preset).algorithm)
+    return shlex.join([*words, *_options(config, usual)])
 
 
 def _options(config: Any, default: Any, prefix: str = "--") -> Iterator[str]:

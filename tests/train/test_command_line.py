@@ -14,14 +14,16 @@ from train.config import TrainConfig
 def test_a_preset_gives_defaults_that_options_override():
     quick = parse(["--preset", "quick", "--seed", "3"])
     assert quick.total_steps == preset("quick").total_steps != TrainConfig().total_steps
-    assert quick.seed == 3
-    assert (quick.learning_rate, quick.settings) == (1e-3, ("batch_size=512",))
+    assert (quick.seed, quick.algorithm, quick.learning_rate, quick.settings) == (3, "self-labelling", None, ())
+    assert parse(["--preset", "quick", "--algorithm", quick.algorithm, "--seed", "3"]) == quick
     for other in (["--algorithm", "ppo"], ["--algorithm=a2c"], ["--algorithm", "examples.my_classes:LouderPPO"]):
         found = parse(["--preset", "quick", *other])
         assert (found.warm_start, found.learning_rate, found.settings) == (quick.warm_start, None, ())
     assert parse(["--preset=quick", "--total-steps", "7"]).total_steps == 7
+    grpo = ["--preset", "quick", "--algorithm", "grpo"]
+    assert (parse(grpo).learning_rate, parse(grpo).settings) == (1e-3, ("batch_size=512",))
     for given, expected in (("n_epochs=2", ("batch_size=512", "n_epochs=2")), ("batch_size=64", ("batch_size=64",))):
-        assert parse(["--preset", "quick", "--settings", given]).settings == expected
+        assert parse([*grpo, "--settings", given]).settings == expected
 
 
 def test_nested_options_and_the_folder_by_default():

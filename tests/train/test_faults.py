@@ -160,14 +160,14 @@ def test_a_file_size_limit_ends_a_real_training_in_one_line(tmp_path):
     assert not list(folder.glob(".*"))  # neither a lock nor half a file
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "dqn", "maskable-ppo", "grpo"])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "dqn", "maskable-ppo", "grpo", "self-labelling"])
 def test_weights_that_are_not_finite_end_the_training(algorithm, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "run"
     arguments = ["--algorithm", algorithm, "--held-out.every", "1000000", "--total-steps", "3000"]
     if algorithm == "dqn":
         arguments += ["--settings", "buffer_size=500", "batch_size=16", "learning_starts=16"]
         arguments += ["target_update_interval=16"]
-    elif algorithm == "grpo":
+    elif algorithm in ("grpo", "self-labelling"):
         arguments += ["--settings", "group_size=2", "batch_size=16"]
     elif algorithm == "a2c":
         arguments += ["--settings", "n_steps=8"]

@@ -20,6 +20,7 @@ SHORT = {
     "maskable-ppo": (12_000, {"n_steps": 16, "batch_size": 512, "learning_rate": 3e-3}),
     "a2c": (12_000, {}),
     "grpo": (25_000, {"learning_rate": 3e-3, "batch_size": 64}),
+    "self-labelling": (10_000, {"learning_rate": 3e-3, "batch_size": 32}),
     "dqn": (5_000, {"learning_starts": 500, "target_update_interval": 256, "gradient_steps": 4, "batch_size": 64}),
 }
 
@@ -71,7 +72,8 @@ def test_who_was_taught_takes_smaller_steps_unless_told_otherwise(name):
 
 
 def test_no_second_of_delay_counts_less_because_it_comes_later():
-    # The reward of all steps together is the mean query delay, so discounting would train for something else. GRPO
-    # looks at nothing but that delay.
-    discounts = {name: one.settings["gamma"] for name, one in ALGORITHMS.items() if name != "grpo"}
+    # The reward of all steps together is the mean query delay, so discounting would train for something else. What
+    # learns from groups looks at nothing but that delay.
+    others = [name for name in ALGORITHMS if name not in ("grpo", "self-labelling")]
+    discounts = {name: ALGORITHMS[name].settings["gamma"] for name in others}
     assert discounts == dict.fromkeys(["ppo", "a2c", "dqn", "maskable-ppo"], 1.0)

@@ -32,6 +32,7 @@ SMALL = {
         "batch_size": 16,
     },
     "grpo": {"group_size": 2, "batch_size": 16},
+    "self-labelling": {"group_size": 2, "batch_size": 16},
 }
 
 

@@ -28,7 +28,7 @@ def take(model, name, family="toy"):
     take_weights(model, name, model.get_env().env, family)
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", "ppo", "a2c", "maskable-ppo"])
+@pytest.mark.parametrize("algorithm", ["grpo", "self-labelling", "ppo", "a2c", "maskable-ppo"])
 def test_all_weights_of_the_network_are_taken_over_and_the_trained_model_stays(tmp_path, algorithm):
     trained, model = model_of(seed=1), model_of(algorithm=algorithm, seed=2)
     before = {name: weight.clone() for name, weight in network_of(trained).state_dict().items()}

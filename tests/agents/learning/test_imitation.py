@@ -91,7 +91,7 @@ def test_values_are_what_the_environment_paid_from_there_on(family, reward):
         assert one[3] == pytest.approx(other[3], rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "maskable-ppo", "grpo"])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "maskable-ppo", "grpo", "self-labelling"])
 def test_a_network_that_knows_nothing_learns_to_decide_as_its_teacher(algorithm, monkeypatch):
     monkeypatch.setattr(imitation, "BATCH_SIZE", 16)  # many steps for few episodes
     model, env = model_of(algorithm), env_of("toy", 4)

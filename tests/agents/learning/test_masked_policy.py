@@ -27,6 +27,7 @@ def model_of(algorithm, family="toy", **settings):
         "dqn": {"buffer_size": 1000, "learning_starts": 64, "target_update_interval": ROWS},
         "a2c": {},
         "grpo": {"group_size": 4, "batch_size": 64},
+        "self-labelling": {"group_size": 4, "batch_size": 64},
     }
     return make_model(algorithm, env, seed=0, device="cpu", settings={**small[algorithm], **settings})
 
@@ -89,7 +90,7 @@ def test_a_mask_decides_alone_when_it_leaves_one_action(algorithm, deterministic
         assert model.predict(single, deterministic=deterministic)[0] == only[0]
 
 
-@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - {"grpo"}))  # which has a test of its own
+@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - {"grpo", "self-labelling"}))
 def test_training_meets_no_illegal_action(algorithm):
     model = model_of(algorithm, "edge-cloud")
     before = [parameter.clone() for parameter in model.policy.parameters()]

@@ -88,7 +88,11 @@ def test_the_defaults_of_every_algorithm_are_allowed(name):
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_model_says_all_its_settings(name):
-    own = {"dqn": {"buffer_size": 64, "target_update_interval": 16}, "grpo": {"group_size": 2}}
+    own = {
+        "dqn": {"buffer_size": 64, "target_update_interval": 16},
+        "grpo": {"group_size": 2},
+        "self-labelling": {"group_size": 2},
+    }
     settings = {"learning_rate": 0.125, **own.get(name, {})}
     model = make_model(name, environments(4), seed=0, device="cpu", settings=settings)
     assert model.settings["learning_rate"] == model.learning_rate == 0.125

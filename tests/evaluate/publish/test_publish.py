@@ -129,7 +129,8 @@ def test_what_cannot_be_published_is_one_line(run, tmp_path, capsys):
     [
         TrainConfig(),
         replace(preset("quick"), seed=3),
-        replace(preset("quick", "ppo"), algorithm="ppo"),
+        preset("quick", "ppo"),
+        preset("quick", "grpo"),
         TrainConfig(
             "mobile",
             "a2c",

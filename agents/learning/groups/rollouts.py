@@ -1,19 +1,13 @@
-"""GRPO: several rollouts of every scenario side by side, each judged against the others of its group.
+"""Plays rounds of groups: some scenarios, each of them several times with decisions drawn by their probabilities.
 
-One round draws some scenarios and plays each of them several times with the present policy, decisions drawn by their
-probabilities. All rollouts of a group have the same scenario and the same future. What an episode costs depends far
-more on the scenario than on the decisions, so the mean cost of the group is the baseline: an episode's advantage is by
-how much less than that it costs, in standard deviations of the group. Every decision of the episode takes its advantage
-and is learned from with PPO's clipped objective. No values are estimated.
-
-Sources: Z. Shao et al., "DeepSeekMath", 2024 (group-relative policy optimization, GRPO); Y.-D. Kwon et al., "POMO:
-Policy Optimization with Multiple Optima for Reinforcement Learning", NeurIPS 2020 (the shared baseline); J. Schulman et
-al., "Proximal Policy Optimization Algorithms", 2017 (the clipped objective).
+All rollouts of a group have the same scenario and the same future, so that what they cost differs by what was decided
+alone. Derived classes say how rollouts are judged, and what is learned from that.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from abc import abstractmethod
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -23,12 +17,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
-from torch import Tensor, nn
+from torch import Tensor
 
-from agents.learning.advantages import BINS, costs_to_go, group_advantages
+from agents.learning.groups.moments import Moments, Round
 from agents.learning.masked_policy import SEEN, MaskedActorCriticPolicy, MaskedCategorical
-from agents.learning.moments import Moments, Round
-from agents.learning.pieces import in_pieces, learn_from
+from agents.learning.pieces import in_pieces
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
@@ -37,8 +30,8 @@ LEAST_STEP = 0.1
 """The learning rate falls linearly, down to this share of its first value."""
 
 
-class GRPO(BaseAlgorithm):
-    """Algorithm of Stable-Baselines3 (SB3) that learns from groups of rollouts, as the module describes.
+class GroupRollouts(BaseAlgorithm):
+    """Algorithm of Stable-Baselines3 (SB3) that learns from groups of rollouts; derived classes say how.
 
     Args:
         policy: `MaskedActorCriticPolicy`.
@@ -47,15 +40,7 @@ class GRPO(BaseAlgorithm):
         group_size: Number of rollouts of every scenario, which divides the number of rows.
         batch_size: Decisions per gradient step.
         n_epochs: How often each decision is learned from.
-        clip_range: How far the probability of a decision may move from what it was when the decision was drawn, as a
-            share of it, before the decision no longer counts.
-        ent_coef: Weight of the entropy of the decisions, in nats, in the objective. Without it rollouts soon differ too
-            little to learn from.
         max_grad_norm: Largest norm of a gradient.
-        others_weight: Weight of the costs of other users in what a decision about a user is judged by. With less than
-            1, rollouts tell sooner which decisions were good for the user, and less of what they did to others.
-        memory_s: Seconds after a decision in which the weight of costs falls to 1/e. None: every decision is judged by
-            the cost of the whole episode.
         most_gigabytes: Most memory for the decisions of a round where the network computes, in GB. If they take more, a
             random part of them is learned from.
         policy_kwargs: Arguments of the policy.
@@ -65,11 +50,16 @@ class GRPO(BaseAlgorithm):
         device: As in SB3.
         _init_setup_model: As in SB3.
 
+    Attributes:
+        parts: Number of equal parts of an episode's time in which its costs are added up.
+        rounds: Number of rounds that have been learned from.
+
     Raises:
         ValueError: If the rows cannot be divided into groups, or a group has less than two rollouts.
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {}
+    parts = 1
 
     def __init__(
         self,
@@ -79,11 +69,7 @@ class GRPO(BaseAlgorithm):
         group_size: int = 16,
         batch_size: int = 1024,
         n_epochs: int = 1,
-        clip_range: float = 0.2,
-        ent_coef: float = 0.01,
         max_grad_norm: float = 0.5,
-        others_weight: float = 1.0,
-        memory_s: float | None = None,
         most_gigabytes: float = 2.0,
         policy_kwargs: dict[str, Any] | None = None,
         tensorboard_log: str | None = None,
@@ -94,8 +80,6 @@ class GRPO(BaseAlgorithm):
     ) -> None:
         if group_size < 2:
             raise ValueError(f"group_size is {group_size}; a rollout is judged against others, so give 2 or more.")
-        if not 0.0 <= others_weight <= 1.0:
-            raise ValueError(f"others_weight is {others_weight}; give 0 to 1.")
         if env is not None and env.num_envs % group_size:  # SB3 loads models without environments
             raise ValueError(
                 f"num_envs is {env.num_envs} and group_size {group_size}, but every scenario is played group_size "
@@ -114,32 +98,37 @@ class GRPO(BaseAlgorithm):
             stats_window_size=100 if env is None else env.num_envs,  # the charts are of whole rounds
         )
         self.group_size, self.batch_size, self.n_epochs = group_size, batch_size, n_epochs
-        self.clip_range, self.ent_coef, self.max_grad_norm = clip_range, ent_coef, max_grad_norm
-        self.others_weight, self.memory_s, self.rounds = others_weight, memory_s, 0
-        self.most_gigabytes = most_gigabytes
+        self.max_grad_norm, self.most_gigabytes, self.rounds = max_grad_norm, most_gigabytes, 0
         if _init_setup_model:
             self._setup_model()
 
-    def _setup_model(self) -> None:
-        self._setup_lr_schedule()
-        self.set_random_seed(self.seed)
-        policy_class: Any = self.policy_class
-        self.policy = policy_class(
-            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
-        ).to(self.device)
+    @abstractmethod
+    def _judged(self, costs: Floats, horizons_s: Floats) -> Tensor:
+        """Return how good each rollout of a round is, by what it cost.
 
-    def _setup_lr_schedule(self) -> None:
-        self.lr_schedule = FloatSchedule(self.learning_rate)
+        Args:
+            costs: Cost of each user in each part of each episode's time, groups side by side, as shares of the
+                device-only cost of all users, shape (B, parts, U).
+            horizons_s: How long each episode lasts, shape (B,).
+
+        Returns:
+            What `_train` needs to know of each row, in each part of its time, about each user and at last about "stop",
+            on the device of the network, shape (B, parts, U + 1).
+        """
+
+    @abstractmethod
+    def _train(self, moments: Moments, of_row: Tensor) -> None:
+        """Take the gradient steps of one round, given its decisions and what `_judged` has returned."""
 
     def learn(
         self,
         total_timesteps: int,
         callback: MaybeCallback = None,
         log_interval: int = 1,
-        tb_log_name: str = "grpo",
+        tb_log_name: str = "groups",
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
-    ) -> GRPO:
+    ) -> Self:
         """Play rounds and learn from them until `total_timesteps` decisions have been taken."""
         env: Any = self.env
         with env.at_rest():
@@ -164,6 +153,17 @@ class GRPO(BaseAlgorithm):
         callback.on_training_end()
         return self
 
+    def _setup_model(self) -> None:
+        self._setup_lr_schedule()
+        self.set_random_seed(self.seed)
+        policy_class: Any = self.policy_class
+        self.policy = policy_class(
+            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
+        ).to(self.device)
+
+    def _setup_lr_schedule(self) -> None:
+        self.lr_schedule = FloatSchedule(self.learning_rate)
+
     def _arena(self) -> MigrationVectorEnv:
         """Return environments like those of training, which wait for each other at the end of an episode."""
         env: Any = self.env
@@ -179,8 +179,7 @@ class GRPO(BaseAlgorithm):
         """Play one episode in every row.
 
         Returns:
-            The moments, and the advantages of each row in each part of its time, shape (B, parts, U + 1); None if a
-            callback ends the training.
+            The moments, and what `_judged` has to say of the rows; None if a callback ends the training.
         """
         groups = arena.num_envs // self.group_size
         begun = np.random.SeedSequence([self.seed or 0, self.num_timesteps]).generate_state(groups)
@@ -189,7 +188,7 @@ class GRPO(BaseAlgorithm):
         horizons_s = _horizons_s(arena)
         running, collected = np.ones(arena.num_envs, np.bool_), Round(self.most_gigabytes * 1e9)
         state, users = arena.episodes.state, arena.episodes.actions.users
-        costs = np.zeros((arena.num_envs, 1 if self.memory_s is None else BINS, users))
+        costs = np.zeros((arena.num_envs, self.parts, users))
         while running.any():
             rows = np.flatnonzero(running)
             times, before_s = state.time_s[rows] / horizons_s[rows], state.user_cost_s[rows]
@@ -212,10 +211,7 @@ class GRPO(BaseAlgorithm):
         self.logger.record("rollout/spread_in_group", float(share.std(axis=1).mean()))
         self.logger.record("rollout/best_of_group", float(share.min(axis=1).mean()))
         self.logger.record("rollout/share_kept", collected.share)
-        if self.memory_s is not None:
-            costs = costs_to_go(costs, np.exp(-horizons_s / (BINS * self.memory_s)))
-        advantages = group_advantages(costs, self.group_size, self.others_weight)
-        return collected.moments(), torch.as_tensor(advantages, dtype=torch.float32, device=self.device)
+        return collected.moments(), self._judged(costs, horizons_s)
 
     def _decide(self, rows: Ints, observation: Observations, parts: Ints, users: int) -> Moments:
         """Draw an action for each of some rows, which are in some parts of their time and hold so many users."""
@@ -234,45 +230,6 @@ class GRPO(BaseAlgorithm):
         drawn, likely = torch.cat(actions), torch.cat(log_probs)
         about = drawn // ((legal.shape[1] - 1) // users)  # "stop" is the last action
         return Moments(row, seen, legal, drawn, likely, part, about)
-
-    def _train(self, moments: Moments, of_row: Tensor) -> None:
-        """Take the gradient steps of one round, given the advantages of each row in each part of its time."""
-        advantage = of_row[moments.row, moments.part, moments.about]
-        if len(advantage) < 2:
-            return
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        steps: list[Floats] = []
-        for _ in range(self.n_epochs):
-            batches = torch.randperm(len(advantage)).to(self.device).split(self.batch_size)
-            steps += [self._step(moments, batch, advantage) for batch in batches]
-        losses, outside, entropies = np.transpose(steps)
-        count = self.n_epochs * len(advantage)
-        self.logger.record("train/loss", float(losses.mean()))
-        self.logger.record("train/clip_fraction", float(outside.sum()) / count)
-        self.logger.record("train/entropy", float(entropies.sum()) / count)
-
-    def _step(self, moments: Moments, batch: Tensor, advantage: Tensor) -> Floats:
-        """Take a gradient step on some moments; return the loss, how many are clipped, and their summed entropy."""
-
-        def loss_of(at: Tensor) -> tuple[Tensor, tuple[float, float, float]]:
-            objective, outside, entropy = self._objective(moments, at, advantage[at])
-            loss = -objective.sum() / len(batch)
-            return loss, (float(loss.detach()), float(outside), float(entropy))
-
-        told = learn_from(self.policy.parameters(), batch, self.device, loss_of)
-        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
-        total: Floats = np.sum(told, axis=0)
-        return total
-
-    def _objective(self, moments: Moments, at: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return PPO's clipped objective of some moments, how many of them are clipped, and their summed entropy."""
-        choices = self._choices(moments.observation[at], moments.mask[at])
-        ratio = (choices.log_prob(moments.action[at]) - moments.log_prob[at]).exp()
-        bounded = ratio.clamp(1.0 - self.clip_range, 1.0 + self.clip_range)
-        objective, entropy = torch.minimum(ratio * advantage, bounded * advantage), choices.entropy()
-        outside = (ratio.detach() - bounded.detach()).abs() > 0
-        return objective + self.ent_coef * entropy, outside.sum(), entropy.detach().sum()
 
     def _choices(self, observation: Tensor, mask: Tensor) -> Any:
         """Return the distribution from which the policy draws its actions."""

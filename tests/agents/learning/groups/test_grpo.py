@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.learning.advantages import BINS, LEAST_SPREAD, costs_to_go, group_advantages
 from agents.learning.algorithms import TRAINING_REWARD, make_model
-from agents.learning.grpo import LEAST_STEP
-from agents.learning.moments import SURE, Moments, Round
+from agents.learning.groups.advantages import BINS, LEAST_SPREAD, costs_to_go, group_advantages
+from agents.learning.groups.moments import SURE, Moments, Round
+from agents.learning.groups.rollouts import LEAST_STEP
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
