@@ -47,7 +47,7 @@ class SelfLabelling(GroupRollouts):
         policy: type[MaskedActorCriticPolicy],
         env: Sb3VecEnv,
         learning_rate: float = 1e-3,
-        batch_size: int = 128,
+        batch_size: int = 256,
         n_epochs: int = 4,
         **options: Any,
     ) -> None:
