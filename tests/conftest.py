@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Numerical libraries read these when they are first imported, which is after this file. One thread each: the tests
@@ -30,3 +32,17 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands and trainings write empty pictures: to draw takes most of the time of the smallest of them.
+
+    It is for files that look at other things. Every picture has tests that draw it and look at it.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: file.write(b"\x89PNG"))
+    if "train.charts" in sys.modules:  # else its imports would take longer than the pictures
+        monkeypatch.setattr("train.charts.gantt", lambda timeline: np.zeros((1, 1, 3), np.uint8))

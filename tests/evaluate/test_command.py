@@ -15,6 +15,8 @@ from dnnmig_env.scenarios.file import save_scenario
 from evaluate.__main__ import main
 from evaluate.compare.given import title_of
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 FILE = str(Path(__file__).parents[2] / "examples" / "one_phone.yaml")
 KEYS = {"mean_delay_s", "ci95", "relative_to_device_only", "gap_to_best_known", "wins", "planning_s"}
 

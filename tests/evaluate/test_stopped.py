@@ -23,6 +23,8 @@ from evaluate.studies.variants import Agent
 from tests.evaluate.papers.profiles import TINY, write_profiles
 from tests.evaluate.papers.shrunk import shrink_eosdnn
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 MJOA_MU = ["--networks", "alexnet", "--layers", "6", "--mbps", "20", "80", "160", "--edge-tflops", "1"]
 
 COMMANDS = {

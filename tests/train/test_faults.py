@@ -28,6 +28,8 @@ from train.__main__ import main
 from train.callbacks import OnlyFinite
 from train.held_out import Delays
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 TINY = [*TINY, "--held-out.every", "64", "--held-out.baselines", "device-only", "--settings", "n_steps=16"]
 TINY += ["--total-steps", "256"]
 

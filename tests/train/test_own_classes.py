@@ -18,6 +18,8 @@ from tests.tiny_training import TINY
 from train.__main__ import main
 from train.command_line import parse
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "examples.my_classes:"
 FAMILY = "family: single\nnetworks: [squeezenet1_1]\noptions: {max_layers: 3, horizon_s: 20}\n"

@@ -34,6 +34,8 @@ from train.folder import begin
 from train.held_out import HELD_OUT_SEED, Delays, HeldOut
 from train.run import WARM_START, environment_seed
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 TINY = [*TINY, "--settings", "n_steps=32", "--held-out.every", "256"]
 TINY += ["--held-out.baselines", "device-only", "joint-efficiency"]
 SMALL_DQN = ["--settings", "buffer_size=500", "learning_starts=64", "target_update_interval=16", "batch_size=16"]

@@ -15,6 +15,8 @@ from train.__main__ import main
 from train.folder import read_config
 from train.run import WARM_START, environment_seed
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 TINY = [*TINY, "--held-out.every", "64", "--held-out.baselines", "device-only", "--total-steps", "64"]
 GRPO = ["--algorithm", "grpo", "--settings", "group_size=2", "batch_size=16"]
 PPO = ["--settings", "n_steps=16"]

@@ -19,6 +19,8 @@ from evaluate.benchmark.leaderboard import PAGE, load_entries
 from evaluate.sets.best_known import load_best, save_best
 from evaluate.sets.frozen import FOLDER, SUMS, load_set
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 NAME = "single-v1"
 
 

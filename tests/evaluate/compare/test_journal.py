@@ -17,6 +17,8 @@ from evaluate.compare.rollout import Arena
 from evaluate.output.journal import JOURNAL, Journal
 from evaluate.output.unfinished import is_unfinished
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 
 @pytest.mark.parametrize("name", ["random", "pso-ga:iterations=20+lmu", "joint-efficiency@replan"])
 def test_what_is_left_is_played_as_if_nothing_had_been_stopped(name: str) -> None:

@@ -20,6 +20,8 @@ from evaluate.compare.reading import read_evaluation
 from evaluate.compare.replaying import saved_scenarios
 from evaluate.output.journal import JOURNAL, Journal
 
+pytestmark = pytest.mark.usefixtures("quick_pictures")
+
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 

@@ -24,7 +24,7 @@ def likely(model, moments):
 
 def test_the_best_of_each_group_is_the_one_whose_plan_costs_least():
     model = model_of("multi-user", rows=12)
-    arena, moments, judged = played(model)
+    arena, _, judged = played(model)
     delays_s = (arena.episodes.state.cost_s / arena.episodes.state.expected_queries).reshape(3, 4)
     best = judged[:, 0, 0].reshape(3, 4)
     assert best.sum(1).tolist() == [1.0, 1.0, 1.0]
