@@ -65,13 +65,13 @@ def preset(name: str | None, algorithm: str | None = None) -> TrainConfig:
         preset="quick",
         algorithm="self-labelling",
         warm_start="joint-efficiency",
-        warm_start_episodes=1500,
-        total_steps=1_000_000,
-        held_out=HeldOutConfig(scenarios=32, every=100_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")),
+        warm_start_episodes=4000,
+        total_steps=500_000,
+        held_out=HeldOutConfig(scenarios=32, every=50_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")),
     )
     if algorithm in (None, quick.algorithm):
         return quick
-    quick = replace(quick, algorithm=algorithm, total_steps=400_000)
+    quick = replace(quick, algorithm=algorithm)
     return replace(quick, learning_rate=1e-3, settings=("batch_size=512",)) if algorithm == "grpo" else quick
 
 
