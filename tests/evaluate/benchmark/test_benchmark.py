@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 from dnnmig_env.files.command_line import UnmetError
+from dnnmig_env.simulation.plan import Plan
+from dnnmig_env.simulation.simulator import simulate
 from evaluate.__main__ import main
 from evaluate.benchmark.benchmark import benchmark
 from evaluate.benchmark.config import BenchmarkConfig
 from evaluate.benchmark.entries import add_results
 from evaluate.benchmark.leaderboard import PAGE, load_entries
+from evaluate.compare.reading import read_evaluation
+from evaluate.compare.replaying import saved_scenarios
 from evaluate.sets.best_known import load_best, save_best
 from evaluate.sets.frozen import FOLDER, SUMS, load_set
 
@@ -92,6 +96,13 @@ def test_the_better_plan_of_each_scenario_is_kept(some: Path, folder: Path) -> N
     assert load_best(NAME, folder) == best
     save_best(NAME, load_best(NAME), folder)  # joint-efficiency is better throughout
     assert set(add_results(some, folder).improved.values()) == {0}
+
+
+def test_saved_scenarios_of_a_set_are_those_of_the_set(some: Path) -> None:
+    saved, frozen = saved_scenarios(read_evaluation(some)), load_set(NAME, 4).scenarios
+    assert [simulate(each, Plan()).mean_delay_s for each in saved] == [
+        simulate(each, Plan()).mean_delay_s for each in frozen
+    ]
 
 
 def test_results_are_not_believed(some: Path, folder: Path, tmp_path: Path) -> None:
