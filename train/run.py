@@ -65,8 +65,9 @@ def train(config: TrainConfig) -> int:
     out = Path(config.out or "runs")
     settings = _settings(config)
     generator = make_generator(config.family, **named_values("--generator", config.generator))
-    teaches = config.warm_start is not None and config.resume is None  # a run that goes on needs its teacher no more
-    for name in (*config.held_out.baselines, *([str(config.warm_start)] if teaches else [])):
+    # A run that goes on needs its teacher no more.
+    teachers = [] if config.warm_start is None or config.resume is not None else [config.warm_start]
+    for name in (*config.held_out.baselines, *teachers):
         check_policy_name(name, generator)
     device = _device(config.device)
     with locked(out):

@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.learning.groups.advantages import BINS, costs_to_go, group_advantages
 from agents.learning.groups.moments import Moments
 from agents.learning.groups.rollouts import GroupRollouts
 from agents.learning.masked_policy import MaskedActorCriticPolicy
-from agents.learning.pieces import learn_from
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats
 
@@ -94,10 +93,7 @@ class GRPO(GroupRollouts):
             loss = -objective.sum() / len(batch)
             return loss, (float(loss.detach()), float(outside), float(entropy))
 
-        told = learn_from(self.policy.parameters(), batch, self.device, loss_of)
-        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
-        total: Floats = np.sum(told, axis=0)
+        total: Floats = np.sum(self._gradient_step(batch, loss_of), axis=0)
         return total
 
     def _objective(self, moments: Moments, at: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,8 @@ alone. Derived classes say how rollouts are judged, and what is learned from tha
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -17,14 +18,16 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import MaybeCallback, Schedule
 from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.learning.groups.moments import Moments, Round
 from agents.learning.masked_policy import SEEN, MaskedActorCriticPolicy, MaskedCategorical
-from agents.learning.pieces import in_pieces
+from agents.learning.pieces import in_pieces, learn_from
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats, Ints
 from dnnmig_env.envs.vector_env import MigrationVectorEnv, Observations
+
+Told = TypeVar("Told")
 
 LEAST_STEP = 0.1
 """The learning rate falls linearly, down to this share of its first value."""
@@ -230,6 +233,13 @@ class GroupRollouts(BaseAlgorithm):
         drawn, likely = torch.cat(actions), torch.cat(log_probs)
         about = drawn // ((legal.shape[1] - 1) // users)  # "stop" is the last action
         return Moments(row, seen, legal, drawn, likely, part, about)
+
+    def _gradient_step(self, batch: Tensor, loss_of: Callable[[Tensor], tuple[Tensor, Told]]) -> list[Told]:
+        """Take a gradient step on a batch; the arguments and what is returned are those of `learn_from`."""
+        told = learn_from(self.policy.parameters(), batch, self.device, loss_of)
+        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        return told
 
     def _choices(self, observation: Tensor, mask: Tensor) -> Any:
         """Return the distribution from which the policy draws its actions."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.learning.groups.moments import Moments
 from agents.learning.groups.rollouts import GroupRollouts
 from agents.learning.masked_policy import MaskedActorCriticPolicy
-from agents.learning.pieces import learn_from
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats
 
@@ -59,12 +59,11 @@ class SelfLabelling(GroupRollouts):
         A group whose rollouts all cost the same has no best one.
         """
         of_all = costs.sum(axis=(1, 2)).reshape(-1, self.group_size)
-        is_best = torch.zeros(of_all.shape)
-        for group, of_group in enumerate(of_all):
-            if of_group.min() < of_group.max() * (1.0 - TIE):
-                is_best[group, int(of_group.argmin())] = 1.0
+        differs = of_all.min(axis=1) < of_all.max(axis=1) * (1.0 - TIE)
+        is_best = np.zeros(of_all.shape, np.float32)
+        is_best[np.arange(len(of_all)), of_all.argmin(axis=1)] = differs
         shape = (len(costs), 1, costs.shape[2] + 1)
-        return is_best.reshape(-1, 1, 1).expand(shape).to(self.device)
+        return torch.as_tensor(is_best).reshape(-1, 1, 1).expand(shape).to(self.device)
 
     def _train(self, moments: Moments, of_row: Tensor) -> None:
         """Take the gradient steps of one round, given which rows are the best of their groups."""
@@ -84,7 +83,4 @@ class SelfLabelling(GroupRollouts):
             loss = -choices.log_prob(moments.action[at]).sum() / len(batch)
             return loss, float(loss.detach())
 
-        told = learn_from(self.policy.parameters(), batch, self.device, loss_of)
-        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
-        self.policy.optimizer.step()
-        return sum(told)
+        return sum(self._gradient_step(batch, loss_of))
