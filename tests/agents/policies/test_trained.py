@@ -42,19 +42,21 @@ def test_a_model_read_back_acts_as_the_one_written(algorithm, tmp_path):
     with torch.no_grad():
         for name, weight in model.policy.named_parameters():
             if name.endswith("query.bias"):
-                weight[8] = 4.0  # the order of efficiency, so that rounding does not decide
+                weight[8] = 4.0  # the order of efficiency, so that rounding seldom decides
     save(model, tmp_path / MODEL, "edge-cloud", "joint", algorithm)
     policy = load(tmp_path / MODEL)
-    observations, differing = model.env.reset(), 0
+    observations, differing, equal = model.env.reset(), 0, 0
     for _ in range(30):
         expected, _ = model.predict(observations, deterministic=True)
         found, _ = policy.predict(observations)
-        assert found.tolist() == expected.tolist()
+        scores = policy.scores(observations)
+        for row in np.flatnonzero(found != expected):  # equal but for rounding, which differs between processors
+            assert scores[row, found[row]] == pytest.approx(float(scores[row, expected[row]]), abs=1e-6)
         single = {name: array[2] for name, array in observations.items()}
-        assert policy.predict(single)[0] == expected[2]
-        differing += len(set(expected)) > 1
+        assert policy.predict(single)[0] in (found[2], expected[2])
+        differing, equal = differing + (len(set(expected)) > 1), equal + int((found == expected).sum())
         observations, _, _, _ = model.env.step(found)
-    assert differing > 20
+    assert differing > 20 and equal > 0.98 * 30 * len(found)
     assert read_card(tmp_path / MODEL).algorithm == algorithm
 
 
