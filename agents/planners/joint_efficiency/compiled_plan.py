@@ -17,8 +17,8 @@ from agents.planners.joint_efficiency.intervals import (
     measure,
     smallest_useful_interval,
 )
-from dnnmig_env.arrays import Int8s
-from dnnmig_env.compiling.jit import fill, jit_without_refcounts
+from dnnmig_env.arrays import Floats, Int8s
+from dnnmig_env.compiling.jit import fill, jit_nogil, jit_without_refcounts
 from dnnmig_env.envs.actions import by_upload
 from dnnmig_env.simulation.dynamics import begin, complete, horizon_s
 from dnnmig_env.simulation.moving.share import radio_share
@@ -27,6 +27,37 @@ from dnnmig_env.simulation.plan_arrays import PlanArrays
 from dnnmig_env.simulation.state import State, copy_row
 
 NONE = cast(int, np.int64(-1))  # Numba compiles functions once more for a literal -1
+
+
+@jit_nogil
+def upload_twice(
+    first: int,
+    end: int,
+    packed: PackedScenarios,
+    state: State,
+    efficiencies: Efficiencies,
+    legal: Int8s,
+    tolerance: float,
+    plans: PlanArrays,
+    cost_s: Floats,
+) -> None:
+    """Make the two plans of a scenario: plan 0 with any servers, plan 1 with one server per user.
+
+    Args:
+        first: The first plan to make, 0 or 1.
+        end: One more than the last one to make.
+        packed: The packed scenario, alone; slot 0's rates count.
+        state: A state of two rows for each plan.
+        efficiencies: Efficiencies of intervals, a row for each plan.
+        legal: Uploads that each plan may make (1), shape (2, U * L * S); they are set to 0.
+        tolerance: Relative change of a slowdown below which efficiencies are not measured anew.
+        plans: Receives the plans.
+        cost_s: Receives their J times the number of queries, shape (2,).
+    """
+    for k in range(first, end):
+        cost_s[k] = upload_by_efficiency(
+            packed, 0, state, 2 * k, efficiencies, k, legal[k], k == 1, tolerance, plans, k
+        )
 
 
 @jit_without_refcounts

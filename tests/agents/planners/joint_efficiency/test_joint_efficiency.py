@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from agents.planners import TwoPhase
+from agents.planners.joint_efficiency.compiled_plan import upload_by_efficiency
 from agents.planners.joint_efficiency.intervals import new_efficiencies
-from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency, upload_by_efficiency
+from agents.planners.joint_efficiency.joint_efficiency import LEAST_SHARED, joint_efficiency
 from agents.planners.orders.lmu import lmu
 from agents.planners.slot_zero import movable_layers, reachable_servers, slot_zero_packed
 from agents.planners.swarms.pso_ga import PsoGa
+from dnnmig_env.compiling.threads import at_most_threads
 from dnnmig_env.scenarios.scenario import Scenario
 from dnnmig_env.simulation.plan import Plan, check_plan, plan_of
 from dnnmig_env.simulation.plan_arrays import empty_plans, plan_in_row
@@ -184,3 +186,12 @@ def test_plans_are_those_of_measuring_everybody_anew_whenever_contention_changes
     plans = [joint_efficiency(scenario, RNG) for scenario in crowded]
     monkeypatch.setitem(joint_efficiency.__globals__, "CONTENTION_TOLERANCE", 0.0)
     assert [joint_efficiency(scenario, RNG) for scenario in crowded] == plans
+
+
+def test_plans_are_the_same_on_one_core_and_on_two() -> None:
+    for seed in range(8):
+        scenario = realistic(np.random.default_rng(seed))
+        assert np.count_nonzero(movable_layers(scenario)) * len(scenario.servers) >= LEAST_SHARED
+        with at_most_threads(1):
+            alone = joint_efficiency(scenario, RNG)
+        assert joint_efficiency(scenario, RNG) == alone
