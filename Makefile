@@ -67,7 +67,7 @@ check: lint types contracts test  ## run every check but the long tests
 train: $(READY)  ## train for some minutes, then compare with baselines; again with RUN=another-name
 	$(BIN)/python -m train --preset quick --out runs/$(RUN)
 	$(BIN)/python -m evaluate --family multi-user --scenarios 50 --seed 1 \
-		--policies device-only,random,pso-ga+lmu,joint-efficiency,runs/$(RUN) --out results/$(RUN)
+		--policies device-only,random,pso-ga+lmu,joint-efficiency,runs/$(RUN) --workers 2 --out results/$(RUN)
 
 .PHONY: zoo
 zoo: $(ZOO_READY)  ## trace the zoo's networks again, in an environment of its own

@@ -79,7 +79,8 @@ def train(config: TrainConfig) -> int:
             model = _saved_model(config, generator, device, settings)
         held_out = HeldOut(generator, config.decisions, config.held_out.scenarios)
         baselines = {
-            name: resolve_policy(name, held_out.env, 0, generator.family) for name in config.held_out.baselines
+            name: resolve_policy(name, held_out.env, 0, generator.family, timed=False)
+            for name in config.held_out.baselines
         }
         try:
             if config.resume is None:

@@ -125,7 +125,7 @@ def demonstrate(
     Raises:
         ValueError: If there is no such teacher, or it cannot act in the environment.
     """
-    policy, rng = resolve_policy(teacher, env, seed), np.random.default_rng(seed)
+    policy, rng = resolve_policy(teacher, env, seed, timed=False), np.random.default_rng(seed)
     can_be_asked = isinstance(policy, TrainedPolicy) or (isinstance(policy, PlanPolicy) and policy.replans)
     seeds = np.random.SeedSequence(seed).generate_state(-(-episodes // env.num_envs) * env.num_envs)
     for first in range(0, len(seeds), env.num_envs):

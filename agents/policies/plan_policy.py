@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from agents.planners.protocol import Planner
 from agents.planners.slot_zero import present_users
 from agents.policies.name import View
 from dnnmig_env.arrays import Bools, Int8s, Ints
+from dnnmig_env.compiling.threads import at_most_threads, num_threads, results_of
 from dnnmig_env.envs.row_view import RowView
 from dnnmig_env.envs.vector_env import Observations
 from dnnmig_env.scenarios.scenario import Scenario
@@ -62,6 +64,8 @@ class PlanPolicy:
         env: The environment (single or vector) in which the policy acts.
         seed: Seed; episode k of row i plans with a random stream of its own.
         view: What the planner knows, and when it plans.
+        timed: Plan one row at a time, so that `planning_s` is what a plan takes. If false, all cores share the rows
+            that plan at the same moment; the planner must allow being called by several threads.
 
     Attributes:
         replans: Whether it plans anew at every decision, so that it says what to do in states to which it did not lead.
@@ -72,8 +76,8 @@ class PlanPolicy:
             view is not for these scenarios.
     """
 
-    def __init__(self, planner: Planner, env: RowView, seed: int, *, view: View = "start") -> None:
-        self._planner, self._env, self._seed, self._view = planner, env, seed, view
+    def __init__(self, planner: Planner, env: RowView, seed: int, *, view: View = "start", timed: bool = True) -> None:
+        self._planner, self._env, self._seed, self._view, self._timed = planner, env, seed, view, timed
         self._lanes = env.episodes.limits.lanes
         self._next_cell = next_cell_of(view, env.episodes.generator) if self._lanes else None
         self._share = PERDNN_SHARE if view == "perdnn" else 1.0
@@ -98,6 +102,7 @@ class PlanPolicy:
         """Return the planned action of every row; a single observation is row 0."""
         mask = observation["action_mask"]
         rows = np.atleast_2d(mask)
+        self._plan_again([row for row in range(len(rows)) if self._is_due(row, rows[row])])
         actions = np.array([self._act(row, rows[row]) for row in range(len(rows))], np.int64)
         return (actions if mask.ndim == 2 else actions[0]), state
 
@@ -114,16 +119,32 @@ class PlanPolicy:
         """Let a row plan from now on with the random numbers of another row and episode, given as (row, episode)."""
         self._streams[row] = stream
 
+    def _is_due(self, row: int, mask: Int8s) -> bool:
+        """Return whether a row needs a new plan; count its seconds from 0 if an episode begins."""
+        if self._episode[row] != self._env.episode(row):
+            self._episode[row], self.planning_s[row] = self._env.episode(row), 0.0
+            return True
+        # What begins side by side, in several lanes, begins by one plan: between these decisions no time passes.
+        is_new = not (self._lanes and self._env.time_s(row) == self._planned_s[row])
+        return self.replans and is_new and bool(mask[:-1].any())
+
+    def _plan_again(self, rows: Sequence[int]) -> None:
+        """Make new plans for some rows."""
+        if self._timed or len(rows) < num_threads():
+            plans = [self._plan(row) for row in rows]
+        else:
+            plans = results_of(self._plan_on_one_core, rows)
+        for row, uploads in zip(rows, plans, strict=True):
+            self._uploads[row], self._planned_s[row] = uploads, self._env.time_s(row)
+
+    def _plan_on_one_core(self, row: int) -> list[Upload]:
+        with at_most_threads(1):
+            return self._plan(row)
+
     def _act(self, row: int, mask: Int8s) -> int:
         env = self._env
-        begins = self._episode[row] != env.episode(row)
-        if begins:
-            self._episode[row], self.planning_s[row] = env.episode(row), 0.0
-        if not begins and not mask[:-1].any():
+        if not mask[:-1].any():
             return env.stop_action
-        # What begins side by side, in several lanes, begins by one plan: between these decisions no time passes.
-        if begins or (self.replans and not (self._lanes and env.time_s(row) == self._planned_s[row])):
-            self._uploads[row], self._planned_s[row] = self._plan(row), env.time_s(row)
         pending = env.pending_layer(row)
         for k, upload in enumerate(self._uploads[row]):
             action = env.encode(upload.user, upload.layers[0], upload.server)

@@ -69,7 +69,12 @@ class RandomPolicy:
 
 
 def resolve_policy(
-    name: str | PolicyName, env: MigrationVectorEnv, seed: int, family: str | None = None, first: int = 0
+    name: str | PolicyName,
+    env: MigrationVectorEnv,
+    seed: int,
+    family: str | None = None,
+    first: int = 0,
+    timed: bool = True,
 ) -> Policy:
     """Return the policy of a name, ready to act in `env`.
 
@@ -79,6 +84,8 @@ def resolve_policy(
         seed: Seed of whatever is random in the policy.
         family: Family of the scenarios, for which a model must have been trained; by default the one that `env` draws.
         first: Number of the scenario in the first row, where these are a part of more; random decisions follow from it.
+        timed: Whether it matters how long a plan takes. If not, all cores share the rows that plan at the same moment,
+            unless the planner is somebody else's, who may not have thought of threads.
 
     Raises:
         ValueError: If no policy has that name, or the model cannot act in this environment.
@@ -94,7 +101,9 @@ def resolve_policy(
         return _trained_policy(name, env, seed, family)
     if isinstance(name, OwnName) and not plans(name):
         return own_policy(name, env, seed)
-    return PlanPolicy(_planner(name, env.episodes.limits.lanes), env, seed, view=name.view)
+    return PlanPolicy(
+        _planner(name, env.episodes.limits.lanes), env, seed, view=name.view, timed=timed or isinstance(name, OwnName)
+    )
 
 
 def plans(name: PolicyName) -> bool:

@@ -74,8 +74,8 @@ class _Kernel(CPUDispatcher):
 
     @cached_property
     def called_from_python(self) -> Any:
-        """The function as an outer one."""
-        result: Any = njit(**self.options)(self.py_func)
+        """The function as an outer one, beside which other Python threads run."""
+        result: Any = njit(nogil=True, **self.options)(self.py_func)
         keep_compiled(result, self.py_func, "called_from_python")
         return result
 

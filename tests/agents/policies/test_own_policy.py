@@ -10,6 +10,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from agents.learning.sb3_vec_env import Sb3VecEnv
+from agents.policies import plan_policy
 from agents.policies.name import OwnName
 from agents.policies.own_policy import SavedModel, own_digest
 from agents.policies.plan_policy import PlanPolicy
@@ -48,6 +49,15 @@ def test_a_planner_plans_once_or_anew(module: str) -> None:
         observation, *_ = rows.step(first)
         second, _ = policy.predict(observation)
         assert (second[0] == rows.stop_action) == stops_then
+
+
+def test_planners_of_others_are_called_by_one_thread_only(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_policy, "results_of", None)
+    monkeypatch.setattr(plan_policy, "num_threads", lambda: 2)
+    own = env(4)
+    policy = resolve_policy(f"{module}:first_layer", own, 0, timed=False)
+    policy.predict(own.reset(seed=0)[0])
+    assert isinstance(policy, PlanPolicy) and policy.planning_s.all()
 
 
 def test_a_policy_is_made_from_the_environment_and_a_seed_if_it_takes_one(module: str) -> None:

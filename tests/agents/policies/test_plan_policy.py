@@ -7,8 +7,10 @@ import pytest
 
 from agents.planners import PLANNERS, planner
 from agents.planners.forecast import expected_scenario
+from agents.policies import plan_policy
 from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import RandomPolicy, resolve_policy
+from dnnmig_env.compiling.threads import results_of
 from dnnmig_env.envs.env import MigrationEnv
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator, scenarios
@@ -46,6 +48,26 @@ def test_acting_on_a_plan_gives_the_plan_s_own_delay(name, decisions):
     plans = [planner(name)(scenario, np.random.default_rng([5, row, 1])) for row, scenario in enumerate(given)]
     arrays = plan_arrays([plan.singletons() for plan in plans])
     assert acted == pytest.approx(mean_delays_s(pack(given), arrays, np.arange(3)), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", [*(SHORT.get(name, name) for name in PLANNERS), "joint-efficiency@replan"])
+def test_rows_that_plan_side_by_side_plan_as_one_after_the_other(name, monkeypatch):
+    shared = []
+
+    def recorded(work, rows):
+        shared.append(len(rows))
+        return results_of(work, rows)
+
+    monkeypatch.setattr(plan_policy, "results_of", recorded)
+    monkeypatch.setattr(plan_policy, "num_threads", lambda: 2)
+    given = scenarios("edge-cloud", 5, seed=11, num_users=(2, 3), max_layers=8)
+    delays = []
+    for timed in (True, False):
+        env = MigrationVectorEnv(5, make_generator("edge-cloud", num_users=(2, 3), max_layers=8))
+        delays.append(delays_in_environment(resolve_policy(name, env, seed=5, timed=timed), env, given).tolist())
+        assert bool(shared) != timed
+    assert delays[0] == delays[1]
+    assert shared[0] == 5 and (len(shared) > 10) == name.endswith("@replan")
 
 
 def test_a_plan_is_made_at_the_beginning_of_each_episode_even_if_nothing_may_be_uploaded_then():
