@@ -65,8 +65,8 @@ def preset(name: str | None, algorithm: str | None = None) -> TrainConfig:
         preset="quick",
         algorithm="self-labelling",
         warm_start="joint-efficiency",
-        warm_start_episodes=2500,
-        total_steps=600_000,
+        warm_start_episodes=6000,
+        total_steps=1_000_000,
         held_out=HeldOutConfig(scenarios=32, every=50_000, baselines=("untrained", "pso-ga+lmu", "joint-efficiency")),
     )
     if algorithm in (None, quick.algorithm):

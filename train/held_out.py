@@ -67,7 +67,7 @@ class HeldOut:
 
     def __init__(self, generator: Generator, decisions: DecisionMode, count: int) -> None:
         self.scenarios = drawn(generator, count, np.random.default_rng(HELD_OUT_SEED))
-        self.env = MigrationVectorEnv(count, generator, decisions)
+        self.env = MigrationVectorEnv(count, generator, decisions, autoreset_mode="Disabled")
 
     def play(self, policy: Acting, advance: Callable[[], object] = lambda: None) -> Delays:
         """Let a policy decide greedily in every scenario, and return the delays.
@@ -79,7 +79,7 @@ class HeldOut:
         count = len(self.scenarios)
         observations, _ = self.env.reset(seed=0, options={"scenarios": self.scenarios})
         delays, device = np.full(count, np.nan), np.full(count, np.nan)
-        running, first_plan = np.ones(count, np.bool_), Plan()
+        running = np.ones(count, np.bool_)
         while running.any():
             actions, _ = policy.predict(observations, deterministic=True)
             observations, _, ended, _, infos = self.env.step(actions)
@@ -87,7 +87,5 @@ class HeldOut:
             if now.any():
                 delays[now], device[now] = infos["mean_delay_s"][now], infos["device_only_delay_s"][now]
                 running &= ~now
-            if now[0]:  # the next step begins another episode in this row
-                first_plan = self.env.plan(0)
             advance()
-        return Delays(delays, device, first_plan)
+        return Delays(delays, device, self.env.plan(0))

@@ -12,6 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 import train.callbacks
+from agents.planners.joint_efficiency.joint_efficiency import joint_efficiency
+from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import resolve_policy
 from agents.policies.trained import MODEL, load
 from dnnmig_env.families.registry import make_generator
@@ -132,6 +134,18 @@ def test_the_first_plan_is_that_of_the_first_scenario(family, decisions):
     assert delays.first_plan.num_layers > 0
     assert timeline.mean_delay_s == pytest.approx(delays.policy_s[0])
     assert timeline.mean_device_delay_s == pytest.approx(delays.device_only_s[0])
+
+
+def test_each_held_out_scenario_is_planned_once_and_in_each_measurement_alike():
+    held_out, planned = HeldOut(make_generator("edge-cloud"), "joint", 4), []
+
+    def counted(scenario, rng):
+        planned.append(scenario)
+        return joint_efficiency(scenario, rng)
+
+    policy = PlanPolicy(counted, held_out.env, 0)
+    delays = [held_out.play(policy).policy_s.tolist() for _ in range(2)]
+    assert len(planned) == 8 and delays[0] == delays[1]
 
 
 def test_hyperparameters_are_a_row_of_the_run_itself(finished):
