@@ -213,9 +213,21 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def limits_for(generator: Generator | None, limits: Limits | None, scenario: Scenario | None) -> Limits:
-    """Return the limits, by default those of the generator, or greater ones that hold the given scenario, too."""
-    if limits is not None:
+    """Return the limits, by default those of the generator, or greater ones that hold the given scenario, too.
+
+    Raises:
+        TypeError: If the limits are no limits, or the generator is no generator.
+        ValueError: If there is nothing from which they follow.
+    """
+    if isinstance(limits, Limits):
         return limits
+    if limits is not None:
+        raise TypeError(f"limits is {limits!r}; give a Limits, such as Limits.of([scenario]) or those of a generator.")
+    if generator is not None and not hasattr(generator, "limits"):
+        raise TypeError(
+            f"generator is {generator!r}; give a generator, such as that of "
+            "dnnmig_env.families.registry.make_generator('multi-user')."
+        )
     needed = [] if generator is None else [generator.limits]
     if scenario is not None:
         needed.append(Limits.of([scenario]))

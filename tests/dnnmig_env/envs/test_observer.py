@@ -132,5 +132,9 @@ def test_a_single_environment_without_a_generator_plays_its_scenario() -> None:
     again, _ = env.reset()
     np.testing.assert_array_equal(first["observation"], again["observation"])
     assert MigrationEnv(scenario=scenario).episodes.limits == Limits.of([scenario])
+    with pytest.raises(TypeError, match=r"limits is 3; give a Limits, such as Limits\.of"):
+        MigrationEnv(scenario=scenario, limits=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"generator is 'multi-user'; give a generator, .*make_generator"):
+        MigrationEnv("multi-user")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="generator and limits are both None"):
         MigrationEnv()
