@@ -62,7 +62,7 @@ class PlanPolicy:
     Args:
         planner: The planner.
         env: The environment (single or vector) in which the policy acts.
-        seed: Seed; episode k of row i plans with a random stream of its own.
+        seed: Seed; the k-th episode that the policy plays in row i plans with a random stream of its own.
         view: What the planner knows, and when it plans.
         timed: Plan one row at a time, so that `planning_s` is what a plan takes. If false, all cores share the rows
             that plan at the same moment; the planner must allow being called by several threads.
@@ -82,7 +82,7 @@ class PlanPolicy:
         self._next_cell = next_cell_of(view, env.episodes.generator) if self._lanes else None
         self._share = PERDNN_SHARE if view == "perdnn" else 1.0
         self.replans = view in ("replan", "forecast") or self._next_cell is not None
-        self._episode = np.full(env.num_rows, -1)
+        self._episode, self._begun = np.full(env.num_rows, -1), np.zeros(env.num_rows, np.int64)
         self._uploads: list[list[Upload]] = [[] for _ in range(env.num_rows)]
         self._planned_s = np.full(env.num_rows, np.nan)
         self._streams: dict[int, tuple[int, int]] = {}
@@ -123,6 +123,7 @@ class PlanPolicy:
         """Return whether a row needs a new plan; count its seconds from 0 if an episode begins."""
         if self._episode[row] != self._env.episode(row):
             self._episode[row], self.planning_s[row] = self._env.episode(row), 0.0
+            self._begun[row] += 1
             return True
         # What begins side by side, in several lanes, begins by one plan: between these decisions no time passes.
         is_new = not (self._lanes and self._env.time_s(row) == self._planned_s[row])
@@ -163,7 +164,7 @@ class PlanPolicy:
         scenario = self._env.scenario(row) if clairvoyant else self._env.known_scenario(row)
         if scenario is None:
             return []
-        stream = self._streams.get(row, (row, int(self._episode[row])))
+        stream = self._streams.get(row, (row, int(self._begun[row])))
         begin, rng = time.perf_counter(), np.random.default_rng([self._seed, *stream])
         plans = self._plan_moves(row, scenario, rng) if scenario.moves else [self._plan_uploads(row, scenario, rng)]
         self.planning_s[row] += time.perf_counter() - begin

@@ -148,6 +148,16 @@ def test_each_held_out_scenario_is_planned_once_and_in_each_measurement_alike():
     assert len(planned) == 8 and delays[0] == delays[1]
 
 
+def test_a_baseline_does_not_depend_on_those_played_before_it():
+    name, delays = "pso-ga:swarm=4:iterations=2+lmu", []
+    for before in ([], ["device-only"]):
+        held_out = HeldOut(make_generator("edge-cloud"), "joint", 4)
+        for one in [*before, name]:
+            played = held_out.play(resolve_policy(one, held_out.env, 0))
+        delays.append(played.policy_s.tolist())
+    assert delays[0] == delays[1]
+
+
 def test_hyperparameters_are_a_row_of_the_run_itself(finished):
     found = events(finished / "tensorboard" / "ppo").SummaryMetadata
     start = metadata.parse_session_start_info_plugin_data(found(metadata.SESSION_START_INFO_TAG).plugin_data.content)
