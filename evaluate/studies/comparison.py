@@ -96,7 +96,11 @@ def train_and_compare(
     """
     generator = make_generator(config.family)
     runs: dict[str, dict[int, Run]] = {name: {} for name in study.agents}
-    wanted_steps = {name: steps_of(name, agent, config, say) for name, agent in study.agents.items()}
+    wanted_steps = {}
+    for name, number, said in results_of(partial(_steps, config), list(study.agents.items()), config):
+        wanted_steps[name] = number
+        if said:
+            say(said)
     wanted = [
         (seed, name, agent, wanted_steps[name])
         for seed, (name, agent) in product(range(config.seeds), study.agents.items())
@@ -117,6 +121,15 @@ def train_and_compare(
             steps[row] = sum(run.steps for run in of_row) / len(of_row)
         say(f"played {row}: mean delay {delays_s[row].mean():.3f} s")
     return Comparison(study, delays_s, steps, config.seed)
+
+
+def _steps(config: StudyConfig, named: tuple[str, Agent]) -> tuple[str, int, str]:
+    """Return an agent's name, on how many decisions it is trained, and what to say of it.
+
+    A worker calls this while others measure, so that the pace is that of a worker beside others.
+    """
+    (name, agent), said = named, list[str]()
+    return name, steps_of(name, agent, config, said.append), "; ".join(said)
 
 
 def _finished(config: StudyConfig, wanted: tuple[int, str, Agent, int]) -> tuple[int, str, Run, str]:

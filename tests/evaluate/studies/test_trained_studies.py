@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from agents.policy_networks.whole import LAYER_SUMS, look_ahead
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
 from dnnmig_env.families.registry import make_generator
 from evaluate.__main__ import main
+from evaluate.parallel import Workers
 from evaluate.studies import ablated, comparison, pace, runs
 from evaluate.studies.config import StudyConfig
 from evaluate.studies.runs import Run
@@ -133,6 +135,21 @@ def test_in_equally_many_seconds_every_agent_learns_from_as_many_decisions_as_it
     assert "after 7.5 s: toy" in (tmp_path / "out" / "table.md").read_text()
     run("decisions", tmp_path / "out", "--seconds", "7.5", "--overwrite")
     assert len(asked) == 2  # the runs say how many decisions it were
+
+
+def test_workers_measure_the_pace_beside_each_other_as_they_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = []
+
+    def recorded(function: Any, items: Sequence[Any], workers: Workers) -> Iterator[Any]:
+        shared.append((function.func, len(items)))
+        return map(function, items)
+
+    monkeypatch.setattr(comparison, "results_of", recorded)
+    monkeypatch.setattr("evaluate.studies.runs.decisions_in", lambda seconds, config: 300)
+    run("decisions", tmp_path / "out", "--seconds", "7.5")
+    assert shared == [(comparison._steps, 2), (comparison._finished, 2)]
 
 
 def test_an_agent_that_is_not_trained_has_no_pace(tmp_path: Path) -> None:
