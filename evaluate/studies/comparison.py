@@ -97,10 +97,10 @@ def train_and_compare(
     generator = make_generator(config.family)
     runs: dict[str, dict[int, Run]] = {name: {} for name in study.agents}
     wanted_steps = {}
-    for name, number, said in results_of(partial(_steps, config), list(study.agents.items()), config):
+    for name, number, lines in results_of(partial(_steps, config), list(study.agents.items()), config):
         wanted_steps[name] = number
-        if said:
-            say(said)
+        for line in lines:
+            say(line)
     wanted = [
         (seed, name, agent, wanted_steps[name])
         for seed, (name, agent) in product(range(config.seeds), study.agents.items())
@@ -123,13 +123,13 @@ def train_and_compare(
     return Comparison(study, delays_s, steps, config.seed)
 
 
-def _steps(config: StudyConfig, named: tuple[str, Agent]) -> tuple[str, int, str]:
-    """Return an agent's name, on how many decisions it is trained, and what to say of it.
+def _steps(config: StudyConfig, named: tuple[str, Agent]) -> tuple[str, int, list[str]]:
+    """Return an agent's name, on how many decisions it is trained, and lines to say of it.
 
     A worker calls this while others measure, so that the pace is that of a worker beside others.
     """
     (name, agent), said = named, list[str]()
-    return name, steps_of(name, agent, config, said.append), "; ".join(said)
+    return name, steps_of(name, agent, config, said.append), said
 
 
 def _finished(config: StudyConfig, wanted: tuple[int, str, Agent, int]) -> tuple[int, str, Run, str]:

@@ -1,5 +1,6 @@
 """Planners act in the environment as they plan: replaying a plan is simulating it."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +69,31 @@ def test_rows_that_plan_side_by_side_plan_as_one_after_the_other(name, monkeypat
         assert bool(shared) != timed
     assert delays[0] == delays[1]
     assert shared[0] == 5 and (len(shared) > 10) == name.endswith("@replan")
+
+
+@pytest.mark.parametrize("family", ["edge-cloud", "mobile"])
+def test_a_policy_that_plans_anew_does_so_once_in_each_moment_in_which_something_may_begin(family):
+    planned, times, rng = [], [], np.random.default_rng(0)
+
+    def counted(scenario, rng):
+        planned.append(scenario)
+        return planner("joint-efficiency")(scenario, rng)
+
+    env = MigrationVectorEnv(1, make_generator(family), autoreset_mode="Disabled")
+    policy, ended = PlanPolicy(counted, env, seed=5, view="replan"), np.zeros(1, bool)
+    observation, _ = env.reset(seed=3)
+    while not ended[0]:
+        nothing = np.zeros_like(observation["action_mask"])
+        nothing[:, -1] = 1
+        before = len(planned)
+        actions, _ = policy.predict(observation)
+        times.append((env.time_s(), len(planned) - before))
+        if rng.random() < 0.5:
+            assert policy.predict({**observation, "action_mask": nothing})[0] == env.stop_action
+            assert len(planned) == before + times[-1][1]
+        observation, _, ended, _, _ = env.step(actions)
+    again = [now[1] for last, now in itertools.pairwise(times) if now[0] == last[0]]
+    assert len(planned) > 3 and not any(again) and (len(again) > 0) == (family == "mobile")
 
 
 def test_a_plan_is_made_at_the_beginning_of_each_episode_even_if_nothing_may_be_uploaded_then():

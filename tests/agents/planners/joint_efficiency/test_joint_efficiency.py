@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from agents.planners import TwoPhase
-from agents.planners.joint_efficiency.compiled_plan import upload_by_efficiency
+from agents.planners.joint_efficiency.compiled_plan import upload_by_efficiency, upload_twice
 from agents.planners.joint_efficiency.intervals import new_efficiencies
 from agents.planners.joint_efficiency.joint_efficiency import LEAST_SHARED, joint_efficiency
 from agents.planners.orders.lmu import lmu
@@ -195,3 +197,33 @@ def test_plans_are_the_same_on_one_core_and_on_two() -> None:
         with at_most_threads(1):
             alone = joint_efficiency(scenario, RNG)
         assert joint_efficiency(scenario, RNG) == alone
+
+
+def test_the_passes_share_nothing_that_they_write() -> None:
+    scenario = realistic(np.random.default_rng(1))
+    packed, movable = slot_zero_packed(scenario), movable_layers(scenario)
+    uploads = (movable[:, :, None] & reachable_servers(scenario)[:, None]).astype(np.int8)
+    legal, cost_s = np.stack([uploads.ravel()] * 2), np.zeros(2)
+    state, efficiencies, plans = new_state(packed, 4), new_efficiencies(packed, 2), empty_plans(2, int(movable.sum()))
+    written = [legal, cost_s, *efficiencies, *plans, *state]
+    rows = [len(each) // 2 for each in written]
+    assert set(rows) <= {1, 2}
+    for own, other in ((0, 1), (1, 0)):
+        before = [each[other * row : (other + 1) * row].copy() for each, row in zip(written, rows, strict=True)]
+        upload_twice(own, own + 1, packed, state, efficiencies, legal, 1e-3, plans, cost_s)
+        for each, row, kept in zip(written, rows, before, strict=True):
+            np.testing.assert_array_equal(each[other * row : (other + 1) * row], kept)
+    assert cost_s.all() and plans.length.all()
+
+
+def test_small_scenarios_stay_on_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = []
+
+    def recorded(loop: Callable[..., None], count: int, *arguments: Any, per_core: int) -> None:
+        shared.append(count >= 2 * per_core)
+        loop(0, count, *arguments)
+
+    monkeypatch.setitem(joint_efficiency.__globals__, "share_rows", recorded)
+    joint_efficiency(chain([1, 1, 2], [1.5, 0, 0]), RNG)
+    joint_efficiency(realistic(np.random.default_rng(1)), RNG)
+    assert shared == [False, True]
