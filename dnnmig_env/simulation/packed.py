@@ -195,10 +195,13 @@ def pack(scenarios: Sequence[Scenario], limits: Limits | None = None) -> PackedS
     Raises:
         ValueError: If a scenario exceeds the limits.
     """
-    limits = Limits.of(scenarios) if limits is None else limits
+    if limits is None:
+        limits = Limits.of(scenarios)
+    else:
+        for scenario in scenarios:
+            limits.check(scenario)
     packed = empty_packed(len(scenarios), limits)
     for row, scenario in enumerate(scenarios):
-        limits.check(scenario)
         _pack_row(packed, row, scenario, limits)
     return packed
 
