@@ -115,7 +115,8 @@ def _results(function: Callable[[Item], Result], items: Sequence[Item], *, strea
         yield from results
         return
     try:
-        yield from results
+        for result in results:  # noqa: UP028 - `yield from` would close the results by itself, with a warning
+            yield result
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that not all results have been asked for

@@ -350,3 +350,11 @@ def test_a_cluster_of_dask_may_lose_a_worker_but_no_result(tmp_path: Path) -> No
         assert workers[1].poll() is None
     assert main([*COMMAND, *STOPPED, "--out", str(tmp_path / "whole")]) == 0
     assert rows(out) == rows(tmp_path / "whole")
+
+
+def test_results_that_nobody_asks_for_any_more_are_dropped_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    found = results_of(square, [1, 2, 3, 4], Workers(workers=2))
+    next(found)
+    time.sleep(0.5)  # meanwhile the others are there
+    found.close()
+    assert [str(one.message) for one in recwarn] == []
