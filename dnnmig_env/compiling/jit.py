@@ -41,11 +41,11 @@ def jit_without_refcounts(function: Function) -> Function:
 
 
 def jit_nogil(function: Function) -> Function:
-    """Compile a loop for `share_rows`: as by `jit_without_refcounts`, but other Python threads run at the same time.
+    """Compile a loop for `share_rows`: as by `jit_without_refcounts`, but as an outer function from the start.
 
-    The iterations of the loop are independent of each other, so threads may share them. `numba.prange` would take far
-    longer to compile, and its threads end a forked child. Only Python calls such a loop, so it is an outer function
-    from the start.
+    Only Python calls such a loop. Its iterations are independent of each other, so threads may share them; other
+    threads run beside it, as beside every function that Python calls. `numba.prange` would take far longer to compile,
+    and its threads end a forked child.
     """
     options: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False, "nogil": True}
     result: Any = njit(**options)(function)

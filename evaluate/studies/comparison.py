@@ -107,9 +107,10 @@ def train_and_compare(
     ]
     for seed, name, agent, number in wanted:
         check_run(name, agent, seed, config.family, number, config.runs)
-    for seed, name, run, said in results_of(partial(_finished, config), wanted, config):
+    for seed, name, run, lines in results_of(partial(_finished, config), wanted, config):
         runs[name][seed] = run
-        say(said)
+        for line in lines:
+            say(line)
     given = scenarios(config.family, config.scenarios, config.seed)
     delays_s, steps = {}, {}
     for row, policy in study.rows.items():
@@ -132,11 +133,11 @@ def _steps(config: StudyConfig, named: tuple[str, Agent]) -> tuple[str, int, lis
     return name, steps_of(name, agent, config, said.append), said
 
 
-def _finished(config: StudyConfig, wanted: tuple[int, str, Agent, int]) -> tuple[int, str, Run, str]:
-    """Return a seed, the name of an agent, its training run, and what to say of it; a worker calls this."""
+def _finished(config: StudyConfig, wanted: tuple[int, str, Agent, int]) -> tuple[int, str, Run, list[str]]:
+    """Return a seed, the name of an agent, its training run, and lines to say of it; a worker calls this."""
     (seed, name, agent, steps), said = wanted, list[str]()
     run = finished_run(name, agent, seed, config.family, steps, config.runs, said.append)
-    return seed, name, run, "; ".join(said)
+    return seed, name, run, said
 
 
 def _interval(bounds: tuple[float, float]) -> str:
