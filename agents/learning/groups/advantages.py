@@ -50,13 +50,16 @@ def costs_to_go(costs: Floats, keeps: Floats) -> Floats:
 
     Args:
         costs: Costs in each part, shape (B, parts, U).
-        keeps: Weight of a part by that of the part before it, above 0 and below 1, shape (B,).
+        keeps: Weight of a part by that of the part before it, 0 to 1, shape (B,); with 1, nothing is forgotten.
 
     Returns:
-        Weighted means of the costs of the parts that follow, times the number of parts, of the same shape. If costs are
-        the same in all parts, those from the first part on are about those of the episode; after the end nothing costs.
+        Weighted sums of the costs of the parts that follow, of the same shape; after the end nothing costs. The weights of
+        all parts, seen from the first one, add up to their number: if costs are the same in all parts, those from the
+        first part on are those of the episode, however long costs are remembered.
     """
-    to_go: Floats = costs * ((1.0 - keeps) * costs.shape[1])[:, None, None]
-    for part in range(costs.shape[1] - 2, -1, -1):
+    parts = costs.shape[1]
+    weights = keeps[:, None] ** np.arange(parts)
+    to_go: Floats = costs * (parts / weights.sum(axis=1))[:, None, None]
+    for part in range(parts - 2, -1, -1):
         to_go[:, part] += keeps[:, None] * to_go[:, part + 1]
     return to_go

@@ -67,9 +67,18 @@ def test_costs_of_other_users_count_as_much_as_they_are_said_to():
 def test_costs_to_go_by_hand():
     costs = np.array([[1.0, 0.0, 2.0], [4.0, 4.0, 4.0]])
     found = costs_to_go(np.stack([costs, 2.0 * costs], axis=2), np.array([0.5, 0.25]))
-    np.testing.assert_allclose(found[0, :, 0], 1.5 * np.array([1.0 + 0.25 * 2.0, 0.5 * 2.0, 2.0]))
-    np.testing.assert_allclose(found[1, :, 0], 2.25 * 4.0 * np.array([1.3125, 1.25, 1.0]))
+    np.testing.assert_allclose(found[0, :, 0], 12.0 / 7.0 * np.array([1.0 + 0.25 * 2.0, 0.5 * 2.0, 2.0]))
+    np.testing.assert_allclose(found[1, :, 0], 4.0 * 3.0 / 1.3125 * np.array([1.3125, 1.25, 1.0]))
     np.testing.assert_allclose(found[..., 1], 2.0 * found[..., 0])
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.9, 1.0])
+def test_equal_costs_from_the_first_part_on_are_those_of_the_episode_and_a_long_memory_forgets_nothing(keep):
+    costs = np.ones((1, 8, 1))
+    assert costs_to_go(costs, np.array([keep]))[0, 0, 0] == pytest.approx(8.0)
+    costs = np.random.default_rng(0).random((3, 8, 2))
+    found = costs_to_go(costs, np.exp(-np.full(3, 1e-20)))
+    np.testing.assert_allclose(found, costs[:, ::-1].cumsum(axis=1)[:, ::-1], rtol=1e-12)
 
 
 def test_all_rollouts_of_a_group_have_the_same_scenario_and_groups_others():
