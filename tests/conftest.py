@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,8 @@ from hypothesis import HealthCheck, settings
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ["MPLBACKEND"] = "Agg"
+# Stable-Baselines3 makes a folder for each training, logs or not; tests share one in place of leaving hundreds behind.
+os.environ.setdefault("SB3_LOGDIR", str(Path(tempfile.gettempdir()) / "SB3-of-tests"))
 
 # No deadline: an example that compiles a function takes seconds. A slow machine is no defect of the code.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
