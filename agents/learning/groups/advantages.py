@@ -53,9 +53,9 @@ def costs_to_go(costs: Floats, keeps: Floats) -> Floats:
         keeps: Weight of a part by that of the part before it, 0 to 1, shape (B,); with 1, nothing is forgotten.
 
     Returns:
-        Weighted sums of the costs of the parts that follow, of the same shape; after the end nothing costs. Seen from the
-        first part, the weights of all parts add up to their number: if costs are the same in all parts, those from the
-        first part on are those of the episode, however long costs are remembered.
+        Weighted sums of the costs of the parts that follow, of the same shape; after the end nothing costs. Seen from
+        the first part, the weights of all parts add up to their number: if costs are the same in all parts, those from
+        the first part on are those of the episode, however long costs are remembered.
     """
     parts = costs.shape[1]
     weights = keeps[:, None] ** np.arange(parts)
