@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from train.config import TrainConfig
 
 CONFIG, VERSIONS, CURVES, HELD_OUT = "config.json", "versions.json", "tensorboard", "held_out.csv"
 """Names of the configuration, the versions, the folder of TensorBoard curves, and the points of the learning curve."""
-BASELINES = "baselines.json"
-"""Name of the file with the delays of the baselines."""
+BASELINES, COMMANDS_BEFORE = "baselines.json", "commands_before.json"
+"""Names of the files with the delays of the baselines, and with the commands that made the models from which the run
+learns."""
 
 FAMILY = "family"
 """Name, without its suffix, of the copy of a file that describes the family."""
@@ -42,16 +44,18 @@ def check_free(folder: Path) -> None:
         raise ValueError(f"{folder} is a file; choose another --out.")
 
 
-def begin(folder: Path, config: TrainConfig, device: str) -> None:
+def begin(folder: Path, config: TrainConfig, device: str, before: Sequence[str]) -> None:
     """Make the folder and write the configuration, the family's file if it has one, versions and the machine.
 
     Args:
         folder: The folder.
         config: The configuration.
         device: Where torch computes, as it is named there; a GPU is told beside the machine.
+        before: The commands that made the models from which the run learns.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, config)
+    replace_text(folder / COMMANDS_BEFORE, json.dumps(before, indent=1) + "\n")
     if is_family_file(config.family):
         replace_text(_family_copy(folder, config), read_text(Path(config.family)))
     replace_text(folder / VERSIONS, json.dumps({**versions(), **machine(), **_gpu(device)}, indent=1) + "\n")

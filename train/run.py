@@ -34,6 +34,7 @@ from train import folder
 from train.baselines import Line, play_baselines, read_lines, reference_delays_s
 from train.callbacks import LearningCurve, OnlyFinite, Progress, TrainingDelays, read_points
 from train.charts import add_hyperparameters, close_curves, without_writers
+from train.commands import commands_before
 from train.config import TrainConfig
 from train.held_out import HeldOut
 from train.interrupt import StopBetweenSteps
@@ -69,6 +70,7 @@ def train(config: TrainConfig) -> int:
     teachers = [] if config.warm_start is None or config.resume is not None else [config.warm_start]
     for name in (*config.held_out.baselines, *teachers):
         check_policy_name(name, generator)
+    before = () if config.resume is not None else commands_before(config, generator.family)
     device = _device(config.device)
     with locked(out):
         if config.resume is None:
@@ -87,7 +89,7 @@ def train(config: TrainConfig) -> int:
                 if config.warm_start is not None:
                     _warm_start(model, config, generator, config.warm_start)
                 _save(model, config, out, is_best=False)
-                folder.begin(out, config, device)
+                folder.begin(out, config, device, before)
             else:
                 folder.write_config(out, config)
         except OSError as error:

@@ -1,5 +1,4 @@
 """Publish: makes an agent that comes with the project from a training run.
 
-Begin with `evaluate.publish.publish`, the command; `evaluate.publish.training_command` recovers the command that
-trained the agent, for its card.
+Begin with `evaluate.publish.publish`, the command.
 """

@@ -29,9 +29,8 @@ from evaluate.output.folder import write_folder
 from evaluate.output.tables import print_table
 from evaluate.parallel import Workers
 from evaluate.publish.config import PublishConfig
-from evaluate.publish.training_command import training_command
-from train.config import TrainConfig
-from train.folder import CONFIG, VERSIONS, read_config
+from train.commands import commands_of_run
+from train.folder import VERSIONS, read_config
 
 CHECK_SCENARIOS = 1
 """Number of scenarios of the figure by which an agent is checked: one is enough to notice a change, and takes seconds
@@ -124,22 +123,7 @@ def _arena(card: Card, count: int, seed: int) -> Arena:
 
 
 def _trained(run: Path) -> _Training:
-    config, card = read_config(run), read_card(run)
-    before, command = _commands_before(config, card.family), training_command(config)
-    if before[-1:] != (command,):  # it is there if the agent with which the run began was this very run, published
-        before = (*before, command)
-    return _Training(config.seed, before, _versions(run), card)
-
-
-def _commands_before(config: TrainConfig, family: str) -> tuple[str, ...]:
-    """Return the commands that made the model with whose weights a run began, as far as they are known."""
-    if config.begin_with is None:
-        return ()
-    if config.begin_with == PRETRAINED:
-        return read_agent_card(family).commands
-    path = Path(config.begin_with)
-    run = path if path.is_dir() else path.parent
-    return _trained(run).commands if (run / CONFIG).is_file() else ()
+    return _Training(read_config(run).seed, commands_of_run(run), _versions(run), read_card(run))
 
 
 def _published(agent: Path) -> _Training:

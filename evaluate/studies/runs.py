@@ -145,7 +145,7 @@ def _make(config: TrainConfig, *, is_trained: bool) -> None:
 def _save_untrained(config: TrainConfig) -> None:
     """Write the folder of a run whose model has not taken its first step."""
     out, model = config.out or Path(), untrained(config)
-    begin(out, config, str(model.device))
+    begin(out, config, str(model.device), before=())
     save(model, out / MODEL, make_generator(config.family).family, config.decisions, config.algorithm)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from evaluate.compare.results import Results
 from evaluate.compare.rollout import Arena
 from evaluate.compare.statistics import delay_ratios
 from evaluate.publish.publish import _agent_card, _Training
-from evaluate.publish.training_command import training_command
 from train.command_line import parse, preset
+from train.commands import commands_before, training_command
 from train.config import HeldOutConfig, NetworkConfig, TrainConfig
+from train.folder import COMMANDS_BEFORE
 from train.run import train
 
 
@@ -208,9 +210,11 @@ def test_a_cards_intervals_are_those_of_its_seed():
 def test_a_card_has_the_commands_of_the_model_with_which_a_run_began(run, tmp_path, monkeypatch):
     held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
 
-    def trained(name, begin_with, family="toy"):
+    def trained(name, begin_with, family="toy", **more):
         out = tmp_path / name
-        config = TrainConfig(family, begin_with=begin_with, total_steps=32, num_envs=16, out=out, held_out=held_out)
+        config = TrainConfig(
+            family, begin_with=begin_with, total_steps=32, num_envs=16, out=out, held_out=held_out, **more
+        )
         assert train(config) == 0
         return out
 
@@ -230,8 +234,26 @@ def test_a_card_has_the_commands_of_the_model_with_which_a_run_began(run, tmp_pa
     (tmp_path / "my.yaml").write_text("family: toy\n")
     own = commands(trained("own", "pretrained", str(tmp_path / "my.yaml")), "own-agent")
     assert own[:-1] == begun and f"--family {tmp_path / 'my.yaml'}" in own[-1]
+    imitator = trained("imitator", str(run), warm_start="pretrained", warm_start_episodes=1)
     # published in the place of the agent with which it began, and once more: it is that agent itself now
     assert commands(fourth, "second-agent")[:-1] == begun
     assert commands(fourth, "second-agent")[:-1] == begun
+    assert commands(imitator, "imitator-agent")[:-1] == begun  # not those of what is called "pretrained" today
     alone = trained("fifth", str(tmp_path / "first" / "toy.zip"))
     assert len(commands(alone, "fifth-agent")) == 1  # of a model without its run, nothing is known
+
+
+def test_a_run_whose_history_is_damaged_or_missing_is_not_published(run, tmp_path, capsys):
+    copied = tmp_path / "copied"
+    shutil.copytree(run, copied)
+    file = copied / COMMANDS_BEFORE
+    cases = {"{}": "valid array", '["python", 1]': "valid string", None: "No such file or directory"}
+    for content, says in cases.items():
+        file.write_text(content) if content is not None else file.unlink()
+        assert published(copied, tmp_path / "agent") == 2
+        error = capsys.readouterr().err
+        assert f"{file} cannot be read: " in error and says in error and "[] if there were none" in error
+        assert not (tmp_path / "agent").exists()
+    held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
+    config = TrainConfig("toy", begin_with=str(copied), total_steps=32, num_envs=16, held_out=held_out)
+    assert commands_before(config, "toy") == ()  # of a former version's run, which may be begun with
