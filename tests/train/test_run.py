@@ -30,7 +30,7 @@ from tests.tiny_training import TINY
 from train.__main__ import main
 from train.callbacks import TrainingDelays
 from train.config import NetworkConfig, TrainConfig
-from train.folder import begin
+from train.folder import COMMANDS_BEFORE, CONFIG, VERSIONS, begin
 from train.held_out import HELD_OUT_SEED, Delays, HeldOut
 from train.run import WARM_START, environment_seed
 
@@ -71,8 +71,9 @@ def finished(tmp_path_factory):
 
 def test_a_run_leaves_models_configuration_versions_and_curves(finished):
     assert sorted(path.name for path in finished.iterdir()) == sorted(
-        [MODEL, BEST_MODEL, "baselines.json", "config.json", "versions.json", "held_out.csv", "tensorboard"]
+        [MODEL, BEST_MODEL, "baselines.json", COMMANDS_BEFORE, CONFIG, VERSIONS, "held_out.csv", "tensorboard"]
     )
+    assert json.loads((finished / COMMANDS_BEFORE).read_text()) == []  # it began with untrained weights
     config = json.loads((finished / "config.json").read_text())
     assert (config["family"], config["seed"], config["settings"]) == ("toy", 5, ["n_steps=32"])
     versions = json.loads((finished / "versions.json").read_text())
@@ -85,7 +86,7 @@ def test_a_run_leaves_models_configuration_versions_and_curves(finished):
 def test_a_run_tells_on_which_gpu_it_computes(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the card {device}")
     for device, told in (("cuda:1", "the card cuda:1"), ("cpu", None)):
-        begin(tmp_path / device, TrainConfig("toy"), device)
+        begin(tmp_path / device, TrainConfig("toy"), device, before=())
         assert json.loads((tmp_path / device / "versions.json").read_text()).get("gpu") == told
 
 
