@@ -40,7 +40,8 @@ def training_command(config: TrainConfig) -> str:
 def commands_before(config: TrainConfig, family: str) -> tuple[str, ...]:
     """Return the commands that made the models that a run begins with and imitates, as far as they are known.
 
-    Of a model file that lies outside a run's folder, nothing is known, nor of the runs of former versions.
+    They come in the order in which they were run, each of them once. Of a model file that lies outside a run's folder,
+    nothing is known, nor of the runs of former versions.
 
     Args:
         config: The configuration of the run.

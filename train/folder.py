@@ -45,13 +45,13 @@ def check_free(folder: Path) -> None:
 
 
 def begin(folder: Path, config: TrainConfig, device: str, before: Sequence[str]) -> None:
-    """Make the folder and write the configuration, the family's file if it has one, versions and the machine.
+    """Make the folder and write the configuration, the family's file if it has one, the former commands, and versions.
 
     Args:
         folder: The folder.
         config: The configuration.
         device: Where torch computes, as it is named there; a GPU is told beside the machine.
-        before: The commands that made the models from which the run learns.
+        before: The commands that made the models from which the run learns (`train.commands.commands_before`).
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, config)

@@ -254,6 +254,9 @@ def test_a_run_whose_history_is_damaged_or_missing_is_not_published(run, tmp_pat
         error = capsys.readouterr().err
         assert f"{file} cannot be read: " in error and says in error and "[] if there were none" in error
         assert not (tmp_path / "agent").exists()
-    held_out = HeldOutConfig(scenarios=2, every=256, baselines=())
-    config = TrainConfig("toy", begin_with=str(copied), total_steps=32, num_envs=16, held_out=held_out)
+    config = TrainConfig("toy", begin_with=str(copied), out=tmp_path / "next")
     assert commands_before(config, "toy") == ()  # of a former version's run, which may be begun with
+    file.write_text("{}")
+    with pytest.raises(ValueError, match=r"commands_before\.json cannot be read"):
+        train(config)
+    assert not (tmp_path / "next").exists()
