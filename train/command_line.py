@@ -56,8 +56,7 @@ def preset(name: str | None, algorithm: str | None = None) -> TrainConfig:
 
     Args:
         name: Name of the preset; None: no preset.
-        algorithm: The algorithm, if it is not the preset's own. Step size and batches are chosen for that one and for
-            grpo.
+        algorithm: The algorithm, if it is not the preset's own; batches of grpo are chosen, too.
     """
     if name is None:
         return TrainConfig()
@@ -72,7 +71,7 @@ def preset(name: str | None, algorithm: str | None = None) -> TrainConfig:
     if algorithm in (None, quick.algorithm):
         return quick
     quick = replace(quick, algorithm=algorithm)
-    return replace(quick, learning_rate=1e-3, settings=("batch_size=512",)) if algorithm == "grpo" else quick
+    return replace(quick, settings=("batch_size=512",)) if algorithm == "grpo" else quick
 
 
 def check(config: TrainConfig) -> TrainConfig:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from agents.learning.first_weights import network_of
 from agents.learning.masked_policy import SEEN, NotFiniteError
+from agents.learning.muon_with_adam import MuonWithAdam
 from agents.learning.pieces import learn_from
 from agents.policies.plan_policy import PlanPolicy
 from agents.policies.policy import resolve_policy
@@ -43,8 +44,7 @@ POOL = 32_768
 """Number of decisions in the pool: many episodes, so that a gradient step sees decisions of many scenarios."""
 
 LEARNING_RATE = 2e-3
-"""Step size of Adam at first; it falls to 0 linearly."""
-
+"""Step size at first, as `MuonWithAdam` takes it; it falls to 0 linearly."""
 
 LED = 0.05
 """Share of the episodes that a teacher plays by itself before the network does."""
@@ -199,7 +199,7 @@ def imitate(
         return actions
 
     rng, pool, played, due = np.random.default_rng(seed), _Pool(), 0, 0
-    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    optimizer = MuonWithAdam(network.parameters(), lr=LEARNING_RATE)
     alike, at_last = 0, 0
     for shown in demonstrate(teacher, env, episodes, seed, on_end, decided):
         pool.add(shown)

@@ -21,7 +21,7 @@ def test_a_preset_gives_defaults_that_options_override():
         assert (found.warm_start, found.learning_rate, found.settings) == (quick.warm_start, None, ())
     assert parse(["--preset=quick", "--total-steps", "7"]).total_steps == 7
     grpo = ["--preset", "quick", "--algorithm", "grpo"]
-    assert (parse(grpo).learning_rate, parse(grpo).settings) == (1e-3, ("batch_size=512",))
+    assert (parse(grpo).learning_rate, parse(grpo).settings) == (None, ("batch_size=512",))
     for given, expected in (("n_epochs=2", ("batch_size=512", "n_epochs=2")), ("batch_size=64", ("batch_size=64",))):
         assert parse([*grpo, "--settings", given]).settings == expected
 

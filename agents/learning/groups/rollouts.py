@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from agents.learning.groups.moments import Moments, Round
 from agents.learning.masked_policy import SEEN, MaskedActorCriticPolicy, MaskedCategorical
+from agents.learning.muon_with_adam import MuonWithAdam
 from agents.learning.pieces import in_pieces, learn_from
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from dnnmig_env.arrays import Floats, Ints
@@ -39,7 +40,7 @@ class GroupRollouts(BaseAlgorithm):
     Args:
         policy: `MaskedActorCriticPolicy`.
         env: Environments; a round plays as many episodes as there are rows.
-        learning_rate: Step size of Adam at first.
+        learning_rate: Step size at first, as the policy's optimiser takes it.
         group_size: Number of rollouts of every scenario, which divides the number of rows.
         batch_size: Decisions per gradient step.
         n_epochs: How often each decision is learned from.
@@ -160,9 +161,10 @@ class GroupRollouts(BaseAlgorithm):
         self._setup_lr_schedule()
         self.set_random_seed(self.seed)
         policy_class: Any = self.policy_class
-        self.policy = policy_class(
-            self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs
-        ).to(self.device)
+        arguments = {"optimizer_class": MuonWithAdam, **self.policy_kwargs}
+        self.policy = policy_class(self.observation_space, self.action_space, self.lr_schedule, **arguments).to(
+            self.device
+        )
 
     def _setup_lr_schedule(self) -> None:
         self.lr_schedule = FloatSchedule(self.learning_rate)

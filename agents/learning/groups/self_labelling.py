@@ -32,7 +32,7 @@ class SelfLabelling(GroupRollouts):
     Args:
         policy: `MaskedActorCriticPolicy`.
         env: Environments; a round plays as many episodes as there are rows.
-        learning_rate: Step size of Adam at first.
+        learning_rate: Step size at first, as the policy's optimiser takes it.
         batch_size: Decisions per gradient step. Of all decisions of a round only those of the best rollouts are learned
             from, so that batches are small.
         n_epochs: How often each of these is learned from.
@@ -46,7 +46,7 @@ class SelfLabelling(GroupRollouts):
         self,
         policy: type[MaskedActorCriticPolicy],
         env: Sb3VecEnv,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-4,
         batch_size: int = 256,
         n_epochs: int = 4,
         **options: Any,
