@@ -98,7 +98,7 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     held_out: HeldOutConfig = field(default_factory=HeldOutConfig)
     preset: Literal["quick"] | None = None
-    """Defaults for a purpose. With quick, training takes 7 to 10 minutes on two cores, enough to come level with
+    """Defaults for a purpose. With quick, training takes 7 to 10 minutes on two cores, enough to be ahead of
     joint efficiency. It learns by self-labelling, unless another algorithm is named."""
     resume: Path | None = None
     """Folder of a run to go on with. The run keeps its configuration: only --total-steps and --device may differ."""

@@ -32,7 +32,6 @@ class SelfLabelling(GroupRollouts):
     Args:
         policy: `MaskedActorCriticPolicy`.
         env: Environments; a round plays as many episodes as there are rows.
-        learning_rate: Step size at first, as the policy's optimiser takes it.
         batch_size: Decisions per gradient step. Of all decisions of a round only those of the best rollouts are learned
             from, so that batches are small.
         n_epochs: How often each of these is learned from.
@@ -46,12 +45,11 @@ class SelfLabelling(GroupRollouts):
         self,
         policy: type[MaskedActorCriticPolicy],
         env: Sb3VecEnv,
-        learning_rate: float = 3e-4,
         batch_size: int = 256,
         n_epochs: int = 4,
         **options: Any,
     ) -> None:
-        super().__init__(policy, env, learning_rate, batch_size=batch_size, n_epochs=n_epochs, **options)
+        super().__init__(policy, env, batch_size=batch_size, n_epochs=n_epochs, **options)
 
     def _judged(self, costs: Floats, horizons_s: Floats) -> Tensor:
         """Return 1 for the rollout of each group that costs least and 0 for the others, shape (B, 1, U + 1).

@@ -7,6 +7,7 @@ import torch
 from agents.learning import imitation
 from agents.learning.algorithms import TRAINING_REWARD, make_model
 from agents.learning.imitation import Demonstrations, _Pool, demonstrate, imitate
+from agents.learning.muon_with_adam import MUON_BY_ADAM
 from agents.learning.sb3_vec_env import Sb3VecEnv
 from agents.policies.policy import resolve_policy
 from dnnmig_env.envs.vector_env import MigrationVectorEnv
@@ -301,3 +302,15 @@ def test_agreement_counts_what_the_agent_would_decide(lanes, action):
     assert imitation._learn(network, *step) == 1  # one of the three
     drawn[2][:] = action
     assert imitation._learn(network, *step) == 3
+
+
+def test_a_step_changes_matrices_in_all_directions_alike(monkeypatch):
+    monkeypatch.setattr(imitation, "BATCH_SIZE", 10**6)  # one step for all that is shown
+    model = model_of()
+    network = imitation.network_of(model)
+    before = network.own.weight.detach().clone()
+    imitate(model, TEACHER, env_of(), 8, seed=0)
+    lengths = torch.linalg.svdvals(network.own.weight.detach() - before)
+    # Muon's step is orthogonal times its step size, where gradients are not too small for its five iterations.
+    assert lengths[0] == pytest.approx(imitation.LEARNING_RATE * MUON_BY_ADAM, rel=0.3)
+    assert lengths[10] > 0.5 * lengths[0]
