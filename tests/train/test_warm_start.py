@@ -163,7 +163,7 @@ def test_ctrl_c_while_the_teacher_plays_leaves_nothing_behind(tmp_path, capsys, 
         ),
         ([*GRPO[:2], "--settings", "n_steps=16"], "algorithm 'grpo' has no setting 'n_steps'"),
         (
-            [*GRPO[:2], "--preset", "quick", "--settings", "learning_rate=3e-4"],
+            [*GRPO[:2], "--learning-rate", "0.001", "--settings", "learning_rate=3e-4"],
             "--settings learning_rate and --learning-rate 0.001 are both given; keep the latter.",
         ),
     ],
