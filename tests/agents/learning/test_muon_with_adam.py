@@ -19,13 +19,14 @@ def network():
     return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
 
 
-def learn(net, optimizer, steps, first=0):
-    """Take some steps on losses that follow from the number of the step."""
+def learn(net, *optimizers, steps, first=0):
+    """Take some steps, each with all optimisers, on losses that follow from the number of the step."""
     for number in range(first, first + steps):
         data = torch.randn(32, 6, generator=torch.Generator().manual_seed(number))
-        optimizer.zero_grad()
+        net.zero_grad()
         (net(data).squeeze(1) - data.sum(1)).square().mean().backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
 
 
 def all_of(net):
@@ -37,13 +38,8 @@ def test_steps_are_those_of_both_side_by_side():
     optimizer = MuonWithAdam(ours.parameters(), lr=0.003, eps=1e-5)
     matrix, *others = theirs.parameters()  # the second weights are a row, and no matrix
     muon, adam = Muon([matrix], lr=0.003 * MUON_BY_ADAM, weight_decay=0.0), Adam(others, lr=0.003, eps=1e-5)
-    for number in range(5):
-        learn(ours, optimizer, 1, number)
-        data = torch.randn(32, 6, generator=torch.Generator().manual_seed(number))
-        theirs.zero_grad()
-        (theirs(data).squeeze(1) - data.sum(1)).square().mean().backward()
-        muon.step()
-        adam.step()
+    learn(ours, optimizer, steps=5)
+    learn(theirs, muon, adam, steps=5)
     assert torch.equal(all_of(ours), all_of(theirs))
 
 
@@ -67,10 +63,10 @@ def test_a_step_size_set_from_outside_is_taken_by_both():
     optimizer, before = MuonWithAdam(net.parameters(), lr=0.5), all_of(net)
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    learn(net, optimizer, 2)
+    learn(net, optimizer, steps=2)
     assert torch.equal(all_of(net), before)
     optimizer.param_groups[0]["lr"] = 1e-3
-    learn(net, optimizer, 1)
+    learn(net, optimizer, steps=1)
     assert [bool((now != then).any()) for now, then in zip(net.parameters(), network().parameters(), strict=True)] == [
         True,
         False,
@@ -81,12 +77,12 @@ def test_a_step_size_set_from_outside_is_taken_by_both():
 
 def test_training_goes_on_from_a_saved_state_as_if_nothing_had_happened():
     whole, halves = network(), network()
-    learn(whole, MuonWithAdam(whole.parameters(), lr=0.003), 6)
+    learn(whole, MuonWithAdam(whole.parameters(), lr=0.003), steps=6)
     first = MuonWithAdam(halves.parameters(), lr=0.003)
-    learn(halves, first, 3)
+    learn(halves, first, steps=3)
     second = MuonWithAdam(halves.parameters(), lr=0.003)
     second.load_state_dict(first.state_dict())
-    learn(halves, second, 3, first=3)
+    learn(halves, second, steps=3, first=3)
     assert torch.equal(all_of(halves), all_of(whole))
 
 
