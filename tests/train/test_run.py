@@ -387,7 +387,7 @@ def test_a_resumed_run_and_a_warm_start_draw_scenarios_of_their_own():
 def test_the_published_agents_have_the_networks_of_which_the_guide_tells():
     usual = NetworkConfig()
     for family in pretrained_families():
-        card, factor = read_card(pretrained_file(family)), 2 if family in ("edge-cloud", "multi-user") else 1
+        card, factor = read_card(pretrained_file(family)), 2 if family in ("edge-cloud", "multi-user", "mobile") else 1
         assert (card.width, card.context) == (factor * usual.width, factor * usual.context)
 
 
