@@ -17,7 +17,7 @@ from evaluate.__main__ import main
 from evaluate.benchmark.benchmark import benchmark
 from evaluate.benchmark.config import BenchmarkConfig
 from evaluate.benchmark.entries import add_results
-from evaluate.benchmark.leaderboard import PAGE, load_entries
+from evaluate.benchmark.leaderboard import PAGE, leaderboard, load_entries
 from evaluate.compare.reading import read_evaluation
 from evaluate.compare.replaying import saved_scenarios
 from evaluate.sets.best_known import load_best, save_best
@@ -155,6 +155,10 @@ def test_the_leaderboard_ranks_those_who_played_all(folder: Path, tmp_path: Path
         writer.writerows(rows)
     benchmark(BenchmarkConfig("add", (str(out),)), folder)
     assert (folder / PAGE).read_text() == page
+
+
+def test_the_page_is_that_of_the_entries() -> None:
+    assert (FOLDER / PAGE).read_text(encoding="utf-8") == leaderboard(load_entries())
 
 
 def test_check_replays_every_plan(some: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
